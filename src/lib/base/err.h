@@ -1,0 +1,34 @@
+/* One way to fail. A function that can fail because of the world returns MUST_CHECK bool and fills
+ * struct err; our own bugs and lack of memory end the process through fatal(). */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF(text, first) __attribute__((format(printf, text, first)))
+
+enum err_kind {
+    ERR_NONE,
+    ERR_TEMPORARY, /* may work later: disk full, DNS silent */
+    ERR_PERMANENT, /* will not work by itself: bad input, damaged file */
+    ERR_LIMIT,     /* refused to protect ourselves */
+};
+
+struct err {
+    enum err_kind kind;
+    char text[400];
+};
+
+/* Sets the reason; always returns false, so that `return err_set(...)` reads well. err may be NULL. */
+bool err_set(struct err *err, enum err_kind kind, const char *format, ...) PRINTF(3, 4);
+/* Puts "what: " before the reason; always returns false. */
+bool err_prefix(struct err *err, const char *format, ...) PRINTF(2, 3);
+
+/* Logs and ends the process with exit code 70; the supervisor starts the role again. */
+_Noreturn void fatal(const char *format, ...) PRINTF(1, 2);
+
+/* Allocation that cannot fail: fatal() when memory is gone. xcalloc clears. */
+void *xmalloc(size_t n);
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *p, size_t n);
+char *xstrndup(const char *p, size_t n);

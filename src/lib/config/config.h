@@ -1,0 +1,172 @@
+/* staffetta.conf: what belongs to the node. Every directive stands once, in the tables below: the
+ * struct, the parser, the defaults and the man page staffetta.conf(5) are made from them.
+ *
+ * D(name, KIND, default, documentation). KIND: TEXT struct str; NUMBER int64_t; SWITCH bool;
+ * SPAN int64_t microseconds, written "30s", "5m", "4h", "5d"; SIZE int64_t bytes, written "50M";
+ * LIST struct str_list; SPANS struct span_list. Defaults are written as in the file; a list's
+ * default is one string with blanks between its members. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/str.h"
+
+#define CONFIG_NODE(D)                                                                             \
+    D(hostname, TEXT, "", "Fully qualified name of this server: greeting, HELO, Received, Message-ID. Default: the system's host name.") \
+    D(postmaster, TEXT, "", "Where mail for <postmaster> without a domain goes. Default: postmaster@ the first local domain.") \
+    D(data, TEXT, "/var/lib/staffetta", "Folder of all databases.")                                \
+    D(run, TEXT, "/run/staffetta", "Folder of the local sockets (control.sock, smtp.sock).")       \
+    D(user, TEXT, "staffetta", "When started as root: prefix of the users the roles run as (staffetta-smtp, staffetta-queue ...).") \
+    D(log_level, TEXT, "info", "debug, info, warning or error.")                                   \
+    D(log_format, TEXT, "human", "human (key=value) or json, one line an event on standard error.") \
+    D(relay_networks, LIST, "127.0.0.0/8 ::1", "Networks whose hosts may relay without logging in: printers, application servers.") \
+    D(dns, LIST, "", "DNS servers to ask, as address or address@port. Empty: those of /etc/resolv.conf, and without it the root servers.") \
+    D(dnssec_anchor, TEXT, "/usr/share/dns/root.key", "File with the DNSSEC trust anchor; empty switches validation off.") \
+    D(subaddress_separator, TEXT, "+", "Separates the user from the tag in user+tag@domain; empty for none.") \
+    D(sandbox, TEXT, "required", "required, or if-available for containers that forbid Landlock or seccomp.")
+
+#define CONFIG_LIMITS(D)                                                                           \
+    D(message_size, SIZE, "50M", "Largest message taken, in bytes.")                               \
+    D(header_size, SIZE, "256K", "Largest header of a message.")                                   \
+    D(recipients, NUMBER, "1000", "Recipients of one message.")                                    \
+    D(received_fields, NUMBER, "50", "Received fields after which a message is taken for looping.") \
+    D(errors, NUMBER, "20", "Errors of a client after which it is disconnected.")                  \
+    D(unknown_commands, NUMBER, "10", "Unknown commands after which a client is disconnected.")    \
+    D(connections, NUMBER, "10000", "Connections of one copy of smtp or access in all.")           \
+    D(connections_per_address, NUMBER, "50", "Connections from one IPv4 address or IPv6 /64; loopback and relay_networks are exempt.") \
+    D(messages_per_address, NUMBER, "5000", "Messages an hour from one address; relay_networks are exempt.") \
+    D(recipients_per_address, NUMBER, "20000", "Recipients an hour from one address; relay_networks are exempt.") \
+    D(messages_per_account, NUMBER, "1000", "Messages an hour from one account, where the account has no limit of its own.") \
+    D(recipients_per_account, NUMBER, "5000", "Recipients an hour from one account, where the account has no limit of its own.") \
+    D(messages_per_connection, NUMBER, "1000", "Messages of one connection, announced with LIMITS (RFC 9422).") \
+    D(login_failures, NUMBER, "10", "Failed logins from one address within ban_time after which it is banned.") \
+    D(ban_time, SPAN, "15m", "How long an address with too many failed logins is refused.")        \
+    D(greeting_delay, SPAN, "0s", "Pause before the greeting on MX listeners; who talks in it is disconnected.") \
+    D(idle_time, SPAN, "5m", "A client that sends nothing for this long is disconnected (RFC 5321 4.5.3.2).") \
+    D(connection_time, SPAN, "2h", "Longest connection of an SMTP client in all.")
+
+#define CONFIG_QUEUE(D)                                                                            \
+    D(lifetime, SPAN, "5d", "After this a message that cannot be delivered is returned.")          \
+    D(bounce_lifetime, SPAN, "2d", "The same for reports with the null sender.")                   \
+    D(delay_notice, SPAN, "4h", "After this the sender is told that a message is delayed; 0s for never.") \
+    D(retry, SPANS, "1m 3m 10m 30m 1h 2h 4h", "Pauses between attempts; the last one repeats. Each is varied by up to a fifth.") \
+    D(min_free_disk, SIZE, "200M", "Below this much free space no message is taken (452 4.3.1).")  \
+    D(memory, SIZE, "64M", "Memory of one queue shard for bodies on their way.")                   \
+    D(active, NUMBER, "10000", "Recipients one shard works on at once; the rest waits in the database.") \
+    D(event_days, NUMBER, "30", "How many days the story of a message is kept for `staffetta trace`.")
+
+#define CONFIG_RELAY(D)                                                                            \
+    D(port, NUMBER, "25", "Port of remote servers found by MX.")                                   \
+    D(connections, NUMBER, "1000", "Outgoing connections of one relay copy in all.")               \
+    D(connections_per_destination, NUMBER, "20", "Connections to one destination; grows towards this with success.") \
+    D(messages_per_connection, NUMBER, "100", "Messages sent over one connection.")                \
+    D(messages_per_second, NUMBER, "0", "Messages a second to one destination; 0 for no limit.")   \
+    D(recipients_per_transaction, NUMBER, "100", "Recipients of one transaction, where the remote announces no smaller limit.") \
+    D(connect_time, SPAN, "30s", "Time limit of a connection attempt.")                            \
+    D(command_time, SPAN, "5m", "Time limit of a reply (RFC 5321 4.5.3.2); after the final dot twice that.") \
+    D(idle_time, SPAN, "5s", "How long an unused connection is kept for another message.")         \
+    D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
+
+#define CONFIG_COPIES(D)                                                                           \
+    D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
+    D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
+    D(filter, NUMBER, "1", "Copies of the filter.")                                                \
+    D(queue, NUMBER, "1", "Queue shards. May be raised, never lowered while a shard holds mail.")  \
+    D(relay, NUMBER, "1", "Copies of the SMTP client.")                                            \
+    D(access, NUMBER, "1", "Copies of the POP3 front.")                                            \
+    D(mailbox, NUMBER, "1", "Copies of the mailbox server.")                                       \
+    D(web, NUMBER, "1", "Always 1 for now.")
+
+/* Of each `listen "name" { ... }` section. */
+#define CONFIG_LISTEN(D)                                                                           \
+    D(service, TEXT, "", "mx, submission, lmtp, pop3 or metrics.")                                 \
+    D(address, LIST, "0.0.0.0 ::", "Addresses to listen on.")                                      \
+    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 110 (995), 9225.") \
+    D(tls, TEXT, "starttls", "none, starttls or implicit.")                                        \
+    D(proxy_from, LIST, "", "Networks of proxies that speak the PROXY protocol (v1 or v2) first.") \
+    D(xclient_from, LIST, "", "Networks that may use XCLIENT.")                                    \
+    D(systemd, TEXT, "", "Name of the socket that systemd passes (FileDescriptorName=) instead of address and port.")
+
+/* Of each `certificate "name" { ... }` section. */
+#define CONFIG_CERTIFICATE(D)                                                                      \
+    D(chain, TEXT, "", "PEM file: the certificate, then those that signed it.")                    \
+    D(key, TEXT, "", "PEM file with the private key; read by the supervisor only.")
+
+enum service {
+    SERVICE_NONE,
+    SERVICE_MX,
+    SERVICE_SUBMISSION,
+    SERVICE_LMTP,
+    SERVICE_POP3,
+    SERVICE_METRICS,
+    SERVICE_LOCAL_SMTP, /* run/smtp.sock: staffetta sendmail */
+    SERVICE_CONTROL,    /* run/control.sock: commands */
+};
+enum listen_tls { LISTEN_TLS_NONE, LISTEN_TLS_STARTTLS, LISTEN_TLS_IMPLICIT };
+
+struct str_list {
+    struct str *items;
+    size_t n;
+};
+struct span_list {
+    int64_t *items;
+    size_t n;
+};
+struct network_list {
+    struct network *items;
+    size_t n;
+};
+
+#define CONFIG_TYPE_TEXT struct str
+#define CONFIG_TYPE_NUMBER int64_t
+#define CONFIG_TYPE_SWITCH bool
+#define CONFIG_TYPE_SPAN int64_t
+#define CONFIG_TYPE_SIZE int64_t
+#define CONFIG_TYPE_LIST struct str_list
+#define CONFIG_TYPE_SPANS struct span_list
+#define CONFIG_MEMBER(name, kind, value, doc) CONFIG_TYPE_##kind name;
+
+struct config_listen {
+    struct str name;
+    CONFIG_LISTEN(CONFIG_MEMBER)
+    /* derived */
+    enum service service_id;
+    enum listen_tls tls_mode;
+    struct network_list proxies, xclients;
+};
+struct config_certificate {
+    struct str name;
+    CONFIG_CERTIFICATE(CONFIG_MEMBER)
+};
+struct config {
+    struct arena arena; /* owns everything */
+    CONFIG_NODE(CONFIG_MEMBER)
+    struct {
+        CONFIG_LIMITS(CONFIG_MEMBER)
+    } limits;
+    struct {
+        CONFIG_QUEUE(CONFIG_MEMBER)
+    } queue;
+    struct {
+        CONFIG_RELAY(CONFIG_MEMBER)
+    } relay;
+    struct {
+        CONFIG_COPIES(CONFIG_MEMBER)
+    } copies;
+    struct config_listen *listeners;
+    size_t listener_count;
+    struct config_certificate *certificates;
+    size_t certificate_count;
+    /* derived */
+    struct network_list relay_nets;
+};
+
+/* Parses the text of the file called `path` (for messages). On failure err says
+ * "file:line: what, and what was expected". Touches no file, so it works inside a sandbox. */
+MUST_CHECK bool config_parse(struct config **config, struct str path, struct str text, struct err *err);
+void config_free(struct config *config);
+bool network_list_holds(const struct network_list *list, const struct ip *ip);
+/* The table as mdoc, for man/staffetta.conf.5 (used by the build). */
+void config_write_manual(struct buf *out);

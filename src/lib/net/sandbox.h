@@ -1,0 +1,15 @@
+/* Gives up everything a role does not need: Landlock for files and TCP, seccomp for system calls.
+ * Always on; a kernel without either is refused unless the configuration says otherwise
+ * (`sandbox = "if-available"`, for containers that forbid it), and the log says so. */
+#pragma once
+#include "base/err.h"
+
+enum sandbox_flags {
+    SANDBOX_ACCEPT = 1 << 0,  /* accept connections on inherited sockets */
+    SANDBOX_CONNECT = 1 << 1, /* make outgoing connections, TCP and UDP */
+    SANDBOX_FILES = 1 << 2,   /* read and write below the paths given */
+    SANDBOX_UNIX = 1 << 3,    /* SO_PEERCRED and descriptors on local sockets */
+};
+
+/* paths: folders that stay readable and writable (with SANDBOX_FILES), ended by NULL. */
+MUST_CHECK bool sandbox_enter(unsigned flags, const char *const *paths, bool required, struct err *err);

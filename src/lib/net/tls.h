@@ -1,0 +1,23 @@
+/* TLS contexts. Server: TLS 1.2 and 1.3, several certificates chosen by SNI, tickets for resumption. */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+
+struct ssl_ctx_st;
+struct tls_server; /* a set of certificates; replaced whole on reload */
+
+struct tls_pem {
+    struct str chain, key;
+};
+
+/* The first certificate is the default. Session tickets stay valid across a reload when `previous`
+ * (may be NULL) is given. */
+MUST_CHECK bool tls_server_new(struct tls_server **server, const struct tls_pem *certificates, size_t n,
+    const struct tls_server *previous, struct err *err);
+/* Freed when the last connection that uses it is gone. */
+void tls_server_free(struct tls_server *server);
+struct ssl_ctx_st *tls_server_context(struct tls_server *server);
+
+/* ca: PEM text of trusted certificates, may be empty when nothing is ever verified. */
+MUST_CHECK bool tls_client_new(struct ssl_ctx_st **ctx, struct str ca, struct err *err);
+void tls_client_free(struct ssl_ctx_st *ctx);
