@@ -1,1 +1,408 @@
-#include "base/str.h"
+/* The SQLite driver: opening, transactions, durability. Statements are in sqlite_stmt.c.
+ *
+ * Files: NAME.db, and while it is open NAME.db-wal (the log of commits) and NAME.db-shm (its index, made
+ * anew after a crash). Pages of 16 KB.
+ *
+ * What a crash (of the process or the machine) leaves behind, and why it is right:
+ *  - The folder is fsynced while a new database is still empty, so nothing is ever written to a file whose
+ *    name could vanish. A crash before that leaves an empty file, which the next start treats as new. The
+ *    log's own name is fsynced by SQLite with the first sync of a new log.
+ *  - A commit appends pages to the log, each with a checksum over all before it, the last one marked.
+ *    After a crash SQLite reads the log up to the last marked page whose chain of checksums holds: always a
+ *    whole number of commits, always the first ones, in order; nothing torn, nothing out of order.
+ *  - DB_SYNC_FULL (synchronous=FULL): COMMIT returns after the log is fsynced. If that fsync fails the commit
+ *    has failed and the next one writes over its pages in the log; a crash before that next commit may
+ *    bring it back, so "failed" then means "not promised", never "half done".
+ *  - DB_SYNC_LATER (synchronous=NORMAL): COMMIT does not wait. db_sync fsyncs the log. That is enough: what is no
+ *    longer in the log went into the database file by a checkpoint, and a checkpoint fsyncs the log before
+ *    it copies and the database before it lets the log be reused. A new process cannot know whether its
+ *    predecessor synced, so the first db_sync after db_open always does it.
+ *    When an fsync fails the kernel may have forgotten the pages, and a second fsync would say "done" about nothing.
+ *    Therefore such a failure is remembered: every later commit and sync of this handle fails, until the
+ *    process is restarted and the caller repeats what it had not promised.
+ *  - Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER, where many databases are open) and at close. */
+#include "db/sqlite.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "db/driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a result code means for the reader of the message, and what to do about it. */
+static const struct meaning {
+    int code;
+    enum err_kind kind;
+    const char *text;
+} meanings[] = {
+    {SQLITE_FULL, ERR_TEMPORARY, "disk full: free space on its file system"},
+    {SQLITE_NOTADB, ERR_PERMANENT, "not a database, or damaged: restore it from a backup"},
+    {SQLITE_CORRUPT, ERR_PERMANENT, "the database is damaged: restore it from a backup"},
+    {SQLITE_BUSY, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
+    {SQLITE_LOCKED, ERR_TEMPORARY, "locked by another statement"},
+    {SQLITE_PROTOCOL, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
+    {SQLITE_READONLY, ERR_PERMANENT, "cannot be written: check the owner and mode of the file and its folder"},
+    {SQLITE_PERM, ERR_PERMANENT, "access refused: check the owner and mode of the file and its folder"},
+    {SQLITE_CANTOPEN, ERR_TEMPORARY, "cannot be opened: check that its folder exists and belongs to this user"},
+    {SQLITE_IOERR, ERR_TEMPORARY, "input/output error: check the disk and the kernel's log"},
+    {SQLITE_TOOBIG, ERR_LIMIT, "value too large for a row"},
+    {SQLITE_CONSTRAINT, ERR_PERMANENT, "constraint"},
+};
+
+static const struct meaning *meaning_of(int code)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (meanings[i].code == code)
+            return &meanings[i];
+    return NULL;
+}
+
+bool sqlite_failed(struct db *db, int rc, struct err *err)
+{
+    const struct meaning *m = meaning_of(rc & 0xff);
+    int system_errno = sqlite3_system_errno(db->raw);
+
+    if ((rc & 0xff) == SQLITE_NOMEM)
+        fatal("out of memory in %s", db->path);
+    if ((rc & 0xff) == SQLITE_IOERR && system_errno == ENOSPC)
+        m = meaning_of(SQLITE_FULL);
+    if (m == NULL)
+        return err_set(err, ERR_PERMANENT, "%s: %s", db->path, sqlite3_errmsg(db->raw));
+    if (m->code == SQLITE_CONSTRAINT)
+        return err_set(err, m->kind, "%s: %s", db->path, sqlite3_errmsg(db->raw));
+    if ((m->code == SQLITE_IOERR || m->code == SQLITE_CANTOPEN) && system_errno != 0)
+        return err_set(err, m->kind, "%s: %s (%s)", db->path, m->text, strerror(system_errno));
+    return err_set(err, m->kind, "%s: %s", db->path, m->text);
+}
+
+bool sqlite_usable(struct db *db, struct err *err)
+{
+    if (db->in_transaction && sqlite3_get_autocommit(db->raw))
+        return err_set(err, ERR_TEMPORARY, "%s: the transaction was undone by an earlier failure", db->path);
+    return true;
+}
+
+static bool run(struct db *db, const char *sql, struct err *err)
+{
+    int rc = sqlite3_exec(db->raw, sql, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK || sqlite_failed(db, rc, err);
+}
+
+/* One number from a query of our own. */
+static bool ask(struct db *db, const char *sql, int64_t *value, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db->raw, sql, -1, &s, NULL);
+
+    *value = 0;
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        *value = sqlite3_column_int64(s, 0);
+        rc = SQLITE_OK;
+    } else if (rc == SQLITE_DONE) {
+        rc = SQLITE_OK;
+    }
+    if (rc != SQLITE_OK)
+        sqlite_failed(db, rc, err);
+    sqlite3_finalize(s);
+    return rc == SQLITE_OK;
+}
+
+static bool sync_folder(struct db *db, struct err *err)
+{
+    const char *slash = strrchr(db->path, '/');
+    char *folder = slash == NULL ? xstrndup(".", 1)
+                   : slash == db->path ? xstrndup("/", 1)
+                                       : xstrndup(db->path, (size_t)(slash - db->path));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = fd >= 0 && fsync(fd) == 0;
+
+    if (!done)
+        err_set(err, ERR_TEMPORARY, "%s: cannot sync the folder: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return done;
+}
+
+/* Two processes that open a new database at once may get BUSY here without the busy handler being asked. */
+static bool switch_to_wal(struct db *db, int busy_ms, struct err *err)
+{
+    int64_t until = clock_monotonic() + busy_ms * (SECOND / 1000);
+    int rc;
+
+    for (;;) {
+        rc = sqlite3_exec(db->raw, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+        if ((rc & 0xff) != SQLITE_BUSY || clock_monotonic() >= until)
+            break;
+        sqlite3_sleep(5);
+    }
+    return rc == SQLITE_OK || sqlite_failed(db, rc, err);
+}
+
+static void configure(struct db *db)
+{
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(db->raw, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+}
+
+static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
+{
+    bool later = db->sync == DB_SYNC_LATER;
+    int64_t pages;
+
+    /* secure_delete=FAST clears deleted content where that costs no further write. */
+    if (!run(db, "PRAGMA page_size = 16384; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+                 "PRAGMA secure_delete = FAST", err) ||
+        !ask(db, "PRAGMA page_count", &pages, err))
+        return false;
+    if (pages == 0 && !sync_folder(db, err))
+        return false;
+    if (!switch_to_wal(db, busy_ms, err))
+        return false;
+    return run(db,
+        later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048;"
+                "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216"
+              : "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
+                "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864",
+        err);
+}
+
+static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, struct err *err)
+{
+    struct db *db = xcalloc(1, sizeof *db);
+    int rc;
+
+    db->path = xstrndup(path, strlen(path));
+    list_init(&db->stmts);
+    rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (rc != SQLITE_OK) {
+        sqlite_failed(db, rc, err);
+        db_close(db);
+        return false;
+    }
+    sqlite3_busy_timeout(db->raw, busy_ms);
+    configure(db);
+    *out = db;
+    return true;
+}
+
+bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
+{
+    struct db *db;
+
+    *out = NULL;
+    if (!open_raw(&db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_ms, err))
+        return false;
+    db->sync = sync;
+    db->unsynced = true;
+    if (!prepare_for_writing(db, busy_ms, err)) {
+        db_close(db);
+        return false;
+    }
+    *out = db;
+    return true;
+}
+
+bool db_open_read_only(struct db **out, const char *path, struct err *err)
+{
+    struct db *db;
+
+    *out = NULL;
+    if (!open_raw(&db, path, SQLITE_OPEN_READONLY, 1000, err))
+        return false;
+    if (!run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"
+                 "SELECT count(*) FROM sqlite_schema", err)) {
+        db_close(db);
+        return false;
+    }
+    *out = db;
+    return true;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    sqlite_free_statements(db);
+    if (sqlite3_close(db->raw) != SQLITE_OK)
+        fatal("%s: closed while statements are in use", db->path);
+    free(db->path);
+    free(db);
+}
+
+/* After a failed fsync nothing that this handle writes can be promised: see the head of the file. */
+static bool sync_trusted(struct db *db, struct err *err)
+{
+    if (db->sync_failed)
+        return err_set(err, ERR_TEMPORARY,
+            "%s: an earlier sync failed: check the disk, then restart the server", db->path);
+    return true;
+}
+
+bool db_begin(struct db *db, struct err *err)
+{
+    if (db->in_transaction)
+        fatal("%s: transaction inside a transaction", db->path);
+    if (!sync_trusted(db, err) || !run(db, "BEGIN IMMEDIATE", err))
+        return false;
+    db->in_transaction = true;
+    return true;
+}
+
+bool db_commit(struct db *db, struct err *err)
+{
+    if (!db->in_transaction)
+        fatal("%s: commit without a transaction", db->path);
+    if (!sqlite_usable(db, err) || !sync_trusted(db, err) || !run(db, "COMMIT", err)) {
+        db_rollback(db);
+        return false;
+    }
+    db->in_transaction = false;
+    db->unsynced = true;
+    return true;
+}
+
+void db_rollback(struct db *db)
+{
+    /* A rollback only forgets; if SQLite has done it already there is nothing left to do. */
+    if (!sqlite3_get_autocommit(db->raw))
+        sqlite3_exec(db->raw, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(db->raw))
+        fatal("%s: cannot roll back: %s", db->path, sqlite3_errmsg(db->raw));
+    db->in_transaction = false;
+}
+
+bool db_in_transaction(const struct db *db)
+{
+    return db->in_transaction;
+}
+
+static bool sync_log(struct db *db, struct err *err)
+{
+    sqlite3_file *file = NULL;
+    int op = SQLITE_FCNTL_JOURNAL_POINTER;
+
+    sqlite3_file_control(db->raw, "main", op, &file);
+    if (file == NULL || file->pMethods == NULL)
+        sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (file == NULL || file->pMethods == NULL)
+        return err_set(err, ERR_PERMANENT, "%s: no file to sync", db->path);
+    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+        return true;
+    db->sync_failed = true;
+    return err_set(err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+}
+
+bool db_sync(struct db *db, struct err *err)
+{
+    int64_t ignored;
+
+    if (db->sync == DB_SYNC_FULL || !db->unsynced)
+        return true;
+    if (!sync_trusted(db, err))
+        return false;
+    /* A read makes sure that the log is open, also where a process before us wrote it. */
+    if (!ask(db, "SELECT count(*) FROM sqlite_schema", &ignored, err) || !sync_log(db, err))
+        return false;
+    db->unsynced = db->in_transaction;
+    return true;
+}
+
+bool db_exec(struct db *db, const char *sql, struct err *err)
+{
+    if (!sqlite_usable(db, err))
+        return false;
+    db->unsynced = true;
+    return run(db, sql, err);
+}
+
+bool db_check_integrity(struct db *db, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db->raw, "PRAGMA integrity_check(1)", -1, &s, NULL);
+    bool sound = false;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(s, 0);
+
+        sound = text != NULL && strcmp(text, "ok") == 0;
+        if (!sound)
+            err_set(err, ERR_PERMANENT, "%s: damaged (%s): restore it from a backup", db->path,
+                text == NULL ? "?" : text);
+    } else {
+        sqlite_failed(db, rc, err);
+    }
+    sqlite3_finalize(s);
+    return sound;
+}
+
+bool db_size(struct db *db, int64_t *used, int64_t *unused, struct err *err)
+{
+    int64_t size, count, free_pages;
+
+    *used = *unused = 0;
+    if (!ask(db, "PRAGMA page_size", &size, err) || !ask(db, "PRAGMA page_count", &count, err) ||
+        !ask(db, "PRAGMA freelist_count", &free_pages, err))
+        return false;
+    *unused = free_pages * size;
+    *used = (count - free_pages) * size;
+    return true;
+}
+
+bool driver_has_table(struct db *db, const char *name, bool *found, struct err *err)
+{
+    char sql[200];
+    int64_t n;
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '%s'", name);
+    if (!ask(db, sql, &n, err))
+        return false;
+    *found = n > 0;
+    return true;
+}
+
+static bool starts_word(const char *at, const char *word)
+{
+    size_t n = strlen(word);
+
+    return strncmp(at, word, n) == 0 && !ascii_is_alnum(at[n]) && at[n] != '_';
+}
+
+bool driver_run_schema(struct db *db, const char *text, struct err *err)
+{
+    static const char *const words[][2] = {
+        {"@id", "INTEGER PRIMARY KEY"}, {"@blob", "BLOB"}, {"@clustered", "WITHOUT ROWID"}};
+    struct buf sql;
+    bool done;
+
+    buf_init(&sql, 1024 * 1024);
+    while (*text) {
+        size_t w = 0;
+
+        while (w < 3 && !starts_word(text, words[w][0]))
+            w++;
+        if (w == 3) {
+            buf_add_char(&sql, *text++);
+        } else {
+            buf_add(&sql, str_of(words[w][1]));
+            text += strlen(words[w][0]);
+        }
+    }
+    buf_add_char(&sql, 0);
+    if (sql.failed)
+        fatal("schema text too long");
+    done = db_exec(db, sql.p, err);
+    buf_clear(&sql);
+    return done;
+}

@@ -1,0 +1,9 @@
+/* What a driver gives to migrate.c, and nobody else. */
+#pragma once
+#include "base/buf.h"
+#include "db/db.h"
+
+/* Whether the database holds a table of this name. */
+MUST_CHECK bool driver_has_table(struct db *db, const char *name, bool *found, struct err *err);
+/* Runs the text of a schema file, its @words replaced for this driver. */
+MUST_CHECK bool driver_run_schema(struct db *db, const char *text, struct err *err);

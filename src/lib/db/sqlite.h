@@ -1,0 +1,22 @@
+/* What sqlite.c and sqlite_stmt.c share. */
+#pragma once
+#include "base/list.h"
+#include "db/db.h"
+
+#include <sqlite3.h>
+
+struct db {
+    sqlite3 *raw;
+    char *path;
+    struct list stmts; /* struct stmt, by its link */
+    enum db_sync sync;
+    bool in_transaction; /* between db_begin and db_commit or db_rollback */
+    bool unsynced;       /* DB_SYNC_LATER: something may not be on disk */
+    bool sync_failed;    /* DB_SYNC_LATER: the kernel may have dropped what we wrote */
+};
+
+/* Fills err from the last failure of this connection; `rc` is its extended code. Returns false. */
+bool sqlite_failed(struct db *db, int rc, struct err *err);
+/* False with err set while statements must not run: SQLite has ended the transaction by itself. */
+bool sqlite_usable(struct db *db, struct err *err);
+void sqlite_free_statements(struct db *db);
