@@ -7,6 +7,7 @@
 #include "ipc/messages.h"
 #include "smtp/address.h"
 #include "smtp/extension.h"
+#include "smtp/xtext.h"
 
 enum smtp_verb {
     VERB_UNKNOWN, VERB_HELO, VERB_EHLO, VERB_LHLO, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_BDAT, VERB_RSET,
@@ -63,9 +64,3 @@ bool command_parse_bdat(struct str args, uint64_t *size, bool *last, struct refu
  * '.', ':' and brackets; UTF-8), as broken clients are many: only what could hurt a log or a header
  * field is refused. */
 bool command_parse_helo(struct str args, struct str *name, struct refusal *no);
-
-/* xtext (RFC 3461 4). Decoding fails on anything that is not well-formed; the result may hold any
- * octet. */
-bool xtext_is_valid(struct str text);
-bool xtext_decode(struct buf *out, struct str text);
-void xtext_encode(struct buf *out, struct str plain);
