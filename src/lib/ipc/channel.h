@@ -12,6 +12,7 @@ struct channel *channel_new(struct event_base *base, int fd, struct role *role, 
     enum role_id peer, unsigned copy, const struct handlers *handlers, channel_gone_fn *gone);
 void channel_free(struct channel *c);
 
+struct role *channel_owner(const struct channel *c);
 enum role_id channel_role(const struct channel *c);
 unsigned channel_copy(const struct channel *c);
 /* A number that no other channel of this process ever has: (copy, restart) of the peer. */

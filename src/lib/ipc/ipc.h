@@ -6,7 +6,7 @@
  * the process (fatal), because it comes from a broken or hijacked peer and the supervisor restarts us.
  *
  * On the wire: u32 length of what follows, u16 number of the message, then its fields in order: U and
- * I as 8 bytes, S as u32 length and bytes; host byte order (both ends are the same build). */
+ * I as 8 bytes, S and T as u32 length and bytes; host byte order (both ends are the same build). */
 #pragma once
 #include "base/buf.h"
 #include "ipc/messages.h"
@@ -17,9 +17,10 @@ struct channel;
 #define IPC_MEMBER_U(name) uint64_t name;
 #define IPC_MEMBER_I(name) int64_t name;
 #define IPC_MEMBER_S(name, longest) struct str name;
+#define IPC_MEMBER_T(name, longest) struct str name;
 #define IPC_STRUCT(name, senders, receivers)                                                       \
     struct msg_##name {                                                                            \
-        FIELDS_##name(IPC_MEMBER_U, IPC_MEMBER_I, IPC_MEMBER_S)                                    \
+        FIELDS_##name(IPC_MEMBER_U, IPC_MEMBER_I, IPC_MEMBER_S, IPC_MEMBER_T)                                    \
     };
 MESSAGES(IPC_STRUCT)
 

@@ -4,7 +4,9 @@
  * A message is MESSAGE(name, senders, receivers); its fields are FIELDS_name. Field kinds:
  *   U(name)            uint64_t, at most 2^63-1 where it goes into a database
  *   I(name)            int64_t (times are microseconds, see base/clock.h)
- *   S(name, longest)   struct str, a view that lives as long as the handler runs
+ *   S(name, longest)   struct str, a view that lives as long as the handler runs; sending a longer one
+ *                      is a bug and ends the sender
+ *   T(name, longest)   the same for words meant for people: what is too long is cut when sent
  *
  * Identifiers: `id` names a request of the sender of the first message; the answer repeats it, and an
  * answer nobody waits for is dropped. `message` is a queue id (base/msgid.h). `account` is the number
@@ -37,23 +39,23 @@ enum {
 };
 
 /* ---- supervisor to every role, on the control socket ---- */
-#define FIELDS_boot_hello(U, I, S) U(build) U(role) U(copy) U(copies) S(libexec, IPC_TEXT)
-#define FIELDS_boot_config(U, I, S) S(path, IPC_TEXT) S(text, IPC_LIST)
+#define FIELDS_boot_hello(U, I, S, T) U(build) U(role) U(copy) U(copies) S(libexec, IPC_TEXT)
+#define FIELDS_boot_config(U, I, S, T) S(path, IPC_TEXT) S(text, IPC_LIST)
 /* A certificate chain and its key, PEM; first one is the default. Names come from the certificate. */
-#define FIELDS_boot_certificate(U, I, S) S(name, IPC_NAME) S(chain, IPC_CHUNK) S(key, IPC_CHUNK)
+#define FIELDS_boot_certificate(U, I, S, T) S(name, IPC_NAME) S(chain, IPC_CHUNK) S(key, IPC_CHUNK)
 /* With one descriptor: a listening socket. index: place of its section in the configuration;
  * service as in config.h (enum service). */
-#define FIELDS_boot_listener(U, I, S) U(index) U(service) S(address, IPC_NAME)
+#define FIELDS_boot_listener(U, I, S, T) U(index) U(service) S(address, IPC_NAME)
 /* With one descriptor: the channel to one copy of a peer. Sent again when that peer was restarted. */
-#define FIELDS_boot_peer(U, I, S) U(role) U(copy) U(copies)
+#define FIELDS_boot_peer(U, I, S, T) U(role) U(copy) U(copies)
 /* All of the above is there (first time: start working; later: a reload is complete). */
-#define FIELDS_boot_run(U, I, S) U(reload)
+#define FIELDS_boot_run(U, I, S, T) U(reload)
 /* Finish what is open within the time, take nothing new, then exit. */
-#define FIELDS_drain(U, I, S) I(within)
+#define FIELDS_drain(U, I, S, T) I(within)
 /* Role to supervisor. */
-#define FIELDS_ready(U, I, S) U(reload)
+#define FIELDS_ready(U, I, S, T) U(reload)
 /* Supervisor to web: what /metrics and `staffetta status` say about processes. */
-#define FIELDS_process_state(U, I, S) U(role) U(copy) U(pid) U(restarts) I(started)
+#define FIELDS_process_state(U, I, S, T) U(role) U(copy) U(pid) U(restarts) I(started)
 
 /* ---- smtp, filter, access, mailbox, queue, relay to directory ---- */
 enum rcpt_result {
@@ -66,25 +68,25 @@ enum rcpt_result {
     RCPT_TEMPFAIL, /* directory cannot answer now: 451 4.3.0 */
 };
 /* account: the authenticated sender, 0 for none; charged for one recipient (and, with `first`, for one message). */
-#define FIELDS_rcpt_ask(U, I, S) U(id) U(account) U(first) S(address, IPC_ADDRESS)
-#define FIELDS_rcpt_reply(U, I, S) U(id) U(result) S(text, IPC_TEXT)
+#define FIELDS_rcpt_ask(U, I, S, T) U(id) U(account) U(first) S(address, IPC_ADDRESS)
+#define FIELDS_rcpt_reply(U, I, S, T) U(id) U(result) T(text, IPC_TEXT)
 /* May this account use this address in MAIL FROM or From? */
-#define FIELDS_sender_ask(U, I, S) U(id) U(account) S(address, IPC_ADDRESS)
-#define FIELDS_sender_reply(U, I, S) U(id) U(allowed) U(temporary)
+#define FIELDS_sender_ask(U, I, S, T) U(id) U(account) S(address, IPC_ADDRESS)
+#define FIELDS_sender_reply(U, I, S, T) U(id) U(allowed) U(temporary)
 /* SASL. service: "smtp" or "pop". PLAIN and LOGIN and the PASS command of POP3 go the same way;
  * mechanism "USERPASS" carries "\0user\0password" for protocols without SASL. All SASL data is raw
  * here (the front does base64). Bindings are raw channel-binding bytes, empty without TLS. */
 enum auth_result { AUTH_OK, AUTH_BAD_CREDENTIALS, AUTH_DISABLED, AUTH_SLOW_DOWN, AUTH_BAD_REQUEST, AUTH_TEMPFAIL };
 enum auth_rights { AUTH_MAY_SEND = 1, AUTH_MAY_READ = 2 };
-#define FIELDS_auth_begin(U, I, S)                                                                 \
+#define FIELDS_auth_begin(U, I, S, T)                                                                 \
     U(id) S(service, 16) S(mechanism, 32) U(has_initial) S(initial, 16384) S(client, 64)           \
     S(tls_unique, 1024) S(tls_exporter, 1024)
-#define FIELDS_auth_step(U, I, S) U(id) S(data, 16384)
-#define FIELDS_auth_cancel(U, I, S) U(id)
-#define FIELDS_auth_challenge(U, I, S) U(id) S(data, 16384)
+#define FIELDS_auth_step(U, I, S, T) U(id) S(data, 16384)
+#define FIELDS_auth_cancel(U, I, S, T) U(id)
+#define FIELDS_auth_challenge(U, I, S, T) U(id) S(data, 16384)
 /* data: SASL data that goes along with success (the last SCRAM message), may be empty. */
-#define FIELDS_auth_done(U, I, S)                                                                  \
-    U(id) U(result) U(account) U(rights) S(login, IPC_ADDRESS) S(data, 16384) S(text, IPC_TEXT)
+#define FIELDS_auth_done(U, I, S, T)                                                                  \
+    U(id) U(result) U(account) U(rights) S(login, IPC_ADDRESS) S(data, 16384) T(text, IPC_TEXT)
 /* Where does this recipient go? Asked by queue at the first attempt and again at each retry. */
 enum resolve_result {
     RESOLVE_LOCAL,    /* into the mailbox of `account`; `address` is what Delivered-To says */
@@ -107,25 +109,25 @@ enum route_tls {
     TLS_IMPLICIT,  /* TLS from the first byte, name and chain checked */
 };
 /* class: 0 transactional, 1 bulk. */
-#define FIELDS_resolve_ask(U, I, S) U(id) U(class) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)
+#define FIELDS_resolve_ask(U, I, S, T) U(id) U(class) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)
 /* targets: addresses, each ended by NUL. hosts: as in route_kind, empty for MX. credential: number of
  * a stored login for the smart host (asked with secret_ask), 0 for none. pool: name of the source
  * address pool, empty for the default. */
-#define FIELDS_resolve_reply(U, I, S)                                                              \
+#define FIELDS_resolve_reply(U, I, S, T)                                                              \
     U(id) U(result) U(account) S(address, IPC_ADDRESS) S(targets, IPC_LIST) U(route) U(tls)        \
-    S(hosts, IPC_TEXT) U(credential) S(pool, 64) S(text, IPC_TEXT)
+    S(hosts, IPC_TEXT) U(credential) S(pool, 64) T(text, IPC_TEXT)
 /* relay asks for the login of a smart host. */
-#define FIELDS_secret_ask(U, I, S) U(id) U(credential)
-#define FIELDS_secret_reply(U, I, S) U(id) U(found) S(user, IPC_NAME) S(secret, IPC_NAME)
+#define FIELDS_secret_ask(U, I, S, T) U(id) U(credential)
+#define FIELDS_secret_reply(U, I, S, T) U(id) U(found) S(user, IPC_NAME) S(secret, IPC_NAME)
 /* relay asks for the source address pools; the answer comes again whenever they change. pools: lines
  * "pool address weight ehlo-name\n"; pool "default" may be missing. */
-#define FIELDS_pools_ask(U, I, S) U(id)
-#define FIELDS_pools_reply(U, I, S) U(id) S(pools, IPC_LIST)
+#define FIELDS_pools_ask(U, I, S, T) U(id)
+#define FIELDS_pools_reply(U, I, S, T) U(id) S(pools, IPC_LIST)
 /* mailbox asks what an account may hold. 0 is no limit. directory sends account_changed to every
  * mailbox copy when an account was changed or removed. */
-#define FIELDS_account_ask(U, I, S) U(id) U(account)
-#define FIELDS_account_reply(U, I, S) U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
-#define FIELDS_account_changed(U, I, S) U(account) U(removed)
+#define FIELDS_account_ask(U, I, S, T) U(id) U(account)
+#define FIELDS_account_reply(U, I, S, T) U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
+#define FIELDS_account_changed(U, I, S, T) U(account) U(removed)
 
 /* ---- a message on its way in: smtp (or another source) to filter to queue ---- */
 enum txn_flags {
@@ -145,39 +147,39 @@ enum txn_flags {
 enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 }; /* 0: not given */
 /* hold_until and deliver_by are wall times, 0 for none. trace is the complete Received field with its
  * CRLF. size is what SIZE= announced, 0 if nothing. priority is MT-PRIORITY, biased by +9 (0..18). */
-#define FIELDS_txn_begin(U, I, S)                                                                  \
+#define FIELDS_txn_begin(U, I, S, T)                                                                  \
     U(id) U(message) U(flags) U(account) U(size) U(priority) I(hold_until) I(deliver_by)           \
     S(sender, IPC_ADDRESS) S(envid, IPC_NAME) S(login, IPC_ADDRESS) S(client, 64)                  \
-    S(helo, IPC_NAME) S(protocol, 32) S(tls, 128) S(trace, IPC_TEXT)
-#define FIELDS_txn_rcpt(U, I, S) U(id) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
-#define FIELDS_txn_chunk(U, I, S) U(id) S(data, IPC_CHUNK)
+    T(helo, IPC_NAME) T(protocol, 32) T(tls, 128) S(trace, IPC_TEXT)
+#define FIELDS_txn_rcpt(U, I, S, T) U(id) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
+#define FIELDS_txn_chunk(U, I, S, T) U(id) S(data, IPC_CHUNK)
 /* prepend: header fields that filter puts on top (Received from smtp included), with CRLFs. smtp
  * leaves it empty. flags: filter's last word (TXN_BULK). message_id: for trace. */
-#define FIELDS_txn_end(U, I, S) U(id) U(flags) S(prepend, IPC_CHUNK) S(message_id, IPC_NAME)
-#define FIELDS_txn_abort(U, I, S) U(id)
+#define FIELDS_txn_end(U, I, S, T) U(id) U(flags) S(prepend, IPC_CHUNK) T(message_id, IPC_NAME)
+#define FIELDS_txn_abort(U, I, S, T) U(id)
 /* Back to the source: text is the reply with its enhanced code, "2.0.0 queued as ...". Final: the
  * transaction is over, also when it comes before txn_end (what still arrives is dropped). */
-#define FIELDS_txn_done(U, I, S) U(id) U(code) S(text, IPC_TEXT)
+#define FIELDS_txn_done(U, I, S, T) U(id) U(code) T(text, IPC_TEXT)
 /* Whether a queue shard takes messages now (disk, memory); passed on by filter to its sources. */
-#define FIELDS_queue_state(U, I, S) U(shard) U(shards) U(accepting) S(reason, IPC_TEXT)
+#define FIELDS_queue_state(U, I, S, T) U(shard) U(shards) U(accepting) T(reason, IPC_TEXT)
 
 /* ---- a message on its way out: queue to mailbox and relay ---- */
 /* A delivery is one message for one account, or for recipients that share one destination. `n` is a
  * recipient's number within its message. size is that of the whole content with its prepended
  * fields; body holds all of it when it is at most IPC_CHUNK, else it is empty and body_ask fetches. */
-#define FIELDS_deliver_local(U, I, S)                                                              \
+#define FIELDS_deliver_local(U, I, S, T)                                                              \
     U(id) U(message) U(account) U(n) U(size) U(flags) I(arrived) S(sender, IPC_ADDRESS)            \
     S(rcpt, IPC_ADDRESS) S(original, IPC_ADDRESS) S(body, IPC_CHUNK)
 /* destination: what queue schedules by: the recipient domain, or the route's hosts. */
-#define FIELDS_deliver_remote(U, I, S)                                                             \
+#define FIELDS_deliver_remote(U, I, S, T)                                                             \
     U(id) U(message) U(flags) U(size) U(priority) I(deliver_by) S(destination, IPC_TEXT)           \
     S(domain, IPC_NAME) U(route) U(tls) S(hosts, IPC_TEXT) U(credential) S(pool, 64)               \
     S(sender, IPC_ADDRESS) S(envid, IPC_NAME) S(body, IPC_CHUNK)
-#define FIELDS_deliver_rcpt(U, I, S) U(id) U(n) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
-#define FIELDS_deliver_go(U, I, S) U(id)
+#define FIELDS_deliver_rcpt(U, I, S, T) U(id) U(n) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
+#define FIELDS_deliver_go(U, I, S, T) U(id)
 /* mailbox or relay asks for the next piece; data is at most IPC_CHUNK and empty only at the end. */
-#define FIELDS_body_ask(U, I, S) U(id) U(offset)
-#define FIELDS_body_chunk(U, I, S) U(id) U(offset) S(data, IPC_CHUNK)
+#define FIELDS_body_ask(U, I, S, T) U(id) U(offset)
+#define FIELDS_body_chunk(U, I, S, T) U(id) U(offset) S(data, IPC_CHUNK)
 enum delivery_status {
     DELIVERY_DELIVERED, /* in the mailbox, synced */
     DELIVERY_RELAYED,   /* the next server took it */
@@ -194,20 +196,20 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
 /* code and text are the remote's (or ours, speaking for it): 550, "5.1.1 no such user here". dsn: the
  * remote took DSN parameters, so success reports are its business. retry_at: not before, 0 for the
  * queue's own schedule. */
-#define FIELDS_rcpt_done(U, I, S)                                                                  \
-    U(id) U(n) U(status) U(reason) U(code) U(dsn) I(retry_at) S(text, IPC_TEXT) S(host, IPC_NAME)  \
-    S(ip, 64) S(tls, 128) S(source, 64)
-#define FIELDS_deliver_done(U, I, S) U(id)
+#define FIELDS_rcpt_done(U, I, S, T)                                                                  \
+    U(id) U(n) U(status) U(reason) U(code) U(dsn) I(retry_at) T(text, IPC_TEXT) T(host, IPC_NAME)  \
+    T(ip, 64) T(tls, 128) T(source, 64)
+#define FIELDS_deliver_done(U, I, S, T) U(id)
 /* relay to queue: how many deliveries of a destination may be under way at once. */
-#define FIELDS_window(U, I, S) U(window) S(destination, IPC_TEXT)
+#define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
 /* ---- relay (filter later) to resolver ---- */
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, DNS_BOGUS };
 /* type: the number of the record type. records: each 2 bytes of length (big endian), then rdata with
  * uncompressed names. canonical: the name after CNAMEs. ttl in seconds. */
-#define FIELDS_dns_ask(U, I, S) U(id) U(type) S(name, IPC_NAME)
-#define FIELDS_dns_reply(U, I, S)                                                                  \
-    U(id) U(status) U(secure) U(ttl) S(canonical, IPC_NAME) S(records, IPC_LIST) S(text, IPC_TEXT)
+#define FIELDS_dns_ask(U, I, S, T) U(id) U(type) S(name, IPC_NAME)
+#define FIELDS_dns_reply(U, I, S, T)                                                                  \
+    U(id) U(status) U(secure) U(ttl) S(canonical, IPC_NAME) S(records, IPC_LIST) T(text, IPC_TEXT)
 
 /* ---- access to mailbox: a session after login ---- */
 enum session_protocol { SESSION_POP3, SESSION_IMAP };
@@ -215,11 +217,11 @@ enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2 };
 /* Each side may have at most the bytes in flight that the other granted with session_more; both start
  * with SESSION_WINDOW. input: what the client had sent already. */
 enum { SESSION_WINDOW = 65536 };
-#define FIELDS_session_open(U, I, S)                                                               \
+#define FIELDS_session_open(U, I, S, T)                                                               \
     U(id) U(protocol) U(flags) U(account) S(login, IPC_ADDRESS) S(client, 64) S(input, IPC_CHUNK)
-#define FIELDS_session_data(U, I, S) U(id) S(data, IPC_CHUNK)
-#define FIELDS_session_more(U, I, S) U(id) U(bytes)
-#define FIELDS_session_close(U, I, S) U(id)
+#define FIELDS_session_data(U, I, S, T) U(id) S(data, IPC_CHUNK)
+#define FIELDS_session_more(U, I, S, T) U(id) U(bytes)
+#define FIELDS_session_close(U, I, S, T) U(id)
 
 /* ---- queue (and others) to events ---- */
 enum event_kind {
@@ -232,25 +234,25 @@ enum event_kind {
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \
         "bounced", "discarded", "held", "released", "deleted", "done", "rejected"}
 /* seq: 1, 2, 3 ... of this sender, acknowledged when on disk. details: a JSON object. */
-#define FIELDS_event(U, I, S)                                                                      \
+#define FIELDS_event(U, I, S, T)                                                                      \
     U(seq) I(time) U(message) U(kind) S(sender, IPC_ADDRESS) S(rcpt, IPC_ADDRESS)                  \
-    S(message_id, IPC_NAME) S(details, IPC_CHUNK)
-#define FIELDS_event_ack(U, I, S) U(seq)
+    T(message_id, IPC_NAME) S(details, IPC_CHUNK)
+#define FIELDS_event_ack(U, I, S, T) U(seq)
 
 /* ---- web to every role: commands and metrics ---- */
 /* A command of the command line or the HTTP API. args: each ended by NUL, "name=value" for options
  * and plain words before them. Answers: rows (one JSON object each), then control_done. A role sends
  * at most CONTROL_ROWS rows, then waits for control_more; control_cancel ends it early. */
 enum { CONTROL_ROWS = 200 };
-#define FIELDS_control_ask(U, I, S) U(id) U(uid) S(command, 64) S(args, IPC_LIST)
-#define FIELDS_control_row(U, I, S) U(id) S(json, IPC_CHUNK)
-#define FIELDS_control_more(U, I, S) U(id)
-#define FIELDS_control_cancel(U, I, S) U(id)
+#define FIELDS_control_ask(U, I, S, T) U(id) U(uid) S(command, 64) S(args, IPC_LIST)
+#define FIELDS_control_row(U, I, S, T) U(id) S(json, IPC_CHUNK)
+#define FIELDS_control_more(U, I, S, T) U(id)
+#define FIELDS_control_cancel(U, I, S, T) U(id)
 /* code: exit code of sysexits.h, 0 is success; text: what went wrong and what to do. */
-#define FIELDS_control_done(U, I, S) U(id) U(code) S(text, IPC_TEXT)
+#define FIELDS_control_done(U, I, S, T) U(id) U(code) T(text, IPC_TEXT)
 /* Metrics of the role as Prometheus text (see base/metric.h); answered by the framework. */
-#define FIELDS_stats_ask(U, I, S) U(id)
-#define FIELDS_stats_reply(U, I, S) U(id) S(text, IPC_LIST)
+#define FIELDS_stats_ask(U, I, S, T) U(id)
+#define FIELDS_stats_reply(U, I, S, T) U(id) S(text, IPC_LIST)
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)

@@ -3,6 +3,7 @@
  * (`sandbox = "if-available"`, for containers that forbid it), and the log says so. */
 #pragma once
 #include "base/err.h"
+#include "base/str.h"
 
 enum sandbox_flags {
     SANDBOX_ACCEPT = 1 << 0,  /* accept connections on inherited sockets */
@@ -13,3 +14,9 @@ enum sandbox_flags {
 
 /* paths: folders that stay readable and writable (with SANDBOX_FILES), ended by NULL. */
 MUST_CHECK bool sandbox_enter(unsigned flags, const char *const *paths, bool required, struct err *err);
+
+/* Tries, from inside, what the table of roles forbids: opening a file (`secret`, a key), making and
+ * connecting sockets, listening, executing, forking, tracing. Harmless where it is allowed. `expected`
+ * says whether the flags allow it. */
+typedef void sandbox_probe_fn(void *arg, const char *action, bool allowed, bool expected);
+void sandbox_probe(unsigned flags, struct str secret, sandbox_probe_fn *result, void *arg);
