@@ -39,6 +39,9 @@ size_t conn_output_waiting(const struct conn *c);
 void conn_close_when_sent(struct conn *c); /* then `closed` with reason "" */
 
 void conn_read(struct conn *c, bool on); /* back-pressure */
+/* While on, input is only looked at, and exactly what the owner uses is taken from the socket: for
+ * what comes before TLS (the PROXY protocol). */
+void conn_peek(struct conn *c, bool on);
 /* Idle limit: restarted by input; 0 for none. Total limit: from now; 0 for none. Microseconds. */
 void conn_idle_limit(struct conn *c, int64_t within);
 void conn_total_limit(struct conn *c, int64_t within);
