@@ -188,8 +188,8 @@ static void mistakes_are_named(void **state)
         {"/* one */ /* two */\n/* three */ xyzzy = 1", "t.conf:2: unknown directive xyzzy: expected one of staffetta.conf(5)"},
         {"data = \"${HOME}\"", "t.conf:1: ${...}: expected plain text, variables of the environment are not replaced (use single quotes for these characters)"},
         {"\ndata = \"\a\"", "t.conf:2: byte 0x07: expected text"},
-        {"\"\\1\" = 5", "t.conf:1: missing parenthesis for function '\1': expected name = value or a section"},
-        {"\"\\1\"(5)", "t.conf:1: unknown directive: expected one of staffetta.conf(5)"},
+        {"\"\\1\" = 5", "t.conf:1: unknown directive: expected one of staffetta.conf(5)"},
+        {"\"\\1\"(5)", "t.conf:1: no = after ?: expected ? = value"},
         {"include(\"/etc/passwd\")", "t.conf:1: unknown directive include: expected one of staffetta.conf(5)"},
     };
 

@@ -38,6 +38,9 @@ bool reading_fail(struct reading *r, int line, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
     return err_set(r->err, ERR_PERMANENT, "%.*s:%d: %.300s", STR_ARG(r->path), line, text);
 }
 
@@ -104,7 +107,7 @@ static void fail_unknown(struct reading *r, cfg_t *cfg, const char *name)
     size_t best = 4;
 
     for (cfg_opt_t *o = cfg->opts; o->name != NULL; o++) {
-        size_t d = o->type == CFGT_FUNC || strlen(name) > 63 ? best : distance(str_of(name), str_of(o->name));
+        size_t d = o->type == CFGT_PTR || strlen(name) > 63 ? best : distance(str_of(name), str_of(o->name));
 
         if (d < best && d * 2 < strlen(o->name)) {
             best = d;
@@ -120,7 +123,7 @@ static void fail_unknown(struct reading *r, cfg_t *cfg, const char *name)
             name, cfg->name);
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+PRINTF(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list args)
 {
     struct reading *r = reading_of(cfg);
     char text[300];
@@ -176,9 +179,9 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 }
 
 /* Somebody wrote the name of our hidden option into the file. */
-static int on_self(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+static int on_self(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
-    (void)opt, (void)argc, (void)argv;
+    (void)opt, (void)value, (void)result;
     reading_fail(reading_of(cfg), cfg->line, "unknown directive: expected one of staffetta.conf(5)");
     return -1;
 }
@@ -199,7 +202,7 @@ static cfg_opt_t *section_options(struct reading *r, size_t place, size_t more)
         opts[i].flags = CFGF_NODEFAULT | (is_list(&s->directives[i]) ? CFGF_LIST : 0);
         opts[i].def.number = (long)(place * PLACES + i);
     }
-    opts[s->n] = (cfg_opt_t){.name = self, .type = CFGT_FUNC, .func = on_self};
+    opts[s->n] = (cfg_opt_t){.name = self, .type = CFGT_PTR, .parsecb = on_self};
     opts[s->n].simple_value.ptr = (void *)r;
     return opts;
 }
