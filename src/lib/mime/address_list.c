@@ -1,0 +1,181 @@
+/* Address lists of header fields (RFC 5322 3.4, with 4.4 and RFC 6854), read word by word: what stands
+ * before '<' or ':' is a name, what is left when ',' or ';' or the end comes is an addr-spec. */
+#include "mime/header.h"
+
+#include <string.h>
+
+struct reader {
+    struct str rest;
+    struct buf *addr; /* the words of this member so far */
+    bool gap;         /* blanks since the last word */
+    bool broken;      /* two words with nothing between: a name, or no address at all */
+    bool done;        /* <...> was read: what follows is no address */
+};
+
+static void drop(struct reader *r, size_t n)
+{
+    r->rest = str_skip(r->rest, n);
+}
+
+/* Length of what runs from `open` to `close` at the start, quoted pairs passed over; comments nest. */
+static size_t run_length(struct str text, char open, char close)
+{
+    size_t depth = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\\')
+            i++;
+        else if (i > 0 && text.p[i] == close && (close != ')' || --depth == 0))
+            return i + 1;
+        else if (text.p[i] == open && open == '(')
+            depth++;
+    }
+    return text.n;
+}
+
+/* A comment or blanks at the start; false when there are none. */
+static bool skip_blank(struct reader *r)
+{
+    char c = r->rest.n ? r->rest.p[0] : 0;
+
+    if (c == '(')
+        drop(r, run_length(r->rest, '(', ')'));
+    else if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+        drop(r, 1);
+    else
+        return false;
+    r->gap = true;
+    return true;
+}
+
+static void forget(struct reader *r)
+{
+    r->addr->n = 0;
+    r->gap = r->broken = false;
+}
+
+static bool joins(char c)
+{
+    return c == '.' || c == '@';
+}
+
+/* Adds one word or special to the member. Folding inside a quoted string is taken out. */
+static void add_word(struct reader *r, struct str word)
+{
+    struct buf *addr = r->addr;
+
+    if (r->gap && addr->n && !joins(word.p[0]) && !joins(addr->p[addr->n - 1]))
+        r->broken = true;
+    r->gap = false;
+    for (size_t i = 0; i < word.n; i++)
+        if (word.p[i] != '\r' && word.p[i] != '\n')
+            buf_add_char(addr, word.p[i]);
+}
+
+/* Length of the word at the start: a quoted string, a domain literal, an atom, or one special. */
+static size_t word_length(struct str text)
+{
+    size_t n = 0;
+
+    if (text.p[0] == '"')
+        return run_length(text, '"', '"');
+    if (text.p[0] == '[')
+        return run_length(text, '[', ']');
+    while (n < text.n && text.p[n] != 0 && strchr("()<>[]:;@\\,.\" \t\r\n", text.p[n]) == NULL)
+        n++;
+    return n ? n : 1;
+}
+
+/* "<@route:user@host>": the words between the brackets. */
+static void read_angle(struct reader *r)
+{
+    forget(r);
+    drop(r, 1);
+    while (r->rest.n && r->rest.p[0] != '>') {
+        if (skip_blank(r))
+            continue;
+        if (r->rest.p[0] == ':' && r->addr->n && r->addr->p[0] == '@') {
+            forget(r);
+            drop(r, 1);
+            continue;
+        }
+        if (r->rest.p[0] == '<' || (r->rest.p[0] == ',' && !(r->addr->n && r->addr->p[0] == '@')))
+            r->broken = true;
+        size_t n = word_length(r->rest);
+        add_word(r, str_sub(r->rest, 0, n));
+        drop(r, n);
+    }
+    if (r->rest.n == 0)
+        r->broken = true;
+    drop(r, 1);
+    r->done = true;
+}
+
+/* Reads up to the end of one member. */
+static void read_member(struct reader *r)
+{
+    forget(r);
+    r->done = false;
+    while (r->rest.n && r->rest.p[0] != ',' && r->rest.p[0] != ';') {
+        size_t n;
+
+        if (skip_blank(r))
+            continue;
+        if (r->rest.p[0] == '<' && !r->done) {
+            read_angle(r);
+            continue;
+        }
+        if (r->rest.p[0] == ':' && !r->done) { /* the name of a group ends */
+            forget(r);
+            drop(r, 1);
+            continue;
+        }
+        n = word_length(r->rest);
+        if (r->done)
+            r->broken = true;
+        else
+            add_word(r, str_sub(r->rest, 0, n));
+        drop(r, n);
+    }
+    drop(r, 1);
+}
+
+/* Index of the '@' that is not inside a quoted local part or a literal; -1 for none or two. */
+static ptrdiff_t find_at(struct str addr)
+{
+    size_t from = addr.n && addr.p[0] == '"' ? run_length(addr, '"', '"') : 0;
+    struct str rest = str_skip(addr, from);
+    ptrdiff_t at = str_find(rest, '@');
+    struct str domain = str_skip(rest, (size_t)(at + 1));
+
+    if (at < 0 || (domain.n && domain.p[0] != '[' && str_find(domain, '@') >= 0))
+        return -1;
+    return (ptrdiff_t)from + at;
+}
+
+static bool is_address(const struct reader *r)
+{
+    struct str addr = buf_str(r->addr);
+    ptrdiff_t at = find_at(addr);
+
+    return !r->broken && !r->addr->failed && at > 0 && (size_t)at + 1 < addr.n;
+}
+
+bool header_next_address(struct str *rest, struct buf *addr, bool *bad)
+{
+    struct reader r = {.rest = *rest, .addr = addr};
+    bool found = false;
+
+    addr->failed = false;
+    while (r.rest.n && !found) {
+        read_member(&r);
+        found = is_address(&r);
+        if (!found && (r.addr->n || r.done || r.addr->failed) && bad != NULL)
+            *bad = true;
+        addr->failed = false;
+    }
+    if (!found)
+        addr->n = 0;
+    *rest = r.rest;
+    return found;
+}
