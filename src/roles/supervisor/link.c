@@ -1,0 +1,92 @@
+/* Who is connected to whom, and what a new process is told before it runs. */
+#include "roles/supervisor/supervisor.h"
+#include "base/log.h"
+#include "ipc/control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The arrows of docs/architecture.md. web is connected to every role. */
+static const struct {
+    enum role_id a, b;
+} arrows[] = {
+    {ROLE_SMTP, ROLE_DIRECTORY},
+    {ROLE_SMTP, ROLE_FILTER},
+    {ROLE_SMTP, ROLE_EVENTS},
+    {ROLE_FILTER, ROLE_DIRECTORY},
+    {ROLE_FILTER, ROLE_QUEUE},
+    {ROLE_FILTER, ROLE_RESOLVER},
+    {ROLE_QUEUE, ROLE_DIRECTORY},
+    {ROLE_QUEUE, ROLE_MAILBOX},
+    {ROLE_QUEUE, ROLE_RELAY},
+    {ROLE_QUEUE, ROLE_EVENTS},
+    {ROLE_RELAY, ROLE_RESOLVER},
+    {ROLE_RELAY, ROLE_DIRECTORY},
+    {ROLE_ACCESS, ROLE_DIRECTORY},
+    {ROLE_ACCESS, ROLE_MAILBOX},
+    {ROLE_MAILBOX, ROLE_DIRECTORY},
+};
+
+static bool are_connected(enum role_id a, enum role_id b)
+{
+    if (a == ROLE_WEB || b == ROLE_WEB)
+        return a != b;
+    for (size_t i = 0; i < sizeof arrows / sizeof arrows[0]; i++)
+        if ((arrows[i].a == a && arrows[i].b == b) || (arrows[i].a == b && arrows[i].b == a))
+            return true;
+    return false;
+}
+
+/* A process that does not take what we send hangs: it is killed, noticed and started again. */
+void link_send(struct process *p, struct buf *frame, int fd)
+{
+    struct err err = {0};
+
+    if (frame->failed)
+        fatal("a control message is too long");
+    if (p->control >= 0 && !control_send(p->control, buf_str(frame), fd, &err)) {
+        log_warning("control", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, err.text);
+        kill(p->pid, SIGKILL);
+    }
+    explicit_bzero(frame->p, frame->n);
+    buf_reset(frame);
+}
+
+static void send_peer(struct process *p, const struct process *peer, int fd, struct buf *frame)
+{
+    ipc_encode_boot_peer(frame, &(struct msg_boot_peer){peer->role, peer->copy, peer->copies});
+    link_send(p, frame, fd);
+}
+
+static void connect_pair(struct process *a, struct process *b, struct buf *frame)
+{
+    int pair[2], size = 512 * 1024;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        fatal("socketpair: %s", strerror(errno));
+    for (int i = 0; i < 2; i++) {
+        setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        setsockopt(pair[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    }
+    send_peer(a, b, pair[0], frame);
+    send_peer(b, a, pair[1], frame);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+void link_process(struct supervisor *s, struct process *p)
+{
+    struct buf frame;
+
+    buf_init(&frame, CONTROL_PACKET_MAX);
+    for (size_t i = 0; i < s->process_count; i++) {
+        struct process *peer = &s->processes[i];
+
+        if (peer != p && peer->pid != 0 && peer->control >= 0 && are_connected(p->role, peer->role))
+            connect_pair(p, peer, &frame);
+    }
+    buf_clear(&frame);
+}
