@@ -289,6 +289,10 @@ class Server:
     def account(self, address, *more, password=PASSWORD):
         self.cli("account", "add", address, *more, input=password + "\n")
 
+    def route(self, match, kind, hosts="", **options):
+        """match: recipient:DOMAIN, sender:DOMAIN, class:bulk; kind: mx, smtp, lmtp, discard, fail."""
+        self.cli("route", "add", match, kind, *([hosts] if hosts else []), *(f"--{k.replace('_', '-')}={v}" for k, v in options.items()))
+
     def queue(self, *filters):
         return self.rows("queue", "list", *filters)
 
