@@ -17,7 +17,7 @@
     D(postmaster, TEXT, "", "Where mail for <postmaster> without a domain goes. Default: postmaster@ the first local domain.") \
     D(data, TEXT, "/var/lib/staffetta", "Folder of all databases.")                                \
     D(run, TEXT, "/run/staffetta", "Folder of the local sockets (control.sock, smtp.sock).")       \
-    D(user, TEXT, "staffetta", "When started as root: prefix of the users the roles run as (staffetta-smtp, staffetta-queue ...).") \
+    D(user, TEXT, "staffetta", "When started as root: prefix of the users the roles run as (staffetta-smtp, staffetta-queue ...), or one user of that name. Empty: no change of user.") \
     D(log_level, TEXT, "info", "debug, info, warning or error.")                                   \
     D(log_format, TEXT, "human", "human (key=value) or json, one line an event on standard error.") \
     D(relay_networks, LIST, "127.0.0.0/8 ::1", "Networks whose hosts may relay without logging in: printers, application servers.") \

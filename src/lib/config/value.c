@@ -194,7 +194,9 @@ bool value_is_path_or_empty(struct str text)
 
 bool value_is_user(struct str text)
 {
-    if (text.n == 0 || text.n > 20 || ascii_is_digit(text.p[0]) || text.p[0] == '-')
+    if (text.n == 0) /* keep the user that started the server */
+        return true;
+    if (text.n > 20 || ascii_is_digit(text.p[0]) || text.p[0] == '-')
         return false;
     for (size_t i = 0; i < text.n; i++)
         if (!(text.p[i] >= 'a' && text.p[i] <= 'z') && !ascii_is_digit(text.p[i]) && text.p[i] != '-' &&
