@@ -22,7 +22,7 @@ struct attempt {
 
 static bool can_open(const char *path, int flags)
 {
-    int fd = open(path, flags | O_CLOEXEC);
+    int fd = open(path, flags | O_CLOEXEC, 0600);
 
     if (fd >= 0)
         close(fd);
