@@ -7,6 +7,9 @@
 #include <openssl/x509v3.h>
 #include <assert.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
 
 static void take(BIO *bio, char *out, size_t size)
 {
@@ -69,5 +72,19 @@ bool test_loop_until(struct event_base *base, const bool *flag)
 void test_loop_idle(struct event_base *base)
 {
     for (int i = 0; i < 20; i++)
-        event_base_loop(base, EVLOOP_NONBLOCK);
+        event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+}
+
+void test_tcp_pair(int pair[2])
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof any;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert(bind(fd, (struct sockaddr *)&any, sizeof any) == 0 && listen(fd, 1) == 0);
+    getsockname(fd, (struct sockaddr *)&any, &size);
+    pair[1] = socket(AF_INET, SOCK_STREAM, 0);
+    assert(connect(pair[1], (struct sockaddr *)&any, sizeof any) == 0);
+    pair[0] = accept(fd, NULL, NULL);
+    close(fd);
 }

@@ -17,3 +17,5 @@ void test_certificate(struct test_pem *pem, enum test_key type, const char *comm
 bool test_loop_until(struct event_base *base, const bool *flag);
 /* Runs what is ready, for a few turns. */
 void test_loop_idle(struct event_base *base);
+/* A connected pair over loopback. */
+void test_tcp_pair(int pair[2]);
