@@ -1,0 +1,98 @@
+/* The filter: looks inside messages on their way from smtp to queue. It opens no files and talks to
+ * nobody but its peers. */
+#include "base/clock.h"
+#include "filter.h"
+
+static void set_limits(struct filter *f)
+{
+    const struct config *config = role_config(f->role);
+
+    f->limits.header_size = (size_t)config->limits.header_size;
+    f->limits.received_fields = (unsigned)config->limits.received_fields;
+}
+
+/* Messages under way keep a view of the name, so the first one is kept for good. */
+static void on_reload(struct role *role)
+{
+    set_limits(role_state(role));
+}
+
+static void on_peer_up(struct role *role, struct channel *c)
+{
+    flow_peer_up(role_state(role), c);
+}
+
+static void on_peer_gone(struct role *role, struct channel *c)
+{
+    struct filter *f = role_state(role);
+
+    switch (channel_role(c)) {
+    case ROLE_SMTP:
+        transaction_source_gone(f, c);
+        flow_source_gone(f);
+        break;
+    case ROLE_QUEUE:
+        transaction_queue_gone(f, c);
+        flow_queue_gone(f, c);
+        break;
+    case ROLE_DIRECTORY:
+        if (channel_copy(c) == 0)
+            transaction_directory_gone(f);
+        break;
+    case ROLE_SUPERVISOR:
+    case ROLE_RESOLVER:
+    case ROLE_FILTER:
+    case ROLE_RELAY:
+    case ROLE_ACCESS:
+    case ROLE_MAILBOX:
+    case ROLE_EVENTS:
+    case ROLE_WEB:
+    case ROLE_COUNT:
+        break;
+    }
+}
+
+/* smtp was drained before us: nobody waits for an answer any more. */
+static void on_drain(struct role *role, int64_t within)
+{
+    (void)within;
+    role_exit(role);
+}
+
+static const struct handlers handlers = {
+    .txn_begin = transaction_on_begin,
+    .txn_rcpt = transaction_on_rcpt,
+    .txn_chunk = transaction_on_chunk,
+    .txn_end = transaction_on_end,
+    .txn_abort = transaction_on_abort,
+    .txn_done = transaction_on_done,
+    .sender_reply = transaction_on_sender_reply,
+    .queue_state = flow_on_queue_state,
+};
+
+static const struct role_type filter_role = {
+    .id = ROLE_FILTER,
+    .handlers = &handlers,
+    .sandbox = 0,
+    .peer_up = on_peer_up,
+    .peer_gone = on_peer_gone,
+    .reload = on_reload,
+    .drain = on_drain,
+};
+
+int main(int argc, char **argv)
+{
+    struct filter f = {0};
+
+    f.role = role_begin(&filter_role, argc, argv);
+    role_set_state(f.role, &f);
+    f.hostname = str_dup(role_config(f.role)->hostname);
+    set_limits(&f);
+    list_init(&f.open);
+    map_init(&f.by_source);
+    map_init(&f.by_id);
+    map_init(&f.questions);
+    transaction_show_metrics();
+    role_sandbox(f.role);
+    return role_run(f.role);
+}

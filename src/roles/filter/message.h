@@ -1,0 +1,60 @@
+/* One message on its way through the filter: a pure machine. It collects the header, decides on it,
+ * then lets the body stream past.
+ *
+ *   HEADER --- end of header ---> BODY --- message_end ---> (ASKING) ---> OVER
+ *      \------------------- refuse() at any point ----------------------/
+ *
+ * ASKING: everything came, but the directory has not said yet whether the sender may use the
+ * addresses in From. What a message holds in memory is bounded by the limit of its header. */
+#pragma once
+#include "ipc/messages.h"
+#include "mime/header.h"
+
+struct msg_txn_begin;
+
+struct message_limits {
+    size_t header_size;
+    unsigned received_fields;
+};
+
+/* What goes out. All calls come from inside message_ functions; after refuse() nothing more comes. */
+struct message_world {
+    void (*chunk)(void *owner, struct str data); /* at most IPC_CHUNK */
+    void (*end)(void *owner, uint64_t flags, struct str prepend, struct str message_id);
+    void (*refuse)(void *owner, unsigned code, struct str text);
+    /* May the account use this canonical address? message_sender is the answer, in the order asked or
+     * any other, also from inside this call. */
+    void (*ask_sender)(void *owner, struct str address);
+    int64_t (*now)(void *owner);
+    uint64_t (*random)(void *owner);
+};
+
+enum message_state { MESSAGE_HEADER, MESSAGE_BODY, MESSAGE_ASKING, MESSAGE_OVER };
+
+struct message {
+    const struct message_world *world;
+    void *owner;
+    const struct message_limits *limits;
+    struct str hostname; /* borrowed: lives longer than the message */
+    enum message_state state;
+    uint64_t id, flags, account, end_flags;
+    struct str trace, sender, login; /* owned */
+    struct header_scan scan;
+    struct buf held;       /* the header as it will be sent */
+    struct buf authors;    /* distinct addresses of From, each ended by NUL */
+    struct buf message_id; /* as found, or as made */
+    unsigned author_count, pending;
+    bool rewritten;        /* held is not what came in */
+    bool has_date, has_from, has_message_id, bad_from, too_many_authors;
+};
+
+void message_begin(struct message *m, const struct message_world *world, void *owner,
+    const struct message_limits *limits, struct str hostname, const struct msg_txn_begin *begin);
+void message_clear(struct message *m);
+void message_chunk(struct message *m, struct str data);
+void message_end(struct message *m, uint64_t flags);
+/* An answer to ask_sender. */
+void message_sender(struct message *m, bool allowed, bool temporary);
+bool message_is_over(const struct message *m);
+/* Bytes held now. */
+size_t message_held(const struct message *m);

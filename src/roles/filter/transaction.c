@@ -1,0 +1,368 @@
+/* Transactions between smtp and queue: who they belong to, what happens to them when a peer dies.
+ *
+ * The filter promises nothing by itself: 250 is said by queue and passed on. When queue dies, its open
+ * transactions are answered 451 (queue drops what was not committed; what was committed but not
+ * answered is sent again by the client: the one place where SMTP itself allows a double). When smtp
+ * dies, its transactions are aborted. When the filter dies, smtp and queue do both. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/random.h"
+#include "filter.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static struct metric messages = METRIC_COUNTER("staffetta_filter_messages_total", "Messages passed on to the queue in full.");
+static struct metric bytes = METRIC_COUNTER("staffetta_filter_bytes_total", "Bytes of messages that came in.");
+static struct metric refusals = METRIC_COUNTER("staffetta_filter_refused_total", "Messages the filter refused.");
+static struct metric open_txns = METRIC_GAUGE("staffetta_filter_transactions", "Messages on their way through.");
+static struct metric held_bytes = METRIC_GAUGE("staffetta_filter_held_bytes", "Bytes of headers held in memory.");
+static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total", "Addresses in From asked of the directory.");
+
+struct txn {
+    struct filter *filter;
+    struct link link;
+    struct map_node by_source, by_id;
+    struct channel *source, *queue; /* NULL once gone or answered */
+    uint64_t source_serial, source_id, id;
+    size_t held; /* counted in filter->held */
+    struct list questions;
+    struct message message;
+};
+
+struct question {
+    struct map_node by_id;
+    struct link link;
+    uint64_t id;
+    struct txn *txn;
+};
+
+void transaction_show_metrics(void)
+{
+    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        metric_show(all[i]);
+}
+
+static uint64_t source_hash(uint64_t serial, uint64_t id)
+{
+    return map_hash_number(serial * UINT64_C(0x9e3779b97f4a7c15) + id);
+}
+
+static struct txn *find_by_source(struct filter *f, struct channel *from, uint64_t id)
+{
+    uint64_t serial = channel_serial(from);
+    struct map_node *n = map_find(&f->by_source, source_hash(serial, id));
+
+    for (; n != NULL; n = map_find_next(n)) {
+        struct txn *t = CONTAINER(n, struct txn, by_source);
+
+        if (t->source_id == id && t->source_serial == serial)
+            return t;
+    }
+    return NULL;
+}
+
+static struct txn *find_by_id(struct filter *f, uint64_t id)
+{
+    struct map_node *n = map_find(&f->by_id, map_hash_number(id));
+
+    for (; n != NULL; n = map_find_next(n))
+        if (CONTAINER(n, struct txn, by_id)->id == id)
+            return CONTAINER(n, struct txn, by_id);
+    return NULL;
+}
+
+static void question_free(struct filter *f, struct question *q)
+{
+    map_remove(&f->questions, &q->by_id);
+    list_remove(&q->link);
+    free(q);
+}
+
+static void count_held(struct txn *t, size_t held)
+{
+    t->filter->held = t->filter->held - t->held + held;
+    t->held = held;
+    metric_set(&held_bytes, (int64_t)t->filter->held);
+}
+
+static void txn_free(struct txn *t)
+{
+    struct filter *f = t->filter;
+
+    LIST_EACH(&t->questions, it)
+        question_free(f, CONTAINER(it, struct question, link));
+    count_held(t, 0);
+    message_clear(&t->message);
+    map_remove(&f->by_source, &t->by_source);
+    map_remove(&f->by_id, &t->by_id);
+    list_remove(&t->link);
+    f->count--;
+    metric_set(&open_txns, (int64_t)f->count);
+    free(t);
+}
+
+static void answer(struct filter *f, struct channel *to, uint64_t id, unsigned code, struct str text)
+{
+    ipc_send_txn_done(to, &(struct msg_txn_done){.id = id, .code = code, .text = text});
+    flow_wrote(f, to);
+}
+
+/* The last word to the source; nothing more goes to queue. The transaction is freed by the caller. */
+static void fail(struct txn *t, unsigned code, struct str text)
+{
+    metric_add(&refusals, 1);
+    if (t->queue != NULL)
+        ipc_send_txn_abort(t->queue, &(struct msg_txn_abort){t->id});
+    t->queue = NULL;
+    if (t->source != NULL)
+        answer(t->filter, t->source, t->source_id, code, text);
+    t->source = NULL;
+}
+
+/* ---- what the machine of a message calls ---- */
+
+static void send_chunk(void *owner, struct str data)
+{
+    struct txn *t = owner;
+
+    if (t->queue == NULL)
+        return;
+    ipc_send_txn_chunk(t->queue, &(struct msg_txn_chunk){t->id, data});
+    flow_wrote(t->filter, t->queue);
+}
+
+static void send_end(void *owner, uint64_t flags, struct str prepend, struct str message_id)
+{
+    struct txn *t = owner;
+
+    if (t->queue == NULL)
+        return;
+    metric_add(&messages, 1);
+    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id});
+    flow_wrote(t->filter, t->queue);
+}
+
+static void send_refusal(void *owner, unsigned code, struct str text)
+{
+    struct txn *t = owner;
+    char id[MSGID_TEXT + 1];
+
+    msgid_format(t->message.id, id);
+    log_info("refused", "message=%s account=%" PRIu64 " code=%u text=%.*s", id, t->message.account, code, STR_ARG(text));
+    fail(t, code, text);
+}
+
+static void ask_sender(void *owner, struct str address)
+{
+    struct txn *t = owner;
+    struct filter *f = t->filter;
+    struct channel *directory = role_peer(f->role, ROLE_DIRECTORY, 0);
+    struct question *q;
+
+    metric_add(&checks, 1);
+    if (directory == NULL) {
+        message_sender(&t->message, false, true);
+        return;
+    }
+    q = xcalloc(1, sizeof *q);
+    q->id = role_next_id(f->role);
+    q->txn = t;
+    list_add_last(&t->questions, &q->link);
+    map_add(&f->questions, &q->by_id, map_hash_number(q->id));
+    ipc_send_sender_ask(directory, &(struct msg_sender_ask){q->id, t->message.account, address});
+}
+
+static int64_t now(void *owner)
+{
+    (void)owner;
+    return clock_now();
+}
+
+static uint64_t random_number(void *owner)
+{
+    uint64_t number;
+
+    (void)owner;
+    random_bytes(&number, sizeof number);
+    return number;
+}
+
+static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, now, random_number};
+
+/* ---- from smtp ---- */
+
+static struct txn *txn_new(struct filter *f, struct channel *from, struct channel *queue, const struct msg_txn_begin *m)
+{
+    struct txn *t = xcalloc(1, sizeof *t);
+
+    t->filter = f;
+    t->source = from;
+    t->queue = queue;
+    t->source_serial = channel_serial(from);
+    t->source_id = m->id;
+    t->id = role_next_id(f->role);
+    list_init(&t->questions);
+    list_add_last(&f->open, &t->link);
+    map_add(&f->by_source, &t->by_source, source_hash(t->source_serial, t->source_id));
+    map_add(&f->by_id, &t->by_id, map_hash_number(t->id));
+    message_begin(&t->message, &world, t, &f->limits, f->hostname, m);
+    f->count++;
+    metric_set(&open_txns, (int64_t)f->count);
+    return t;
+}
+
+void transaction_on_begin(struct role *role, struct channel *from, const struct msg_txn_begin *m)
+{
+    struct filter *f = role_state(role);
+    struct channel *queue = role_peer_for(role, ROLE_QUEUE, m->message);
+    struct msg_txn_begin on = *m;
+
+    if (find_by_source(f, from, m->id) != NULL)
+        return;
+    if (queue == NULL) {
+        answer(f, from, m->id, 451, STR("4.3.0 The queue is not available, try again later"));
+        return;
+    }
+    if (f->count >= FILTER_OPEN_MAX || f->held > FILTER_HELD_MAX) {
+        answer(f, from, m->id, 452, STR("4.3.1 Too many messages at once, try again later"));
+        return;
+    }
+    on.id = txn_new(f, from, queue, m)->id;
+    ipc_send_txn_begin(queue, &on);
+    flow_wrote(f, queue);
+}
+
+void transaction_on_rcpt(struct role *role, struct channel *from, const struct msg_txn_rcpt *m)
+{
+    struct filter *f = role_state(role);
+    struct txn *t = find_by_source(f, from, m->id);
+    struct msg_txn_rcpt on = *m;
+
+    if (t == NULL || t->queue == NULL)
+        return;
+    on.id = t->id;
+    ipc_send_txn_rcpt(t->queue, &on);
+    flow_wrote(f, t->queue);
+}
+
+/* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
+static void settle(struct txn *t)
+{
+    if (t->source == NULL)
+        txn_free(t);
+    else
+        count_held(t, message_held(&t->message));
+}
+
+void transaction_on_chunk(struct role *role, struct channel *from, const struct msg_txn_chunk *m)
+{
+    struct txn *t = find_by_source(role_state(role), from, m->id);
+
+    if (t == NULL)
+        return;
+    metric_add(&bytes, (int64_t)m->data.n);
+    message_chunk(&t->message, m->data);
+    settle(t);
+}
+
+void transaction_on_end(struct role *role, struct channel *from, const struct msg_txn_end *m)
+{
+    struct txn *t = find_by_source(role_state(role), from, m->id);
+
+    if (t == NULL)
+        return;
+    message_end(&t->message, m->flags);
+    settle(t);
+}
+
+void transaction_on_abort(struct role *role, struct channel *from, const struct msg_txn_abort *m)
+{
+    struct txn *t = find_by_source(role_state(role), from, m->id);
+
+    if (t == NULL)
+        return;
+    if (t->queue != NULL)
+        ipc_send_txn_abort(t->queue, &(struct msg_txn_abort){t->id});
+    txn_free(t);
+}
+
+/* ---- from queue and directory ---- */
+
+void transaction_on_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
+{
+    struct filter *f = role_state(role);
+    struct txn *t = find_by_id(f, m->id);
+
+    if (t == NULL || t->queue != from)
+        return;
+    if (t->source != NULL)
+        answer(f, t->source, t->source_id, (unsigned)m->code, m->text);
+    txn_free(t);
+}
+
+static struct question *find_question(struct filter *f, uint64_t id)
+{
+    struct map_node *n = map_find(&f->questions, map_hash_number(id));
+
+    for (; n != NULL; n = map_find_next(n))
+        if (CONTAINER(n, struct question, by_id)->id == id)
+            return CONTAINER(n, struct question, by_id);
+    return NULL;
+}
+
+void transaction_on_sender_reply(struct role *role, struct channel *from, const struct msg_sender_reply *m)
+{
+    struct filter *f = role_state(role);
+    struct question *q = find_question(f, m->id);
+    struct txn *t;
+
+    (void)from;
+    if (q == NULL)
+        return;
+    t = q->txn;
+    question_free(f, q);
+    message_sender(&t->message, m->allowed != 0, m->temporary != 0);
+    settle(t);
+}
+
+void transaction_source_gone(struct filter *f, struct channel *c)
+{
+    LIST_EACH(&f->open, it) {
+        struct txn *t = CONTAINER(it, struct txn, link);
+
+        if (t->source != c)
+            continue;
+        if (t->queue != NULL)
+            ipc_send_txn_abort(t->queue, &(struct msg_txn_abort){t->id});
+        txn_free(t);
+    }
+}
+
+void transaction_queue_gone(struct filter *f, struct channel *c)
+{
+    LIST_EACH(&f->open, it) {
+        struct txn *t = CONTAINER(it, struct txn, link);
+
+        if (t->queue != c)
+            continue;
+        t->queue = NULL;
+        fail(t, 451, STR("4.3.0 The queue was interrupted, try again later"));
+        txn_free(t);
+    }
+}
+
+void transaction_directory_gone(struct filter *f)
+{
+    LIST_EACH(&f->open, it) {
+        struct txn *t = CONTAINER(it, struct txn, link);
+
+        if (list_empty(&t->questions))
+            continue;
+        message_sender(&t->message, false, true);
+        settle(t);
+    }
+}
