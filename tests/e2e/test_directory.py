@@ -1,0 +1,210 @@
+"""Domains, accounts, aliases, credentials, routes and pools: the commands, and what mail does about them."""
+import smtplib
+
+from harness import PASSWORD, Case, letter, until
+from mailcase import Mail, plain
+
+
+class Commands(Case):
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+
+    def fails(self, *args, code=None, input=None):
+        done = self.server.cli(*args, check=False, input=input)
+        self.assertIn(done.returncode, [code] if code else range(64, 79), f"{args}: {done.stdout}{done.stderr}")
+        self.assertTrue(done.stderr.strip(), f"{args}: says nothing")
+        return done.stderr
+
+    def test_domain(self):
+        self.server.cli("domain", "add", "second.example")
+        self.assertIn("second.example", self.server.cli("domain", "list").stdout)
+        self.assertIn("second.example", [r["name"] for r in self.server.rows("domain", "list")])
+        self.assertIn("second.example", self.server.cli("domain", "show", "second.example").stdout)
+        self.fails("domain", "add", "second.example")
+        self.server.cli("domain", "remove", "second.example")
+        self.assertNotIn("second.example", self.server.cli("domain", "list").stdout)
+        self.fails("domain", "remove", "second.example")
+
+    def test_domain_names_that_are_none(self):
+        for name in ("", "a b", "-x.example", "x..example", "a@b.example", "x" * 64 + ".example", "x." * 130 + "example"):
+            with self.subTest(name):
+                self.fails("domain", "add", name)
+
+    def test_idn_domain(self):
+        self.server.cli("domain", "add", "bücher.example")
+        self.assertIn("xn--bcher-kva.example", self.server.cli("domain", "list").stdout)
+
+    def test_a_domain_with_accounts_is_not_removed(self):
+        self.server.cli("domain", "add", "full.example")
+        self.server.account("x@full.example")
+        self.fails("domain", "remove", "full.example")
+        self.server.cli("account", "remove", "x@full.example")
+        self.server.cli("domain", "remove", "full.example")
+
+    def test_account(self):
+        self.server.account("new@home.example", "--quota=10M")
+        self.assertIn("new@home.example", self.server.cli("account", "list").stdout)
+        shown = self.server.cli("account", "show", "new@home.example")
+        self.assertNotIn("argon2", shown.stdout.lower())
+        self.fails("account", "add", "new@home.example", input="x y z\n")
+        self.fails("account", "add", "new@unknown.example", input="x y z\n")
+        self.server.cli("account", "set", "new@home.example", "--password", input="another long one\n")
+        self.server.pop3("new@home.example", "another long one").quit()
+        self.server.cli("account", "remove", "new@home.example")
+        self.fails("account", "show", "new@home.example")
+
+    def test_addresses_that_are_none(self):
+        for address in ("", "nobody", "a b@home.example", "@home.example", "a@", "a" * 65 + "@home.example", "a@b@home.example"):
+            with self.subTest(address):
+                self.fails("account", "add", address, input="some password\n")
+
+    def test_alias(self):
+        self.server.account("target@home.example")
+        self.server.cli("alias", "add", "info@home.example", "target@home.example", "x@outside.example")
+        self.assertIn("info@home.example", self.server.cli("alias", "list").stdout)
+        self.fails("alias", "add", "info@home.example", "target@home.example")
+        self.fails("alias", "add", "loop@home.example")
+        self.server.cli("alias", "remove", "info@home.example")
+        self.fails("alias", "remove", "info@home.example")
+
+    def test_unknown_commands_and_options(self):
+        for args in (("frobnicate",), ("domain",), ("domain", "frobnicate"), ("account", "add", "y@home.example", "--nosuch=1"), ("account", "show"),
+                     ("alias", "list", "--limit=banana"), ("route", "add", "recipient:x.example", "teleport"), ("route", "add", "nonsense", "mx"),
+                     ("pool", "add", "p", "not-an-address")):
+            with self.subTest(args):
+                self.fails(*args, input="\n")
+
+    def test_usage(self):
+        done = self.server.cli("--help", check=False)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("domain", done.stdout)
+        self.assertEqual(self.server.cli(check=False).returncode, 64)
+        self.assertIn("0.", self.server.cli("--version").stdout)
+
+    def test_check_config(self):
+        good = self.server.cli("check-config", "-c", self.server.file)
+        self.assertEqual(good.returncode, 0)
+        bad = self.server.folder / "bad.conf"
+        text = self.server.file.read_text()
+        for change, line in ((text + "nosuch = 1\n", text.count("\n") + 1), ("hostname = \n" + text, None), (text.replace('hostname = "', 'hostnam = "'), 1),
+                             (text + 'limits { errors = "x" }\n', text.count("\n") + 1), (text + 'listen "z" { service = "gopher" }\n', None)):
+            with self.subTest(change[-60:]):
+                bad.write_text(change)
+                bad.chmod(0o644)
+                said = self.fails("check-config", "-c", bad)
+                self.assertIn(f"bad.conf:{line}" if line else "bad.conf:", said)
+        self.fails("check-config", "-c", self.server.folder / "missing.conf")
+
+    def test_offline(self):
+        self.server.stop()
+        try:
+            self.server.cli("domain", "add", "offline.example")
+            self.assertIn("offline.example", self.server.cli("domain", "list").stdout)
+            self.fails("domain", "add", "offline.example")
+        finally:
+            self.server.start()
+        self.assertIn("offline.example", self.server.cli("domain", "list").stdout)
+
+
+class Effects(Mail):
+    def test_catch_all(self):
+        self.server.cli("domain", "add", "all.example")
+        self.server.account("box@all.example")
+        self.server.cli("domain", "set", "all.example", "--catch-all=box@all.example")
+        self.assertEqual(self.deliver(self.talk(), "Subject: catch-1\r\n\r\nx\r\n", rcpt="whoever@all.example")[0], 250)
+        self.in_mailbox("box@all.example", "catch-1")
+
+    def test_subaddress(self):
+        self.assertEqual(self.deliver(self.talk(), "Subject: tag-1\r\n\r\nx\r\n", rcpt="Bob+shop@home.example")[0], 250)
+        self.assertIn("+shop@home.example", self.in_mailbox("bob@home.example", "tag-1"))
+
+    def test_alias_outside(self):
+        with self.sink("127.0.0.1", port=0) as s:
+            self.server.route("recipient:outside.example", "smtp", f"127.0.0.1:{s.port}")
+            self.server.cli("alias", "add", "out@home.example", "friend@outside.example")
+            self.assertEqual(self.deliver(self.talk(), "Subject: out-1\r\n\r\nx\r\n", rcpt="out@home.example")[0], 250)
+            until(lambda: s.to("friend@outside.example"), "the message outside")
+
+    def test_aliases_that_loop_lose_nothing(self):
+        self.server.cli("alias", "add", "l1@home.example", "l2@home.example")
+        done = self.server.cli("alias", "add", "l2@home.example", "l1@home.example", check=False)
+        if done.returncode == 0:
+            self.deliver(self.talk(), "Subject: loop-1\r\n\r\nx\r\n", sender="bob@home.example", rcpt="l1@home.example")
+            self.in_mailbox("bob@home.example", "l1@home.example")
+
+    def test_case_does_not_matter(self):
+        self.assertEqual(self.talk().code("MAIL FROM:<a@b.example>"), 250)
+        self.assertEqual(self.deliver(self.talk(), "Subject: case-1\r\n\r\nx\r\n", rcpt="BOB@Home.Example")[0], 250)
+        self.in_mailbox("bob@home.example", "case-1")
+
+    def test_credentials_send_and_end(self):
+        self.server.cli("credential", "add", "app2", "--account=ann@home.example", input="application secret\n")
+        with self.server.smtp("submission", login="app2", password="application secret") as c:
+            c.sendmail("ann@home.example", "bob@home.example", letter("ann@home.example", "bob@home.example", "cred-1"))
+        self.in_mailbox("bob@home.example", "cred-1")
+        self.assertIn("app2", self.server.cli("credential", "list").stdout)
+        self.server.cli("credential", "remove", "app2")
+        with self.assertRaises(smtplib.SMTPAuthenticationError):
+            self.server.smtp("submission", login="app2", password="application secret")
+
+    def test_disabled_accounts(self):
+        self.server.account("off@home.example")
+        self.server.cli("account", "set", "off@home.example", "--enabled=no")
+        t = self.talk("submission")
+        self.assertIn(t.code("AUTH PLAIN " + plain("off@home.example")), (535, 525))
+        t = self.talk()
+        t.code("MAIL FROM:<a@b.example>")
+        code, text = t.say("RCPT TO:<off@home.example>")
+        self.assertEqual((code, text[:5]), (550, "5.2.1"))
+
+    def test_limits_of_an_account(self):
+        self.server.account("few@home.example", "--messages-per-hour=2")
+        t = self.talk("submission")
+        t.code("AUTH PLAIN " + plain("few@home.example"))
+        codes = []
+        for i in range(3):
+            t.code("MAIL FROM:<few@home.example>")
+            codes.append(t.code("RCPT TO:<bob@home.example>"))
+            if codes[-1] == 250:
+                t.code("DATA")
+                t.say("From: <few@home.example>\r\nSubject: x\r\n\r\nx\r\n.")
+            t.code("RSET")
+        self.assertEqual(codes[:2], [250, 250])
+        self.assertIn(codes[2], (450, 452))
+
+    def test_backup_mx_domains_are_taken(self):
+        self.server.cli("domain", "add", "backup.example", "--backup-mx")
+        t = self.talk()
+        t.code("MAIL FROM:<a@b.example>")
+        self.assertEqual(t.code("RCPT TO:<anybody@backup.example>"), 250)
+
+
+class Quota(Mail):
+    config = {"relay_networks": [], "queue": {"retry": ["1s"], "lifetime": "3s"}}
+
+    def test_over_quota_becomes_a_bounce_in_time(self):
+        self.server.account("small@home.example", "--quota=4K")
+        for i in range(3):
+            self.deliver(self.talk(), f"Subject: fill-{i}\r\n\r\n" + "x" * 70 + "\r\n", sender="bob@home.example", rcpt="small@home.example")
+        self.deliver(self.talk(), "Subject: too-much\r\n\r\n" + ("x" * 70 + "\r\n") * 100, sender="bob@home.example", rcpt="small@home.example")
+        got = until(lambda: [m for m in self.server.mailbox("bob@home.example") if b"small@home.example" in m and b"delivery-status" in m], "the bounce")[0]
+        self.assertRegex(got.decode(), r"Status: [45]\.2\.2")
+        self.assertEqual(len(self.server.mailbox("small@home.example")), 3)
+
+
+class Postmaster(Mail):
+    def test_postmaster_without_a_domain(self):
+        self.server.cli("alias", "add", "postmaster@home.example", "bob@home.example", check=False)
+        t = self.talk()
+        t.code("MAIL FROM:<>")
+        self.assertEqual(t.code("RCPT TO:<postmaster>"), 250)
+        t.code("DATA")
+        self.assertEqual(t.say("Subject: pm-1\r\n\r\nx\r\n.")[0], 250)
+        self.in_mailbox("bob@home.example", "pm-1")
+
+    def test_password_change_ends_the_old_one(self):
+        self.server.account("pw@home.example")
+        self.server.cli("account", "set", "pw@home.example", "--password", input="a fresh password\n")
+        self.assertEqual(self.talk("submission").code("AUTH PLAIN " + plain("pw@home.example", PASSWORD)), 535)
+        self.assertEqual(self.talk("submission").code("AUTH PLAIN " + plain("pw@home.example", "a fresh password")), 235)
