@@ -1,0 +1,214 @@
+#include "commands.h"
+#include "ask.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "net/conn.h"
+#include "request.h"
+#include "routes.h"
+#include "status.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { USAGE = 64, TEMPFAIL = 75, NOPERM = 77, LONGEST_LINE = 60000 };
+
+/* Between commands, and for a client that does not read its rows. */
+static const int64_t idle_limit = 30 * SECOND, reading_limit = 5 * MINUTE;
+
+struct client {
+    struct link link;
+    struct web *web;
+    struct conn *conn;
+    uint64_t uid;
+    bool busy;
+    struct ask *ask;       /* while a role works for it */
+    struct status *status; /* while we do */
+};
+
+static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total", "Clients of the command socket refused.");
+
+static void client_free(struct client *c)
+{
+    if (c->ask != NULL)
+        ask_cancel(c->ask);
+    if (c->status != NULL)
+        status_cancel(c->status);
+    list_remove(&c->link);
+    c->web->client_count--;
+    conn_free(c->conn);
+    free(c);
+}
+
+static void send_line(struct client *c, struct str line)
+{
+    conn_send(c->conn, line);
+    conn_send(c->conn, STR("\n"));
+}
+
+static bool has_enough(const struct client *c)
+{
+    return conn_output_waiting(c->conn) > CONN_OUTPUT_HIGH;
+}
+
+static void send_done(struct client *c, int code, struct str text)
+{
+    struct buf line;
+
+    buf_init(&line, 64 * 1024);
+    json_open(&line);
+    json_int(&line, "done", code);
+    json_str(&line, "text", text);
+    json_close(&line);
+    send_line(c, buf_str(&line));
+    buf_clear(&line);
+    c->busy = false;
+    c->ask = NULL;
+    c->status = NULL;
+    if (role_draining(c->web->role)) {
+        conn_close_when_sent(c->conn);
+        return;
+    }
+    conn_idle_limit(c->conn, idle_limit);
+    conn_read(c->conn, true);
+}
+
+static bool on_row(void *owner, struct str json)
+{
+    struct client *c = owner;
+
+    send_line(c, json);
+    return !has_enough(c);
+}
+
+static void on_done(void *owner, int code, struct str text)
+{
+    send_done(owner, code, text);
+}
+
+static const struct ask_owner ask_events = {on_row, on_done};
+
+static void on_status_row(void *owner, struct str json)
+{
+    send_line(owner, json);
+}
+
+static void on_status_done(void *owner)
+{
+    send_done(owner, 0, STR(""));
+}
+
+static void run(struct client *c, const struct request *r)
+{
+    struct ask_target targets[ROUTE_TARGETS];
+    struct str command = buf_str(&r->command), args = buf_str(&r->args);
+    size_t n;
+
+    log_info("command", "name=%.*s uid=%llu", STR_ARG(command), (unsigned long long)c->uid);
+    switch (route_command(c->web, command, args, targets, &n)) {
+    case ROUTE_HERE:
+        c->status = status_new(c->web, on_status_row, on_status_done, c);
+        break;
+    case ROUTE_ROLES: {
+        struct ask *ask = ask_new(c->web, targets, n, c->uid, command, args, &ask_events, c);
+
+        if (ask != NULL)
+            c->ask = ask;
+        break;
+    }
+    case ROUTE_UNKNOWN:
+        send_done(c, USAGE, STR("unknown command"));
+        break;
+    }
+}
+
+static size_t on_input(void *owner, struct str bytes)
+{
+    struct client *c = owner;
+    ptrdiff_t end = str_find(bytes, '\n');
+    struct err err = {0};
+    struct request r;
+
+    if (c->busy)
+        return 0;
+    if (end < 0 && bytes.n < LONGEST_LINE)
+        return 0;
+    c->busy = true;
+    conn_read(c->conn, false);
+    conn_idle_limit(c->conn, reading_limit);
+    request_init(&r);
+    if (end < 0) {
+        send_done(c, USAGE, STR("the command is too long"));
+        conn_close_when_sent(c->conn);
+    } else if (!request_parse(&r, str_sub(bytes, 0, (size_t)end), &err)) {
+        send_done(c, USAGE, str_of(err.text));
+    } else {
+        run(c, &r);
+    }
+    request_clear(&r);
+    return end < 0 ? bytes.n : (size_t)end + 1;
+}
+
+static void on_writable(void *owner)
+{
+    struct client *c = owner;
+
+    if (c->ask != NULL)
+        ask_more(c->ask);
+}
+
+static void on_closed(void *owner, bool timed_out, const char *reason)
+{
+    (void)timed_out;
+    (void)reason;
+    client_free(owner);
+}
+
+static const struct conn_events events = {.input = on_input, .writable = on_writable, .closed = on_closed};
+
+static bool may_command(int fd, uint64_t *uid)
+{
+    struct ucred who = {.uid = (uid_t)-1};
+    socklen_t size = sizeof who;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
+        return false;
+    *uid = who.uid;
+    return who.uid == 0 || who.uid == geteuid();
+}
+
+static void refuse(struct client *c, int code, const char *why)
+{
+    metric_add(&refused, 1);
+    log_warning("command-refused", "uid=%llu reason=%s", (unsigned long long)c->uid, why);
+    send_done(c, code, str_of(why));
+    conn_close_when_sent(c->conn);
+}
+
+void commands_accept(struct web *web, int fd)
+{
+    struct client *c = xcalloc(1, sizeof *c);
+    bool allowed = may_command(fd, &c->uid);
+
+    c->web = web;
+    c->conn = conn_new(role_base(web->role), fd, &events, c);
+    conn_idle_limit(c->conn, idle_limit);
+    list_add_last(&web->clients, &c->link);
+    web->client_count++;
+    if (!allowed)
+        refuse(c, NOPERM, "only root and the user of the server may command it");
+    else if (web->client_count > COMMANDS_CLIENTS)
+        refuse(c, TEMPFAIL, "too many commands at once; try again later");
+}
+
+void commands_drain(struct web *web)
+{
+    LIST_EACH(&web->clients, it) {
+        struct client *c = CONTAINER(it, struct client, link);
+
+        if (!c->busy)
+            client_free(c);
+    }
+}

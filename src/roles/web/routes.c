@@ -1,0 +1,78 @@
+#include "routes.h"
+#include "base/msgid.h"
+#include "ipc/args.h"
+
+/* Who is asked: one copy, the shard that owns the message named in the arguments (all, when none is
+ * named), every copy, or every process there is. */
+enum whom { FIRST_COPY, OWNING_SHARD, EVERY_PROCESS, OURSELVES };
+
+static const struct route {
+    const char *command;
+    enum role_id role;
+    enum whom whom;
+} routes[] = {
+    {"status", ROLE_WEB, OURSELVES},
+    {"domain", ROLE_DIRECTORY, FIRST_COPY},
+    {"account", ROLE_DIRECTORY, FIRST_COPY},
+    {"alias", ROLE_DIRECTORY, FIRST_COPY},
+    {"credential", ROLE_DIRECTORY, FIRST_COPY},
+    {"route", ROLE_DIRECTORY, FIRST_COPY},
+    {"pool", ROLE_DIRECTORY, FIRST_COPY},
+    {"queue", ROLE_QUEUE, OWNING_SHARD},
+    {"trace", ROLE_EVENTS, FIRST_COPY},
+    {"check-sandbox", ROLE_COUNT, EVERY_PROCESS},
+};
+
+static void add(struct ask_target *targets, size_t *n, enum role_id role, unsigned copy)
+{
+    if (*n < ROUTE_TARGETS)
+        targets[(*n)++] = (struct ask_target){role, copy};
+}
+
+static void add_copies(const struct web *web, enum role_id role, struct ask_target *targets, size_t *n)
+{
+    for (unsigned i = 0; i < role_peers(web->role, role); i++)
+        add(targets, n, role, i);
+}
+
+/* The second word of "queue show ID" when it is a queue id. */
+static void add_shards(const struct web *web, enum role_id role, struct str args, struct ask_target *targets,
+    size_t *n)
+{
+    unsigned shards = role_peers(web->role, role);
+    uint64_t message;
+
+    if (shards > 0 && msgid_parse(args_word(args, 1), &message))
+        add(targets, n, role, (unsigned)(message % shards));
+    else
+        add_copies(web, role, targets, n);
+}
+
+enum route_result route_command(const struct web *web, struct str command, struct str args,
+    struct ask_target targets[ROUTE_TARGETS], size_t *n)
+{
+    const struct route *route = NULL;
+
+    *n = 0;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes && route == NULL; i++)
+        if (str_eq(command, str_of(routes[i].command)))
+            route = &routes[i];
+    if (route == NULL)
+        return ROUTE_UNKNOWN;
+    switch (route->whom) {
+    case OURSELVES:
+        return ROUTE_HERE;
+    case FIRST_COPY:
+        add(targets, n, route->role, 0);
+        break;
+    case OWNING_SHARD:
+        add_shards(web, route->role, args, targets, n);
+        break;
+    case EVERY_PROCESS:
+        for (unsigned r = 0; r < ROLE_COUNT; r++)
+            if (r != ROLE_SUPERVISOR && r != ROLE_WEB)
+                add_copies(web, (enum role_id)r, targets, n);
+        break;
+    }
+    return ROUTE_ROLES;
+}

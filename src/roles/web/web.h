@@ -1,0 +1,33 @@
+/* The web role: the local command socket, the metrics port, and the state of the processes. It owns no
+ * data and asks the other roles for everything. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "ipc/role.h"
+
+struct event;
+struct acceptor;
+struct gather;
+struct http;
+
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64 };
+
+/* What the supervisor says about a process. */
+struct process_info {
+    bool known;
+    uint64_t pid, restarts;
+    int64_t started; /* wall time */
+};
+
+struct web {
+    struct role *role;
+    struct acceptor *acceptors[WEB_LISTENERS];
+    size_t acceptor_count;
+    struct list clients; /* struct client of commands.c */
+    size_t client_count;
+    struct map asks; /* struct ask of ask.c by id */
+    struct gather *gather;
+    struct http *http;
+    struct process_info processes[ROLE_COUNT][WEB_COPIES];
+    int64_t started; /* wall time */
+};
