@@ -1,0 +1,29 @@
+/* What directory says about accounts: whether they exist and how much they may hold. Asked once,
+ * kept until directory says that it changed or its channel is made anew. */
+#pragma once
+#include "base/map.h"
+#include "ipc/role.h"
+
+struct accounts;
+
+struct account_info {
+    bool found;
+    uint64_t quota_bytes, quota_messages; /* 0: no limit */
+};
+
+struct account_waiter;
+/* info is NULL when directory cannot be asked now. */
+typedef void account_ready(struct account_waiter *w, const struct account_info *info);
+struct account_waiter {
+    struct link link;
+    account_ready *ready;
+};
+
+struct accounts *accounts_new(struct role *role);
+void accounts_free(struct accounts *a); /* waiters are not told */
+/* Calls w->ready, at once or when directory has answered. To stop waiting: list_remove(&w->link). */
+void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w);
+void accounts_reply(struct accounts *a, const struct msg_account_reply *m);
+void accounts_forget(struct accounts *a, uint64_t account); /* it changed */
+void accounts_forget_all(struct accounts *a);               /* we may have missed a change */
+void accounts_unreachable(struct accounts *a);              /* directory is down: waiters are told */

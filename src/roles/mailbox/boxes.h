@@ -1,0 +1,81 @@
+/* The open account databases of this process, and the group commit over them.
+ *
+ * A box is an account whose database is open. At most `most` stay open; those nobody uses are closed
+ * in the order of their last use. What is delivered to a box joins its open transaction. A flush
+ * commits all of them and then syncs one after the other; the waiters of a box hear `done` only
+ * after its sync. A flush is due a little after the first waiter came: as long as the last flush
+ * took, at most 20 ms, so that at most half of the time is spent waiting for the disk and a lonely
+ * delivery is not delayed.
+ *
+ * When a transaction of a box fails, all that shared it failed: nothing of it was stored. */
+#pragma once
+#include "base/map.h"
+#include "store.h"
+
+struct boxes;
+struct waiter;
+
+/* stored: on disk for good. Otherwise nothing of it is, err says why. */
+typedef void waiter_done(struct waiter *w, bool stored, const struct err *err);
+struct waiter {
+    struct link link;
+    waiter_done *done;
+};
+
+struct box {
+    struct map_node node;
+    struct link lru;   /* idle ones, least recently used first */
+    struct link dirty; /* has waiters, or something to commit */
+    struct boxes *boxes;
+    int64_t account;
+    struct store *store;
+    unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
+    struct list writing;  /* waiters in the middle of a content */
+    struct list batch;    /* stored in the open transaction */
+    struct list committed; /* committed, not synced */
+    bool held;   /* a removal is under way: the transaction must not be committed yet */
+    uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
+    bool broken; /* a sync failed: this handle can promise nothing any more */
+    bool removed; /* its account is gone: the files go when nobody uses it */
+    void *locked_by; /* the session that has the maildrop for itself */
+};
+
+/* `folder`: data/mailbox. `keep`: how long deliveries are remembered, microseconds. */
+struct boxes *boxes_new(struct str folder, size_t most, int64_t keep);
+void boxes_free(struct boxes *b); /* commits nothing */
+void boxes_set_keep(struct boxes *b, int64_t keep);
+
+/* The box of an account, opened if need be; to be given back with box_leave. NULL on failure. */
+struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err);
+/* The same, but an account that never had mail stays without a database. */
+struct box *boxes_enter_existing(struct boxes *b, int64_t account, struct err *err);
+void box_leave(struct box *box);
+/* The account's box if it is open; not entered. */
+struct box *boxes_find(struct boxes *b, int64_t account);
+/* Deletes the account's files, now or when nobody uses them any more. */
+void boxes_remove(struct boxes *b, int64_t account);
+
+/* Opens the box's transaction. On failure everything that shared it has been told. */
+MUST_CHECK bool box_begin(struct box *box, struct err *err);
+/* The waiter's work is in the open transaction, complete (batch) or not yet (writing). */
+void box_batch(struct box *box, struct waiter *w);
+void box_writing(struct box *box, struct waiter *w);
+/* Something failed inside the transaction: rolls back and tells all waiters of this transaction and
+ * those that write (the calling one too, if it waits already). */
+void box_fail(struct box *box, const struct err *err);
+/* To be committed at the next flush without a waiter. */
+void box_touch(struct box *box);
+/* Commits and syncs this box now, and tells its waiters. */
+MUST_CHECK bool box_settle(struct box *box, struct err *err);
+
+/* When the next flush is due (monotonic), or INT64_MAX; `now` at once when it is due by amount. */
+int64_t boxes_due(const struct boxes *b);
+/* Works at most about 10 ms; false when there is more to sync: call again soon. */
+bool boxes_flush(struct boxes *b);
+/* Commits and syncs all there is. */
+void boxes_finish(struct boxes *b);
+/* Removes a part of what is loose in some open box; false when nothing is left to do. */
+bool boxes_sweep(struct boxes *b);
+bool boxes_wants_sweep(const struct boxes *b);
+
+size_t boxes_open(const struct boxes *b);

@@ -1,0 +1,16 @@
+#include "header_scan.h"
+
+void header_scan(struct header_scan *s, struct str piece)
+{
+    for (size_t i = 0; i < piece.n && !s->ended; i++) {
+        unsigned char c = (unsigned char)piece.p[i];
+
+        if (c == '\n') {
+            s->ended = !s->line_used;
+            s->line_used = false;
+        } else if (c != '\r') {
+            s->line_used = true;
+            s->has_8bit |= c > 127;
+        }
+    }
+}

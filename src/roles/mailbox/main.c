@@ -1,0 +1,262 @@
+/* The mailbox role: owns the accounts whose number modulo the copies is its own; final delivery and
+ * sessions after login. This file is start-up and wiring. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "command.h"
+#include "delivery.h"
+#include "session.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { OPEN_MOST = 1000, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14 };
+
+struct mailbox {
+    struct boxes *boxes;
+    struct accounts *accounts;
+    struct deliveries *deliveries;
+    struct sessions *sessions;
+    struct event *timer;
+    int64_t drain_until; /* monotonic, 0 while not draining */
+};
+
+static struct mailbox *state(struct role *role)
+{
+    return role_state(role);
+}
+
+/* ---- messages ---- */
+
+static void on_deliver_local(struct role *role, struct channel *from, const struct msg_deliver_local *m)
+{
+    deliveries_local(state(role)->deliveries, from, m);
+}
+
+static void on_body_chunk(struct role *role, struct channel *from, const struct msg_body_chunk *m)
+{
+    deliveries_chunk(state(role)->deliveries, from, m);
+}
+
+static void on_account_reply(struct role *role, struct channel *from, const struct msg_account_reply *m)
+{
+    (void)from;
+    accounts_reply(state(role)->accounts, m);
+}
+
+static void on_account_changed(struct role *role, struct channel *from, const struct msg_account_changed *m)
+{
+    (void)from;
+    accounts_forget(state(role)->accounts, m->account);
+    if (!m->removed || m->account == 0 || m->account > INT64_MAX ||
+        m->account % role_copies(role) != role_copy(role))
+        return;
+    sessions_end_account(state(role)->sessions, (int64_t)m->account);
+    boxes_remove(state(role)->boxes, (int64_t)m->account);
+}
+
+static void on_session_open(struct role *role, struct channel *from, const struct msg_session_open *m)
+{
+    sessions_start(state(role)->sessions, from, m);
+}
+
+static void on_session_data(struct role *role, struct channel *from, const struct msg_session_data *m)
+{
+    sessions_data(state(role)->sessions, from, m);
+}
+
+static void on_session_more(struct role *role, struct channel *from, const struct msg_session_more *m)
+{
+    sessions_more(state(role)->sessions, from, m);
+}
+
+static void on_session_close(struct role *role, struct channel *from, const struct msg_session_close *m)
+{
+    sessions_close(state(role)->sessions, from, m);
+}
+
+static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
+{
+    command_run(role, state(role)->boxes, from, m);
+}
+
+/* ---- peers ---- */
+
+static void on_peer_up(struct role *role, struct channel *c)
+{
+    if (channel_role(c) == ROLE_DIRECTORY)
+        accounts_forget_all(state(role)->accounts);
+}
+
+static void on_peer_gone(struct role *role, struct channel *c)
+{
+    if (channel_role(c) == ROLE_DIRECTORY && channel_copy(c) == 0)
+        accounts_unreachable(state(role)->accounts);
+    else if (channel_role(c) == ROLE_QUEUE)
+        deliveries_peer_gone(state(role)->deliveries, c);
+    else if (channel_role(c) == ROLE_ACCESS)
+        sessions_peer_gone(state(role)->sessions, c);
+}
+
+/* ---- turns ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg; /* it only wakes the loop: the work is done in on_turn */
+}
+
+static void wake_after(struct mailbox *mb, int64_t within)
+{
+    struct timeval when = {within / SECOND, within % SECOND};
+
+    if (within <= 0)
+        event_active(mb->timer, EV_TIMEOUT, 0);
+    else
+        evtimer_add(mb->timer, &when);
+}
+
+static void check_drain(struct role *role, struct mailbox *mb)
+{
+    if (mb->drain_until == 0)
+        return;
+    if (sessions_count(mb->sessions) > 0 || deliveries_open(mb->deliveries) > 0) {
+        if (clock_monotonic() < mb->drain_until)
+            return;
+        log_warning("drain", "sessions=%zu deliveries=%zu reason=the time is over",
+            sessions_count(mb->sessions), deliveries_open(mb->deliveries));
+    }
+    boxes_finish(mb->boxes);
+    role_exit(role);
+}
+
+static void on_turn(struct role *role)
+{
+    struct mailbox *mb = state(role);
+    bool again = sessions_run(mb->sessions);
+    int64_t now = clock_monotonic(), due = boxes_due(mb->boxes);
+
+    if (due <= now)
+        again |= !boxes_flush(mb->boxes) || boxes_wants_sweep(mb->boxes);
+    else
+        again |= boxes_sweep(mb->boxes);
+    check_drain(role, mb);
+    due = boxes_due(mb->boxes);
+    if (mb->drain_until != 0 && mb->drain_until < due)
+        due = mb->drain_until;
+    if (again)
+        wake_after(mb, 0);
+    else if (due != INT64_MAX)
+        wake_after(mb, due - clock_monotonic());
+}
+
+/* ---- start and end ---- */
+
+static int64_t remember_for(const struct config *config)
+{
+    int64_t lifetime = config->queue.lifetime;
+
+    if (config->queue.bounce_lifetime > lifetime)
+        lifetime = config->queue.bounce_lifetime;
+    return lifetime + REMEMBER_DAYS * DAY;
+}
+
+static void on_reload(struct role *role)
+{
+    boxes_set_keep(state(role)->boxes, remember_for(role_config(role)));
+}
+
+/* New deliveries are not refused: the queue drains before us and its last results should count. */
+static void on_drain(struct role *role, int64_t within)
+{
+    struct mailbox *mb = state(role);
+
+    mb->drain_until = clock_monotonic() + within - within / 10;
+    wake_after(mb, 0);
+}
+
+/* How many databases the limit of open files allows. */
+static size_t open_most(void)
+{
+    struct rlimit files;
+    size_t most = OPEN_MOST;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 100;
+    if (files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0 && getrlimit(RLIMIT_NOFILE, &files) != 0)
+            return 100;
+    }
+    if (files.rlim_cur < most * FILES_A_BOX + OTHER_FILES)
+        most = files.rlim_cur > OTHER_FILES * 2 ? (size_t)(files.rlim_cur - OTHER_FILES) / FILES_A_BOX : 20;
+    return most;
+}
+
+static struct boxes *open_boxes(struct role *role)
+{
+    struct buf folder;
+    struct boxes *boxes;
+
+    buf_init(&folder, 4096);
+    buf_addf(&folder, "%.*s/mailbox", STR_ARG(role_config(role)->data));
+    if (folder.failed)
+        fatal("the name of the data folder is too long");
+    buf_add_char(&folder, 0);
+    if (mkdir(folder.p, 0700) != 0 && errno != EEXIST)
+        fatal("%s: %s", folder.p, strerror(errno));
+    folder.n--;
+    boxes = boxes_new(buf_str(&folder), open_most(), remember_for(role_config(role)));
+    buf_clear(&folder);
+    return boxes;
+}
+
+static const struct handlers handlers = {
+    .deliver_local = on_deliver_local,
+    .body_chunk = on_body_chunk,
+    .account_reply = on_account_reply,
+    .account_changed = on_account_changed,
+    .session_open = on_session_open,
+    .session_data = on_session_data,
+    .session_more = on_session_more,
+    .session_close = on_session_close,
+    .control_ask = on_control_ask,
+};
+
+static const struct role_type mailbox_role = {
+    .id = ROLE_MAILBOX,
+    .handlers = &handlers,
+    .sandbox = SANDBOX_FILES,
+    .peer_up = on_peer_up,
+    .peer_gone = on_peer_gone,
+    .reload = on_reload,
+    .drain = on_drain,
+    .turn = on_turn,
+};
+
+int main(int argc, char **argv)
+{
+    struct role *role = role_begin(&mailbox_role, argc, argv);
+    struct mailbox mb = {0};
+    int code;
+
+    mb.boxes = open_boxes(role);
+    mb.accounts = accounts_new(role);
+    mb.deliveries = deliveries_new(role, mb.boxes, mb.accounts);
+    mb.sessions = sessions_new(role, mb.boxes);
+    mb.timer = evtimer_new(role_base(role), on_timer, NULL);
+    role_set_state(role, &mb);
+    role_sandbox(role);
+    code = role_run(role);
+    sessions_free(mb.sessions);
+    boxes_finish(mb.boxes);
+    deliveries_free(mb.deliveries);
+    accounts_free(mb.accounts);
+    boxes_free(mb.boxes);
+    event_free(mb.timer);
+    return code;
+}

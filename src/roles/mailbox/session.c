@@ -1,0 +1,324 @@
+/* Sessions after login. See session.h. */
+#include "session.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "pop3_session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { SESSIONS_MOST = 20000 };
+
+struct session {
+    struct map_node node;
+    struct link ready; /* wants a turn */
+    struct sessions *all;
+    const struct protocol *protocol;
+    void *machine;
+    uint64_t serial, id;
+    unsigned copy; /* of access */
+    struct session_info info;
+    uint64_t credit;  /* bytes we may still send */
+    uint64_t granted; /* bytes access may still send */
+    bool ending;      /* the machine is done: only its output is left */
+};
+
+struct sessions {
+    struct role *role;
+    struct boxes *boxes;
+    struct map map;
+    struct list ready;
+};
+
+static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_sessions", "Sessions after login.");
+static struct metric opened = METRIC_COUNTER("staffetta_mailbox_sessions_total", "Sessions opened.");
+static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total", "Sessions that could not be opened.");
+
+static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol};
+
+struct sessions *sessions_new(struct role *role, struct boxes *boxes)
+{
+    struct sessions *all = xcalloc(1, sizeof *all);
+
+    all->role = role;
+    all->boxes = boxes;
+    map_init(&all->map);
+    list_init(&all->ready);
+    metric_show(&open_now);
+    return all;
+}
+
+const struct session_info *session_info(const struct session *s)
+{
+    return &s->info;
+}
+
+size_t sessions_count(const struct sessions *all)
+{
+    return all->map.count;
+}
+
+static struct session *find(struct sessions *all, const struct channel *from, uint64_t id)
+{
+    for (struct map_node *n = map_find(&all->map, map_hash_number(id)); n != NULL; n = map_find_next(n)) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        if (s->id == id && s->serial == channel_serial(from))
+            return s;
+    }
+    return NULL;
+}
+
+static struct channel *channel_of(const struct session *s)
+{
+    struct channel *access = role_peer(s->all->role, ROLE_ACCESS, s->copy);
+
+    return access != NULL && channel_serial(access) == s->serial ? access : NULL;
+}
+
+static void session_free(struct session *s)
+{
+    if (s->machine != NULL)
+        s->protocol->close(s->machine);
+    map_remove(&s->all->map, &s->node);
+    list_remove(&s->ready);
+    if (s->info.box != NULL)
+        box_leave(s->info.box);
+    metric_set(&open_now, (int64_t)s->all->map.count);
+    str_free(&s->info.login);
+    str_free(&s->info.client);
+    free(s);
+}
+
+/* Tells access, then forgets the session. */
+static void session_end(struct session *s)
+{
+    struct channel *access = channel_of(s);
+
+    if (access != NULL)
+        ipc_send_session_close(access, &(struct msg_session_close){s->id});
+    session_free(s);
+}
+
+void sessions_free(struct sessions *all)
+{
+    if (all == NULL)
+        return;
+    for (struct map_node *n; (n = map_walk(&all->map, NULL)) != NULL;)
+        session_free(CONTAINER(n, struct session, node));
+    map_clear(&all->map);
+    free(all);
+}
+
+static void wake(struct session *s)
+{
+    if (!link_in_list(&s->ready))
+        list_add_last(&s->all->ready, &s->ready);
+}
+
+/* ---- opening ---- */
+
+static struct session *add(struct sessions *all, struct channel *from, const struct msg_session_open *m)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+    struct ip client;
+
+    s->all = all;
+    s->serial = channel_serial(from);
+    s->copy = channel_copy(from);
+    s->id = m->id;
+    s->credit = SESSION_WINDOW;
+    s->granted = SESSION_WINDOW;
+    s->info.account = (int64_t)m->account;
+    s->info.flags = m->flags;
+    s->info.login = str_dup(m->login);
+    s->info.client = str_dup(m->client);
+    s->info.loopback = ip_parse(m->client, &client) && ip_is_loopback(&client);
+    map_add(&all->map, &s->node, map_hash_number(s->id));
+    metric_set(&open_now, (int64_t)all->map.count);
+    return s;
+}
+
+static bool sane(const struct sessions *all, const struct msg_session_open *m)
+{
+    return m->protocol < sizeof protocols / sizeof *protocols && m->account > 0 &&
+           m->account <= INT64_MAX && all->map.count < SESSIONS_MOST &&
+           m->account % role_copies(all->role) == role_copy(all->role);
+}
+
+/* The protocol cannot speak yet, so the refusal is in words that every protocol of ours understands
+ * as one only if it is POP3; others just see the end. */
+static void refuse(struct channel *from, const struct msg_session_open *m, const char *why)
+{
+    metric_add(&refused, 1);
+    log_warning("session-refused", "account=%" PRIu64 " client=%.*s reason=%s", m->account,
+        STR_ARG(m->client), why);
+    if (m->protocol == SESSION_POP3)
+        ipc_send_session_data(from, &(struct msg_session_data){m->id,
+            STR("-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n")});
+    ipc_send_session_close(from, &(struct msg_session_close){m->id});
+}
+
+static void session_input(struct session *s, struct str bytes)
+{
+    if (bytes.n > s->granted || !s->protocol->input(s->machine, bytes)) {
+        log_warning("session-flooded", "account=%" PRId64, s->info.account);
+        session_end(s);
+        return;
+    }
+    s->granted -= bytes.n;
+    wake(s);
+}
+
+void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m)
+{
+    struct session *s;
+    struct err err = {0};
+
+    if (find(all, from, m->id) != NULL)
+        return;
+    if (!sane(all, m)) {
+        refuse(from, m, "not one of ours, or too many sessions");
+        return;
+    }
+    s = add(all, from, m);
+    s->info.box = boxes_enter(all->boxes, s->info.account, &err);
+    if (s->info.box == NULL) {
+        refuse(from, m, err.text);
+        session_free(s);
+        return;
+    }
+    metric_add(&opened, 1);
+    s->protocol = protocols[m->protocol];
+    s->machine = s->protocol->open(s);
+    session_input(s, m->input);
+}
+
+/* ---- while open ---- */
+
+void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m)
+{
+    struct session *s = find(all, from, m->id);
+
+    if (s != NULL)
+        session_input(s, m->data);
+}
+
+void sessions_more(struct sessions *all, struct channel *from, const struct msg_session_more *m)
+{
+    struct session *s = find(all, from, m->id);
+
+    if (s == NULL)
+        return;
+    if (m->bytes > SESSION_WINDOW || s->credit + m->bytes > SESSION_WINDOW) {
+        log_warning("session-credit", "account=%" PRId64, s->info.account);
+        session_end(s);
+        return;
+    }
+    s->credit += m->bytes;
+    wake(s);
+}
+
+void sessions_close(struct sessions *all, struct channel *from, const struct msg_session_close *m)
+{
+    struct session *s = find(all, from, m->id);
+
+    if (s != NULL)
+        session_free(s);
+}
+
+void sessions_peer_gone(struct sessions *all, struct channel *access)
+{
+    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        next = map_walk(&all->map, n);
+        if (s->serial == channel_serial(access))
+            session_free(s);
+    }
+}
+
+void sessions_end_account(struct sessions *all, int64_t account)
+{
+    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        next = map_walk(&all->map, n);
+        if (s->info.account == account)
+            session_end(s);
+    }
+}
+
+/* Sends what credit allows. */
+static void session_send(struct session *s, struct channel *access)
+{
+    struct buf *out = s->protocol->output(s->machine);
+
+    while (out->n > 0 && s->credit > 0) {
+        size_t n = out->n;
+
+        if (n > s->credit)
+            n = (size_t)s->credit;
+        if (n > IPC_CHUNK)
+            n = IPC_CHUNK;
+        ipc_send_session_data(access, &(struct msg_session_data){s->id, str_sub(buf_str(out), 0, n)});
+        buf_consume(out, n);
+        s->credit -= n;
+    }
+}
+
+static void grant(struct session *s, struct channel *access)
+{
+    size_t taken = s->protocol->taken(s->machine);
+
+    if (taken == 0)
+        return;
+    s->granted += taken;
+    ipc_send_session_more(access, &(struct msg_session_more){s->id, taken});
+}
+
+/* One turn of one session; false when it is over and freed. */
+static bool session_run(struct session *s, bool *again)
+{
+    struct channel *access = channel_of(s);
+    enum session_next next = SESSION_ENDS;
+    struct buf *out = s->protocol->output(s->machine);
+
+    *again = false;
+    if (access == NULL) {
+        session_free(s);
+        return false;
+    }
+    if (!s->ending)
+        next = s->protocol->run(s->machine);
+    s->ending |= next == SESSION_ENDS;
+    session_send(s, access);
+    grant(s, access);
+    if (s->ending && out->n == 0) {
+        session_end(s);
+        return false;
+    }
+    *again = next == SESSION_GOES_ON || (next == SESSION_WAITS_OUTPUT && s->credit > 0);
+    return true;
+}
+
+bool sessions_run(struct sessions *all)
+{
+    struct list turn;
+
+    list_init(&turn);
+    LIST_EACH(&all->ready, it) {
+        list_remove(it);
+        list_add_last(&turn, it);
+    }
+    for (struct link *first; (first = list_first(&turn)) != NULL;) {
+        struct session *s = CONTAINER(first, struct session, ready);
+        bool again;
+
+        list_remove(first);
+        if (session_run(s, &again) && again)
+            wake(s);
+    }
+    return !list_empty(&all->ready);
+}

@@ -1,0 +1,55 @@
+/* Sessions after login, whatever their protocol: bytes from access to a protocol machine and back,
+ * with credit in both directions, and turns so that a long answer does not hold the loop.
+ *
+ * access opens a session (session_open), both sides send session_data within the credit that the other
+ * grants with session_more; session_close ends it, from either side. A session is found by the serial
+ * of its channel and the id that access gave it. */
+#pragma once
+#include "boxes.h"
+#include "ipc/role.h"
+
+struct sessions;
+struct session;
+
+enum session_next {
+    SESSION_WAITS_INPUT,
+    SESSION_WAITS_OUTPUT,
+    SESSION_GOES_ON, /* wants another turn */
+    SESSION_ENDS,    /* what is in the output is sent first */
+};
+
+/* One protocol; `machine` is what open gave. */
+struct protocol {
+    const char *name;
+    void *(*open)(struct session *s);
+    bool (*input)(void *machine, struct str bytes); /* false: too much */
+    enum session_next (*run)(void *machine);
+    struct buf *(*output)(void *machine);
+    size_t (*taken)(void *machine); /* input used since last asked */
+    void (*close)(void *machine);
+};
+
+/* What a machine may know about its session. */
+struct session_info {
+    struct box *box;
+    int64_t account;
+    uint64_t flags; /* enum session_flags */
+    bool loopback;
+    struct str login, client;
+};
+
+struct sessions *sessions_new(struct role *role, struct boxes *boxes);
+void sessions_free(struct sessions *all);
+const struct session_info *session_info(const struct session *s);
+
+void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m);
+void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m);
+void sessions_more(struct sessions *all, struct channel *from, const struct msg_session_more *m);
+void sessions_close(struct sessions *all, struct channel *from, const struct msg_session_close *m);
+void sessions_peer_gone(struct sessions *all, struct channel *access);
+/* Ends all sessions of an account that was removed. */
+void sessions_end_account(struct sessions *all, int64_t account);
+
+/* Gives every session that can work one turn; true when some want another one. */
+bool sessions_run(struct sessions *all);
+size_t sessions_count(const struct sessions *all);
