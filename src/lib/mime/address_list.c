@@ -10,6 +10,7 @@ struct reader {
     bool gap;         /* blanks since the last word */
     bool broken;      /* two words with nothing between: a name, or no address at all */
     bool done;        /* <...> was read: what follows is no address */
+    bool unended;     /* a comment without its end swallowed the rest */
 };
 
 static void drop(struct reader *r, size_t n)
@@ -17,7 +18,8 @@ static void drop(struct reader *r, size_t n)
     r->rest = str_skip(r->rest, n);
 }
 
-/* Length of what runs from `open` to `close` at the start, quoted pairs passed over; comments nest. */
+/* Length of what runs from `open` to `close` at the start, quoted pairs passed over; comments nest.
+ * Without an end, one more than there is. */
 static size_t run_length(struct str text, char open, char close)
 {
     size_t depth = 0;
@@ -30,7 +32,7 @@ static size_t run_length(struct str text, char open, char close)
         else if (text.p[i] == open && open == '(')
             depth++;
     }
-    return text.n;
+    return text.n + 1;
 }
 
 /* A comment or blanks at the start; false when there are none. */
@@ -38,12 +40,16 @@ static bool skip_blank(struct reader *r)
 {
     char c = r->rest.n ? r->rest.p[0] : 0;
 
-    if (c == '(')
-        drop(r, run_length(r->rest, '(', ')'));
-    else if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+    if (c == '(') {
+        size_t n = run_length(r->rest, '(', ')');
+
+        r->unended = r->unended || n > r->rest.n;
+        drop(r, n);
+    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
         drop(r, 1);
-    else
+    } else {
         return false;
+    }
     r->gap = true;
     return true;
 }
@@ -170,7 +176,7 @@ bool header_next_address(struct str *rest, struct buf *addr, bool *bad)
     while (r.rest.n && !found) {
         read_member(&r);
         found = is_address(&r);
-        if (!found && (r.addr->n || r.done || r.addr->failed) && bad != NULL)
+        if (bad != NULL && (r.unended || (!found && (r.addr->n || r.done || r.addr->failed))))
             *bad = true;
         addr->failed = false;
     }

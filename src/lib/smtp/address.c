@@ -203,9 +203,9 @@ bool address_parse_path(struct str *rest, unsigned flags, struct address *a, con
     if (text.n == 0 || text.p[0] != '<')
         return refuse(why, "address without <>");
     text = str_skip(text, 1);
-    if (text.n && text.p[0] == '>') {
+    if (text.n && text.p[0] == '>' && flags & ADDRESS_NULL) {
         *rest = str_skip(text, 1);
-        return flags & ADDRESS_NULL || refuse(why, "<> is no recipient");
+        return true;
     }
     if (!skip_source_route(&text, flags, why) || !read_mailbox(text, flags, a, &n, why))
         return false;

@@ -44,11 +44,17 @@ struct command command_parse(struct str line)
 
 /* ---- the parameters of MAIL ---- */
 
+/* Twenty digits are allowed (RFC 1870 6.1): what no number of ours holds is larger than any limit. */
 static bool read_size(void *out, struct str value)
 {
     struct mail_command *m = out;
 
-    return value.n <= 20 && str_to_u64(value, INT64_MAX, &m->size);
+    for (size_t i = 0; i < value.n; i++)
+        if (!ascii_is_digit(value.p[i]))
+            return false;
+    if (!str_to_u64(value, INT64_MAX, &m->size))
+        m->size = INT64_MAX;
+    return value.n <= 20;
 }
 
 static bool read_body(void *out, struct str value)
