@@ -1,0 +1,101 @@
+/* The state of the access role and of its clients; shared by main.c (start, listeners, reload, drain),
+ * client.c (a connection up to login), session.c (after it). */
+#pragma once
+#include "base/map.h"
+#include "ipc/role.h"
+#include "login.h"
+#include "net/accept.h"
+#include "net/conn.h"
+#include "net/limit.h"
+#include "net/tls.h"
+
+struct event;
+
+struct access {
+    struct role *role;
+    struct tls_server *tls; /* NULL without certificates */
+    struct limit_table *limits;
+    struct list clients;
+    size_t count;
+    struct map asked;      /* clients that wait for directory or are in a session, by id */
+    struct list listeners; /* struct listener */
+    bool full;             /* the listeners are switched off */
+    int64_t drain_until;   /* monotonic, 0 while not draining */
+    struct event *drain_timer;
+};
+
+struct listener {
+    struct link link;
+    struct access *access;
+    struct acceptor *acceptor;
+    const struct login_protocol *protocol;
+    unsigned index; /* of its section in the configuration */
+};
+
+enum client_state {
+    CLIENT_PROXY,   /* the PROXY header comes first */
+    CLIENT_TLS,     /* implicit TLS: the handshake comes before the greeting */
+    CLIENT_LOGIN,
+    CLIENT_SESSION, /* bytes go to mailbox and back */
+    CLIENT_CLOSING, /* the last output is on its way */
+};
+
+struct client {
+    struct link link;
+    struct map_node node; /* in access->asked, by `id` */
+    struct access *access;
+    struct conn *conn;
+    const struct login_protocol *protocol;
+    void *machine;
+    enum client_state state;
+    enum listen_tls tls_mode;
+    struct ip ip;
+    bool counted; /* in the limits of its address */
+    int64_t since;
+
+    uint64_t id;     /* of the exchange with directory, then of the session; 0 for none */
+    uint64_t serial; /* of the channel that id is for */
+    unsigned copy;
+    bool authenticating;
+    struct event *delay; /* a failed login is answered late */
+    struct login_outcome late;
+
+    uint64_t account;
+    struct str login;
+    uint64_t credit;  /* bytes that we may still send to mailbox */
+    uint64_t allowed; /* bytes that mailbox may still send */
+    uint64_t owed;    /* of those it has sent, granted again when the client has taken them */
+    bool answered;    /* mailbox has said something */
+    uint64_t bytes_in, bytes_out;
+};
+
+/* client.c */
+void client_new(struct listener *listener, int fd, const struct ip *peer);
+void client_free(struct client *c);
+/* Stops reading, sends what waits, closes. */
+void client_close(struct client *c);
+/* Closes with a word, if the protocol can still have one. */
+void client_bye(struct client *c, const char *why);
+void client_resume(struct client *c); /* reads again if the state allows it */
+/* Gives the client a new id in `asked`. */
+void client_ask(struct client *c, struct channel *peer);
+void client_asked_nothing(struct client *c);
+/* The client that asked this, or NULL for an answer nobody waits for. */
+struct client *client_find(struct access *a, const struct channel *from, uint64_t id);
+void client_challenge(struct client *c, struct str data);
+void client_auth_done(struct client *c, const struct msg_auth_done *m);
+void client_directory_gone(struct client *c);
+
+/* session.c */
+void session_begin(struct client *c, unsigned flags);
+size_t session_input(struct client *c, struct str bytes);
+void session_output_sent(struct client *c);
+void session_data(struct client *c, struct str data);
+void session_more(struct client *c, uint64_t bytes);
+void session_closed(struct client *c);
+void session_abandon(struct client *c); /* the client is gone: tells mailbox */
+void session_mailbox_gone(struct client *c);
+
+/* main.c */
+void access_listen(struct access *a); /* the number of clients has changed */
+struct access *access_of(struct role *role);
