@@ -1,0 +1,40 @@
+/* Destinations and their waiting lists; used by dispatch.c only. */
+#pragma once
+#include "dispatch.h"
+
+/* How relay gets there; recipients with the same one may share a delivery. */
+struct route {
+    struct link link;
+    uint64_t kind, tls, credential;
+    struct str hosts, pool; /* owned */
+    struct str domain;      /* owned; of the recipient (for routes by MX) or of the first one */
+};
+
+struct destination {
+    struct map_node by_name;
+    struct link ready;
+    struct lane *lane;
+    struct str name; /* owned; empty for mailboxes */
+    struct list waiting[CLASS_COUNT];
+    size_t waiting_n;
+    struct list routes;
+    uint64_t window;
+    size_t under_way, bulk; /* deliveries */
+    int64_t interval;       /* microseconds a recipient, moving average */
+    int64_t last_end, last_used; /* monotonic */
+    int64_t park_at;        /* wall time of the last place given to a recipient sent back */
+};
+
+struct destination *destination_local(struct dispatch *d, unsigned copy);
+struct destination *destination_remote(struct dispatch *d, unsigned copies, struct str name);
+struct route *destination_route(struct destination *d, const struct msg_resolve_reply *m, struct str domain);
+struct destination *destination_find(struct dispatch *d, struct str name);
+/* The class that may start a delivery now, or CLASS_COUNT. lane_limit: deliveries of the lane in all. */
+enum mail_class destination_may_start(const struct destination *d, size_t lane_limit);
+/* How much of a window bulk may fill. */
+uint64_t bulk_share(uint64_t window);
+/* A delivery of n recipients ended: keeps the pace. */
+void destination_ended(struct destination *d, size_t n, int64_t now);
+/* When a recipient for which there is no room should come back. */
+int64_t destination_park(struct destination *d, int64_t now);
+void destination_free_idle(struct dispatch *d, int64_t unused_since);

@@ -1,0 +1,50 @@
+/* Resolved recipients on their way to mailbox and relay.
+ *
+ * A lane is one copy of mailbox or relay with a limit of deliveries under way in all; a destination is
+ * what limits count by within a lane: a recipient domain, a smart host, or the mailboxes of one copy.
+ * Each destination has a window (relay says how wide) and two lists of waiting recipients, transactional
+ * first; a quarter of every window and lane is kept free of bulk. A destination with too long a list
+ * puts further recipients back into the database, due about when their turn comes.
+ *
+ * A delivery is one message for one destination and up to relay.recipients_per_transaction recipients. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "ipc/ipc.h"
+#include "store.h"
+
+struct queue;
+struct rcpt;
+
+enum { LANES_MAX = 256 };
+
+struct lane {
+    enum role_id role;
+    unsigned copy;
+    size_t under_way, bulk; /* deliveries */
+    struct destination *local; /* of a mailbox copy */
+};
+
+struct dispatch {
+    struct lane mailbox[LANES_MAX], relay[LANES_MAX];
+    struct map destinations; /* of relay, by name */
+    struct list ready;       /* those with waiting recipients */
+    struct map deliveries;   /* by id */
+    size_t under_way;
+};
+
+void dispatch_init(struct dispatch *d);
+void dispatch_local(struct queue *q, struct rcpt *r);
+void dispatch_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_reply *m);
+/* Takes a waiting recipient off its list; harmless for others. */
+void dispatch_remove(struct queue *q, struct rcpt *r);
+/* Starts what may start. */
+void dispatch_turn(struct queue *q);
+/* Forgets destinations nobody has used for a while. */
+void dispatch_sweep(struct queue *q);
+void dispatch_peer_gone(struct queue *q, struct channel *c);
+
+void dispatch_on_body_ask(struct role *role, struct channel *from, const struct msg_body_ask *m);
+void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct msg_rcpt_done *m);
+void dispatch_on_deliver_done(struct role *role, struct channel *from, const struct msg_deliver_done *m);
+void dispatch_on_window(struct role *role, struct channel *from, const struct msg_window *m);

@@ -1,0 +1,27 @@
+/* The story of every message, told to the events role: numbered, kept until acknowledged, sent again
+ * to a new events process. Bounded: when events is away for long the oldest are dropped and counted;
+ * the story is for people, delivery never waits for it. */
+#pragma once
+#include "base/buf.h"
+#include "base/list.h"
+#include "ipc/messages.h"
+
+struct queue;
+struct channel;
+struct msg_event_ack;
+struct role;
+
+struct events {
+    struct list kept; /* struct kept_event, oldest first */
+    size_t count, bytes;
+    uint64_t seq;
+    struct buf details; /* being built */
+};
+
+void events_init(struct events *e);
+/* Starts the details of an event and gives the buffer for json_*(); events_end closes and sends. */
+struct buf *events_begin(struct queue *q);
+void events_end(struct queue *q, enum event_kind kind, uint64_t message, struct str sender, struct str rcpt,
+    struct str message_id);
+void events_peer_up(struct queue *q, struct channel *c);
+void events_on_ack(struct role *role, struct channel *from, const struct msg_event_ack *m);

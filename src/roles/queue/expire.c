@@ -1,0 +1,114 @@
+/* The independent sweep. */
+#include "expire.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "queue.h"
+#include "result.h"
+
+#include <inttypes.h>
+
+#define PERIOD MINUTE
+#define GRACE (15 * MINUTE)
+enum { SLICE = 1000, EXPIRE_AT_ONCE = 200 };
+
+static struct metric oldest_overdue =
+    METRIC_GAUGE("staffetta_queue_oldest_overdue_seconds", "How late the most overdue recipient is.");
+static struct metric sweeps = METRIC_COUNTER("staffetta_queue_sweeps_total", "Completed sweeps for overdue recipients.");
+static struct metric swept =
+    METRIC_COUNTER("staffetta_queue_swept_total", "Recipients the sweep ended because nothing else had.");
+
+void expire_init(struct expire *e)
+{
+    e->next = clock_monotonic() + 5 * SECOND;
+    metric_show(&oldest_overdue);
+    metric_show(&sweeps);
+    metric_show(&swept);
+}
+
+/* Ends one recipient by what the database says of it alone. */
+static bool expire_rcpt(struct queue *q, const struct due_place *place, struct err *err)
+{
+    struct rcpt_row row;
+    struct mail *mail;
+    bool found;
+
+    if (!store_find_rcpt(q->store, place->message, place->n, &row, &found, err))
+        return false;
+    if (!found || !mail_get(q, row.message, &mail, err))
+        return !found;
+    if (mail == NULL)
+        return true;
+    log_warning("overdue", "message=%" PRIu64 " n=%" PRIu64 " to=%.*s reason=its lifetime ended and nothing ended it",
+        row.message, row.n, STR_ARG(row.address));
+    metric_add(&swept, 1);
+    schedule_forget(q, row.message, row.n);
+    result_expired(q, rcpt_new(mail, &row));
+    mail_unref(q, mail);
+    return true;
+}
+
+static void end_class(struct queue *q, int64_t now)
+{
+    struct expire *e = &q->expire;
+
+    e->at = (struct due_place){0};
+    if (e->class == CLASS_TRANSACTIONAL) {
+        e->class = CLASS_BULK;
+        return;
+    }
+    e->walking = false;
+    metric_set(&oldest_overdue, e->oldest < now ? (now - e->oldest) / SECOND : 0);
+    metric_add(&sweeps, 1);
+    dispatch_sweep(q);
+}
+
+static void begin_sweep(struct expire *e, int64_t now)
+{
+    e->next = clock_monotonic() + PERIOD;
+    e->walking = true;
+    e->class = CLASS_TRANSACTIONAL;
+    e->at = (struct due_place){0};
+    e->oldest = now;
+}
+
+void expire_turn(struct queue *q)
+{
+    struct due_place ended[EXPIRE_AT_ONCE], place;
+    struct expire *e = &q->expire;
+    int64_t now = clock_now();
+    size_t rows = 0, n = 0;
+    struct err err = {0};
+    bool good;
+
+    if (!e->walking && clock_monotonic() >= e->next)
+        begin_sweep(e, now);
+    if (!e->walking || batch_failing(q))
+        return;
+    store_sweep_begin(q->store, e->class, &e->at, now, SLICE);
+    while (n < EXPIRE_AT_ONCE && store_sweep_next(q->store, &place)) {
+        rows++;
+        e->at = place;
+        if (place.due < e->oldest)
+            e->oldest = place.due;
+        if (place.expires + GRACE <= now)
+            ended[n++] = place;
+    }
+    good = store_sweep_end(q->store, &err);
+    for (size_t i = 0; good && i < n; i++)
+        good = expire_rcpt(q, &ended[i], &err);
+    if (!good)
+        log_error("sweep-failed", "reason=%s", err.text);
+    if (!good || (rows < SLICE && n < EXPIRE_AT_ONCE))
+        end_class(q, now);
+}
+
+int64_t expire_wake_in(const struct queue *q)
+{
+    int64_t wait = q->expire.next - clock_monotonic();
+
+    if (q->expire.walking && !batch_failing(q))
+        return 0;
+    return wait > 0 ? wait : 0;
+}

@@ -1,0 +1,81 @@
+/* Start-up of the queue role. */
+#include "queue.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+
+/* Nothing to do by itself: every event of the loop is followed by a turn. */
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
+
+static void arm(struct queue *q)
+{
+    static struct event *wake;
+    int64_t wait = queue_wake_in(q);
+    struct timeval tv = {.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
+
+    if (wake == NULL)
+        wake = event_new(role_base(q->role), -1, 0, on_wake, NULL);
+    if (wake == NULL || event_add(wake, &tv) != 0)
+        fatal("queue: no timer");
+}
+
+static void turn(struct role *role)
+{
+    struct queue *q = role_state(role);
+
+    if (q == NULL)
+        return;
+    queue_turn(q);
+    arm(q);
+}
+
+static void peer_up(struct role *role, struct channel *c)
+{
+    if (role_state(role) != NULL)
+        queue_peer_up(role_state(role), c);
+}
+
+static void peer_gone(struct role *role, struct channel *c)
+{
+    if (role_state(role) != NULL)
+        queue_peer_gone(role_state(role), c);
+}
+
+static void drain(struct role *role, int64_t within)
+{
+    if (role_state(role) == NULL)
+        role_exit(role);
+    else
+        queue_drain(role_state(role), within);
+}
+
+static const struct role_type queue_role = {
+    .id = ROLE_QUEUE,
+    .handlers = &queue_handlers,
+    .sandbox = SANDBOX_FILES,
+    .peer_up = peer_up,
+    .peer_gone = peer_gone,
+    .drain = drain,
+    .turn = turn,
+};
+
+int main(int argc, char **argv)
+{
+    struct role *role = role_begin(&queue_role, argc, argv);
+    struct queue *q;
+    struct err err = {0};
+    int code;
+
+    if (!queue_open(&q, role, &err))
+        fatal("queue: %s", err.text);
+    role_sandbox(role);
+    arm(q);
+    code = role_run(role);
+    queue_close(q);
+    return code;
+}
