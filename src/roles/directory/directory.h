@@ -1,0 +1,51 @@
+/* The role's state, shared by its files; and what each of them gives to main.c. */
+#pragma once
+#include "ipc/role.h"
+#include "lookup.h"
+#include "password.h"
+#include "sasl.h"
+#include "store.h"
+#include "throttle.h"
+
+struct directory {
+    struct role *role;
+    struct store store;
+    struct lookup lookup;
+    int64_t checked; /* when `lookup` was last compared with the database, monotonic */
+    /* auth.c */
+    struct sasl_library *sasl;
+    struct password_cache passwords;
+    struct throttle throttle;
+    uint8_t secret[32];
+    struct map exchanges;
+    struct list exchange_order; /* by age */
+    struct event *sweep;
+    /* control.c */
+    struct list jobs;
+};
+
+/* auth.c: AUTH exchanges; bounded in number and time, failures answered late. */
+void auth_open(struct directory *d);
+void auth_peer_gone(struct directory *d, struct channel *c);
+void on_auth_begin(struct role *role, struct channel *from, const struct msg_auth_begin *m);
+void on_auth_step(struct role *role, struct channel *from, const struct msg_auth_step *m);
+void on_auth_cancel(struct role *role, struct channel *from, const struct msg_auth_cancel *m);
+
+/* answers.c: one question, one answer. */
+void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_ask *m);
+void on_sender_ask(struct role *role, struct channel *from, const struct msg_sender_ask *m);
+void on_resolve_ask(struct role *role, struct channel *from, const struct msg_resolve_ask *m);
+void on_secret_ask(struct role *role, struct channel *from, const struct msg_secret_ask *m);
+void on_pools_ask(struct role *role, struct channel *from, const struct msg_pools_ask *m);
+void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m);
+/* Tells the mailbox copies, or the one that came back, about accounts that are gone. */
+void answers_mailbox_up(struct directory *d, struct channel *c);
+void answers_account_changed(struct directory *d, int64_t account, bool removed);
+void answers_pools_changed(struct directory *d);
+
+/* control.c: commands of the command line. */
+void control_open(struct directory *d);
+void control_peer_gone(struct directory *d, struct channel *c);
+void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m);
+void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m);
+void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m);

@@ -1,0 +1,83 @@
+#include "folder.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool make(const char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return true;
+    return err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
+}
+
+/* data and what is above it, as the supervisor makes them. */
+static bool make_above(const char *path, struct err *err)
+{
+    struct buf part;
+    bool made = true;
+
+    buf_init(&part, 4096);
+    for (const char *at = path; made && *at; at++) {
+        if (*at == '/' && at > path) {
+            buf_reset(&part);
+            buf_add(&part, str_from(path, (size_t)(at - path)));
+            buf_add_char(&part, 0);
+            made = make(part.p, 0711, err);
+        }
+    }
+    buf_clear(&part);
+    return made;
+}
+
+static const struct passwd *role_user(const struct config *config)
+{
+    const struct passwd *user;
+    struct buf name;
+
+    buf_init(&name, 300);
+    buf_addf(&name, "%.*s-directory%c", STR_ARG(config->user), 0);
+    user = name.failed ? NULL : getpwnam(name.p);
+    if (user == NULL) {
+        buf_reset(&name);
+        buf_addf(&name, "%.*s%c", STR_ARG(config->user), 0);
+        user = name.failed ? NULL : getpwnam(name.p);
+    }
+    buf_clear(&name);
+    return user;
+}
+
+static bool become(const struct config *config, const char *path, struct err *err)
+{
+    const struct passwd *user;
+
+    if (geteuid() != 0)
+        return true;
+    user = role_user(config);
+    if (user == NULL || user->pw_uid == 0)
+        return err_set(err, ERR_PERMANENT,
+            "there is neither a user %.*s-directory nor a user %.*s to run as; create them with systemd-sysusers "
+            "(packaging/staffetta.sysusers) or useradd --system",
+            STR_ARG(config->user), STR_ARG(config->user));
+    if (chown(path, user->pw_uid, user->pw_gid) != 0 || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 ||
+        setuid(user->pw_uid) != 0)
+        return err_set(err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
+    return true;
+}
+
+bool folder_prepare(const struct config *config, struct err *err)
+{
+    struct buf path;
+    bool done;
+
+    buf_init(&path, 4096);
+    buf_addf(&path, "%.*s/directory%c", STR_ARG(config->data), 0);
+    if (path.failed)
+        return err_set(err, ERR_PERMANENT, "the name of the data folder is too long");
+    done = make_above(path.p, err) && make(path.p, 0700, err) && become(config, path.p, err);
+    buf_clear(&path);
+    return done;
+}

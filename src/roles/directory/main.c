@@ -1,0 +1,95 @@
+/* directory: who exists, where mail goes, who may log in. Copy 0 answers questions, takes commands and is the only
+ * writer; the other copies check passwords. No network, no files but its database. */
+#include "directory.h"
+#include "folder.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+static void peer_up(struct role *role, struct channel *c)
+{
+    if (channel_role(c) == ROLE_MAILBOX && role_copy(role) == 0)
+        answers_mailbox_up(role_state(role), c);
+}
+
+static void peer_gone(struct role *role, struct channel *c)
+{
+    auth_peer_gone(role_state(role), c);
+    control_peer_gone(role_state(role), c);
+}
+
+static void reload(struct role *role)
+{
+    struct directory *d = role_state(role);
+    const struct config *c = role_config(role);
+
+    d->lookup.config = c;
+    d->throttle.failures = c->limits.login_failures > 0 ? c->limits.login_failures : 1;
+    d->throttle.window = c->limits.ban_time;
+    lookup_changed(&d->lookup);
+}
+
+/* Nothing here outlives its question: smtp and access drain first and we end with them. */
+static void drain(struct role *role, int64_t within)
+{
+    (void)within;
+    role_exit(role);
+}
+
+static const struct handlers handlers = {
+    .rcpt_ask = on_rcpt_ask,
+    .sender_ask = on_sender_ask,
+    .resolve_ask = on_resolve_ask,
+    .secret_ask = on_secret_ask,
+    .pools_ask = on_pools_ask,
+    .account_ask = on_account_ask,
+    .auth_begin = on_auth_begin,
+    .auth_step = on_auth_step,
+    .auth_cancel = on_auth_cancel,
+    .control_ask = on_control_ask,
+    .control_more = on_control_more,
+    .control_cancel = on_control_cancel,
+};
+
+static const struct role_type directory_role = {
+    .id = ROLE_DIRECTORY,
+    .handlers = &handlers,
+    .sandbox = SANDBOX_FILES,
+    .peer_up = peer_up,
+    .peer_gone = peer_gone,
+    .reload = reload,
+    .drain = drain,
+};
+
+static void open_database(struct directory *d)
+{
+    struct err err = {0};
+    struct buf path;
+
+    buf_init(&path, 4096);
+    buf_addf(&path, "%.*s/directory/directory.db%c", STR_ARG(role_config(d->role)->data), 0);
+    if (path.failed || !folder_prepare(role_config(d->role), &err) || !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
+        fatal("%s", err.text);
+    buf_clear(&path);
+}
+
+int main(int argc, char **argv)
+{
+    struct role *role = role_begin(&directory_role, argc, argv);
+    struct directory *d = xcalloc(1, sizeof *d);
+    int code;
+
+    d->role = role;
+    role_set_state(role, d);
+    open_database(d);
+    lookup_init(&d->lookup, &d->store, role_config(role));
+    lookup_changed(&d->lookup);
+    auth_open(d);
+    control_open(d);
+    role_sandbox(role);
+    code = role_run(role);
+    password_cache_wipe(&d->passwords);
+    store_close(&d->store);
+    return code;
+}
