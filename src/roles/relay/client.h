@@ -53,6 +53,8 @@ struct client_outcome {
     struct str text;
 };
 
+enum { CLIENT_RCPTS_AT_ONCE = 1000 }; /* most recipients of one transaction */
+
 enum client_rcpt_state { CLIENT_RCPT_OPEN, CLIENT_RCPT_ACCEPTED, CLIENT_RCPT_SETTLED };
 
 struct client_rcpt {

@@ -16,7 +16,7 @@ struct expect {
     size_t index; /* of the recipient: RCPT, and END of LMTP */
 };
 
-enum { EXPECT_MAX = 2048, CLIENT_RCPTS_MAX = 1000, OUTCOME_TEXT = 1024 };
+enum { EXPECT_MAX = 2048, CLIENT_RCPTS_MAX = CLIENT_RCPTS_AT_ONCE, OUTCOME_TEXT = 1024 };
 
 struct transaction {
     const struct client_message *message;

@@ -1,0 +1,87 @@
+/* One connection and what it carries: private to connection.c, carry.c and dial.c. */
+#pragma once
+#include "net/conn.h"
+#include "relay.h"
+
+enum connection_state {
+    CONNECTION_LOGIN,   /* asks the directory for the smart host's login */
+    CONNECTION_DIALING,
+    CONNECTION_SESSION, /* the client machine is at work */
+    CONNECTION_IDLE,    /* ready, nothing to carry */
+    CONNECTION_CLOSING, /* QUIT is on its way */
+};
+
+/* One TCP connection being made; the winner becomes the connection. */
+struct attempt {
+    struct connection *k;
+    struct conn *conn;
+    struct candidate candidate;
+    struct ip ip;
+    uint16_t port;
+    struct ip source;
+    char hello[DNS_NAME_TEXT];
+    bool tls_handshake;
+};
+
+enum { ATTEMPTS = 2, TXN_RCPTS = CLIENT_RCPTS_AT_ONCE };
+
+struct connection {
+    struct link link; /* relay.connections */
+    struct link idle; /* at its site */
+    struct relay *relay;
+    struct site *site;
+    struct plan *plan;
+    enum connection_state state;
+    /* who may share it */
+    enum route_kind route;
+    enum route_tls tls;
+    uint64_t credential;
+    struct str pool; /* owned */
+    bool require_tls, verified;
+    /* dialing */
+    struct candidate candidates[PLAN_TARGETS * PLAN_ADDRESSES];
+    size_t candidate_count, next;
+    struct attempt attempts[ATTEMPTS];
+    struct attempt *winner;
+    struct event *timer; /* head start while dialing; idle time later */
+    char error[1024];    /* why the last address did not work */
+    bool only_source_trouble;
+    uint64_t secret_id;
+    struct buf user, secret;
+    /* the session */
+    struct client *client;
+    char host[DNS_NAME_TEXT];
+    bool failed;
+    struct client_failure failure;
+    char failure_text[1100];
+    bool txn_done;
+    size_t messages;
+    /* the delivery */
+    struct delivery *d;
+    struct client_rcpt *rcpts[TXN_RCPTS];
+    size_t open_before;  /* recipients without a verdict when the transaction began */
+    bool scanning, want_body, body_asked;
+    uint64_t offset;
+    bool stepping;
+};
+
+/* dial.c: next address, until one connects or none is left. */
+void dial_start(struct connection *k);
+void dial_stop(struct connection *k); /* frees what is being made, except the winner */
+void dial_on_timer(struct connection *k);
+extern const struct conn_events connection_events; /* connection.c; owner: struct attempt */
+void dial_on_connected(struct attempt *a);
+void dial_on_failed(struct attempt *a, const char *why);
+
+/* connection.c */
+void connection_connected(struct connection *k); /* k->winner is there */
+void connection_dial_failed(struct connection *k);
+void connection_step(struct connection *k); /* what is to be done now; may free it */
+void connection_free(struct connection *k);
+
+/* carry.c: the delivery on a connection. */
+extern const struct client_world connection_world;
+void carry_begin(struct connection *k);       /* a transaction of k->d, or a look at its body */
+void carry_transaction_done(struct connection *k);
+void carry_session_failed(struct connection *k); /* k->failure; leaves k without a delivery */
+void carry_want_body(struct connection *k);

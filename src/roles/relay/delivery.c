@@ -1,0 +1,269 @@
+/* Deliveries as queue sees them: collected from its messages, each recipient reported exactly once,
+ * ended with deliver_done. Nothing is stored: if we die, queue tries again; if queue dies, its
+ * deliveries are dropped where they are. */
+#include "relay.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "smtp/reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARENA_MAX = 4 * 1024 * 1024 };
+
+#define ATTEMPT(status) METRIC_COUNTER_L("staffetta_relay_recipients_total", "result=\"" status "\"", "Recipients by result of an attempt.")
+static struct metric results[] = {
+    [DELIVERY_DELIVERED] = ATTEMPT("delivered"),
+    [DELIVERY_RELAYED] = ATTEMPT("relayed"),
+    [DELIVERY_DEFERRED] = ATTEMPT("deferred"),
+    [DELIVERY_FAILED] = ATTEMPT("failed"),
+};
+static struct metric under_way = METRIC_GAUGE("staffetta_relay_deliveries", "Deliveries taken from queue and not finished.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_relay_seconds", "Time of a delivery, waiting included.");
+
+static uint64_t hash_of(const struct channel *queue, uint64_t id)
+{
+    uint64_t key[2] = {channel_serial(queue), id};
+
+    return map_hash_str((struct str){(const char *)key, sizeof key});
+}
+
+static struct delivery *find(struct relay *relay, const struct channel *queue, uint64_t id)
+{
+    struct map_node *node = map_find(&relay->deliveries, hash_of(queue, id));
+
+    for (; node != NULL; node = map_find_next(node)) {
+        struct delivery *d = CONTAINER(node, struct delivery, node);
+
+        if (d->id == id && d->queue == queue)
+            return d;
+    }
+    return NULL;
+}
+
+static void keep(struct delivery *d, struct str *out, struct str s)
+{
+    *out = s.n > 0 ? arena_str(&d->arena, s) : (struct str){0};
+    if (s.n > 0 && out->p == NULL)
+        *out = (struct str){0};
+}
+
+static void keep_message(struct relay *relay, struct delivery *d, const struct msg_deliver_remote *m)
+{
+    d->message = m->message;
+    d->m = (struct client_message){.flags = m->flags, .size = m->size, .priority = m->priority,
+        .has_by = m->deliver_by != 0};
+    d->deliver_by = m->deliver_by;
+    d->route = m->route <= ROUTE_LMTP ? (enum route_kind)m->route : ROUTE_MX;
+    d->tls = m->tls <= TLS_IMPLICIT ? (enum route_tls)m->tls : TLS_VERIFIED;
+    d->credential = m->credential;
+    keep(d, &d->destination, m->destination);
+    keep(d, &d->domain, m->domain);
+    keep(d, &d->hosts, m->hosts);
+    keep(d, &d->pool, m->pool);
+    keep(d, &d->m.sender, m->sender);
+    keep(d, &d->m.envid, m->envid);
+    keep(d, &d->m.body, m->body);
+    d->m.body_whole = m->body.n > 0;
+    if (d->m.body_whole)
+        message_scan(d->m.body, &d->m.header_bits, &d->m.body_bits);
+    d->body_held = d->m.body.n;
+    relay->bodies += d->body_held;
+}
+
+void delivery_on_remote(struct role *role, struct channel *from, const struct msg_deliver_remote *m)
+{
+    struct relay *relay = role_state(role);
+    struct delivery *d;
+
+    if (relay->draining || find(relay, from, m->id) != NULL)
+        return;
+    d = xcalloc(1, sizeof *d);
+    d->queue = from;
+    d->id = m->id;
+    arena_init(&d->arena, ARENA_MAX);
+    keep_message(relay, d, m);
+    map_add(&relay->deliveries, &d->node, hash_of(from, m->id));
+    metric_set(&under_way, (int64_t)relay->deliveries.count);
+}
+
+void delivery_on_rcpt(struct role *role, struct channel *from, const struct msg_deliver_rcpt *m)
+{
+    struct relay *relay = role_state(role);
+    struct delivery *d = find(relay, from, m->id);
+    struct rcpt *r;
+
+    if (d == NULL || d->going || d->n >= RCPTS_MAX)
+        return;
+    if (d->n == d->capacity) {
+        d->capacity = d->capacity ? d->capacity * 2 : 4;
+        d->rcpts = xrealloc(d->rcpts, d->capacity * sizeof d->rcpts[0]);
+    }
+    r = d->rcpts[d->n++] = xcalloc(1, sizeof *r);
+    r->n = m->n;
+    r->c.notify = m->notify;
+    keep(d, &r->c.address, m->address);
+    keep(d, &r->c.orcpt, m->orcpt);
+}
+
+/* The limits that protect this process; queue's own schedule tries again. */
+static const char *refusal(const struct relay *relay, const struct delivery *d)
+{
+    if (relay->deliveries.count > DELIVERIES_MAX || relay->bodies > BODIES_MAX)
+        return "4.3.2 the relay is busy";
+    if (d->m.body.n == 0 && d->body_held > 0)
+        return "4.3.1 the message does not fit";
+    return NULL;
+}
+
+void delivery_on_go(struct role *role, struct channel *from, const struct msg_deliver_go *m)
+{
+    struct relay *relay = role_state(role);
+    struct delivery *d = find(relay, from, m->id);
+    const char *no;
+
+    if (d == NULL || d->going)
+        return;
+    d->going = true;
+    d->started = clock_monotonic();
+    no = refusal(relay, d);
+    if (no != NULL)
+        delivery_finish(relay, d,
+            &(struct client_outcome){DELIVERY_DEFERRED, REASON_LIMIT, 451, false, false, str_of(no)}, NULL);
+    else
+        destination_take(relay, d);
+}
+
+void delivery_on_body(struct role *role, struct channel *from, const struct msg_body_chunk *m)
+{
+    struct delivery *d = find(role_state(role), from, m->id);
+
+    if (d != NULL && d->carrier != NULL)
+        connection_body(d->carrier, m->data, m->offset);
+}
+
+/* ---- results ---- */
+
+static void log_result(const struct delivery *d, const struct rcpt *r)
+{
+    static const char *const names[] = {"delivered", "relayed", "deferred", "failed"};
+    char message[MSGID_TEXT + 1];
+
+    msgid_format(d->message, message);
+    log_info(names[r->result.status],
+        "message=%s rcpt=%.*s host=%s ip=%s tls=%s source=%s code=%u reason=%s ms=%lld text=%.*s", message,
+        STR_ARG(r->c.address), r->host, r->ip, r->tls, r->source, r->result.code,
+        delivery_reason_name(r->result.reason), (long long)((clock_monotonic() - d->started) / 1000),
+        STR_ARG(r->result.text));
+}
+
+static void report(struct delivery *d, struct rcpt *r)
+{
+    if (r->reported)
+        return;
+    r->reported = true;
+    metric_add(&results[r->result.status], 1);
+    log_result(d, r);
+    ipc_send_rcpt_done(d->queue,
+        &(struct msg_rcpt_done){.id = d->id, .n = r->n, .status = r->result.status, .reason = r->result.reason,
+            .code = r->result.code, .dsn = r->c.dsn, .text = r->result.text,
+            .host = r->result.remote ? str_of(r->host) : (struct str){0}, .ip = str_of(r->ip), .tls = str_of(r->tls),
+            .source = str_of(r->source)});
+}
+
+void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, const struct client_outcome *outcome,
+    const struct connection *k)
+{
+    (void)relay;
+    if (r->reported)
+        return;
+    r->has_result = true;
+    r->result = *outcome;
+    snprintf(r->text, sizeof r->text, "%.*s", STR_ARG(outcome->text));
+    r->result.text = str_of(r->text);
+    if (r->result.status == DELIVERY_RELAYED && d->route == ROUTE_LMTP)
+        r->result.status = DELIVERY_DELIVERED;
+    if (k != NULL)
+        connection_describe(k, r);
+    if (r->result.status != DELIVERY_DEFERRED)
+        report(d, r);
+}
+
+size_t delivery_open_rcpts(const struct delivery *d)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->n; i++)
+        n += !d->rcpts[i]->reported && d->rcpts[i]->c.state == CLIENT_RCPT_OPEN;
+    return n;
+}
+
+bool delivery_may_go_on(const struct delivery *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (!d->rcpts[i]->reported && !(d->rcpts[i]->has_result && d->rcpts[i]->result.final))
+            return true;
+    return false;
+}
+
+void delivery_reopen(struct delivery *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct rcpt *r = d->rcpts[i];
+
+        if (!r->reported && !(r->has_result && r->result.final))
+            r->c.state = CLIENT_RCPT_OPEN;
+    }
+}
+
+void delivery_finish(struct relay *relay, struct delivery *d, const struct client_outcome *rest,
+    const struct connection *k)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct rcpt *r = d->rcpts[i];
+
+        if (r->reported)
+            continue;
+        /* What a server said about this recipient is worth more than why the next one failed. */
+        if (!r->has_result || !r->result.remote)
+            if (!(r->has_result && r->result.final))
+                delivery_result(relay, d, r, rest, k);
+        report(d, r);
+    }
+    ipc_send_deliver_done(d->queue, &(struct msg_deliver_done){d->id});
+    metric_observe(&latency, clock_monotonic() - d->started);
+    delivery_free(relay, d);
+}
+
+void delivery_free(struct relay *relay, struct delivery *d)
+{
+    map_remove(&relay->deliveries, &d->node);
+    list_remove(&d->link);
+    site_leave(relay, d);
+    destination_leave(d);
+    plan_drop(d->plan);
+    for (size_t i = 0; i < d->n; i++)
+        free(d->rcpts[i]);
+    free(d->rcpts);
+    relay->bodies -= d->body_held;
+    arena_clear(&d->arena);
+    free(d);
+    metric_set(&under_way, (int64_t)relay->deliveries.count);
+}
+
+void delivery_queue_gone(struct relay *relay, struct channel *queue)
+{
+    struct delivery **gone = xcalloc(relay->deliveries.count + 1, sizeof *gone);
+    size_t n = 0;
+
+    for (struct map_node *node = map_walk(&relay->deliveries, NULL); node; node = map_walk(&relay->deliveries, node))
+        if (CONTAINER(node, struct delivery, node)->queue == queue)
+            gone[n++] = CONTAINER(node, struct delivery, node);
+    for (size_t i = 0; i < n; i++) {
+        if (gone[i]->carrier != NULL)
+            connection_abort(gone[i]->carrier);
+        delivery_free(relay, gone[i]);
+    }
+    free(gone);
+}

@@ -1,0 +1,157 @@
+/* The shell of the relay: what the parts share. One line each:
+ *
+ *   delivery.c     what queue asked for: collects it, keeps each recipient's result, reports
+ *   destination.c  a recipient domain or route: its plan, looked up once for all who wait
+ *   site.c         all destinations with the same servers: limits, who goes next
+ *   connection.c   one connection: candidates, TLS, the client machine, bodies
+ *   dial.c         connecting: next address after a failure or a short head start
+ *
+ * A delivery is in exactly one place: being received (no list), at a destination that is looked up,
+ * waiting at a site, or carried by a connection. */
+#pragma once
+#include "base/arena.h"
+#include "base/clock.h"
+#include "client.h"
+#include "dns/dns_client.h"
+#include "hosts.h"
+#include "ipc/role.h"
+#include "plan.h"
+#include "pools.h"
+
+struct ssl_ctx_st;
+struct event;
+
+enum {
+    DELIVERIES_MAX = 20000,            /* in this process */
+    DELIVERIES_PER_DESTINATION = 2000,
+    RCPTS_MAX = 5000,                  /* of one delivery */
+    BODIES_MAX = 256 * 1024 * 1024,    /* bytes of small bodies held */
+    ATTEMPTS_MAX = 10,                 /* connections one delivery may use up in one go */
+    OWN_ADDRESSES_MAX = 256,
+};
+
+struct connection;
+
+struct relay {
+    struct role *role;
+    struct event_base *base;
+    struct event *timer;       /* sweeps, once a second */
+    struct event *drain_timer;
+    struct ssl_ctx_st *tls;
+    struct dns_client dns;
+    struct hosts hosts;
+    struct pools pools;
+    uint64_t pools_id;         /* of the question that is open */
+    struct map deliveries, destinations, sites;
+    struct list connections;
+    struct list awake;         /* sites that may start something */
+    size_t connection_count;
+    size_t bodies;             /* bytes held */
+    struct ip own[OWN_ADDRESSES_MAX]; /* of this machine's interfaces */
+    size_t own_count;
+    bool draining;
+};
+
+struct rcpt {
+    struct client_rcpt c; /* first: the machine knows only this part */
+    uint64_t n;
+    bool reported;
+    bool has_result;      /* deferred by some server; another one may be tried */
+    struct client_outcome result;
+    char text[1100];
+    char host[DNS_NAME_TEXT], ip[IP_TEXT], tls[96], source[IP_TEXT];
+};
+
+struct delivery {
+    struct map_node node;  /* relay.deliveries, by channel and id */
+    struct link link;      /* where it waits */
+    struct channel *queue;
+    uint64_t id, id_hash;
+    struct arena arena;    /* its strings */
+    uint64_t message;
+    struct client_message m;
+    int64_t deliver_by;    /* wall time, 0 for none */
+    enum route_kind route;
+    enum route_tls tls;
+    uint64_t credential;
+    struct str destination, domain, hosts, pool;
+    struct rcpt **rcpts;
+    size_t n, capacity;
+    bool going;            /* deliver_go came */
+    int64_t started;       /* monotonic */
+    struct destination *at;
+    struct site *site;     /* once the plan is known */
+    struct plan *plan;
+    uint8_t tried[PLAN_TARGETS]; /* bits: addresses of plan.targets[i] */
+    unsigned attempts;
+    struct connection *carrier;
+    size_t body_held;
+};
+
+/* delivery.c */
+void delivery_on_remote(struct role *role, struct channel *from, const struct msg_deliver_remote *m);
+void delivery_on_rcpt(struct role *role, struct channel *from, const struct msg_deliver_rcpt *m);
+void delivery_on_go(struct role *role, struct channel *from, const struct msg_deliver_go *m);
+void delivery_on_body(struct role *role, struct channel *from, const struct msg_body_chunk *m);
+void delivery_queue_gone(struct relay *relay, struct channel *queue);
+/* Notes a result; relayed and failed ones are reported at once, deferred ones by delivery_finish or
+ * when another server decided otherwise. `k` (may be NULL) tells host, TLS and source. */
+void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, const struct client_outcome *outcome,
+    const struct connection *k);
+/* Recipients that may still be tried: open, or deferred by a server with others left. */
+size_t delivery_open_rcpts(const struct delivery *d);
+/* Opens deferred recipients again for another server. */
+void delivery_reopen(struct delivery *d);
+/* Every recipient without a result gets this one (else what was noted); reports the end, frees. */
+void delivery_finish(struct relay *relay, struct delivery *d, const struct client_outcome *rest,
+    const struct connection *k);
+void delivery_free(struct relay *relay, struct delivery *d); /* without a word to queue */
+/* Did a server defer somebody, finally for this attempt? */
+bool delivery_may_go_on(const struct delivery *d);
+
+/* destination.c */
+void destination_take(struct relay *relay, struct delivery *d);
+void destination_leave(struct delivery *d);
+void destination_sweep(struct relay *relay, int64_t now);
+void destination_forget_windows(struct relay *relay); /* a shard of queue is new */
+/* Tells queue how many deliveries to this destination are welcome, where that changed. */
+void destination_send_window(struct relay *relay, struct destination *d, uint64_t window);
+
+/* site.c */
+struct site;
+void site_take(struct relay *relay, struct delivery *d, bool first);
+void site_leave(struct relay *relay, struct delivery *d);
+/* Something changed: what may start is started at the end of this turn of the loop, so that nothing
+ * happens under the feet of a caller. */
+void site_wake(struct relay *relay, struct site *site);
+void site_wake_all(struct relay *relay);
+void site_pump(struct relay *relay); /* does so */
+void site_sweep(struct relay *relay, int64_t now);
+struct delivery *site_next_for(struct relay *relay, struct site *site, const struct connection *k);
+void site_connection_opened(struct relay *relay, struct site *site);
+void site_connection_closed(struct relay *relay, struct site *site);
+void site_connection_idle(struct site *site, struct link *idle); /* into the idle list */
+void site_worked(struct relay *relay, struct site *site, struct destination *from);
+void site_busy(struct relay *relay, struct site *site, struct destination *from);
+/* No server of it could be reached: those that wait fail like the one that tried. */
+void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome);
+void site_up(struct site *site);
+
+/* connection.c */
+void connection_open(struct relay *relay, struct site *site, struct delivery *d);
+bool connection_fits(const struct connection *k, const struct delivery *d);
+void connection_carry(struct connection *k, struct delivery *d); /* an idle one */
+void connection_body(struct connection *k, struct str data, uint64_t offset);
+void connection_abort(struct connection *k); /* its delivery is gone; starts nothing else */
+void connection_close(struct connection *k); /* idle: QUIT */
+void connection_on_secret(struct role *role, struct channel *from, const struct msg_secret_reply *m);
+void connection_directory_gone(struct relay *relay);
+bool connection_is_idle(const struct connection *k);
+struct connection *connection_of_idle(struct link *link);
+/* What rcpt_done says about the connection. */
+void connection_session_ready(struct connection *k);
+void connection_describe(const struct connection *k, struct rcpt *r);
+
+/* main.c */
+bool relay_is_us(const void *relay, const struct ip *ip, uint16_t port);
+void relay_maybe_exit(struct relay *relay);
