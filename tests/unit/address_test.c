@@ -73,6 +73,7 @@ static const struct {
     {"\xff@example.org", ADDRESS_UTF8, NULL},
     {"a@\xff.example", ADDRESS_UTF8, NULL},
     {"a@\xe2\x80\xae.example", ADDRESS_UTF8, NULL},
+    {"a@\xc2\xb2", ADDRESS_UTF8, NULL}, /* becomes "2" */
     {A64 A64 "a@example.org", 0, NULL},
     {"a@" A64 ".example", 0, NULL},
     {"a@" A64 A64 A64 A64, 0, NULL},

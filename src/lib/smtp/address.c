@@ -304,6 +304,16 @@ static void write_local(const struct address *a, struct buf *out)
     local_quote(out, buf_str(&plain));
 }
 
+/* The name that stands for the domain. "@2" may come out of what only looks like another digit. */
+static bool write_name(struct str domain, struct buf *out, const char **why)
+{
+    size_t before = out->n;
+
+    if (!domain_write(domain, out, why))
+        return false;
+    return !looks_like_ip(str_skip(buf_str(out), before)) || refuse(why, "an IP address as domain needs brackets");
+}
+
 bool address_write(const struct address *a, struct buf *out, const char **why)
 {
     size_t before = out->n;
@@ -316,7 +326,7 @@ bool address_write(const struct address *a, struct buf *out, const char **why)
         buf_add_char(out, '@');
         if (a->literal)
             write_literal(&a->ip, out);
-        else if (!domain_write(a->domain, out, why))
+        else if (!write_name(a->domain, out, why))
             return false;
     }
     if (out->failed || out->n - before > ADDRESS_TEXT_MAX)
