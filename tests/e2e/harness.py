@@ -291,7 +291,7 @@ class Server:
 
     def route(self, match, kind, hosts="", **options):
         """match: recipient:DOMAIN, sender:DOMAIN, class:bulk; kind: mx, smtp, lmtp, discard, fail."""
-        self.cli("route", "add", match, kind, *([hosts] if hosts else []), *(f"--{k.replace('_', '-')}={v}" for k, v in options.items()))
+        self.cli("route", "add", match, kind, *hosts.split(), *(f"--{k.replace('_', '-')}={v}" for k, v in options.items()))
 
     def queue(self, *filters):
         return self.rows("queue", "list", *filters)
