@@ -1,0 +1,20 @@
+/* staffetta account: mailboxes and their passwords. */
+#include "cli/verb.h"
+
+#define SETTINGS                                                                                   \
+    {"quota", "SIZE", NULL}, {"quota-messages", "N", NULL}, {"messages-per-hour", "N", NULL},      \
+        {"recipients-per-hour", "N", NULL}, {"kind", "normal|sending-only", NULL},                 \
+        {"send-as", "own|domain|any", NULL}, {"enabled", "yes|no", NULL}
+
+static const struct verb_option settings[] = {SETTINGS, {"password", "TEXT", NULL}, {0}};
+static const struct verb_option list_options[] = {{"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
+
+const struct verb account_verbs[] = {
+    {"add", "ADDRESS", 1, 1, settings, "makes a mailbox; the password is asked for, or is the first line of standard input",
+        LAYOUT_DETAILS, VERB_PASSWORD},
+    {"list", "[TEXT]", 0, 1, list_options, "lists accounts", LAYOUT_TABLE, 0},
+    {"show", "ADDRESS", 1, 1, NULL, "shows one account", LAYOUT_DETAILS, 0},
+    {"set", "ADDRESS", 1, 1, settings, "changes an account; --password asks for a new one", LAYOUT_DETAILS,
+        VERB_MAY_PASSWORD},
+    {"remove", "ADDRESS", 1, 1, NULL, "removes an account and its mailbox", LAYOUT_DETAILS, 0},
+    {0}};

@@ -1,0 +1,10 @@
+/* A command carried out: by the running server through run/control.sock (see roles/web/commands.h for
+ * what is said there), or, when none runs, by the role's own program on the data folder. */
+#pragma once
+#include "cli/cli.h"
+
+/* One row, a JSON object. False ends the command early. */
+typedef bool remote_row_fn(void *owner, struct str json);
+
+/* args as ipc/args.h packs them. Messages go to standard error; returns the exit code. */
+int remote_command(const struct cli *cli, const char *command, struct str args, remote_row_fn *row, void *owner);

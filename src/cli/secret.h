@@ -1,0 +1,16 @@
+/* A password: asked without echo on a terminal, else one line of standard input. Never on the command
+ * line, never in a log, wiped when done. */
+#pragma once
+#include "base/str.h"
+
+enum { SECRET_MAX = 512 };
+
+struct secret {
+    char text[SECRET_MAX];
+    size_t n;
+};
+
+/* False after a message on standard error. On a terminal it asks twice. */
+bool secret_read(struct secret *s);
+struct str secret_str(const struct secret *s);
+void secret_clear(struct secret *s);

@@ -1,0 +1,54 @@
+/* Commands that a role carries out: "domain add NAME". What may be said is in tables; the words are
+ * checked here as far as syntax goes, the role checks the rest. */
+#pragma once
+#include "cli/cli.h"
+
+/* How rows are shown to people. */
+enum layout {
+    LAYOUT_TABLE,   /* a line each, aligned under titles */
+    LAYOUT_DETAILS, /* a block of "name: value" lines each */
+    LAYOUT_STORY,   /* events of messages, told */
+    LAYOUT_STATUS,  /* of `staffetta status` */
+    LAYOUT_TEXT,    /* the value of "text" alone: queue export */
+};
+
+enum verb_flags {
+    VERB_PASSWORD = 1 << 0,       /* needs one: asks on the terminal or reads a line */
+    VERB_MAY_PASSWORD = 1 << 1,   /* the same, only with --password or --password-stdin */
+    VERB_NEEDS_OPTION = 1 << 2,   /* refuses to work on everything: at least one word or option */
+};
+
+/* An option "--name=VALUE" (hint is the placeholder), or a switch without hint, which stands for the
+ * setting `stands_for`. On the wire hyphens become underscores. */
+struct verb_option {
+    const char *name, *hint, *stands_for;
+};
+
+struct verb {
+    const char *name;  /* second word; "" for a command without one */
+    const char *words; /* "ADDRESS TARGET..." */
+    int least, most;   /* number of words; most < 0 for any number */
+    const struct verb_option *options; /* ended by a row without a name; may be NULL */
+    const char *summary;
+    enum layout layout;
+    unsigned flags;
+};
+
+struct verb_call {
+    const struct verb *verb;
+    struct buf args; /* packed as ipc/args.h wants */
+    bool json, ask_password, password_given;
+};
+
+/* Fills the call from the words after the command's name; argv[0] is the command. Returns 0, or
+ * EXIT_USAGE with a message in err. */
+int verb_parse(const struct command *command, int argc, char **argv, struct verb_call *call, struct err *err);
+void verb_call_clear(struct verb_call *call);
+
+/* The run function of every command with verbs. */
+int verb_run(struct cli *cli, int argc, char **argv);
+/* "domain add NAME [--kind=...]" of one verb. */
+void verb_write_usage(struct buf *out, const struct command *command, const struct verb *verb);
+
+extern const struct verb domain_verbs[], account_verbs[], alias_verbs[], credential_verbs[], route_verbs[],
+    pool_verbs[], queue_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];
