@@ -297,6 +297,16 @@ void conn_close_when_sent(struct conn *c)
     conn_want_turn(c);
 }
 
+void conn_last_words(struct conn *c, struct str bytes)
+{
+    bool ready = c->phase == CONN_PLAIN || c->phase == CONN_SECURE;
+
+    if (c->dead || c->connecting || !ready || c->failure != NULL || conn_output_waiting(c) > 0)
+        return;
+    write_some(c, bytes);
+    c->closing = true; /* conn_free lets it arrive */
+}
+
 /* ---- input ---- */
 
 static ptrdiff_t read_some(struct conn *c, char *to, size_t room)

@@ -38,6 +38,9 @@ void conn_flush(struct conn *c);
 size_t conn_output_waiting(const struct conn *c);
 void conn_close_when_sent(struct conn *c); /* then `closed` with reason "" */
 
+/* For `closed` after a time limit: one try to say why, if nothing else was waiting to be written. */
+void conn_last_words(struct conn *c, struct str bytes);
+
 void conn_read(struct conn *c, bool on); /* back-pressure */
 /* While on, input is only looked at, and exactly what the owner uses is taken from the socket: for
  * what comes before TLS (the PROXY protocol). */

@@ -1,0 +1,395 @@
+/* Clients come and go: accepting, the PROXY header, TLS, limits by address, the life of a connection. */
+#include "server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/proxy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PROXY_TIME = 10, SWEEP_SECONDS = 5 };
+
+/* ---- configuration ---- */
+
+static struct policy *policy_new(const struct config *config)
+{
+    struct policy *p = xcalloc(1, sizeof *p);
+
+    p->users = 1;
+    p->hostname = str_dup(config->hostname);
+    p->postmaster = str_dup(config->postmaster);
+    return p;
+}
+
+static void policy_release(struct policy *p)
+{
+    if (p == NULL || --p->users > 0)
+        return;
+    str_free(&p->hostname);
+    str_free(&p->postmaster);
+    free(p);
+}
+
+static void load_certificates(struct server *server)
+{
+    size_t n = role_certificate_count(server->role);
+    struct tls_pem *pems = xcalloc(n + 1, sizeof *pems);
+    struct tls_server *tls = NULL;
+    struct err err = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        const struct role_certificate *cert = role_certificate_at(server->role, i);
+
+        pems[i] = (struct tls_pem){cert->chain, cert->key};
+    }
+    if (n > 0 && !tls_server_new(&tls, pems, n, server->tls, &err)) {
+        log_error("certificates", "reason=%s", err.text);
+    } else {
+        tls_server_free(server->tls); /* connections that use it keep it */
+        server->tls = tls;
+    }
+    free(pems);
+}
+
+void server_use_config(struct server *server)
+{
+    policy_release(server->policy);
+    server->policy = policy_new(role_config(server->role));
+    load_certificates(server);
+}
+
+static const struct config_listen *door_config(const struct door *door)
+{
+    const struct config *config = role_config(door->server->role);
+
+    if (door->service == SERVICE_LOCAL_SMTP || door->index >= config->listener_count)
+        return NULL;
+    return &config->listeners[door->index];
+}
+
+static enum listen_tls tls_mode(const struct door *door)
+{
+    const struct config_listen *listen = door_config(door);
+
+    return listen != NULL && door->server->tls != NULL ? listen->tls_mode : LISTEN_TLS_NONE;
+}
+
+static void settings_for(struct client *c, enum service service)
+{
+    const struct config *config = role_config(c->server->role);
+
+    c->policy = c->server->policy;
+    c->policy->users++;
+    c->settings = (struct smtp_settings){
+        .service = service,
+        .hostname = c->policy->hostname,
+        .postmaster = c->policy->postmaster,
+        .starttls = c->tls_mode == LISTEN_TLS_STARTTLS,
+        .strict = service == SERVICE_MX && config->limits.greeting_delay > 0,
+        .message_size = (uint64_t)config->limits.message_size,
+        .recipients = (uint64_t)config->limits.recipients,
+        .errors = (uint64_t)config->limits.errors,
+        .unknown_commands = (uint64_t)config->limits.unknown_commands,
+        .messages_per_connection = (uint64_t)config->limits.messages_per_connection,
+        .greeting_delay = config->limits.greeting_delay,
+    };
+}
+
+void client_judge(struct server *server, struct smtp_client *who)
+{
+    who->loopback = ip_is_loopback(&who->ip);
+    who->trusted = network_list_holds(&role_config(server->role)->relay_nets, &who->ip);
+}
+
+/* ---- the connection ---- */
+
+static void shut_or_open(struct server *server)
+{
+    bool full = server->client_count >= (uint64_t)role_config(server->role)->limits.connections;
+
+    if (full == server->full || server->draining)
+        return;
+    server->full = full;
+    if (full)
+        log_warning("too-many-connections", "count=%llu", (unsigned long long)server->client_count);
+    for (size_t i = 0; i < server->door_count; i++)
+        acceptor_enable(server->doors[i].acceptor, !full);
+}
+
+void client_free(struct client *c)
+{
+    struct server *server = c->server;
+
+    list_remove(&c->link);
+    smtp_free(c->session); /* aborts what is open */
+    client_forget_question(c);
+    client_forget_transaction(c);
+    event_del(&c->delay);
+    conn_free(c->conn);
+    if (c->counted)
+        limit_disconnected(server->limits, &c->who.ip);
+    policy_release(c->policy);
+    free(c);
+    server->client_count--;
+    record_connections(server);
+    shut_or_open(server);
+    if (server->draining && server->client_count == 0)
+        role_exit(server->role);
+}
+
+void client_update(struct client *c)
+{
+    bool waits = c->session != NULL && smtp_waits(c->session);
+
+    c->choked = conn_output_waiting(c->conn) > CONN_OUTPUT_HIGH;
+    conn_read(c->conn, !waits && !c->stalled && !c->choked);
+}
+
+static void turn_away(struct client *c, const char *reason, const char *reply)
+{
+    record_refused_connection(&c->who.ip, reason);
+    if (c->tls_mode != LISTEN_TLS_IMPLICIT)
+        conn_send(c->conn, str_of(reply));
+    conn_close_when_sent(c->conn);
+}
+
+/* The address is known now: may it come in? */
+static bool admit(struct client *c)
+{
+    struct server *server = c->server;
+    const struct config *config = role_config(server->role);
+    int64_t now = clock_monotonic();
+
+    if (c->who.trusted || c->who.loopback || c->settings.service == SERVICE_LOCAL_SMTP)
+        return true;
+    if (c->settings.service == SERVICE_SUBMISSION && limit_banned(server->limits, &c->who.ip, now)) {
+        turn_away(c, "banned", "421 4.7.0 Too many failed logins, try again later\r\n");
+        return false;
+    }
+    c->counted = limit_connected(
+        server->limits, &c->who.ip, (uint64_t)config->limits.connections_per_address, now);
+    if (!c->counted)
+        turn_away(c, "connections", "421 4.7.0 Too many connections from your address\r\n");
+    return c->counted;
+}
+
+static void begin_session(struct client *c)
+{
+    client_judge(c->server, &c->who);
+    if (!admit(c))
+        return;
+    record_connection(c);
+    c->session = smtp_new(&c->settings, &c->who, &smtp_real_world, c);
+    if (c->tls_mode == LISTEN_TLS_IMPLICIT)
+        conn_start_tls_server(c->conn, tls_server_context(c->server->tls));
+    else
+        smtp_start(c->session);
+}
+
+static size_t on_proxy_header(struct client *c, struct str bytes)
+{
+    struct proxy_header header;
+    size_t used;
+
+    switch (proxy_parse(bytes, &header, &used)) {
+    case PROXY_MORE:
+        return 0;
+    case PROXY_BAD:
+        record_refused_connection(&c->who.ip, "no-proxy-header");
+        conn_close_when_sent(c->conn);
+        return bytes.n;
+    case PROXY_DONE:
+        break;
+    }
+    c->awaits_proxy = false;
+    conn_peek(c->conn, false);
+    conn_idle_limit(c->conn, role_config(c->server->role)->limits.idle_time);
+    if (!header.local) {
+        c->who.ip = header.source;
+        c->who.port = header.source_port;
+        conn_set_peer(c->conn, &c->who.ip, c->who.port);
+    }
+    begin_session(c);
+    return used;
+}
+
+static size_t on_input(void *owner, struct str bytes)
+{
+    struct client *c = owner;
+    size_t used;
+
+    if (c->awaits_proxy)
+        return on_proxy_header(c, bytes);
+    if (c->session == NULL)
+        return bytes.n; /* turned away */
+    used = smtp_input(c->session, bytes);
+    client_update(c);
+    return used;
+}
+
+static void on_writable(void *owner)
+{
+    client_update(owner);
+}
+
+static void on_secured(void *owner)
+{
+    struct client *c = owner;
+    char text[120], exporter[32];
+    size_t n;
+    bool bindings = conn_tls_exporter(c->conn, exporter) || conn_tls_unique(c->conn, text, sizeof text, &n);
+
+    if (c->session == NULL)
+        return;
+    conn_tls_text(c->conn, text, sizeof text);
+    smtp_secured(c->session, str_of(text), bindings);
+    smtp_start(c->session); /* implicit TLS: greets now */
+    client_update(c);
+}
+
+static void on_closed(void *owner, bool timed_out, const char *reason)
+{
+    struct client *c = owner;
+
+    if (timed_out && c->session != NULL)
+        conn_last_words(c->conn, STR("421 4.4.2 You took too long\r\n"));
+    record_end(c, timed_out, reason);
+    client_free(c);
+}
+
+static const struct conn_events conn_events = {
+    .input = on_input, .writable = on_writable, .secured = on_secured, .closed = on_closed};
+
+/* ---- doors ---- */
+
+static void on_delay_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *c = arg;
+
+    (void)fd;
+    (void)what;
+    smtp_resume(c->session);
+    client_update(c);
+}
+
+static void learn_uid(struct client *c, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        c->who.uid = peer.uid;
+    else
+        c->who.uid = (unsigned)-1;
+}
+
+static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t port)
+{
+    struct door *door = owner;
+    struct server *server = door->server;
+    const struct config *config = role_config(server->role);
+    const struct config_listen *listen = door_config(door);
+    struct client *c = xcalloc(1, sizeof *c);
+
+    c->server = server;
+    c->tls_mode = tls_mode(door);
+    c->who = (struct smtp_client){.ip = *peer, .port = port};
+    c->who.may_xclient = listen != NULL && network_list_holds(&listen->xclients, peer);
+    c->awaits_proxy = listen != NULL && network_list_holds(&listen->proxies, peer);
+    settings_for(c, door->service);
+    list_add_last(&server->clients, &c->link);
+    server->client_count++;
+    event_assign(&c->delay, role_base(server->role), -1, 0, on_delay_over, c);
+    if (door->service == SERVICE_LOCAL_SMTP)
+        learn_uid(c, fd);
+    c->conn = conn_new(role_base(server->role), fd, &conn_events, c);
+    if (peer->family != 0)
+        conn_set_peer(c->conn, peer, port);
+    conn_total_limit(c->conn, config->limits.connection_time);
+    conn_idle_limit(c->conn, c->awaits_proxy ? PROXY_TIME * SECOND : config->limits.idle_time);
+    record_connections(server);
+    shut_or_open(server);
+    if (c->awaits_proxy)
+        conn_peek(c->conn, true);
+    else
+        begin_session(c);
+}
+
+static bool is_ours(enum service service)
+{
+    return service == SERVICE_MX || service == SERVICE_SUBMISSION || service == SERVICE_LMTP ||
+           service == SERVICE_LOCAL_SMTP;
+}
+
+/* Opens a door for every listener that has none yet. False when there is no door at all. */
+bool server_open_doors(struct server *server)
+{
+    size_t n = role_listener_count(server->role), old = server->door_count;
+
+    if (server->doors == NULL)
+        server->doors = xcalloc(256, sizeof *server->doors); /* their addresses must stay */
+    for (size_t i = old; i < n && i < 256; i++) {
+        const struct role_listener *listener = role_listener_at(server->role, i);
+        struct door *door = &server->doors[server->door_count++];
+
+        *door = (struct door){.server = server, .index = listener->index, .service = listener->service};
+        if (!is_ours(listener->service))
+            fatal("listener %u is not for smtp", listener->index);
+        door->acceptor = acceptor_new(role_base(server->role), listener->fd, on_accepted, door);
+    }
+    return server->door_count > 0;
+}
+
+void server_shut_doors(struct server *server)
+{
+    for (size_t i = 0; i < server->door_count; i++)
+        acceptor_free(server->doors[i].acceptor);
+    server->door_count = 0;
+}
+
+/* ---- the end ---- */
+
+static void on_last_call(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd;
+    (void)what;
+    log_warning("drain-time-is-up", "connections=%llu", (unsigned long long)server->client_count);
+    LIST_EACH(&server->clients, it) {
+        struct client *c = CONTAINER(it, struct client, link);
+
+        if (c->session != NULL && !smtp_waits(c->session))
+            conn_last_words(c->conn, STR("421 4.3.2 The server is going down, try again soon\r\n"));
+        client_free(c);
+    }
+    role_exit(server->role);
+}
+
+void server_drain(struct server *server, int64_t within)
+{
+    struct timeval tv = {.tv_sec = (time_t)(within / SECOND), .tv_usec = (suseconds_t)(within % SECOND)};
+
+    if (server->draining)
+        return;
+    server->draining = true;
+    server_shut_doors(server);
+    if (server->client_count == 0) {
+        role_exit(server->role);
+        return;
+    }
+    event_assign(&server->last_call, role_base(server->role), -1, 0, on_last_call, server);
+    event_add(&server->last_call, &tv);
+    LIST_EACH(&server->clients, it) {
+        struct client *c = CONTAINER(it, struct client, link);
+
+        if (c->session != NULL)
+            smtp_drain(c->session);
+        else
+            conn_close_when_sent(c->conn);
+    }
+}

@@ -1,0 +1,75 @@
+/* The SMTP server: submission, MX and LMTP. It accepts connections, opens no file and makes no
+ * connection of its own. */
+#include "server.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { ADDRESSES_KNOWN = 50000, SWEEP_SECONDS = 5 };
+
+static void on_peer_up(struct role *role, struct channel *c)
+{
+    server_peer_up(role_state(role), c);
+}
+
+static void on_peer_gone(struct role *role, struct channel *c)
+{
+    server_peer_gone(role_state(role), c);
+}
+
+static void on_reload(struct role *role)
+{
+    struct server *server = role_state(role);
+
+    server_use_config(server);
+    server_open_doors(server);
+}
+
+static void on_drain(struct role *role, int64_t within)
+{
+    server_drain(role_state(role), within);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    server_sweep(arg);
+}
+
+static void sweep_now_and_then(struct server *server)
+{
+    static const struct timeval every = {SWEEP_SECONDS, 0};
+
+    event_assign(&server->sweep, role_base(server->role), -1, EV_PERSIST, on_sweep, server);
+    event_add(&server->sweep, &every);
+}
+
+static const struct role_type smtp_role = {
+    .id = ROLE_SMTP,
+    .handlers = &smtp_handlers,
+    .sandbox = SANDBOX_ACCEPT | SANDBOX_UNIX,
+    .peer_up = on_peer_up,
+    .peer_gone = on_peer_gone,
+    .reload = on_reload,
+    .drain = on_drain,
+};
+
+int main(int argc, char **argv)
+{
+    struct server *server = xcalloc(1, sizeof *server);
+
+    server->role = role_begin(&smtp_role, argc, argv);
+    role_set_state(server->role, server);
+    server->limits = limit_new(ADDRESSES_KNOWN);
+    list_init(&server->clients);
+    map_init(&server->asks);
+    map_init(&server->txns);
+    server_use_config(server);
+    server_open_doors(server);
+    sweep_now_and_then(server);
+    record_show_metrics();
+    role_sandbox(server->role);
+    return role_run(server->role);
+}
