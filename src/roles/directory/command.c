@@ -181,6 +181,14 @@ int command_local_domain(struct command *c, struct str key, struct name *domain)
     return 0;
 }
 
+int command_local_part(struct command *c, struct str key)
+{
+    struct str local, domain;
+
+    address_split(key, &local, &domain);
+    return local.n <= 64 ? 0 : command_fail(c, EX_DATAERR, "the part before the @ has %zu octets, 64 are allowed", local.n);
+}
+
 bool command_is_word(struct str text)
 {
     return text.n > 0 && text.n < 256 && str_is_printable(text) && str_find(text, ' ') < 0;
@@ -199,6 +207,34 @@ void row_end(struct command *c)
     json_close(&c->row);
     if (!c->row.failed)
         c->world->row(c->world->arg, buf_str(&c->row));
+    c->room--;
+    c->sent++;
+}
+
+int list_begin(struct command *c)
+{
+    struct str text;
+    uint64_t number;
+
+    c->filter = args_word(c->args, 1);
+    if (command_option(c, "limit", &text)) {
+        if (!str_to_u64(text, INT32_MAX, &number) || number == 0)
+            return command_fail(c, EX_USAGE, "limit=%.*s: expected a number", STR_ARG(text));
+        c->limit = (int64_t)number;
+        if (c->limit - c->sent < c->room)
+            c->room = (int)(c->limit - c->sent);
+    }
+    return 0;
+}
+
+bool list_takes(const struct command *c, struct str key)
+{
+    return c->filter.n == 0 || str_ifind(key, c->filter) >= 0;
+}
+
+void list_end(struct command *c, int scanned)
+{
+    c->more = (scanned == LIST_SCAN || c->room == 0) && (c->limit == 0 || c->sent < c->limit);
 }
 
 void row_limit(struct command *c, const char *key, int64_t value)
@@ -258,7 +294,7 @@ static int check_arguments(struct command *c, const struct command_type *t)
     for (unsigned i = 0; i < t->words; i++)
         if (command_word(c, i).n == 0)
             return command_fail(c, EX_USAGE, "usage: staffetta %s %s %s", t->object, t->verb, t->usage);
-    if (args_word(c->args, t->words + t->optional + 1).n > 0)
+    if (t->optional < ANY_WORDS && args_word(c->args, t->words + t->optional + 1).n > 0)
         return command_fail(c, EX_USAGE, "too many words; usage: staffetta %s %s %s", t->object, t->verb, t->usage);
     return 0;
 }

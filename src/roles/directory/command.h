@@ -1,12 +1,14 @@
 /* Commands that look at and change the directory, as a table: object, verb, words, options, function. Knows nothing of
- * channels: rows go out through struct command_world. Lists come in pages of CONTROL_ROWS rows; nothing is held
- * between two pages but the last name. */
+ * channels: rows go out through struct command_world. Lists come in pages; nothing is held between two pages but the
+ * last name. */
 #pragma once
 #include "lookup.h"
 
 #include "ipc/args.h"
 
 #include <sysexits.h>
+
+enum { LIST_SCAN = 200 };
 
 struct command_world {
     void *arg;
@@ -22,8 +24,12 @@ struct command {
     struct str object, args; /* args: without the verb's place changed; see ipc/args.h */
     struct buf *text;        /* what went wrong and what to do, or what was done */
     struct buf row;          /* scratch */
-    /* Paging: where to go on, and whether there is more. */
+    /* Lists. The caller gives `room`, how many rows it takes now, and keeps `after`, `after2` and `sent` for the next
+     * call while `more` says so. A call may end with room left: it looks at LIST_SCAN rows at most. */
     struct name after, after2;
+    int64_t sent, limit;
+    struct str filter;
+    int room;
     bool more;
     /* What to tell the others once it is on disk. */
     int64_t changed_account;
@@ -36,6 +42,8 @@ int command_run(struct command *c);
 
 /* ---- for the files command_*.c ---- */
 
+enum { ANY_WORDS = 100000 };
+
 struct command_type {
     const char *object, *verb;
     int (*run)(struct command *c);
@@ -43,7 +51,7 @@ struct command_type {
     bool changes;
     const char *usage;   /* "ADDRESS [password=...]" */
     const char *options; /* names it takes, separated by blanks */
-    unsigned optional;   /* how many more words may follow */
+    unsigned optional;   /* how many more words may follow; ANY_WORDS for any number */
 };
 
 extern const struct command_type domain_commands[], account_commands[], alias_commands[], credential_commands[],
@@ -68,9 +76,16 @@ int command_address(struct command *c, struct str text, struct name *canonical, 
 int command_domain(struct command *c, struct str text, struct name *out);
 /* Fails unless the domain of `key` is a local one. */
 int command_local_domain(struct command *c, struct str key, struct name *domain);
+/* Ours are at most 64 octets before the '@' (RFC 5321 4.5.3.1.1): longer ones not everybody could write to. */
+int command_local_part(struct command *c, struct str key);
 /* Printable without blanks: may stand as a word in a list. */
 bool command_is_word(struct str text);
 
 void row_begin(struct command *c);
 void row_end(struct command *c);
+/* Of the lists: [TEXT] shows what has it in its name, [limit=N] ends after that many. 0 or an exit code. */
+int list_begin(struct command *c);
+bool list_takes(const struct command *c, struct str key);
+/* `scanned` rows were looked at, LIST_SCAN were asked for. */
+void list_end(struct command *c, int scanned);
 void row_limit(struct command *c, const char *key, int64_t value);

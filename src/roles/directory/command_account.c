@@ -71,6 +71,8 @@ static int add(struct command *c)
 
     if (code == 0)
         code = command_local_domain(c, name_str(&a.key), &a.domain);
+    if (code == 0)
+        code = command_local_part(c, name_str(&a.key));
     if (code != 0)
         return code;
     if (!store_get_account(c->store, name_str(&a.key), &old, &found, &err))
@@ -127,25 +129,27 @@ static int list(struct command *c)
     struct stmt *s;
     struct err err = {0};
     struct account a;
-    struct name domain = {0};
+    struct name domain = {0}, after = c->after;
     struct str text;
     bool one = command_option(c, "domain", &text);
     int code = one ? command_domain(c, text, &domain) : 0, rows = 0;
 
+    if (code == 0)
+        code = list_begin(c);
     if (code != 0)
         return code;
     s = store_stmt(c->store, one ? SQL_ACCOUNT_LIST_DOMAIN : SQL_ACCOUNT_LIST);
-    stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
+    stmt_str(s, name_str(&after));
+    stmt_int(s, LIST_SCAN);
     if (one)
         stmt_str(s, name_str(&domain));
-    for (; stmt_row(s); rows++) {
+    for (; c->room > 0 && stmt_row(s); rows++) {
         store_read_account(s, &a);
-        show_one(c, &a);
-    }
-    if (rows > 0)
         c->after = a.key;
-    c->more = rows == CONTROL_ROWS;
+        if (list_takes(c, name_str(&a.key)))
+            show_one(c, &a);
+    }
+    list_end(c, rows);
     return stmt_done(s, &err) ? 0 : command_broken(c, &err);
 }
 
@@ -210,7 +214,7 @@ const struct command_type account_commands[] = {
     {"account", "add", add, 1, true, USAGE, OPTIONS},
     {"account", "set", set, 1, true, USAGE, OPTIONS},
     {"account", "show", show, 1, false, "ADDRESS", ""},
-    {"account", "list", list, 0, false, "[domain=NAME]", "domain"},
+    {"account", "list", list, 0, false, "[TEXT] [domain=NAME] [limit=N]", "domain limit", 1},
     {"account", "remove", remove_account, 1, true, "ADDRESS [force=yes]", "force"},
     {0},
 };

@@ -4,7 +4,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-enum { TARGETS_SHOWN = 50 };
+/* `show` names all targets as far as a row holds them, `list` the first ones. */
+enum { TARGETS_LISTED = 20 };
 
 struct alias {
     struct name address, key, domain;
@@ -70,6 +71,7 @@ static int add_target(struct command *c, const struct alias *a, struct str text)
     return store_run(c->store, SQL_TARGET_PUT, values, 3, &err) ? 0 : command_broken(c, &err);
 }
 
+/* Targets are the words after the address, or given as to=... */
 static int add_targets(struct command *c, const struct alias *a)
 {
     struct str at = c->args, name, value;
@@ -77,6 +79,8 @@ static int add_targets(struct command *c, const struct alias *a)
     int64_t n;
     int code = 0;
 
+    for (size_t i = 1; code == 0 && (value = command_word(c, i)).n > 0; i++)
+        code = add_target(c, a, value);
     while (code == 0 && args_next_option(&at, &name, &value))
         if (str_eq(name, STR("to")))
             code = add_target(c, a, value);
@@ -86,7 +90,7 @@ static int add_targets(struct command *c, const struct alias *a)
         return command_broken(c, &err);
     if (n > EXPAND_TARGETS)
         return command_fail(c, EX_DATAERR, "an alias leads to at most %d addresses", EXPAND_TARGETS);
-    return n > 0 ? 0 : command_fail(c, EX_USAGE, "an alias needs at least one to=ADDRESS");
+    return n > 0 ? 0 : command_fail(c, EX_USAGE, "an alias needs at least one address that it leads to");
 }
 
 /* Warns of a loop before mail is in it. */
@@ -144,13 +148,16 @@ static int add(struct command *c)
     if (code == 0)
         code = command_local_domain(c, name_str(&a.key), &a.domain);
     if (code == 0)
+        code = command_local_part(c, name_str(&a.key));
+    if (code == 0)
         code = check_account(c, &a);
     if (code != 0)
         return code;
-    if (!get(c, &a, &found, &err)) /* an alias that is there gets more targets */
+    if (!get(c, &a, &found, &err))
         return command_broken(c, &err);
-    if (!found)
-        a.created = clock_now();
+    if (found)
+        return command_fail(c, EX_CANTCREAT, "alias %s exists already: `staffetta alias set` gives it other targets", a.key.p);
+    a.created = clock_now();
     return read_options(c, &a);
 }
 
@@ -162,7 +169,7 @@ static int set(struct command *c)
     int code = find(c, &a);
 
     key = name_str(&a.key);
-    if (code == 0 && command_option(c, "to", &any) && !store_run(c->store, SQL_TARGET_CLEAR, &key, 1, &err))
+    if (code == 0 && (command_word(c, 1).n > 0 || command_option(c, "to", &any)) && !store_run(c->store, SQL_TARGET_CLEAR, &key, 1, &err))
         code = command_broken(c, &err);
     return code == 0 ? read_options(c, &a) : code;
 }
@@ -193,42 +200,16 @@ static int remove_alias(struct command *c)
     return 0;
 }
 
-/* ---- showing: `show` has a row for each target, `list` one for each alias ---- */
+/* ---- showing ---- */
 
-static int show(struct command *c)
-{
-    struct stmt *s;
-    struct err err = {0};
-    struct alias a;
-    int rows = 0, code = find(c, &a);
-
-    if (code != 0)
-        return code;
-    s = store_stmt(c->store, SQL_TARGET_LIST);
-    stmt_str(s, name_str(&a.key));
-    stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
-    for (; stmt_row(s); rows++) {
-        row_begin(c);
-        json_str(&c->row, "alias", name_str(&a.address));
-        json_str(&c->row, "to", column_str(s, 0));
-        json_bool(&c->row, "enabled", a.enabled);
-        json_time(&c->row, "created", a.created);
-        row_end(c);
-        name_set(&c->after, column_str(s, 1));
-    }
-    c->more = rows == CONTROL_ROWS;
-    return stmt_done(s, &err) ? 0 : command_broken(c, &err);
-}
-
-static int list_targets(struct command *c, struct str key, struct buf *out)
+static int list_targets(struct command *c, struct str key, int most, struct buf *out)
 {
     struct stmt *s = store_stmt(c->store, SQL_TARGET_LIST);
     struct err err = {0};
 
     stmt_str(s, key);
     stmt_str(s, STR(""));
-    stmt_int(s, TARGETS_SHOWN);
+    stmt_int(s, most);
     while (stmt_row(s)) {
         if (out->n > 0)
             buf_add_char(out, ' ');
@@ -237,7 +218,7 @@ static int list_targets(struct command *c, struct str key, struct buf *out)
     return stmt_done(s, &err) ? 0 : command_broken(c, &err);
 }
 
-static int list_one(struct command *c, struct str key, bool enabled)
+static int show_one(struct command *c, struct str key, bool enabled, int most)
 {
     struct err err = {0};
     struct buf to;
@@ -245,12 +226,12 @@ static int list_one(struct command *c, struct str key, bool enabled)
     int code;
 
     buf_init(&to, IPC_CHUNK / 2);
-    code = list_targets(c, key, &to);
+    code = list_targets(c, key, most, &to);
     if (code == 0 && !store_number(c->store, SQL_TARGET_COUNT, key, &n, &err))
         code = command_broken(c, &err);
     if (code == 0) {
         row_begin(c);
-        json_str(&c->row, "alias", key);
+        json_str(&c->row, "address", key);
         json_bool(&c->row, "enabled", enabled);
         json_int(&c->row, "targets", n);
         json_str(&c->row, "to", buf_str(&to));
@@ -258,6 +239,14 @@ static int list_one(struct command *c, struct str key, bool enabled)
     }
     buf_clear(&to);
     return code;
+}
+
+static int show(struct command *c)
+{
+    struct alias a;
+    int code = find(c, &a);
+
+    return code == 0 ? show_one(c, name_str(&a.key), a.enabled, EXPAND_TARGETS) : code;
 }
 
 static int list(struct command *c)
@@ -269,31 +258,35 @@ static int list(struct command *c)
     bool one = command_option(c, "domain", &text);
     int code = one ? command_domain(c, text, &domain) : 0, rows = 0;
 
+    if (code == 0)
+        code = list_begin(c);
     if (code != 0)
         return code;
     s = store_stmt(c->store, one ? SQL_ALIAS_LIST_DOMAIN : SQL_ALIAS_LIST);
     stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
+    stmt_int(s, LIST_SCAN);
     if (one)
         stmt_str(s, name_str(&domain));
-    for (; code == 0 && stmt_row(s); rows++) {
+    for (; code == 0 && c->room > 0 && stmt_row(s); rows++) {
         name_set(&c->after2, column_str(s, 0));
-        code = list_one(c, name_str(&c->after2), column_int(s, 1) != 0);
+        if (list_takes(c, name_str(&c->after2)))
+            code = show_one(c, name_str(&c->after2), column_int(s, 1) != 0, TARGETS_LISTED);
     }
-    c->after = c->after2;
-    c->more = code == 0 && rows == CONTROL_ROWS;
+    c->after = c->after2; /* not before: the statement holds the text of `after` */
+    if (code == 0)
+        list_end(c, rows);
     if (!stmt_done(s, &err))
         code = command_broken(c, &err);
     return code;
 }
 
-#define USAGE "ADDRESS to=ADDRESS [to=ADDRESS ...] [enabled=yes|no]"
+#define USAGE "ADDRESS TARGET... [enabled=yes|no]"
 
 const struct command_type alias_commands[] = {
-    {"alias", "add", add, 1, true, USAGE, "to enabled"},
-    {"alias", "set", set, 1, true, USAGE, "to enabled"},
+    {"alias", "add", add, 1, true, USAGE, "to enabled", ANY_WORDS},
+    {"alias", "set", set, 1, true, "ADDRESS [TARGET...] [enabled=yes|no]", "to enabled", ANY_WORDS},
     {"alias", "show", show, 1, false, "ADDRESS", ""},
-    {"alias", "list", list, 0, false, "[domain=NAME]", "domain"},
+    {"alias", "list", list, 0, false, "[TEXT] [domain=NAME] [limit=N]", "domain limit", 1},
     {"alias", "remove", remove_alias, 1, true, "ADDRESS [to=ADDRESS]", "to"},
     {0},
 };

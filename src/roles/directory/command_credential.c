@@ -145,7 +145,7 @@ static int show_one(struct command *c, const struct credential *k)
     if (k->account != 0 && !store_get_account_id(c->store, k->account, &a, &found, &err))
         return command_broken(c, &err);
     row_begin(c);
-    json_str(&c->row, "credential", name_str(&k->name));
+    json_str(&c->row, "name", name_str(&k->name));
     json_int(&c->row, "id", k->id);
     json_str(&c->row, "account", name_str(&a.address));
     json_str(&c->row, "domain", name_str(&k->domain));
@@ -165,22 +165,50 @@ static int show(struct command *c)
     return code == 0 ? show_one(c, &k) : code;
 }
 
+/* account=ADDRESS or domain=NAME of a list. */
+static int read_filter(struct command *c, int64_t *account, struct name *domain)
+{
+    struct credential owner = {0};
+    struct str text;
+    int code = 0;
+
+    if (command_option(c, "account", &text))
+        code = owner_account(c, text, &owner);
+    if (code == 0 && command_option(c, "domain", &text))
+        code = command_domain(c, text, domain);
+    *account = owner.account;
+    return code;
+}
+
+static bool belongs(const struct credential *k, int64_t account, const struct name *domain)
+{
+    return (account == 0 || k->account == account) && (domain->n == 0 || str_eq(name_str(&k->domain), name_str(domain)));
+}
+
 static int list(struct command *c)
 {
     struct stmt *s = store_stmt(c->store, SQL_CREDENTIAL_LIST);
     struct err err = {0};
     struct credential k;
-    int rows = 0, code = 0;
+    struct name domain = {0};
+    int64_t account;
+    int rows = 0, code = list_begin(c);
 
+    if (code == 0)
+        code = read_filter(c, &account, &domain);
+    if (code != 0)
+        return code;
     stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
-    for (; code == 0 && stmt_row(s); rows++) {
+    stmt_int(s, LIST_SCAN);
+    for (; code == 0 && c->room > 0 && stmt_row(s); rows++) {
         store_read_credential(s, &k);
-        code = show_one(c, &k);
+        if (list_takes(c, name_str(&k.name)) && belongs(&k, account, &domain))
+            code = show_one(c, &k);
     }
     if (rows > 0)
         c->after = k.name;
-    c->more = code == 0 && rows == CONTROL_ROWS;
+    if (code == 0)
+        list_end(c, rows);
     if (!stmt_done(s, &err))
         code = command_broken(c, &err);
     return code;
@@ -207,7 +235,7 @@ const struct command_type credential_commands[] = {
         "account domain password enabled messages_per_hour recipients_per_hour"},
     {"credential", "set", set, 1, true, "NAME [password=...] " LIMITS, "password enabled messages_per_hour recipients_per_hour"},
     {"credential", "show", show, 1, false, "NAME", ""},
-    {"credential", "list", list, 0, false, "", ""},
+    {"credential", "list", list, 0, false, "[TEXT] [account=ADDRESS] [domain=NAME] [limit=N]", "account domain limit", 1},
     {"credential", "remove", remove_credential, 1, true, "NAME", ""},
     {0},
 };

@@ -114,7 +114,7 @@ static int show_one(struct command *c, const struct domain *d)
     if (code != 0)
         return code;
     row_begin(c);
-    json_str(&c->row, "domain", name_str(&d->name));
+    json_str(&c->row, "name", name_str(&d->name));
     json_str(&c->row, "kind", str_of(kinds[d->local ? 0 : 1]));
     json_bool(&c->row, "enabled", d->enabled);
     json_str(&c->row, "catch_all", name_str(&d->catch_all));
@@ -150,18 +150,21 @@ static int list(struct command *c)
     struct name name;
     struct domain d;
     bool found = true;
-    int code = 0;
+    int rows, code = list_begin(c);
 
-    for (int rows = 0; code == 0 && found && rows < CONTROL_ROWS; rows++) {
+    for (rows = 0; code == 0 && c->room > 0 && rows < LIST_SCAN; rows++) {
         code = next_name(c, &name, &found);
         if (code != 0 || !found)
             break;
         c->after = name;
+        if (!list_takes(c, name_str(&name)))
+            continue;
         if (!store_get_domain(c->store, name_str(&name), &d, &found, &err))
             return command_broken(c, &err);
         code = show_one(c, &d);
     }
-    c->more = code == 0 && found;
+    if (code == 0)
+        list_end(c, rows);
     return code;
 }
 
@@ -192,7 +195,7 @@ const struct command_type domain_commands[] = {
     {"domain", "add", add, 1, true, USAGE, OPTIONS},
     {"domain", "set", set, 1, true, USAGE, OPTIONS},
     {"domain", "show", show, 1, false, "NAME", ""},
-    {"domain", "list", list, 0, false, "", ""},
+    {"domain", "list", list, 0, false, "[TEXT] [limit=N]", "limit", 1},
     {"domain", "remove", remove_domain, 1, true, "NAME", ""},
     {0},
 };

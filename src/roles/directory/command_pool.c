@@ -25,10 +25,11 @@ static int read_address(struct command *c, bool needed, char out[IP_TEXT])
     struct ip ip;
 
     out[0] = 0;
-    if (!command_option(c, "address", &text))
-        return needed ? command_fail(c, EX_USAGE, "which address=... of this server shall mail leave from?") : 0;
+    text = command_word(c, 1);
+    if (text.n == 0 && !command_option(c, "address", &text))
+        return needed ? command_fail(c, EX_USAGE, "which address of this server shall mail leave from?") : 0;
     if (!ip_parse(text, &ip))
-        return command_fail(c, EX_DATAERR, "address=%.*s: expected an IPv4 or IPv6 address", STR_ARG(text));
+        return command_fail(c, EX_DATAERR, "%.*s: expected an IPv4 or IPv6 address", STR_ARG(text));
     ip_format(&ip, out);
     return 0;
 }
@@ -122,34 +123,67 @@ static int set(struct command *c)
     return put(c, false);
 }
 
-/* Rows of all pools, or of the one that is named. */
-static int show_rows(struct command *c, const struct name *only)
+/* "sender:a.example class:bulk": what is bound to a pool, the first ones. */
+static int bound_to(struct command *c, struct str pool, struct buf *out)
 {
-    struct stmt *s = store_stmt(c->store, SQL_POOL_LIST);
+    struct stmt *s = store_stmt(c->store, SQL_POOL_BINDINGS);
     struct err err = {0};
-    int rows = 0;
-    bool past = false;
 
-    if (only != NULL && c->after.n == 0)
-        c->after = *only;
-    stmt_str(s, name_str(&c->after));
-    stmt_str(s, name_str(&c->after2));
-    stmt_int(s, CONTROL_ROWS);
-    for (; !past && stmt_row(s); rows++) {
-        past = only != NULL && !str_eq(column_str(s, 0), name_str(only));
-        if (past)
-            break;
+    stmt_str(s, pool);
+    while (stmt_row(s)) {
+        if (out->n > 0)
+            buf_add_char(out, ' ');
+        buf_add(out, column_str(s, 0));
+    }
+    return stmt_done(s, &err) ? 0 : command_broken(c, &err);
+}
+
+static int show_row(struct command *c, struct stmt *s)
+{
+    struct buf bound;
+    int code;
+
+    buf_init(&bound, IPC_CHUNK / 2);
+    code = bound_to(c, column_str(s, 0), &bound);
+    if (code == 0) {
         row_begin(c);
         json_str(&c->row, "pool", column_str(s, 0));
         json_str(&c->row, "address", column_str(s, 1));
         json_int(&c->row, "weight", column_int(s, 2));
         json_str(&c->row, "ehlo", column_str(s, 3));
+        json_str(&c->row, "bound", buf_str(&bound));
         row_end(c);
+    }
+    buf_clear(&bound);
+    return code;
+}
+
+/* Rows of all pools, or of the one that is named. */
+static int show_rows(struct command *c, const struct name *only)
+{
+    struct stmt *s = store_stmt(c->store, SQL_POOL_LIST);
+    struct err err = {0};
+    struct name pool = only != NULL && c->after.n == 0 ? *only : c->after, address = c->after2;
+    int rows = 0, code = 0;
+    bool past = false;
+
+    stmt_str(s, name_str(&pool));
+    stmt_str(s, name_str(&address));
+    stmt_int(s, LIST_SCAN);
+    for (; code == 0 && c->room > 0 && stmt_row(s); rows++) {
+        past = only != NULL && !str_eq(column_str(s, 0), name_str(only));
+        if (past)
+            break;
         name_set(&c->after, column_str(s, 0));
         name_set(&c->after2, column_str(s, 1));
+        if (only != NULL || list_takes(c, column_str(s, 0)))
+            code = show_row(c, s);
     }
-    c->more = !past && rows == CONTROL_ROWS;
-    return stmt_done(s, &err) ? 0 : command_broken(c, &err);
+    list_end(c, rows);
+    c->more = c->more && !past && code == 0;
+    if (!stmt_done(s, &err))
+        code = command_broken(c, &err);
+    return code;
 }
 
 static int find(struct command *c, size_t word, struct name *pool)
@@ -174,7 +208,9 @@ static int show(struct command *c)
 
 static int list(struct command *c)
 {
-    return show_rows(c, NULL);
+    int code = list_begin(c);
+
+    return code == 0 ? show_rows(c, NULL) : code;
 }
 
 /* A pool that something is bound to keeps at least one address. */
@@ -258,29 +294,34 @@ static int bindings(struct command *c)
 {
     struct stmt *s = store_stmt(c->store, SQL_BINDING_LIST);
     struct err err = {0};
-    int rows = 0;
+    struct name after = c->after;
+    int rows = 0, code = list_begin(c);
 
-    stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
-    for (; stmt_row(s); rows++) {
+    if (code != 0)
+        return code;
+    stmt_str(s, name_str(&after));
+    stmt_int(s, LIST_SCAN);
+    for (; c->room > 0 && stmt_row(s); rows++) {
+        name_set(&c->after, column_str(s, 0));
+        if (!list_takes(c, column_str(s, 0)))
+            continue;
         row_begin(c);
         json_str(&c->row, "match", column_str(s, 0));
         json_str(&c->row, "pool", column_str(s, 1));
         row_end(c);
-        name_set(&c->after, column_str(s, 0));
     }
-    c->more = rows == CONTROL_ROWS;
+    list_end(c, rows);
     return stmt_done(s, &err) ? 0 : command_broken(c, &err);
 }
 
 const struct command_type pool_commands[] = {
-    {"pool", "add", add, 1, true, "NAME address=IP [weight=N] [ehlo=HOST]", "address weight ehlo"},
-    {"pool", "set", set, 1, true, "NAME address=IP [weight=N] [ehlo=HOST]", "address weight ehlo"},
-    {"pool", "show", show, 1, false, "NAME", ""},
-    {"pool", "list", list, 0, false, "", ""},
-    {"pool", "remove", remove_pool, 1, true, "NAME [address=IP]", "address"},
-    {"pool", "bind", bind_pool, 2, true, "sender:DOMAIN|class:bulk NAME", ""},
+    {"pool", "add", add, 1, true, "POOL ADDRESS [weight=N] [ehlo=NAME]", "address weight ehlo", 1},
+    {"pool", "set", set, 1, true, "POOL ADDRESS [weight=N] [ehlo=NAME]", "address weight ehlo", 1},
+    {"pool", "show", show, 1, false, "POOL", ""},
+    {"pool", "list", list, 0, false, "[TEXT] [limit=N]", "limit", 1},
+    {"pool", "remove", remove_pool, 1, true, "POOL [ADDRESS]", "address", 1},
+    {"pool", "bind", bind_pool, 2, true, "sender:DOMAIN|class:bulk POOL", ""},
     {"pool", "unbind", unbind, 1, true, "sender:DOMAIN|class:bulk", ""},
-    {"pool", "bindings", bindings, 0, false, "", ""},
+    {"pool", "bindings", bindings, 0, false, "[TEXT] [limit=N]", "limit", 1},
     {0},
 };

@@ -56,20 +56,28 @@ static bool add_host(struct buf *out, struct str word, const char *default_port)
     return !out->failed;
 }
 
+static int bad_host(struct command *c, struct str word)
+{
+    return command_fail(c, EX_DATAERR, "%.*s is no host: expected HOST, HOST:PORT or [IPV6]:PORT", STR_ARG(word));
+}
+
+/* As words after the kind, or as hosts="...". */
 static int read_hosts(struct command *c, struct route *r)
 {
     const char *port = r->action == ACTION_LMTP ? "24" : r->tls == TLS_IMPLICIT ? "465" : "25";
-    struct str text, word;
+    struct str text = {0}, word;
     struct buf out;
+    bool given = command_option(c, "hosts", &text);
     int code = 0;
 
-    if (!command_option(c, "hosts", &text))
-        return 0;
     buf_init(&out, sizeof r->hosts - 1);
     while (code == 0 && str_next_word(&text, &word))
         if (!add_host(&out, word, port))
-            code = command_fail(c, EX_DATAERR, "hosts: %.*s: expected HOST, HOST:PORT or [IPV6]:PORT", STR_ARG(word));
-    if (code == 0) {
+            code = bad_host(c, word);
+    for (size_t i = 2; code == 0 && (word = command_word(c, i)).n > 0; i++, given = true)
+        if (!add_host(&out, word, port))
+            code = bad_host(c, word);
+    if (code == 0 && given) {
         if (out.n > 0)
             memcpy(r->hosts, out.p, out.n);
         r->hosts_n = out.n;
@@ -102,11 +110,11 @@ static int check(struct command *c, const struct route *r)
     bool needs_hosts = r->action == ACTION_SMTP || r->action == ACTION_LMTP;
 
     if (needs_hosts && r->hosts_n == 0)
-        return command_fail(c, EX_USAGE, "kind=%s needs hosts=\"HOST:PORT ...\"", route_action_words[r->action]);
+        return command_fail(c, EX_USAGE, "kind=%s needs at least one HOST:PORT", route_action_words[r->action]);
     if (!needs_hosts && (r->hosts_n > 0 || r->login.n > 0))
-        return command_fail(c, EX_USAGE, "kind=%s has no hosts and no user", route_action_words[r->action]);
+        return command_fail(c, EX_USAGE, "kind=%s has no hosts and no login", route_action_words[r->action]);
     if ((r->login.n > 0) != (r->secret.n > 0))
-        return command_fail(c, EX_USAGE, "user=... and secret=... belong together");
+        return command_fail(c, EX_USAGE, "login=... and password=... belong together");
     if (r->login.n > 0 && r->tls == TLS_OPPORTUNISTIC)
         return command_fail(c, EX_USAGE,
             "a password is not sent over a connection that may be plain: add tls=verified, tls=required or tls=implicit "
@@ -120,12 +128,14 @@ static int read_options(struct command *c, struct route *r)
 {
     int code = 0, action = (int)r->action, tls = (int)r->tls;
 
+    if (command_word(c, 1).n > 0 && (action = word_index(route_action_words, command_word(c, 1))) < 0)
+        code = command_fail(c, EX_USAGE, "%.*s: expected one of mx, smtp, lmtp, discard, fail", STR_ARG(command_word(c, 1)));
     option_word(c, "kind", route_action_words, &action, &code);
     option_word(c, "tls", route_tls_words, &tls, &code);
     r->action = (enum route_action)action;
     r->tls = (enum route_tls)tls;
-    option_text(c, "user", IPC_NAME, &r->login, &code);
-    option_text(c, "secret", IPC_NAME, &r->secret, &code);
+    option_text(c, "login", IPC_NAME, &r->login, &code);
+    option_text(c, "password", IPC_NAME, &r->secret, &code);
     option_text(c, "text", 500, &r->text, &code);
     if (code == 0)
         code = read_hosts(c, r);
@@ -177,7 +187,7 @@ static int add(struct command *c)
         return command_broken(c, &err);
     if (found)
         return command_fail(c, EX_CANTCREAT, "route %s exists already: change it with `staffetta route set`", r.match.p);
-    if (!command_option(c, "kind", &kind))
+    if (command_word(c, 1).n == 0 && !command_option(c, "kind", &kind))
         return command_fail(c, EX_USAGE, "which kind? mx, smtp, lmtp, discard or fail");
     code = read_options(c, &r);
     return code == 0 ? save(c, &r) : code;
@@ -200,7 +210,7 @@ static void show_one(struct command *c, const struct route *r)
     json_str(&c->row, "kind", str_of(route_action_words[r->action]));
     json_str(&c->row, "hosts", str_from(r->hosts, r->hosts_n));
     json_str(&c->row, "tls", str_of(route_tls_words[r->tls]));
-    json_str(&c->row, "user", name_str(&r->login));
+    json_str(&c->row, "login", name_str(&r->login));
     json_str(&c->row, "text", name_str(&r->text));
     json_time(&c->row, "created", r->created);
     row_end(c);
@@ -221,17 +231,20 @@ static int list(struct command *c)
     struct stmt *s = store_stmt(c->store, SQL_ROUTE_LIST);
     struct err err = {0};
     struct route r;
-    int rows = 0;
+    int rows = 0, code = list_begin(c);
 
+    if (code != 0)
+        return code;
     stmt_str(s, name_str(&c->after));
-    stmt_int(s, CONTROL_ROWS);
-    for (; stmt_row(s); rows++) {
+    stmt_int(s, LIST_SCAN);
+    for (; c->room > 0 && stmt_row(s); rows++) {
         store_read_route(s, &r);
-        show_one(c, &r);
+        if (list_takes(c, name_str(&r.match)))
+            show_one(c, &r);
     }
     if (rows > 0)
         c->after = r.match;
-    c->more = rows == CONTROL_ROWS;
+    list_end(c, rows);
     return stmt_done(s, &err) ? 0 : command_broken(c, &err);
 }
 
@@ -248,16 +261,16 @@ static int remove_route(struct command *c)
     return code;
 }
 
-#define OPTIONS "match kind hosts tls user secret text"
-#define USAGE                                                                                                       \
-    "MATCH kind=mx|smtp|lmtp|discard|fail [hosts=\"HOST:PORT ...\"] [tls=opportunistic|none|required|verified|implicit] " \
-    "[user=... secret=...] [text=\"5.7.1 ...\"]; MATCH is recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk"
+#define OPTIONS "match kind hosts tls login password text"
+#define SETTINGS                                                                                                    \
+    "[tls=opportunistic|none|required|verified|implicit] [login=... password=...] [text=\"5.7.1 ...\"]; "             \
+    "MATCH is recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk, KIND is mx, smtp, lmtp, discard or fail"
 
 const struct command_type route_commands[] = {
-    {"route", "add", add, 0, true, USAGE, OPTIONS, 1},
-    {"route", "set", set, 0, true, USAGE, OPTIONS, 1},
+    {"route", "add", add, 0, true, "MATCH KIND [HOST:PORT...] " SETTINGS, OPTIONS, ANY_WORDS},
+    {"route", "set", set, 0, true, "MATCH [kind=...] [hosts=\"HOST:PORT ...\"] " SETTINGS, OPTIONS, 1},
     {"route", "show", show, 0, false, "MATCH", "match", 1},
-    {"route", "list", list, 0, false, "", ""},
+    {"route", "list", list, 0, false, "[TEXT] [limit=N]", "limit", 1},
     {"route", "remove", remove_route, 0, true, "MATCH", "match", 1},
     {0},
 };

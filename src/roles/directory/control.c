@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "command.h"
 
+#include <event2/event.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -16,6 +17,10 @@ struct job {
     uint64_t id;
     struct str object, args; /* owned */
     struct name after, after2;
+    int64_t sent;
+    int rows; /* of this page */
+    struct event *again;
+    struct directory *d;
 };
 
 struct answer_to {
@@ -32,6 +37,8 @@ void control_open(struct directory *d)
 static void drop(struct job *job)
 {
     list_remove(&job->link);
+    if (job->again != NULL)
+        event_free(job->again);
     str_free(&job->object);
     str_free(&job->args);
     free(job);
@@ -66,12 +73,13 @@ static void pools_changed(void *arg)
 }
 
 /* True while there is more to show. */
-static bool run_page(struct directory *d, struct job *job)
+static bool run_once(struct directory *d, struct job *job)
 {
     struct answer_to to = {d, job->channel, job->id};
     struct command_world world = {&to, send_row, account_changed, pools_changed};
     struct command c = {.store = &d->store, .lookup = &d->lookup, .world = &world, .object = job->object,
-        .args = job->args, .after = job->after, .after2 = job->after2};
+        .args = job->args, .after = job->after, .after2 = job->after2, .sent = job->sent,
+        .room = CONTROL_ROWS - job->rows};
     struct buf text;
     int code;
 
@@ -80,10 +88,41 @@ static bool run_page(struct directory *d, struct job *job)
     code = command_run(&c);
     job->after = c.after;
     job->after2 = c.after2;
+    job->rows += (int)(c.sent - job->sent);
+    job->sent = c.sent;
     if (!c.more)
         ipc_send_control_done(job->channel, &(struct msg_control_done){job->id, (uint64_t)code, buf_str(&text)});
     buf_clear(&text);
     return c.more;
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg);
+
+/* One look at a part of a list. A page that is not full goes on in a later turn of the loop, so that a search
+ * through many names holds nobody up; a full one waits until the peer asks for more. */
+static void run(struct directory *d, struct job *job)
+{
+    struct timeval now = {0, 0};
+
+    if (!run_once(d, job)) {
+        drop(job);
+        return;
+    }
+    if (job->rows >= CONTROL_ROWS)
+        return;
+    if (job->again == NULL)
+        job->again = evtimer_new(role_base(d->role), on_again, job);
+    if (job->again == NULL || evtimer_add(job->again, &now) != 0)
+        fatal("control: no timer");
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct job *job = arg;
+
+    (void)fd;
+    (void)what;
+    run(job->d, job);
 }
 
 /* Who did what, without the options: one of them may be a password. */
@@ -107,15 +146,16 @@ void on_control_ask(struct role *role, struct channel *from, const struct msg_co
                 role_copy(role) != 0 ? STR("commands are for the first copy of directory") : STR("too many commands at once, try again")});
         return;
     }
-    log_command(m);
+    if (role_peers(role, ROLE_SMTP) > 0) /* a command without a server answers on the terminal */
+        log_command(m);
     job = xcalloc(1, sizeof *job);
+    job->d = d;
     job->channel = from;
     job->id = m->id;
     job->object = str_dup(m->command);
     job->args = str_dup(m->args);
     list_add_last(&d->jobs, &job->link);
-    if (!run_page(d, job))
-        drop(job);
+    run(d, job);
 }
 
 static struct job *find(struct directory *d, struct channel *from, uint64_t id)
@@ -133,8 +173,10 @@ void on_control_more(struct role *role, struct channel *from, const struct msg_c
 {
     struct job *job = find(role_state(role), from, m->id);
 
-    if (job != NULL && !run_page(role_state(role), job))
-        drop(job);
+    if (job == NULL || job->rows < CONTROL_ROWS)
+        return;
+    job->rows = 0;
+    run(role_state(role), job);
 }
 
 void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m)

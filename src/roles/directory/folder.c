@@ -54,7 +54,7 @@ static bool become(const struct config *config, const char *path, struct err *er
 {
     const struct passwd *user;
 
-    if (geteuid() != 0)
+    if (geteuid() != 0 || config->user.n == 0)
         return true;
     user = role_user(config);
     if (user == NULL || user->pw_uid == 0)

@@ -88,6 +88,7 @@ bool name_set(struct name *name, struct str text);
     X(POOL_REMOVE, "DELETE FROM pool_source WHERE pool = $1 AND address = $2")                      \
     X(POOL_CLEAR, "DELETE FROM pool_source WHERE pool = $1")                                        \
     X(POOL_COUNT, "SELECT count(*) FROM pool_source WHERE pool = $1")                               \
+    X(POOL_BINDINGS, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 20")          \
     X(POOL_USED, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 1")           \
     X(POOL_LIST, "SELECT pool, address, weight, ehlo FROM pool_source WHERE (pool, address) > ($1, $2) " \
                  "ORDER BY pool, address LIMIT $3")                                                 \
