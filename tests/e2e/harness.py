@@ -86,8 +86,9 @@ def stage():
     return _stage
 
 
-def make_stage(build):
-    folder = tempfile.mkdtemp(prefix="staffetta-stage-")
+def make_stage(build, folder=None):
+    """Copies what was built into a folder of its own: below a private home the server's user could not reach it."""
+    folder = folder or tempfile.mkdtemp(prefix="staffetta-stage-")
     os.chmod(folder, 0o755)
     for program in pathlib.Path(build).glob("src/**/staffetta*"):
         if program.is_file() and os.access(program, os.X_OK):
@@ -130,12 +131,13 @@ class Server:
         "pop3": {"service": "pop3"}, "pop3s": {"service": "pop3", "tls": "implicit"}, "metrics": {"service": "metrics", "tls": "none"},
     }
 
-    def __init__(self, config=None, listen=None, dns_port=None, as_root=False, hostname="mail.home.example", relay_port=None, environ=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-e2e-"))
+    def __init__(self, config=None, listen=None, dns_port=None, as_root=False, hostname="mail.home.example", relay_port=None, environ=None, folder=None,
+                 ports=None):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="staffetta-e2e-"))
         self.as_root, self.hostname, self.process = as_root, hostname, None
         self.environ = environ or {}
         self.config, self.listen, self.dns_port = config or {}, listen or {}, dns_port
-        self.ports = {name: free_port() for name in self.SERVICES}
+        self.ports = ports or {name: free_port() for name in self.SERVICES}
         self.relay_port = relay_port or free_port()
         self.chain, self.key = make_certificate(self.folder, "main", [hostname])
         self.certificates = {"main": (self.chain, self.key)}
