@@ -32,6 +32,8 @@ struct delivery {
     struct outcome *outcome; /* of those that have one */
     size_t n;
     enum mail_class class;
+    struct link asking;      /* in dispatch.asks */
+    uint64_t offset;
 };
 
 /* Sends a recipient back into the database. */
@@ -51,6 +53,7 @@ void dispatch_init(struct dispatch *d)
     map_init(&d->destinations);
     map_init(&d->deliveries);
     list_init(&d->ready);
+    list_init(&d->asks);
     metric_show(&under_way);
     metric_show(&parked);
 }
@@ -217,6 +220,7 @@ static void delivery_end(struct queue *q, struct delivery *v)
     struct destination *d = v->dest;
 
     map_remove(&q->dispatch.deliveries, &v->by_id);
+    list_remove(&v->asking);
     d->under_way--;
     d->lane->under_way--;
     d->bulk -= v->class == CLASS_BULK;
@@ -327,7 +331,7 @@ static bool start_some(struct queue *q, struct destination *d)
     return true;
 }
 
-void dispatch_turn(struct queue *q)
+static void start_all(struct queue *q)
 {
     bool progress = true;
 
@@ -344,12 +348,7 @@ void dispatch_turn(struct queue *q)
     }
 }
 
-void dispatch_sweep(struct queue *q)
-{
-    destination_free_idle(&q->dispatch, clock_monotonic() - IDLE * SECOND);
-}
-
-/* ---- what the other side says ---- */
+/* ---- bodies ---- */
 
 static struct delivery *find(struct queue *q, struct channel *from, uint64_t id)
 {
@@ -379,23 +378,54 @@ void dispatch_on_body_ask(struct role *role, struct channel *from, const struct 
 {
     struct queue *q = role_state(role);
     struct delivery *v = find(q, from, m->id);
-    struct err err = {0};
-    struct str piece;
 
     if (v == NULL)
         return;
-    if (m->offset > v->mail->row.size) {
-        end_rest(q, v, 451, STR("4.3.0 The delivery asked for more than the message"));
-        return;
-    }
-    if (!mail_read(q, v->mail, m->offset, &piece, &err) || (piece.n == 0 && m->offset < v->mail->row.size)) {
-        log_error("read-failed", "message=%" PRIu64 " offset=%" PRIu64 " reason=%s", v->mail->row.id, m->offset,
+    v->offset = m->offset;
+    if (!link_in_list(&v->asking))
+        list_add_last(&q->dispatch.asks, &v->asking);
+}
+
+static void serve_piece(struct queue *q, struct channel *c, struct delivery *v)
+{
+    struct err err = {0};
+    struct str piece;
+
+    if (!mail_read(q, v->mail, v->offset, &piece, &err) || (piece.n == 0 && v->offset != v->mail->row.size)) {
+        log_error("read-failed", "message=%" PRIu64 " offset=%" PRIu64 " reason=%s", v->mail->row.id, v->offset,
             err.text);
         end_rest(q, v, 451, STR("4.3.0 The stored message could not be read"));
         return;
     }
-    ipc_send_body_chunk(from, &(struct msg_body_chunk){.id = m->id, .offset = m->offset, .data = piece});
+    ipc_send_body_chunk(c, &(struct msg_body_chunk){.id = v->id, .offset = v->offset, .data = piece});
 }
+
+/* As far as the channels take them: a slow relay must not make our memory grow. */
+static void serve_bodies(struct queue *q)
+{
+    LIST_EACH(&q->dispatch.asks, it) {
+        struct delivery *v = CONTAINER(it, struct delivery, asking);
+        struct channel *c = role_peer(q->role, v->dest->lane->role, v->dest->lane->copy);
+
+        if (c == NULL || channel_serial(c) != v->serial || channel_backlog(c) > CHANNEL_HIGH)
+            continue;
+        list_remove(it);
+        serve_piece(q, c, v);
+    }
+}
+
+void dispatch_turn(struct queue *q)
+{
+    serve_bodies(q);
+    start_all(q);
+}
+
+void dispatch_sweep(struct queue *q)
+{
+    destination_free_idle(&q->dispatch, clock_monotonic() - IDLE * SECOND);
+}
+
+/* ---- results ---- */
 
 static enum verdict_kind kind_of(uint64_t status)
 {

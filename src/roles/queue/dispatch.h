@@ -30,6 +30,7 @@ struct dispatch {
     struct map destinations; /* of relay, by name */
     struct list ready;       /* those with waiting recipients */
     struct map deliveries;   /* by id */
+    struct list asks;        /* deliveries that wait for a piece of their body */
     size_t under_way;
 };
 

@@ -50,8 +50,15 @@ static struct str keep(char **at, struct str s)
     return kept;
 }
 
+static struct kept_event *after(const struct events *e, const struct kept_event *k)
+{
+    return k->link.next == &e->kept.head ? NULL : CONTAINER(k->link.next, struct kept_event, link);
+}
+
 static void forget(struct events *e, struct kept_event *k)
 {
+    if (e->unsent == k)
+        e->unsent = after(e, k);
     list_remove(&k->link);
     e->count--;
     e->bytes -= k->bytes;
@@ -75,7 +82,6 @@ void events_end(struct queue *q, enum event_kind kind, uint64_t message, struct 
     struct str message_id)
 {
     struct events *e = &q->events;
-    struct channel *c = role_peer(q->role, ROLE_EVENTS, 0);
     struct str details;
     struct kept_event *k;
     size_t bytes;
@@ -97,14 +103,26 @@ void events_end(struct queue *q, enum event_kind kind, uint64_t message, struct 
     e->count++;
     e->bytes += bytes;
     metric_set(&waiting, (int64_t)e->count);
-    if (c != NULL)
-        ipc_send_event(c, &k->m);
+    if (e->unsent == NULL)
+        e->unsent = k;
 }
 
-void events_peer_up(struct queue *q, struct channel *c)
+void events_turn(struct queue *q)
 {
-    LIST_EACH(&q->events.kept, it)
-        ipc_send_event(c, &CONTAINER(it, struct kept_event, link)->m);
+    struct channel *c = role_peer(q->role, ROLE_EVENTS, 0);
+    struct events *e = &q->events;
+
+    while (c != NULL && e->unsent != NULL && channel_backlog(c) <= CHANNEL_HIGH) {
+        ipc_send_event(c, &e->unsent->m);
+        e->unsent = after(e, e->unsent);
+    }
+}
+
+void events_peer_up(struct queue *q)
+{
+    struct link *first = list_first(&q->events.kept);
+
+    q->events.unsent = first == NULL ? NULL : CONTAINER(first, struct kept_event, link);
 }
 
 void events_on_ack(struct role *role, struct channel *from, const struct msg_event_ack *m)

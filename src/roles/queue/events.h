@@ -13,6 +13,7 @@ struct role;
 
 struct events {
     struct list kept; /* struct kept_event, oldest first */
+    struct kept_event *unsent; /* the first one not given to the channel, NULL for none */
     size_t count, bytes;
     uint64_t seq;
     struct buf details; /* being built */
@@ -23,5 +24,7 @@ void events_init(struct events *e);
 struct buf *events_begin(struct queue *q);
 void events_end(struct queue *q, enum event_kind kind, uint64_t message, struct str sender, struct str rcpt,
     struct str message_id);
-void events_peer_up(struct queue *q, struct channel *c);
+/* Sends what waits, as far as the channel takes it. */
+void events_turn(struct queue *q);
+void events_peer_up(struct queue *q);
 void events_on_ack(struct role *role, struct channel *from, const struct msg_event_ack *m);

@@ -85,6 +85,7 @@ void queue_turn(struct queue *q)
     expire_turn(q);
     counts_turn(q);
     commands_turn(q);
+    events_turn(q);
     if (q->draining)
         drain_turn(q);
 }
@@ -106,7 +107,7 @@ void queue_peer_up(struct queue *q, struct channel *c)
     if (channel_role(c) == ROLE_FILTER)
         health_peer_up(q, c);
     else if (channel_role(c) == ROLE_EVENTS)
-        events_peer_up(q, c);
+        events_peer_up(q);
 }
 
 void queue_peer_gone(struct queue *q, struct channel *c)

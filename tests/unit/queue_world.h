@@ -1,0 +1,77 @@
+/* The queue role without processes: its channels end in a small world that plays filter, directory,
+ * mailbox, relay, events and web. Time is the world's own, and any SQL call can be made to fail.
+ *
+ * Recipients say what becomes of them:
+ *   ...@local.test      account 7: delivered by mailbox        ...@remote.test, ...@other.test  relayed
+ *   list@local.test     alias of a@, b@local.test and c@remote.test
+ *   loop@local.test     alias of loop@local.test
+ *   nobody@local.test   no such user                           gone@...   failed by the other side
+ *   later@...           deferred every time                    once@...   deferred the first time only
+ *   slow@...            no result until world_release          drop@...   discarded */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "ipc/ipc.h"
+#include "roles/queue/queue.h"
+
+struct world {
+    struct queue *queue;
+    struct config *config;
+    char folder[64];
+    uint64_t next_txn;
+    /* what came out */
+    unsigned code;           /* of the last txn_done */
+    char reply[256];
+    unsigned accepted, refused, answers;
+    unsigned delivered, relayed; /* results given by mailbox and relay */
+    unsigned deliveries;     /* deliveries started */
+    unsigned reports;        /* deliveries of messages with the null sender */
+    unsigned events[16];     /* by kind */
+    struct buf last_body;    /* of the last delivery finished */
+    struct buf order;        /* recipients in the order their deliveries started, each ended by ' ' */
+    bool accepting;
+    struct buf rows;         /* of commands, each ended by a line feed */
+    unsigned row_count, done_code;
+    bool command_done;
+    char done_text[512];
+    bool exited;
+    unsigned max_per_delivery;
+    size_t held_back;        /* deliveries to slow@ */
+};
+
+extern struct world world;
+
+void world_open(const char *config); /* more lines of configuration, or "" */
+void world_close(void);
+/* The process dies (nothing is committed) and a new one starts. */
+void world_crash(void);
+/* The peer is gone, or back as a new process. */
+void world_peer(enum role_id role, bool up);
+/* Turns until nothing more happens. */
+void world_run(void);
+void world_pass(int64_t span); /* time passes, then world_run */
+/* Sends a message; recipients separated by blanks. Returns its queue id. Nothing runs yet. */
+uint64_t world_send(const char *sender, const char *rcpts, uint64_t notify, uint64_t flags, size_t size);
+uint64_t world_txn_begin(const char *sender, uint64_t flags, uint64_t *message);
+void world_txn_rcpt(uint64_t id, const char *rcpt, uint64_t notify);
+void world_txn_chunk(uint64_t id, size_t size);
+void world_txn_end(uint64_t id, uint64_t flags);
+void world_txn_abort(uint64_t id);
+/* Results for the deliveries to slow@. */
+void world_release(void);
+/* "queue" with these words, separated by blanks; runs until it is done. */
+void world_command(const char *words);
+/* Rows of a table. */
+int64_t world_count(const char *table);
+/* Makes the nth SQL call from now fail (1 is the next); 0 for none. */
+void world_fail_at(unsigned n);
+bool world_failed(void); /* whether that happened */
+/* From now on every commit fails, or works again. */
+void world_disk_full(bool full);
