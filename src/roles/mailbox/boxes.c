@@ -77,14 +77,18 @@ static void delete_files(struct boxes *b, int64_t account)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     char path[PATH_ROOM];
+    bool deleted = false;
 
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         path_of(b, account, suffixes[i], path);
-        if (unlink(path) != 0 && errno != ENOENT)
+        if (unlink(path) == 0)
+            deleted = true;
+        else if (errno != ENOENT)
             log_error("mailbox-not-deleted", "account=%" PRId64 " file=%s reason=%s", account, path,
                 strerror(errno));
     }
-    log_info("mailbox-deleted", "account=%" PRId64, account);
+    if (deleted)
+        log_info("mailbox-deleted", "account=%" PRId64, account);
 }
 
 /* ---- opening and closing ---- */
