@@ -43,7 +43,12 @@ struct str command_word(const struct command *c, size_t i)
 
 bool command_option(const struct command *c, const char *name, struct str *value)
 {
-    return args_option(c->args, name, value);
+    struct str found;
+
+    if (!args_option(c->args, name, &found))
+        return false;
+    *value = found;
+    return true;
 }
 
 /* ---- option values ---- */

@@ -77,6 +77,7 @@ bool folder_prepare(const struct config *config, struct err *err)
     buf_addf(&path, "%.*s/directory%c", STR_ARG(config->data), 0);
     if (path.failed)
         return err_set(err, ERR_PERMANENT, "the name of the data folder is too long");
+    umask(066); /* folders may be passed through, files are for their owner */
     done = make_above(path.p, err) && make(path.p, 0700, err) && become(config, path.p, err);
     buf_clear(&path);
     return done;

@@ -68,7 +68,6 @@ static void open_database(struct directory *d)
     struct err err = {0};
     struct buf path;
 
-    umask(077);
     buf_init(&path, 4096);
     buf_addf(&path, "%.*s/directory/directory.db%c", STR_ARG(role_config(d->role)->data), 0);
     if (path.failed || !folder_prepare(role_config(d->role), &err) || !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
