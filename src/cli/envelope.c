@@ -63,7 +63,7 @@ static bool add_one(struct envelope *e, struct str text)
     return ok;
 }
 
-bool envelope_add(struct envelope *e, struct str list)
+static bool add_list(struct envelope *e, struct str list)
 {
     struct str rest = list;
     struct buf one;
@@ -76,6 +76,31 @@ bool envelope_add(struct envelope *e, struct str list)
     if (ok && bad)
         return err_set(e->err, ERR_PERMANENT, "%.*s: not an address", (int)(list.n < 200 ? list.n : 200), list.p);
     return ok;
+}
+
+static bool has_any(struct str text, const char *chars)
+{
+    for (; *chars; chars++)
+        if (str_find(text, *chars) >= 0)
+            return true;
+    return false;
+}
+
+/* Names without a domain ("root") stand in no grammar of header fields, but programs write them. */
+bool envelope_add(struct envelope *e, struct str list)
+{
+    struct str rest = list, piece;
+
+    if (has_any(list, "\"("))
+        return add_list(e, list);
+    while (str_next(&rest, ',', &piece)) {
+        piece = str_trim(piece);
+        if (piece.n == 0)
+            continue;
+        if (!(has_any(piece, "@<>:;") ? add_list(e, piece) : add_one(e, piece)))
+            return false;
+    }
+    return true;
 }
 
 bool envelope_set_sender(struct envelope *e, struct str address)

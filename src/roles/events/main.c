@@ -1,0 +1,126 @@
+/* The events role: writes what happened to every message and tells it again. Start-up, and the clock
+ * that forgets what is older than queue.event_days. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "batch.h"
+#include "trace.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+
+static const struct timeval prune_pause = {60, 0}, prune_soon = {0, 100000};
+
+struct events {
+    struct role *role;
+    struct store *store;
+    struct batch batch;
+    struct traces traces;
+    struct event *prune_timer;
+};
+
+static struct metric pruned = METRIC_COUNTER("staffetta_events_pruned_total", "Events deleted because of their age.");
+
+static void on_event(struct role *role, struct channel *from, const struct msg_event *m)
+{
+    struct events *e = role_state(role);
+
+    batch_add(&e->batch, from, m);
+}
+
+static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
+{
+    struct events *e = role_state(role);
+
+    trace_on_ask(&e->traces, role, from, m);
+}
+
+static void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m)
+{
+    struct events *e = role_state(role);
+
+    trace_on_more(&e->traces, from, m->id);
+}
+
+static void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m)
+{
+    struct events *e = role_state(role);
+
+    trace_on_cancel(&e->traces, from, m->id);
+}
+
+static void on_peer_gone(struct role *role, struct channel *peer)
+{
+    struct events *e = role_state(role);
+
+    batch_peer_gone(&e->batch, peer);
+    trace_peer_gone(&e->traces, peer);
+}
+
+/* A message may live that long before its story ends. */
+static int64_t oldest_kept(const struct config *config)
+{
+    return clock_now() - config->queue.event_days * DAY - config->queue.lifetime;
+}
+
+static void on_prune(evutil_socket_t fd, short what, void *arg)
+{
+    struct events *e = arg;
+    struct err err = {0};
+    int64_t deleted = 0;
+    bool more = false;
+
+    (void)fd;
+    (void)what;
+    if (!store_prune(e->store, oldest_kept(role_config(e->role)), &deleted, &more, &err))
+        log_error("prune", "reason=%s", err.text);
+    metric_add(&pruned, deleted);
+    event_add(e->prune_timer, more ? &prune_soon : &prune_pause);
+}
+
+static void on_drain(struct role *role, int64_t within)
+{
+    struct events *e = role_state(role);
+
+    (void)within;
+    batch_commit(&e->batch);
+    role_exit(role);
+}
+
+static const struct handlers handlers = {
+    .event = on_event,
+    .control_ask = on_control_ask,
+    .control_more = on_control_more,
+    .control_cancel = on_control_cancel,
+};
+static const struct role_type events_role = {
+    .id = ROLE_EVENTS,
+    .handlers = &handlers,
+    .sandbox = SANDBOX_FILES,
+    .peer_gone = on_peer_gone,
+    .drain = on_drain,
+};
+
+static bool open_store(struct events *e, struct err *err)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%.*s/events/events.db", STR_ARG(role_config(e->role)->data));
+    return store_open(&e->store, path, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct events e = {.role = role_begin(&events_role, argc, argv)};
+    struct err err = {0};
+
+    role_set_state(e.role, &e);
+    if (!open_store(&e, &err))
+        fatal("events: %s", err.text);
+    batch_init(&e.batch, e.role, e.store);
+    traces_init(&e.traces, e.store);
+    e.prune_timer = evtimer_new(role_base(e.role), on_prune, &e);
+    event_add(e.prune_timer, &prune_soon);
+    role_sandbox(e.role);
+    return role_run(e.role);
+}
