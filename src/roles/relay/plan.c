@@ -264,8 +264,8 @@ void plan_finish(struct plan *plan, struct str domain, const struct plan_self *s
         plan_refuse(plan, 451, REASON_DNS, "4.4.3 the mail servers of %.*s could not be looked up", STR_ARG(domain));
     else if (plan->implicit)
         plan_refuse(plan, 550, REASON_DNS, "5.1.2 the domain %.*s has no mail server", STR_ARG(domain));
-    else
-        plan_refuse(plan, 550, REASON_DNS, "5.4.4 the mail servers of %.*s have no address", STR_ARG(domain));
+    else /* a mistake in the zone that its owner may still mend: worth waiting for */
+        plan_refuse(plan, 451, REASON_DNS, "4.4.4 the mail servers of %.*s have no address", STR_ARG(domain));
 }
 
 /* ---- order ---- */
