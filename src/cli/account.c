@@ -2,11 +2,12 @@
 #include "cli/verb.h"
 
 #define SETTINGS                                                                                   \
-    {"quota", "SIZE", NULL}, {"quota-messages", "N", NULL}, {"messages-per-hour", "N", NULL},      \
-        {"recipients-per-hour", "N", NULL}, {"kind", "normal|sending-only", NULL},                 \
+    {"quota", "SIZE|none", NULL}, {"quota-messages", "N|none", NULL}, {"messages-per-hour", "N|default|none", NULL},      \
+        {"recipients-per-hour", "N|default|none", NULL}, {"kind", "normal|sending-only", NULL},                 \
         {"send-as", "own|domain|any", NULL}, {"enabled", "yes|no", NULL}
 
 static const struct verb_option settings[] = {SETTINGS, {"password", "TEXT", NULL}, {0}};
+static const struct verb_option remove_options[] = {{"force", NULL, "force=yes"}, {0}};
 static const struct verb_option list_options[] = {{"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
 
 const struct verb account_verbs[] = {
@@ -16,5 +17,5 @@ const struct verb account_verbs[] = {
     {"show", "ADDRESS", 1, 1, NULL, "shows one account", LAYOUT_DETAILS, 0},
     {"set", "ADDRESS", 1, 1, settings, "changes an account; --password asks for a new one", LAYOUT_DETAILS,
         VERB_MAY_PASSWORD},
-    {"remove", "ADDRESS", 1, 1, NULL, "removes an account and its mailbox", LAYOUT_DETAILS, 0},
+    {"remove", "ADDRESS", 1, 1, remove_options, "removes an account and its mailbox", LAYOUT_DETAILS, 0},
     {0}};

@@ -2,7 +2,7 @@
 #include "cli/verb.h"
 
 #define SETTINGS                                                                                   \
-    {"messages-per-hour", "N", NULL}, {"recipients-per-hour", "N", NULL}, {"enabled", "yes|no", NULL}, \
+    {"messages-per-hour", "N|default|none", NULL}, {"recipients-per-hour", "N|default|none", NULL}, {"enabled", "yes|no", NULL}, \
         {"password", "TEXT", NULL}
 
 static const struct verb_option add_options[] = {{"account", "ADDRESS", NULL}, {"domain", "NAME", NULL}, SETTINGS, {0}};

@@ -4,16 +4,16 @@
 #define LIMIT {"limit", "N", NULL}
 
 static const struct verb_option add_options[] = {
-    {"backup-mx", NULL, "kind=backup-mx"}, {"kind", "local|backup-mx", NULL}, {"catch-all", "ADDRESS", NULL},
+    {"backup-mx", NULL, "kind=backup-mx"}, {"kind", "local|backup-mx", NULL}, {"catch-all", "ADDRESS|none", NULL},
     {"enabled", "yes|no", NULL}, {0}};
 static const struct verb_option set_options[] = {
-    {"catch-all", "ADDRESS", NULL}, {"kind", "local|backup-mx", NULL}, {"enabled", "yes|no", NULL}, {0}};
+    {"catch-all", "ADDRESS|none", NULL}, {"kind", "local|backup-mx", NULL}, {"enabled", "yes|no", NULL}, {0}};
 static const struct verb_option list_options[] = {LIMIT, {0}};
 
 const struct verb domain_verbs[] = {
     {"add", "NAME", 1, 1, add_options, "takes on a domain; with --backup-mx only to pass its mail on", LAYOUT_DETAILS, 0},
     {"list", "[TEXT]", 0, 1, list_options, "lists domains", LAYOUT_TABLE, 0},
     {"show", "NAME", 1, 1, NULL, "shows one domain", LAYOUT_DETAILS, 0},
-    {"set", "NAME", 1, 1, set_options, "changes a domain; an empty --catch-all= ends it", LAYOUT_DETAILS, 0},
+    {"set", "NAME", 1, 1, set_options, "changes a domain; --catch-all=none ends it", LAYOUT_DETAILS, 0},
     {"remove", "NAME", 1, 1, NULL, "gives up a domain that has no accounts or aliases", LAYOUT_DETAILS, 0},
     {0}};

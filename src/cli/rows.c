@@ -2,6 +2,7 @@
 #include "cli/story.h"
 #include "cli/value.h"
 #include "base/clock.h"
+#include "base/encode.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -193,10 +194,13 @@ static void add_to_status(struct rows *rows, json_t *row)
 
 static void print_text(struct rows *rows, json_t *row)
 {
-    json_t *text = json_object_get(row, "text");
+    json_t *text = json_object_get(row, "base64");
+    struct buf bytes;
 
-    if (json_is_string(text))
-        fwrite(json_string_value(text), 1, json_string_length(text), rows->out);
+    buf_init(&bytes, VALUE);
+    if (json_is_string(text) && base64_decode(&bytes, str_from(json_string_value(text), json_string_length(text))))
+        fwrite(bytes.p, 1, bytes.n, rows->out);
+    buf_clear(&bytes);
 }
 
 bool rows_add(void *owner, struct str json)

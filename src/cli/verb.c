@@ -55,14 +55,14 @@ static bool take_option(struct verb_call *call, struct str word, const char *nex
     if (o->hint == NULL && equals >= 0)
         return err_set(err, ERR_PERMANENT, "--%s takes no value", o->name);
     if (o->hint == NULL) {
-        buf_add(&call->args, str_of(o->stands_for));
+        buf_add(&call->args, str_of(o->wire));
         buf_add_char(&call->args, 0);
         return true;
     }
     if (equals < 0 && next == NULL)
         return err_set(err, ERR_PERMANENT, "--%s needs a value: --%s=%s", o->name, o->name, o->hint);
     *took_next = equals < 0;
-    add_setting(call, o->name, equals < 0 ? str_of(next) : str_skip(word, (size_t)equals + 1));
+    add_setting(call, o->wire != NULL ? o->wire : o->name, equals < 0 ? str_of(next) : str_skip(word, (size_t)equals + 1));
     return true;
 }
 
@@ -80,10 +80,26 @@ static bool is_setting(const struct verb *v, struct str word)
     return equals > 0 && find_option(v, str_sub(word, 0, (size_t)equals)) != NULL;
 }
 
-static bool add_word(struct verb_call *call, const char *word, struct err *err)
+/* Would a role take this word for an option (see ipc/args.h)? Addresses such as a=b@c do. */
+static bool looks_like_option(struct str word)
+{
+    ptrdiff_t equals = str_find(word, '=');
+
+    for (ptrdiff_t i = 0; i < equals; i++)
+        if (!ascii_is_alnum(word.p[i]) && word.p[i] != '_' && word.p[i] != '-')
+            return false;
+    return equals > 0;
+}
+
+static bool add_word(struct verb_call *call, const char *word, int index, struct err *err)
 {
     if (word[0] == 0)
         return err_set(err, ERR_PERMANENT, "an argument is empty");
+    call->named = call->named || (index == 0 && looks_like_option(str_of(word)));
+    if (call->named || looks_like_option(str_of(word))) {
+        add_setting(call, index == 0 ? "name" : "to", str_of(word));
+        return true;
+    }
     buf_add(&call->args, str_of(word));
     buf_add_char(&call->args, 0);
     return true;
@@ -107,8 +123,7 @@ static bool take_arguments(struct verb_call *call, int argc, char **argv, int *w
             i += took_next;
             *options = true;
         } else {
-            ok = add_word(call, word, err);
-            ++*words;
+            ok = add_word(call, word, (*words)++, err);
         }
     }
     return ok;
@@ -121,7 +136,7 @@ int verb_parse(const struct command *command, int argc, char **argv, struct verb
 
     buf_init(&call->args, ARGS);
     call->verb = find_verb(command, argc > 1 ? argv[1] : NULL);
-    call->json = call->ask_password = call->password_given = false;
+    call->json = call->ask_password = call->password_given = call->named = false;
     if (call->verb == NULL) {
         if (argc < 2)
             err_set(err, ERR_PERMANENT, "%s what?", command->name);

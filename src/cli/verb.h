@@ -9,7 +9,7 @@ enum layout {
     LAYOUT_DETAILS, /* a block of "name: value" lines each */
     LAYOUT_STORY,   /* events of messages, told */
     LAYOUT_STATUS,  /* of `staffetta status` */
-    LAYOUT_TEXT,    /* the value of "text" alone: queue export */
+    LAYOUT_TEXT,    /* the bytes in "base64" alone: queue export */
 };
 
 enum verb_flags {
@@ -18,10 +18,11 @@ enum verb_flags {
     VERB_NEEDS_OPTION = 1 << 2,   /* refuses to work on everything: at least one word or option */
 };
 
-/* An option "--name=VALUE" (hint is the placeholder), or a switch without hint, which stands for the
- * setting `stands_for`. On the wire hyphens become underscores. */
+/* An option "--name=VALUE" (hint is the placeholder), or a switch without hint. `wire`: the setting a
+ * switch stands for; for an option its name on the wire, where that is another (else hyphens just
+ * become underscores there). */
 struct verb_option {
-    const char *name, *hint, *stands_for;
+    const char *name, *hint, *wire;
 };
 
 struct verb {
@@ -38,6 +39,7 @@ struct verb_call {
     const struct verb *verb;
     struct buf args; /* packed as ipc/args.h wants */
     bool json, ask_password, password_given;
+    bool named; /* the first word had to be sent as name=..., so the others go as to=... */
 };
 
 /* Fills the call from the words after the command's name; argv[0] is the command. Returns 0, or

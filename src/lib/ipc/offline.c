@@ -1,4 +1,6 @@
 /* One command without a server: staffetta-ROLE --command CONFIG COMMAND ARGS...
+ * A last argument "-" reads more of them from standard input, each ended by NUL: passwords have no
+ * place in a list of processes.
  *
  * The process boots from the configuration file and asks itself through a socketpair, so the role's
  * own code cannot tell the difference. Rows go to standard output, the closing text to standard error. */
@@ -36,6 +38,20 @@ static void read_file(const char *path, struct buf *text)
         fatal("%s: larger than %zu bytes", path, text->ceiling);
 }
 
+static void add_arg(struct buf *args, const char *word, bool last)
+{
+    char *room;
+    size_t n;
+
+    if (!last || strcmp(word, "-") != 0) {
+        buf_add(args, str_of(word));
+        buf_add_char(args, 0);
+        return;
+    }
+    while ((room = buf_reserve(args, 4096)) != NULL && (n = fread(room, 1, 4096, stdin)) > 0)
+        args->n += n;
+}
+
 void offline_begin(struct role *role, int argc, char **argv)
 {
     struct offline *o = xcalloc(1, sizeof *o);
@@ -48,10 +64,8 @@ void offline_begin(struct role *role, int argc, char **argv)
     buf_clear(&text);
     o->command = str_of(argv[1]);
     buf_init(&o->args, IPC_LIST);
-    for (int i = 2; i < argc; i++) {
-        buf_add(&o->args, str_of(argv[i]));
-        buf_add_char(&o->args, 0);
-    }
+    for (int i = 2; i < argc; i++)
+        add_arg(&o->args, argv[i], i == argc - 1);
     if (o->args.failed)
         fatal("the command is too long");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, o->pair) != 0)

@@ -130,6 +130,8 @@ static const char *read_args(struct str args, struct str *what, uint64_t *limit,
     struct str at = args, name, value;
 
     *what = args_word(args, 0);
+    if (what->n == 0)
+        args_option(args, "name", what); /* an address that looks like an option */
     if (what->n == 0 || args_word(args, 1).n != 0)
         return "trace what? Expected one queue id, Message-ID or address";
     while (args_next_option(&at, &name, &value)) {
@@ -139,7 +141,7 @@ static const char *read_args(struct str args, struct str *what, uint64_t *limit,
         } else if (str_eq(name, STR("since"))) {
             if (!parse_since(value, since))
                 return "since: expected a time such as 30m, 2h or 5d";
-        } else {
+        } else if (!str_eq(name, STR("name"))) {
             return "unknown option; expected limit or since";
         }
     }
