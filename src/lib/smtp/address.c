@@ -43,7 +43,7 @@ static bool read_quoted(struct str text, unsigned flags, size_t *n, const char *
 
 static bool read_local(struct str text, unsigned flags, struct address *a, const char **why)
 {
-    size_t n = 0, limit = flags & ADDRESS_UTF8 ? ADDRESS_LOCAL_MAX_UTF8 : ADDRESS_LOCAL_MAX;
+    size_t n = 0;
     bool dot = true; /* a dot is not allowed here */
 
     if (text.n && text.p[0] == '"') {
@@ -63,9 +63,9 @@ static bool read_local(struct str text, unsigned flags, struct address *a, const
         if (dot || (n < text.n && text.p[n] == '.'))
             return refuse(why, "misplaced dot in the local part");
     }
-    if (n > limit)
-        return refuse(why, "local part too long");
     a->local = str_sub(text, 0, n);
+    if (n > (size_t)(str_is_ascii(a->local) ? ADDRESS_LOCAL_MAX : ADDRESS_LOCAL_MAX_UTF8))
+        return refuse(why, "local part too long");
     return true;
 }
 
@@ -151,6 +151,11 @@ static bool read_domain(struct str text, unsigned flags, struct address *a, cons
     return true;
 }
 
+static bool fits_path(struct str address)
+{
+    return address.n + 2 <= (size_t)(str_is_ascii(address) ? ADDRESS_PATH_MAX : ADDRESS_PATH_MAX_UTF8);
+}
+
 /* A mailbox at the start of text; *n is its length. */
 static bool read_mailbox(struct str text, unsigned flags, struct address *a, size_t *n, const char **why)
 {
@@ -170,9 +175,7 @@ static bool read_mailbox(struct str text, unsigned flags, struct address *a, siz
     a->utf8 = !str_is_ascii(str_sub(text, 0, *n));
     if (a->utf8 && !str_is_utf8(str_sub(text, 0, *n)))
         return refuse(why, "not UTF-8");
-    if (*n > (size_t)(flags & ADDRESS_UTF8 ? ADDRESS_PATH_MAX_UTF8 : ADDRESS_PATH_MAX))
-        return refuse(why, "address too long");
-    return true;
+    return fits_path(str_sub(text, 0, *n)) || refuse(why, "address too long");
 }
 
 /* Passes over "@a,@b:" (RFC 5321 appendix C: accepted, ignored). */
@@ -304,7 +307,7 @@ static void write_local(const struct address *a, struct buf *out)
     local_quote(out, buf_str(&plain));
 }
 
-/* The name that stands for the domain. "@2" may come out of what only looks like another digit. */
+/* The name that stands for the domain: "2" may come out of what only looks like another digit. */
 static bool write_name(struct str domain, struct buf *out, const char **why)
 {
     size_t before = out->n;
@@ -329,9 +332,7 @@ bool address_write(const struct address *a, struct buf *out, const char **why)
         else if (!write_name(a->domain, out, why))
             return false;
     }
-    if (out->failed || out->n - before > ADDRESS_TEXT_MAX)
-        return refuse(why, "address too long");
-    return true;
+    return (!out->failed && fits_path(str_skip(buf_str(out), before))) || refuse(why, "address too long");
 }
 
 bool address_canonical(struct str text, unsigned flags, struct buf *out, const char **why)

@@ -8,14 +8,13 @@
 #include "base/buf.h"
 #include "base/ip.h"
 
-/* Octets. RFC 5321 4.5.3.1 asks for at least 64, 255 and 256 and advises against refusing more: VERP,
- * SRS and reply tokens of well-known services have longer local parts. UTF-8 gets room on top. */
+/* Octets (RFC 5321 4.5.3.1; a path counts with its brackets). UTF-8 gets room on top. */
 enum {
-    ADDRESS_LOCAL_MAX = 128,
-    ADDRESS_LOCAL_MAX_UTF8 = 256,
+    ADDRESS_LOCAL_MAX = 64,
+    ADDRESS_LOCAL_MAX_UTF8 = 128,
     ADDRESS_DOMAIN_MAX = 255,
-    ADDRESS_PATH_MAX = 400,
-    ADDRESS_PATH_MAX_UTF8 = 800,
+    ADDRESS_PATH_MAX = 256,
+    ADDRESS_PATH_MAX_UTF8 = 384,
     ADDRESS_TEXT_MAX = 1000, /* canonical text, quoting included; fits IPC_ADDRESS */
 };
 
