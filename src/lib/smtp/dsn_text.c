@@ -124,15 +124,15 @@ static void add_words(struct buf *out, const struct dsn_rcpt *rcpt, bool utf8)
     buf_clear(&line);
 }
 
-static void add_time(struct buf *out, const char *before, int64_t time, const char *after)
+static void add_time(struct buf *out, int indent, const char *before, int64_t time)
 {
     char date[DATE_TEXT];
     struct buf line;
 
     date_format(time, date);
     buf_init(&line, 500);
-    buf_addf(&line, "%s%s%s", before, date, after);
-    add_wrapped(out, buf_str(&line), 6);
+    buf_addf(&line, "%s%s.", before, date);
+    add_wrapped(out, buf_str(&line), indent);
     buf_clear(&line);
 }
 
@@ -169,7 +169,7 @@ static void add_rcpt(struct buf *out, const struct dsn_rcpt *rcpt, bool utf8)
     add_wrapped(out, str_of(reasons[reason].why), 6);
     add_words(out, rcpt, utf8);
     if (rcpt->action == DSN_DELAYED && rcpt->retry_until)
-        add_time(out, "It will be tried until ", rcpt->retry_until, ".");
+        add_time(out, 6, "It will be tried until ", rcpt->retry_until);
     else if (rcpt->action == DSN_FAILED)
         add_wrapped(out, str_of(reasons[reason].advice), 6);
     buf_add(out, STR("\r\n"));
@@ -192,5 +192,5 @@ void dsn_write_text(struct buf *out, const struct dsn_report *r, bool utf8)
         buf_add(out, STR("\r\n"));
     }
     if (r->arrived)
-        add_time(out, "The message was taken in on ", r->arrived, ".");
+        add_time(out, 0, "The message was taken in on ", r->arrived);
 }
