@@ -133,10 +133,21 @@ static const struct option {
     {"all", true, NULL, NULL},
 };
 
+/* "older-than" is "older_than". */
+static bool same_name(struct str name, struct str option)
+{
+    if (name.n != option.n)
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] != option.p[i] && !(name.p[i] == '-' && option.p[i] == '_'))
+            return false;
+    return true;
+}
+
 static const struct option *find_option(struct str name)
 {
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        if (str_eq(name, str_of(options[i].name)))
+        if (same_name(name, str_of(options[i].name)))
             return &options[i];
     return NULL;
 }

@@ -1,0 +1,215 @@
+/* The queue's decisions as tables: pauses, lifetimes, who is told what, shares, filters. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "roles/queue/bounce.h"
+#include "roles/queue/destination.h"
+#include "roles/queue/filter.h"
+#include "roles/queue/schedule.h"
+
+static struct config *config;
+
+static int open_config(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    if (!config_parse(&config, STR("test"),
+            STR("hostname = \"mail.test\"\nqueue { retry = {\"1m\", \"10m\", \"1h\"} lifetime = \"5d\" "
+                "bounce_lifetime = \"2d\" delay_notice = \"4h\" }\n"),
+            &err))
+        fail_msg("%s", err.text);
+    return 0;
+}
+
+static int close_config(void **state)
+{
+    (void)state;
+    config_free(config);
+    return 0;
+}
+
+static void pauses_grow_and_the_last_repeats(void **state)
+{
+    static const struct {
+        uint64_t attempts;
+        unsigned jitter;
+        int64_t pause;
+    } cases[] = {
+        {1, 500, MINUTE}, {2, 500, 10 * MINUTE}, {3, 500, HOUR}, {4, 500, HOUR}, {1000000, 500, HOUR},
+        {1, 0, 48 * SECOND}, {3, 0, 48 * MINUTE}, {0, 500, MINUTE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(schedule_pause(config, cases[i].attempts, cases[i].jitter), cases[i].pause);
+    assert_true(schedule_pause(config, 1, 999) <= 72 * SECOND);
+    assert_true(schedule_pause(config, 1, 999) > 71 * SECOND);
+}
+
+static void lifetimes(void **state)
+{
+    struct message_row m = {.sender = STR("s@x"), .created = 1000 * DAY};
+
+    (void)state;
+    assert_int_equal(schedule_expiry(config, &m, m.created), 1005 * DAY);
+    assert_int_equal(schedule_notice_time(config, &m), m.created + 4 * HOUR);
+    m.hold_until = 1001 * DAY;
+    assert_int_equal(schedule_notice_time(config, &m), m.hold_until + 4 * HOUR);
+    m.hold_until = 0;
+    m.deliver_by = m.created + HOUR;
+    assert_int_equal(schedule_expiry(config, &m, m.created), 1005 * DAY); /* mode N: only told */
+    assert_int_equal(schedule_notice_time(config, &m), m.created + HOUR);
+    m.flags = TXN_BY_RETURN;
+    assert_int_equal(schedule_expiry(config, &m, m.created), m.created + HOUR);
+    m = (struct message_row){.created = 1000 * DAY};
+    assert_int_equal(schedule_expiry(config, &m, m.created), 1002 * DAY);
+}
+
+static void next_attempts(void **state)
+{
+    struct message_row m = {.sender = STR("s@x"), .created = 1000 * DAY};
+    struct rcpt_row r = {.expires = 1005 * DAY};
+    int64_t now = m.created + 4 * HOUR - 30 * MINUTE;
+
+    (void)state;
+    assert_int_equal(schedule_next(config, &m, &r, 1, m.created, 0, 500), m.created + MINUTE);
+    /* The server's wish, when it is later than our pause. */
+    assert_int_equal(schedule_next(config, &m, &r, 1, m.created, m.created + HOUR, 500), m.created + HOUR);
+    assert_int_equal(schedule_next(config, &m, &r, 1, m.created, m.created + 1, 500), m.created + MINUTE);
+    /* In time for the delay notice, once. */
+    assert_int_equal(schedule_next(config, &m, &r, 9, now, 0, 500), m.created + 4 * HOUR);
+    r.noticed = 1;
+    assert_int_equal(schedule_next(config, &m, &r, 9, now, 0, 500), now + HOUR);
+    /* Never after the end. */
+    assert_int_equal(schedule_next(config, &m, &r, 9, r.expires - MINUTE, 0, 500), r.expires);
+    assert_int_equal(schedule_next(config, &m, &r, 9, m.created, INT64_MAX, 500), r.expires);
+}
+
+static void who_is_told_what(void **state)
+{
+    static const struct {
+        enum dsn_action action;
+        uint64_t notify, flags;
+        bool null_sender, remote, wanted;
+    } cases[] = {
+        {DSN_FAILED, 0, 0, false, false, true},
+        {DSN_FAILED, NOTIFY_FAILURE, 0, false, false, true},
+        {DSN_FAILED, NOTIFY_SUCCESS | NOTIFY_DELAY, 0, false, false, false},
+        {DSN_FAILED, NOTIFY_NEVER, 0, false, false, false},
+        {DSN_FAILED, 0, 0, true, false, false}, /* never a bounce of a bounce */
+        {DSN_FAILED, NOTIFY_FAILURE, 0, true, false, false},
+        {DSN_DELAYED, 0, 0, false, false, true},
+        {DSN_DELAYED, NOTIFY_DELAY, 0, false, false, true},
+        {DSN_DELAYED, NOTIFY_FAILURE, 0, false, false, false},
+        {DSN_DELAYED, NOTIFY_NEVER, 0, false, false, false},
+        {DSN_DELAYED, 0, 0, true, false, false},
+        {DSN_DELIVERED, 0, 0, false, false, false},
+        {DSN_DELIVERED, NOTIFY_SUCCESS, 0, false, false, true},
+        {DSN_DELIVERED, NOTIFY_SUCCESS, 0, true, false, false},
+        {DSN_RELAYED, NOTIFY_SUCCESS, 0, false, false, true},
+        {DSN_RELAYED, NOTIFY_SUCCESS, 0, false, true, false}, /* the next server's business */
+        {DSN_RELAYED, 0, 0, false, false, false},
+        {DSN_RELAYED, 0, TXN_BY_TRACE, false, true, true},
+        {DSN_RELAYED, NOTIFY_NEVER, TXN_BY_TRACE, false, false, false},
+        {DSN_EXPANDED, NOTIFY_SUCCESS | NOTIFY_FAILURE, 0, false, false, true},
+        {DSN_EXPANDED, NOTIFY_FAILURE, 0, false, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (bounce_wanted(cases[i].action, cases[i].notify, cases[i].flags, cases[i].null_sender, cases[i].remote) !=
+            cases[i].wanted)
+            fail_msg("case %zu", i);
+}
+
+static void bulk_leaves_room(void **state)
+{
+    (void)state;
+    assert_int_equal(bulk_share(1), 1);
+    assert_int_equal(bulk_share(2), 1);
+    assert_int_equal(bulk_share(3), 2);
+    assert_int_equal(bulk_share(4), 3);
+    assert_int_equal(bulk_share(20), 15);
+    assert_int_equal(bulk_share(1000), 750);
+}
+
+static void spans(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t span; /* -1: refused */
+    } cases[] = {
+        {"90", 90 * SECOND}, {"90s", 90 * SECOND}, {"15m", 15 * MINUTE}, {"4h", 4 * HOUR}, {"5d", 5 * DAY},
+        {"5D", 5 * DAY}, {"0", 0}, {"", -1}, {"d", -1}, {"-5d", -1}, {"5 d", -1}, {"5w", -1}, {"99999999999d", -1},
+        {"36501d", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t span = -1;
+
+        if (!filter_parse_span(str_of(cases[i].text), &span))
+            span = -1;
+        if (span != cases[i].span)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
+static void globs(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } cases[] = {
+        {"", "", true}, {"*", "", true}, {"*", "abc", true}, {"abc", "ABC", true}, {"abc", "abcd", false},
+        {"a*c", "abbbc", true}, {"a*c", "abbb", false}, {"*@x.test", "u@x.test", true}, {"*@x.test", "u@y.test", false},
+        {"a*b*c", "a-b-b-c", true}, {"**", "x", true}, {"*aab", "aaaaaab", true}, {"", "x", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (filter_glob(str_of(cases[i].pattern), str_of(cases[i].text)) != cases[i].matches)
+            fail_msg("%s %s", cases[i].pattern, cases[i].text);
+}
+
+/* Those sent back come when about their turn is, not all at once and not after ten minutes. */
+static void parked_recipients_come_back_in_turn(void **state)
+{
+    struct destination d = {.interval = SECOND / 100, .waiting_n = 5000};
+    int64_t now = 1000 * DAY, last = 0;
+
+    (void)state;
+    assert_true(destination_park(&d, now) >= now + 50 * SECOND);
+    for (int i = 0; i < 1000; i++) {
+        int64_t at = destination_park(&d, now);
+
+        assert_true(at > last);
+        last = at;
+    }
+    for (int i = 0; i < 100000; i++)
+        last = destination_park(&d, now);
+    assert_true(last <= now + 10 * MINUTE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pauses_grow_and_the_last_repeats),
+        cmocka_unit_test(lifetimes),
+        cmocka_unit_test(next_attempts),
+        cmocka_unit_test(who_is_told_what),
+        cmocka_unit_test(bulk_leaves_room),
+        cmocka_unit_test(spans),
+        cmocka_unit_test(globs),
+        cmocka_unit_test(parked_recipients_come_back_in_turn),
+    };
+
+    return cmocka_run_group_tests_name("queue_rules", tests, open_config, close_config);
+}
