@@ -169,12 +169,10 @@ static enum sasl_state user_and_password(struct sasl *s, struct str data)
     return s->world.check(s->world.arg, &s->login.verifier, password) ? SASL_RIGHT : SASL_WRONG;
 }
 
-/* What an error of the library means: the world's own words first. */
-static enum sasl_state failure(const struct sasl *s, int rc)
+/* The world's own verdict goes before the library's: that one would go on with a salt of its own making. */
+static bool is_over(const struct sasl *s)
 {
-    if (s->looked_up && s->verdict != SASL_MORE && s->verdict != SASL_RIGHT)
-        return s->verdict;
-    return rc == GSASL_AUTHENTICATION_ERROR ? SASL_WRONG : SASL_MALFORMED;
+    return s->looked_up && s->verdict != SASL_MORE && s->verdict != SASL_RIGHT;
 }
 
 /* SCRAM is right when the library says so; a login that does not exist cannot get there, but does not have to be
@@ -192,15 +190,19 @@ static enum sasl_state library_step(struct sasl *s, struct str data, struct buf 
     size_t n = 0;
     int rc = gsasl_step(s->session, data.n > 0 ? data.p : "", data.n, &answer, &n);
 
-    if (rc == GSASL_OK || rc == GSASL_NEEDS_MORE)
+    if (!is_over(s) && (rc == GSASL_OK || rc == GSASL_NEEDS_MORE))
         buf_add(out, str_from(answer == NULL ? "" : answer, n));
     if (answer != NULL) {
         sodium_memzero(answer, n);
         gsasl_free(answer);
     }
+    if (is_over(s))
+        return s->verdict;
     if (rc == GSASL_NEEDS_MORE)
         return SASL_MORE;
-    return rc == GSASL_OK ? success(s) : failure(s, rc);
+    if (rc == GSASL_OK)
+        return success(s);
+    return rc == GSASL_AUTHENTICATION_ERROR ? SASL_WRONG : SASL_MALFORMED;
 }
 
 enum sasl_state sasl_step(struct sasl *s, struct str data, struct buf *out)
