@@ -44,7 +44,7 @@ static void load_certificates(struct server *server)
     for (size_t i = 0; i < n; i++) {
         const struct role_certificate *cert = role_certificate_at(server->role, i);
 
-        pems[i] = (struct tls_pem){cert->chain, cert->key};
+        pems[i] = (struct tls_pem){cert->chain, cert->key, &server->signer};
     }
     if (n > 0 && !tls_server_new(&tls, pems, n, server->tls, &err)) {
         log_error("certificates", "reason=%s", err.text);
