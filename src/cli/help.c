@@ -1,5 +1,6 @@
 /* staffetta help, version. */
 #include "cli/cli.h"
+#include "cli/manual.h"
 #include "cli/verb.h"
 
 #include <stdio.h>
@@ -44,6 +45,10 @@ int help_run(struct cli *cli, int argc, char **argv)
     (void)cli;
     if (argc < 2) {
         list_commands();
+        return EXIT_OK;
+    }
+    if (argc == 2 && strcmp(argv[1], "--mdoc") == 0) {
+        manual_print();
         return EXIT_OK;
     }
     command = argc == 2 ? cli_find(argv[1]) : NULL;

@@ -52,40 +52,29 @@ static void measure(struct rows *rows, json_t *row, struct buf *text, int64_t no
     }
 }
 
-static void pad(struct rows *rows, int n)
-{
-    for (; n > 0; n--)
-        fputc(' ', rows->out);
-}
-
-static void print_cell(struct rows *rows, size_t i, struct str text, bool last)
+/* Blanks wait for text behind them, so that no line ends with some. */
+static void print_cell(struct rows *rows, size_t i, struct str text)
 {
     int space = rows->columns[i].width - value_width(text);
+    bool number = rows->columns[i].number;
 
-    if (rows->columns[i].number)
-        pad(rows, space);
-    fwrite(text.p, 1, text.n, rows->out);
-    if (!last) {
-        if (!rows->columns[i].number)
-            pad(rows, space);
-        pad(rows, 2);
-    }
+    if (space < 0)
+        space = 0;
+    if (text.n)
+        fprintf(rows->out, "%*s%.*s", rows->blanks + (number ? space : 0), "", STR_ARG(text));
+    else
+        space += rows->blanks;
+    rows->blanks = number && text.n ? 2 : space + 2;
 }
 
-static size_t last_used(const struct rows *rows)
+static void end_line(struct rows *rows)
 {
-    size_t last = 0;
-
-    for (size_t i = 0; i < rows->column_count; i++)
-        if (rows->columns[i].used)
-            last = i;
-    return last;
+    rows->blanks = 0;
+    fputc('\n', rows->out);
 }
 
 static void print_titles(struct rows *rows)
 {
-    size_t last = last_used(rows);
-
     for (size_t i = 0; i < rows->column_count; i++) {
         char title[sizeof rows->columns[i].name];
         size_t n = strlen(rows->columns[i].name);
@@ -97,24 +86,22 @@ static void print_titles(struct rows *rows)
 
             title[k] = c == '_' ? ' ' : c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
         }
-        print_cell(rows, i, str_of(title), i == last);
+        print_cell(rows, i, str_of(title));
     }
-    fputc('\n', rows->out);
+    end_line(rows);
     rows->titles_done = true;
 }
 
 static void print_row(struct rows *rows, json_t *row, struct buf *text, int64_t now)
 {
-    size_t last = last_used(rows);
-
     for (size_t i = 0; i < rows->column_count; i++) {
         if (!rows->columns[i].used)
             continue;
         buf_reset(text);
         value_format(text, rows->columns[i].name, json_object_get(row, rows->columns[i].name), now);
-        print_cell(rows, i, buf_str(text), i == last);
+        print_cell(rows, i, buf_str(text));
     }
-    fputc('\n', rows->out);
+    end_line(rows);
 }
 
 static void print_held(struct rows *rows)

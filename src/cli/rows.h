@@ -22,6 +22,7 @@ struct rows {
         bool number, used;
     } columns[ROWS_COLUMNS];
     size_t column_count;
+    int blanks; /* to be written before more text of this line */
     bool titles_done;
     char last[64]; /* story: the message told last; status: the kind of the last row */
 };

@@ -107,7 +107,8 @@ static void add_rest(struct buf *line, json_t *details)
         buf_init(&text, LINE);
         value_format(&text, key, value, now);
         if (text.n && !is_told(key)) {
-            buf_addf(line, "%s ", line->n && line->p[line->n - 1] == ' ' ? "" : ",");
+            /* no comma behind the colon or the blanks that stand before the first one */
+            buf_add(line, line->p[line->n - 1] == ':' ? STR(" ") : line->p[line->n - 1] == ' ' ? STR("") : STR(", "));
             for (const char *p = key; *p; p++)
                 buf_add_char(line, *p == '_' ? ' ' : *p);
             buf_add_char(line, ' ');

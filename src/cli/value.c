@@ -52,7 +52,7 @@ void value_format_size(struct buf *out, int64_t bytes)
     }
     for (value /= 1024; value >= 1024 && i < 3; i++)
         value /= 1024;
-    if (value < 10 && (double)(int64_t)value < value)
+    if (value < 9.95 && (int64_t)(value * 10 + 0.5) % 10 != 0)
         buf_addf(out, "%.1f%c", value, units[i]);
     else
         buf_addf(out, "%.0f%c", value, units[i]);

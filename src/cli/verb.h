@@ -46,6 +46,8 @@ struct verb_call {
  * EXIT_USAGE with a message in err. */
 int verb_parse(const struct command *command, int argc, char **argv, struct verb_call *call, struct err *err);
 void verb_call_clear(struct verb_call *call);
+/* Adds "name=value". */
+void verb_add_setting(struct verb_call *call, const char *name, struct str value);
 
 /* The run function of every command with verbs. */
 int verb_run(struct cli *cli, int argc, char **argv);

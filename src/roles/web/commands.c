@@ -100,6 +100,31 @@ static void on_status_done(void *owner)
     send_done(owner, 0, STR(""));
 }
 
+static void on_probe(void *arg, const char *action, bool allowed, bool expected)
+{
+    struct client *c = arg;
+    struct buf row;
+
+    buf_init(&row, 1024);
+    json_open(&row);
+    json_str(&row, "role", STR("web"));
+    json_int(&row, "copy", role_copy(c->web->role));
+    json_str(&row, "action", str_of(action));
+    json_str(&row, "result", allowed ? STR("allowed") : STR("refused"));
+    json_bool(&row, "as_planned", allowed == expected);
+    json_close(&row);
+    send_line(c, buf_str(&row));
+    buf_clear(&row);
+}
+
+/* The other roles are asked; nobody asks us but ourselves. */
+static void check_own_sandbox(struct client *c)
+{
+    const struct config *config = role_config(c->web->role);
+
+    sandbox_probe(WEB_SANDBOX, config->certificate_count ? config->certificates[0].key : STR("/etc/passwd"), on_probe, c);
+}
+
 static void run(struct client *c, const struct request *r)
 {
     struct ask_target targets[ROUTE_TARGETS];
@@ -112,7 +137,11 @@ static void run(struct client *c, const struct request *r)
         c->status = status_new(c->web, on_status_row, on_status_done, c);
         break;
     case ROUTE_ROLES: {
-        struct ask *ask = ask_new(c->web, targets, n, c->uid, command, args, &ask_events, c);
+        struct ask *ask;
+
+        if (str_eq(command, STR("check-sandbox")))
+            check_own_sandbox(c);
+        ask = ask_new(c->web, targets, n, c->uid, command, args, &ask_events, c);
 
         if (ask != NULL)
             c->ask = ask;

@@ -10,7 +10,7 @@ struct acceptor;
 struct gather;
 struct http;
 
-enum { WEB_COPIES = 64, WEB_LISTENERS = 64 };
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX };
 
 /* What the supervisor says about a process. */
 struct process_info {

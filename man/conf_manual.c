@@ -1,0 +1,13 @@
+/* Prints staffetta.conf(5); run by the build. */
+#include "config/config.h"
+
+#include <stdio.h>
+
+int main(void)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    config_write_manual(&out);
+    return out.failed || fwrite(out.p, 1, out.n, stdout) != out.n;
+}

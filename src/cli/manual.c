@@ -1,0 +1,141 @@
+/* staffetta(1) as mdoc, made from the tables, so that it cannot say something else than the program
+ * does: `staffetta help --mdoc`, run by the build. */
+#include "cli/manual.h"
+#include "cli/verb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char head[] =
+    ".Dd November 22, 2026\n"
+    ".Dt STAFFETTA 1\n"
+    ".Os\n"
+    ".Sh NAME\n"
+    ".Nm staffetta\n"
+    ".Nd run and manage a Staffetta mail server\n"
+    ".Sh SYNOPSIS\n"
+    ".Nm\n"
+    ".Op Fl c Ar file\n"
+    ".Op Fl -json\n"
+    ".Ar command ...\n"
+    ".Sh DESCRIPTION\n"
+    ".Nm\n"
+    "runs the mail server and manages what it knows: domains, accounts, aliases, routes, the queue.\n"
+    "The commands speak to the running server through its local socket.\n"
+    "While it does not run, those that look at domains, accounts and the like, at the queue and at stories\n"
+    "work on the data folder themselves; its owner (or root) may do that.\n"
+    ".Pp\n"
+    "The options are:\n"
+    ".Bl -tag -width Ds\n"
+    ".It Fl c Ar file , Fl -config Ar file\n"
+    "The configuration file, see\n"
+    ".Xr staffetta.conf 5 .\n"
+    ".It Fl -json\n"
+    "Print one JSON object a line instead of tables, with times in UTC and sizes in bytes.\n"
+    ".It Fl -help , Fl -version\n"
+    "Print the list of commands, or the version.\n"
+    ".El\n"
+    ".Pp\n"
+    "An option of a command is written\n"
+    ".Fl -name Ns = Ns Ar value ,\n"
+    ".Fl -name Ar value\n"
+    "or\n"
+    ".Ar name Ns = Ns Ar value .\n"
+    "Words after\n"
+    ".Fl -\n"
+    "are no options.\n"
+    "Called as\n"
+    ".Nm sendmail ,\n"
+    ".Nm mailq\n"
+    "or\n"
+    ".Nm newaliases ,\n"
+    "the program does what these do.\n"
+    ".Pp\n"
+    "A password is asked for on the terminal, without echo, or is the first line of standard input.\n"
+    ".Sh COMMANDS\n";
+
+static const char tail[] =
+    ".Sh ENVIRONMENT\n"
+    ".Bl -tag -width Ds\n"
+    ".It Ev STAFFETTA_CONFIG\n"
+    "The configuration file, when\n"
+    ".Fl c\n"
+    "is not given.\n"
+    ".It Ev STAFFETTA_RUN\n"
+    "The folder of the local sockets, for users who may not read the configuration file.\n"
+    ".It Ev STAFFETTA_LIBEXEC\n"
+    "The folder of the programs of the roles.\n"
+    ".El\n"
+    ".Sh EXIT STATUS\n"
+    "0 for success, else a code of\n"
+    ".Xr sysexits 3 :\n"
+    "64 wrong arguments, 65 wrong values, 66 or 67 not found, 69 the server does not run, 73 it exists already,\n"
+    "75 try again later, 77 not allowed, 78 a mistake in the configuration.\n"
+    ".Sh EXAMPLES\n"
+    ".Bd -literal -offset indent\n"
+    "staffetta domain add example.org\n"
+    "staffetta account add anna@example.org --quota=2G\n"
+    "staffetta alias add sales@example.org anna@example.org bob@example.net\n"
+    "staffetta route add 'recipient:*' smtp smart.example.net:587 --tls=verified --login=me --password\n"
+    "staffetta queue list --domain=example.net --older=1h\n"
+    "staffetta trace anna@example.org --since=2d\n"
+    ".Ed\n"
+    ".Sh SEE ALSO\n"
+    ".Xr staffetta.conf 5 ,\n"
+    ".Xr staffetta-sendmail 8\n";
+
+/* Text in a line of mdoc: a word that is the name of a macro must not be taken for one. */
+static void print_text(const char *text)
+{
+    printf("\\&");
+    for (const char *p = text; *p; p++)
+        if (*p == '\\')
+            printf("\\e");
+        else
+            putchar(*p);
+    putchar('\n');
+}
+
+static void print_option(const struct verb_option *o)
+{
+    if (o->hint == NULL)
+        printf(".Op Fl -%s\n", o->name);
+    else
+        printf(".Op Fl -%s Ns = Ns Ar %s\n", o->name, o->hint);
+}
+
+static void print_verb(const struct command *command, const struct verb *v)
+{
+    printf(".It Xo\n.Ic %s%s%s\n", command->name, v->name[0] ? " " : "", v->name);
+    if (v->words[0])
+        printf(".Ar %s\n", v->words);
+    for (const struct verb_option *o = v->options; o != NULL && o->name != NULL; o++)
+        print_option(o);
+    if (v->flags & VERB_MAY_PASSWORD)
+        printf(".Op Fl -password\n");
+    printf(".Xc\n");
+    print_text(v->summary);
+}
+
+static void print_command(const struct command *command)
+{
+    if (command->verbs == NULL) {
+        printf(".It Ic %s\n", command->usage);
+        print_text(command->summary);
+    }
+    for (const struct verb *v = command->verbs; v != NULL && v->name != NULL; v++)
+        print_verb(command, v);
+}
+
+void manual_print(void)
+{
+    size_t n;
+    const struct command *all = cli_commands(&n);
+
+    fputs(head, stdout);
+    printf(".Bl -tag -width Ds\n");
+    for (size_t i = 0; i < n; i++)
+        print_command(&all[i]);
+    printf(".El\n");
+    fputs(tail, stdout);
+}
