@@ -16,14 +16,14 @@
 static char folder[] = P_tmpdir "/db_test.XXXXXX";
 static char path[100];
 
-static const char *const one[] = {
-    "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n"
-    "CREATE TABLE pair (a BIGINT, b BIGINT, PRIMARY KEY (a, b)) @clustered;\n"
-    "CREATE INDEX thing_identity ON thing (name);\n"};
+#define FIRST_STEP \
+    "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n" \
+    "CREATE TABLE pair (a BIGINT, b BIGINT, PRIMARY KEY (a, b)) @clustered;\n" \
+    "CREATE INDEX thing_identity ON thing (name);\n"
+
+static const char *const one[] = {FIRST_STEP};
 static const char *const two[] = {
-    "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n"
-    "CREATE TABLE pair (a BIGINT, b BIGINT, PRIMARY KEY (a, b)) @clustered;\n"
-    "CREATE INDEX thing_identity ON thing (name);\n",
+    FIRST_STEP,
     "ALTER TABLE thing ADD COLUMN size BIGINT NOT NULL DEFAULT 7;\nCREATE TABLE extra (id @id);\n"};
 
 static void remove_files(void)
@@ -177,7 +177,7 @@ static void migrates_from_every_version(void **state)
     struct db *db = opened(DB_SYNC_FULL);
     struct err err = {0};
     int64_t version;
-    static const char *const bad[] = {one[0], "CREATE TABLE fine (id @id); CREATE TABLE broken ("};
+    static const char *const bad[] = {FIRST_STEP, "CREATE TABLE fine (id @id); CREATE TABLE broken ("};
 
     (void)state;
     assert_true(db_version(db, &version, &err) && version == 1);
@@ -277,7 +277,7 @@ static void check_after_fault(enum db_sync sync, int promised)
 {
     struct err err = {0};
     struct db *db;
-    int64_t things, version;
+    int64_t things, version = 0;
 
     fault_at(0, false);
     if (!db_open(&db, path, sync, 100, &err) || !db_version(db, &version, &err))
