@@ -17,6 +17,7 @@ import os
 import pathlib
 import poplib
 import random
+import re
 import shutil
 import signal
 import smtplib
@@ -93,6 +94,8 @@ def make_stage(build, folder=None):
     for program in pathlib.Path(build).glob("src/**/staffetta*"):
         if program.is_file() and os.access(program, os.X_OK):
             shutil.copy2(program, folder)
+    if not (pathlib.Path(folder) / "staffetta").exists():
+        sys.exit(f"{build}: no programs there; build first, or say --build FOLDER")
     return folder
 
 
@@ -193,6 +196,7 @@ class Server:
 
     def spawn(self):
         log = open(self.log, "ab")
+        self.log_start = len(self.log_text())
         argv = self.command("serve", "-c", self.file)
         if self.as_root:
             argv = with_users(self.folder, argv)
@@ -208,7 +212,7 @@ class Server:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}\n{self.log_tail()}")
-            return all(greets(self.ports[n]) for n in ("mx", "pop3")) and self.cli("status", check=False).returncode == 0
+            return re.search(r"\bready\b.*\bprocesses\b", self.log_text()[self.log_start:]) and self.cli("status", check=False).returncode == 0
 
         until(ready, "the server to be up")
 
@@ -297,6 +301,16 @@ class Server:
 
     def queue(self, *filters):
         return self.rows("queue", "list", *filters)
+
+    def queue_clear(self):
+        """Deletes what a test left behind, also what is just being tried."""
+        def gone():
+            ids = {r["id"] for r in self.queue()}
+            for i in ids:
+                self.cli("queue", "delete", i, check=False)
+            return not ids
+
+        until(gone, "the queue to be cleared")
 
     def queue_empty(self):
         until(lambda: not self.queue(), "the queue to be empty")

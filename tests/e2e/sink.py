@@ -163,9 +163,13 @@ class Session:
         return line.decode("utf-8", "replace")
 
     def take(self, n):
-        while len(self.buffer) < n:
-            self.more()
-        data, self.buffer = self.buffer[:n], self.buffer[n:]
+        got = bytearray(self.buffer)
+        while len(got) < n:
+            more = self.s.recv(1 << 20)
+            if not more:
+                raise Gone
+            got += more
+        data, self.buffer = bytes(got[:n]), bytes(got[n:])
         return data
 
     def say(self, text):
@@ -286,14 +290,26 @@ class Session:
             return replied or self.say("554 5.5.1 no valid recipients")
         if not replied:
             self.say("354 go on")
-        while not (self.buffer.startswith(b".\r\n") or b"\r\n.\r\n" in self.buffer):
-            self.more()
-        if self.buffer.startswith(b".\r\n"):
-            data, self.buffer = b"", self.buffer[3:]
-        else:
-            data, self.buffer = self.buffer.split(b"\r\n.\r\n", 1)
-            data += b"\r\n"
+        data = self.body()
         self.finish(data.replace(b"\r\n..", b"\r\n.") if not data.startswith(b"..") else data[1:].replace(b"\r\n..", b"\r\n."))
+
+    def body(self):
+        """Everything up to the lone dot."""
+        got = bytearray(self.buffer)
+        looked = 0
+        while True:
+            if got.startswith(b".\r\n"):
+                data, self.buffer = b"", bytes(got[3:])
+                return data
+            at = got.find(b"\r\n.\r\n", max(0, looked - 4))
+            if at >= 0:
+                data, self.buffer = bytes(got[:at + 2]), bytes(got[at + 5:])
+                return data
+            looked = len(got)
+            more = self.s.recv(1 << 20)
+            if not more:
+                raise Gone
+            got += more
 
     def on_bdat(self, line, replied):
         words = line.split()

@@ -189,7 +189,7 @@ class Quota(Mail):
             self.deliver(self.talk(), f"Subject: fill-{i}\r\n\r\n" + "x" * 70 + "\r\n", sender="bob@home.example", rcpt="small@home.example")
         self.deliver(self.talk(), "Subject: too-much\r\n\r\n" + ("x" * 70 + "\r\n") * 100, sender="bob@home.example", rcpt="small@home.example")
         got = until(lambda: [m for m in self.server.mailbox("bob@home.example") if b"small@home.example" in m and b"delivery-status" in m], "the bounce")[0]
-        self.assertRegex(got.decode(), r"Status: [45]\.2\.2")
+        self.assertIn(b"4.2.2 Mailbox", got)
         self.assertEqual(len(self.server.mailbox("small@home.example")), 3)
 
 

@@ -72,7 +72,7 @@ class Proxy(Mail):
         t = self.v1("192.0.2.31")
         t.code("EHLO c.example")
         t.code("MAIL FROM:<a@b.example>")
-        codes = t.lines(*["RCPT TO:<bob@home.example>"] * 10)
+        codes = t.lines(*[f"RCPT TO:<bob+{i}@home.example>" for i in range(10)])
         self.assertEqual(codes[:8], [250] * 8)
         self.assertIn(codes[8], (421, 450, 451, 452))
 

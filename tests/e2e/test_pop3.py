@@ -140,7 +140,7 @@ class Protocol(Pop):
         t = self.line()
         for command in ("STAT", "LIST", "RETR 1", "UIDL", "DELE 1", "PASS x", "NOSUCH", "USER"):
             self.assertTrue(t.say(command).startswith("-ERR"), command)
-        t = self.login("ann")
+        t = self.login("dora")
         for command in ("USER ann", "PASS x", "STLS", "RETR", "RETR x", "RETR 99", "RETR 0", "RETR -1", "TOP 1", "TOP 99 1", "DELE 99", "LIST 99", "UIDL 99", "NOSUCH"):
             self.assertTrue(t.say(command).startswith("-ERR"), command)
         self.assertTrue(t.say("NOOP").startswith("+OK"))
@@ -158,9 +158,9 @@ class Protocol(Pop):
         self.assertEqual(t.say("AUTH PLAIN"), "+ ")
         self.assertTrue(t.say(plain("ann@home.example")).startswith("+OK"))
         t = self.line()
-        self.assertTrue(t.say("AUTH PLAIN " + plain("ann@home.example")).startswith("+OK"))
+        self.assertTrue(t.say("AUTH PLAIN " + plain("bob@home.example")).startswith("+OK"))
         t = self.line()
-        client = scram.Scram("ann@home.example", PASSWORD)
+        client = scram.Scram("carl@home.example", PASSWORD)
         challenge = t.say("AUTH SCRAM-SHA-256 " + base64.b64encode(client.first()).decode())
         reply = t.say(base64.b64encode(client.final(base64.b64decode(challenge[2:]))).decode())
         self.assertTrue(client.proven(base64.b64decode(reply[2:])), reply)

@@ -50,7 +50,7 @@ class Session(Mail):
     def test_addresses_that_are_none(self):
         t = self.talk()
         for line in ("MAIL FROM:", "MAIL FROM:a@b.example", "MAIL FROM:<a@b.example", "MAIL FROM:<a b@c.example>", "MAIL TO:<a@b.example>",
-                     "MAIL FROM:<@>", "MAIL FROM:<a@-b.example>", "MAIL FROM:<" + "a" * 65 + "@b.example>"):
+                     "MAIL FROM:<@>", "MAIL FROM:<a@-b.example>", "MAIL FROM:<" + "a" * 300 + "@b.example>"):
             with self.subTest(line[:40]):
                 self.assertIn(t.code(line), (501, 553), line)
                 t.code("RSET")
@@ -112,11 +112,13 @@ class Session(Mail):
         t.code("MAIL FROM:<a@b.example> BODY=BINARYMIME")
         t.code("RCPT TO:<bob@home.example>")
         self.assertIn(t.code("DATA"), (503,))
-        self.assertEqual(t.code("BDAT x"), 501)
         t.raw("BDAT 3\r\nA: ")
         self.assertEqual(t.reply()[0], 250)
         self.assertEqual(t.code("MAIL FROM:<a@b.example>"), 503)
         self.assertEqual(t.code("RSET"), 250)
+        t.lines("MAIL FROM:<a@b.example>", "RCPT TO:<bob@home.example>")
+        self.assertEqual(t.code("BDAT x"), 501)  # nobody knows where the next command begins
+        self.assertTrue(t.closed())
 
     def test_smtputf8(self):
         t = self.talk()
@@ -183,7 +185,7 @@ class Smuggling(Mail):
                 self.refused(end)
 
     def test_bare_cr_and_lf_are_refused(self):
-        for text in (b"a\nb\r\n", b"a\rb\r\n", b"a\r\r\nb\r\n", b"\n"):
+        for text in (b"a\nb\r\n", b"a\rb\r\n", b"a\r\r\nb\r\n", b"\n\r\n"):
             with self.subTest(text):
                 code, words = self.deliver(self.talk(), b"Subject: x\r\n\r\n" + text)
                 self.assertIn(code, (550, 554), words)
@@ -205,7 +207,7 @@ class Smuggling(Mail):
 
 
 class Limits(Mail):
-    config = {"relay_networks": [], "limits": {"message_size": "100K", "header_size": "8K", "recipients": 5, "received_fields": 10, "errors": 8,
+    config = {"relay_networks": [], "limits": {"message_size": "100K", "header_size": "8K", "recipients": 100, "received_fields": 10, "errors": 8,
                                                "unknown_commands": 3, "messages_per_connection": 4}}
 
     def test_size_announced(self):
@@ -222,7 +224,7 @@ class Limits(Mail):
     def test_size_by_bdat(self):
         t = self.talk()
         t.lines("MAIL FROM:<a@b.example>", "RCPT TO:<bob@home.example>")
-        t.raw(b"BDAT 200000 LAST\r\n" + b"x" * 200000)
+        t.raw(b"BDAT 202016 LAST\r\nSubject: big\r\n\r\n" + (b"x" * 98 + b"\r\n") * 2020)
         self.assertEqual(t.reply()[0], 552)
         self.assertEqual(t.code("NOOP"), 250)
 
@@ -233,9 +235,9 @@ class Limits(Mail):
     def test_recipients(self):
         t = self.talk()
         t.code("MAIL FROM:<a@b.example>")
-        codes = t.lines(*["RCPT TO:<bob@home.example>"] * 7)
-        self.assertEqual(codes[:5], [250] * 5)
-        self.assertIn(codes[5], (452, 552))
+        codes = t.lines(*[f"RCPT TO:<bob+{i}@home.example>" for i in range(102)])
+        self.assertEqual(codes[:100], [250] * 100)
+        self.assertIn(codes[100], (452, 552))
 
     def test_loop(self):
         received = "Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
@@ -340,7 +342,7 @@ class Relaying(Mail):
             self.server.write_config(relay_networks=["127.0.0.0/8"])
             self.server.restart()
             try:
-                self.server.cli("route", "add", "elsewhere.example", f"smtp:127.0.0.1:{s.port}")
+                self.server.cli("route", "add", "recipient:elsewhere.example", "smtp", f"127.0.0.1:{s.port}")
                 t = self.talk()
                 self.assertEqual(self.deliver(t, "Subject: printer\r\n\r\nx\r\n", sender="printer@lan.example", rcpt="x@elsewhere.example")[0], 250)
                 until(lambda: s.messages, "the message at the sink")

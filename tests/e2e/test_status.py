@@ -73,7 +73,7 @@ class Seeing(Mail):
                 self.assertIn(word, text)
             self.assertLess(text.index("accepted"), text.index("deferred"))
             self.assertLess(text.index("deferred"), text.index("relayed"))
-            queue_id = re.search(r"with ESMTPSA id (\S+?);?\s", self.in_mailbox("bob@home.example", "story-1").replace("\n\t", " "))[1]
+            queue_id = re.search(r"with ESMTPSA (?:\([^)]*\) )?id (\S+?);?\s", self.in_mailbox("bob@home.example", "story-1").replace("\n\t", " "))[1]
             self.assertIn("not just now", self.story(queue_id))
             self.assertIn("not just now", self.story("reader@story.example"))
 
