@@ -153,12 +153,21 @@ static void on_drain(struct role *role, struct channel *from, const struct msg_d
         role_exit(role);
 }
 
+static void on_signer(struct role *role, struct channel *from, const struct msg_boot_signer *m)
+{
+    (void)from;
+    if (m->role >= ROLE_COUNT || m->copy >= MAX_COPIES)
+        fatal("a signing line with an impossible number");
+    signer_take(role, (enum role_id)m->role, (unsigned)m->copy, take_fd(role, "a signing line"));
+}
+
 const struct handlers boot_handlers = {
     .boot_hello = on_hello,
     .boot_config = on_config,
     .boot_certificate = on_certificate,
     .boot_listener = on_listener,
     .boot_peer = on_peer,
+    .boot_signer = on_signer,
     .boot_run = on_run,
     .drain = on_drain,
 };

@@ -5,6 +5,13 @@
 
 enum { MAX_COPIES = 64, MAX_LISTENERS = 64, MAX_CERTIFICATES = 64 };
 
+/* The reply a front waits for on its signing line: one at a time, it does nothing else meanwhile. */
+struct signing {
+    uint64_t id;
+    struct buf *out;
+    bool answered, done;
+};
+
 struct role {
     const struct role_type *type;
     struct handlers handlers; /* the type's and the framework's own */
@@ -27,6 +34,10 @@ struct role {
     bool running, sandboxed, stop, draining, fresh_boot;
     int exit_code;
 
+    int signer_fd; /* of a front; -1 while there is none */
+    struct signing signing;
+    struct channel *signers[ROLE_COUNT][MAX_COPIES]; /* of the holder of the keys */
+
     struct offline *offline; /* a single command, no supervisor */
 };
 
@@ -38,6 +49,9 @@ bool boot_take_packet(struct role *role);
 void boot_answer_ready(bool reload);
 void boot_config_from_text(struct role *role, struct str path, struct str text);
 void boot_add_peer(struct role *role, enum role_id peer, unsigned copy, unsigned copies, int fd);
+
+/* signer.c: the line on which a front has something signed. */
+void signer_take(struct role *role, enum role_id front, unsigned copy, int fd);
 
 /* offline.c */
 void offline_begin(struct role *role, int argc, char **argv);

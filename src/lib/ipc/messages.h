@@ -41,13 +41,16 @@ enum {
 /* ---- supervisor to every role, on the control socket ---- */
 #define FIELDS_boot_hello(U, I, S, T) U(build) U(role) U(copy) U(copies) S(libexec, IPC_TEXT)
 #define FIELDS_boot_config(U, I, S, T) S(path, IPC_TEXT) S(text, IPC_LIST)
-/* A certificate chain and its key, PEM; first one is the default. Names come from the certificate. */
+/* A certificate chain and its key, PEM; first one is the default. Only directory gets the keys; smtp,
+ * access and web get the chains alone. */
 #define FIELDS_boot_certificate(U, I, S, T) S(name, IPC_NAME) S(chain, IPC_CHUNK) S(key, IPC_CHUNK)
 /* With one descriptor: a listening socket. index: place of its section in the configuration;
  * service as in config.h (enum service). */
 #define FIELDS_boot_listener(U, I, S, T) U(index) U(service) S(address, IPC_NAME)
 /* With one descriptor: the channel to one copy of a peer. Sent again when that peer was restarted. */
 #define FIELDS_boot_peer(U, I, S, T) U(role) U(copy) U(copies)
+/* With one descriptor: the signing line between a front and the holder of the keys (key_sign_ask). */
+#define FIELDS_boot_signer(U, I, S, T) U(role) U(copy)
 /* All of the above is there (first time: start working; later: a reload is complete). */
 #define FIELDS_boot_run(U, I, S, T) U(reload)
 /* Finish what is open within the time, take nothing new, then exit. */
@@ -116,6 +119,11 @@ enum route_tls {
 #define FIELDS_resolve_reply(U, I, S, T)                                                              \
     U(id) U(result) U(account) S(address, IPC_ADDRESS) S(targets, IPC_LIST) U(route) U(tls)        \
     S(hosts, IPC_TEXT) U(credential) S(pool, 64) T(text, IPC_TEXT)
+/* smtp and access hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
+ * and the front waits for it. operation: enum key_operation of net/remote_key.h; key: SHA-256 of the
+ * public key. */
+#define FIELDS_key_sign_ask(U, I, S, T) U(id) U(operation) S(key, 32) S(input, 1024)
+#define FIELDS_key_sign_reply(U, I, S, T) U(id) U(done) S(output, 1024)
 /* relay asks for the login of a smart host. */
 #define FIELDS_secret_ask(U, I, S, T) U(id) U(credential)
 #define FIELDS_secret_reply(U, I, S, T) U(id) U(found) S(user, IPC_NAME) S(secret, IPC_NAME)
@@ -262,9 +270,10 @@ enum { CONTROL_ROWS = 200 };
 #define MESSAGES(M)                                                                                \
     M(boot_hello, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                        \
     M(boot_config, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                       \
-    M(boot_certificate, ROLE_BIT(SUPERVISOR), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB))   \
+    M(boot_certificate, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                  \
     M(boot_listener, ROLE_BIT(SUPERVISOR), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB))      \
     M(boot_peer, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                         \
+    M(boot_signer, ROLE_BIT(SUPERVISOR), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(DIRECTORY))  \
     M(boot_run, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                          \
     M(drain, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                             \
     M(ready, ALL_BUT_SUPERVISOR, ROLE_BIT(SUPERVISOR))                                             \
@@ -280,6 +289,8 @@ enum { CONTROL_ROWS = 200 };
     M(auth_done, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS))                           \
     M(resolve_ask, ROLE_BIT(QUEUE), ROLE_BIT(DIRECTORY))                                           \
     M(resolve_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(QUEUE))                                         \
+    M(key_sign_ask, ROLE_BIT(SMTP) | ROLE_BIT(ACCESS), ROLE_BIT(DIRECTORY))                        \
+    M(key_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS))                      \
     M(secret_ask, ROLE_BIT(RELAY), ROLE_BIT(DIRECTORY))                                            \
     M(secret_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(RELAY))                                          \
     M(pools_ask, ROLE_BIT(RELAY), ROLE_BIT(DIRECTORY))                                             \

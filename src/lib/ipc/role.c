@@ -116,6 +116,7 @@ static struct role *role_new(const struct role_type *type)
     if (role->handlers.control_cancel == NULL)
         role->handlers.control_cancel = ignore_cancel;
     role->passed_fd = -1;
+    role->signer_fd = -1;
     event_config_set_flag(how, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
     role->base = event_base_new_with_config(how);
     event_config_free(how);
@@ -195,6 +196,14 @@ static void all_peers(struct role *role, void (*visit)(struct role *, struct cha
                 visit(role, role->peers[r][i]);
 }
 
+static void all_signers(struct role *role, void (*visit)(struct role *, struct channel *))
+{
+    for (unsigned r = 0; r < ROLE_COUNT; r++)
+        for (unsigned i = 0; i < role->peer_copies[r]; i++)
+            if (role->signers[r][i] != NULL)
+                visit(role, role->signers[r][i]);
+}
+
 static void flush_peer(struct role *role, struct channel *c)
 {
     (void)role;
@@ -228,6 +237,8 @@ int role_run(struct role *role)
         if (role->type->turn != NULL)
             role->type->turn(role);
         all_peers(role, flush_peer);
+        if (role->type->handlers->key_sign_ask != NULL)
+            all_signers(role, flush_peer);
         log_flush();
     }
     return role->exit_code;

@@ -24,7 +24,7 @@ struct role_listener {
     struct str address;
 };
 
-/* A certificate and its key as PEM. */
+/* A certificate and its key as PEM; the key is empty everywhere but in directory. */
 struct role_certificate {
     struct str name, chain, key;
 };
@@ -58,7 +58,11 @@ unsigned role_copy(const struct role *role);
 unsigned role_copies(const struct role *role);
 bool role_draining(const struct role *role);
 
-/* Certificates (smtp, access, web) and listeners, in configuration order. */
+/* smtp, access: asks the holder of the private keys, and waits (a second at most). False when it cannot be
+ * had: the handshake fails and the client tries again. */
+bool role_sign(struct role *role, struct str key, uint64_t operation, struct str input, struct buf *out);
+
+/* Certificates (smtp, access, directory, web) and listeners, in configuration order. */
 size_t role_certificate_count(const struct role *role);
 const struct role_certificate *role_certificate_at(const struct role *role, size_t i);
 size_t role_listener_count(const struct role *role);

@@ -8,6 +8,7 @@
  * Lifetime: the server belongs to its default SSL_CTX and goes with it; every SSL holds a reference
  * on that one (as its session context), so the last connection frees everything. */
 #include "net/tls.h"
+#include "net/remote_key.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -296,6 +297,11 @@ static bool read_pair(struct pair *pair, const struct tls_pem *pem, struct err *
     while (pair->cert != NULL && (next = PEM_read_bio_X509(chain, NULL, no_password, NULL)) != NULL)
         sk_X509_push(pair->chain, next);
     ERR_clear_error();
+    if (pair->cert != NULL && pem->key.n == 0 && pem->signer != NULL) {
+        BIO_free(chain);
+        BIO_free(key);
+        return remote_key_new(&pair->key, pair->cert, pem->signer, err);
+    }
     pair->key = key != NULL ? PEM_read_bio_PrivateKey(key, NULL, no_password, NULL) : NULL;
     BIO_free(chain);
     BIO_free(key);

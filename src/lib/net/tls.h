@@ -3,11 +3,15 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct key_signer;
 struct ssl_ctx_st;
 struct tls_server; /* a set of certificates; replaced whole on reload */
 
+/* The key is either here as PEM, or elsewhere: then it is empty and `signer` (remote_key.h) is asked
+ * in every handshake; it must outlive the server. */
 struct tls_pem {
     struct str chain, key;
+    const struct key_signer *signer;
 };
 
 /* The first certificate is the default. Session tickets stay valid across a reload when `previous`

@@ -1,6 +1,7 @@
 /* The state of the access role and of its clients; shared by main.c (start, listeners, reload, drain),
  * client.c (a connection up to login), session.c (after it). */
 #pragma once
+#include "net/remote_key.h"
 #include "base/map.h"
 #include "ipc/role.h"
 #include "login.h"
@@ -13,6 +14,7 @@ struct event;
 
 struct access {
     struct role *role;
+    struct key_signer signer; /* the private keys are in directory */
     struct tls_server *tls; /* NULL without certificates */
     struct limit_table *limits;
     struct list clients;

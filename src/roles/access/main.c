@@ -66,6 +66,11 @@ static void close_listeners(struct access *a)
 
 /* ---- certificates ---- */
 
+static bool sign(void *arg, struct str key, enum key_operation operation, struct str input, struct buf *out)
+{
+    return role_sign(arg, key, operation, input, out);
+}
+
 static bool load_certificates(struct access *a, struct err *err)
 {
     size_t n = role_certificate_count(a->role);
@@ -73,8 +78,10 @@ static bool load_certificates(struct access *a, struct err *err)
     struct tls_server *fresh = NULL;
     bool loaded;
 
+    a->signer = (struct key_signer){sign, a->role};
     for (size_t i = 0; i < n; i++)
-        pems[i] = (struct tls_pem){role_certificate_at(a->role, i)->chain, role_certificate_at(a->role, i)->key};
+        pems[i] = (struct tls_pem){
+            role_certificate_at(a->role, i)->chain, role_certificate_at(a->role, i)->key, &a->signer};
     loaded = n == 0 || tls_server_new(&fresh, pems, n, a->tls, err);
     free(pems);
     if (!loaded)

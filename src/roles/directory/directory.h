@@ -20,8 +20,14 @@ struct directory {
     struct map exchanges;
     struct list exchange_order; /* by age */
     struct event *sweep;
+    /* answers.c */
+    struct list unanswered;
+    size_t unanswered_count;
+    struct event *retry;
     /* control.c */
     struct list jobs;
+    /* keys.c */
+    struct key_store *keys;
 };
 
 /* auth.c: AUTH exchanges; bounded in number and time, failures answered late. */
@@ -32,6 +38,8 @@ void on_auth_step(struct role *role, struct channel *from, const struct msg_auth
 void on_auth_cancel(struct role *role, struct channel *from, const struct msg_auth_cancel *m);
 
 /* answers.c: one question, one answer. */
+void answers_open(struct directory *d);
+void answers_peer_gone(struct directory *d, struct channel *c);
 void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_ask *m);
 void on_sender_ask(struct role *role, struct channel *from, const struct msg_sender_ask *m);
 void on_resolve_ask(struct role *role, struct channel *from, const struct msg_resolve_ask *m);
@@ -49,3 +57,7 @@ void control_peer_gone(struct directory *d, struct channel *c);
 void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m);
 void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m);
 void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m);
+
+/* keys.c: the private keys of the certificates, of which smtp and access know the public half alone. */
+void keys_load(struct directory *d);
+void on_key_sign_ask(struct role *role, struct channel *from, const struct msg_key_sign_ask *m);

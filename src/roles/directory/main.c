@@ -16,6 +16,7 @@ static void peer_up(struct role *role, struct channel *c)
 
 static void peer_gone(struct role *role, struct channel *c)
 {
+    answers_peer_gone(role_state(role), c);
     auth_peer_gone(role_state(role), c);
     control_peer_gone(role_state(role), c);
 }
@@ -29,6 +30,7 @@ static void reload(struct role *role)
     d->throttle.failures = c->limits.login_failures > 0 ? c->limits.login_failures : 1;
     d->throttle.window = c->limits.ban_time;
     lookup_changed(&d->lookup);
+    keys_load(d);
 }
 
 /* Nothing here outlives its question: smtp and access drain first and we end with them. */
@@ -45,6 +47,7 @@ static const struct handlers handlers = {
     .secret_ask = on_secret_ask,
     .pools_ask = on_pools_ask,
     .account_ask = on_account_ask,
+    .key_sign_ask = on_key_sign_ask,
     .auth_begin = on_auth_begin,
     .auth_step = on_auth_step,
     .auth_cancel = on_auth_cancel,
@@ -86,8 +89,10 @@ int main(int argc, char **argv)
     open_database(d);
     lookup_init(&d->lookup, &d->store, role_config(role));
     lookup_changed(&d->lookup);
+    answers_open(d);
     auth_open(d);
     control_open(d);
+    keys_load(d);
     role_sandbox(role);
     code = role_run(role);
     password_cache_wipe(&d->passwords);

@@ -34,6 +34,11 @@ static void policy_release(struct policy *p)
     free(p);
 }
 
+static bool sign(void *arg, struct str key, enum key_operation operation, struct str input, struct buf *out)
+{
+    return role_sign(arg, key, operation, input, out);
+}
+
 static void load_certificates(struct server *server)
 {
     size_t n = role_certificate_count(server->role);
@@ -41,6 +46,7 @@ static void load_certificates(struct server *server)
     struct tls_server *tls = NULL;
     struct err err = {0};
 
+    server->signer = (struct key_signer){sign, server->role};
     for (size_t i = 0; i < n; i++) {
         const struct role_certificate *cert = role_certificate_at(server->role, i);
 

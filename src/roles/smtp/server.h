@@ -1,5 +1,6 @@
 /* The shell around the sessions: descriptors, channels, clocks and counters. */
 #pragma once
+#include "net/remote_key.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "ipc/role.h"
@@ -30,6 +31,7 @@ struct door {
 struct server {
     struct role *role;
     struct policy *policy;
+    struct key_signer signer; /* the private keys are in directory */
     struct tls_server *tls; /* NULL: no certificate */
     struct door *doors;
     size_t door_count;

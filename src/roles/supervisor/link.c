@@ -77,6 +77,28 @@ static void connect_pair(struct process *a, struct process *b, struct buf *frame
     close(pair[1]);
 }
 
+static void send_signer(struct process *to, const struct process *front, int fd, struct buf *frame)
+{
+    ipc_encode_boot_signer(frame, &(struct msg_boot_signer){front->role, front->copy});
+    link_send(to, frame, fd);
+}
+
+/* The line on which a front has TLS handshakes signed by directory 0, which holds the keys. */
+static void connect_signer(struct process *a, struct process *b, struct buf *frame)
+{
+    const struct process *front = a->role == ROLE_DIRECTORY ? b : a, *holder = front == a ? b : a;
+    int pair[2];
+
+    if (holder->role != ROLE_DIRECTORY || holder->copy != 0 || (front->role != ROLE_SMTP && front->role != ROLE_ACCESS))
+        return;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        fatal("socketpair: %s", strerror(errno));
+    send_signer(a, front, pair[0], frame);
+    send_signer(b, front, pair[1], frame);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 void link_process(struct supervisor *s, struct process *p)
 {
     struct buf frame;
@@ -85,8 +107,10 @@ void link_process(struct supervisor *s, struct process *p)
     for (size_t i = 0; i < s->process_count; i++) {
         struct process *peer = &s->processes[i];
 
-        if (peer != p && peer->pid != 0 && peer->control >= 0 && are_connected(p->role, peer->role))
-            connect_pair(p, peer, &frame);
+        if (peer == p || peer->pid == 0 || peer->control < 0 || !are_connected(p->role, peer->role))
+            continue;
+        connect_pair(p, peer, &frame);
+        connect_signer(p, peer, &frame);
     }
     buf_clear(&frame);
 }

@@ -70,8 +70,8 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, int statu
 {
     if (!s->stopping || WIFSIGNALED(status))
         log_event(s->stopping ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "role-ended",
-            "role=%s copy=%u %s=%d", role_name(p->role), p->copy, WIFSIGNALED(status) ? "signal" : "exit",
-            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+            "role=%s copy=%u signal=%d exit=%d", role_name(p->role), p->copy,
+            WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0);
     if (s->stopping) {
         if (!processes_alive(s, stages[s->stage].roles))
             enter_stage(s);

@@ -24,6 +24,8 @@
 #define STABLE_AFTER MINUTE
 
 static void on_restart(evutil_socket_t fd, short what, void *arg);
+static bool holds_keys(const struct process *p);
+static void reload_some(struct supervisor *s, bool key_holders);
 
 static unsigned copies_of(const struct config *c, enum role_id role)
 {
@@ -126,6 +128,10 @@ static void process_ready(struct process *p)
     bool all = true;
 
     p->ready = true;
+    if (s->reloading && holds_keys(p)) {
+        s->reloading = false;
+        reload_some(s, false);
+    }
     if (p->role == ROLE_WEB)
         for (size_t i = 0; i < s->process_count; i++)
             tell_web(s, &s->processes[i]);
@@ -198,17 +204,24 @@ static bool takes_service(enum role_id role, enum service service)
     return false;
 }
 
+/* Keys go to the one process that signs; those that talk to the network ask it. */
+static bool holds_keys(const struct process *p)
+{
+    return p->role == ROLE_DIRECTORY && p->copy == 0;
+}
+
 static void send_config(struct supervisor *s, struct process *p, struct buf *frame)
 {
     ipc_encode_boot_config(
         frame, &(struct msg_boot_config){str_of(s->config_path), buf_str(&s->config_text)});
     link_send(p, frame, -1);
-    if (p->role != ROLE_SMTP && p->role != ROLE_ACCESS && p->role != ROLE_WEB)
+    if (p->role != ROLE_SMTP && p->role != ROLE_ACCESS && p->role != ROLE_WEB && !holds_keys(p))
         return;
     for (size_t i = 0; i < s->certificate_count; i++) {
         const struct role_certificate *c = &s->certificates[i];
 
-        ipc_encode_boot_certificate(frame, &(struct msg_boot_certificate){c->name, c->chain, c->key});
+        ipc_encode_boot_certificate(
+            frame, &(struct msg_boot_certificate){c->name, c->chain, holds_keys(p) ? c->key : STR("")});
         link_send(p, frame, -1);
     }
 }
@@ -339,17 +352,25 @@ void processes_reap(struct supervisor *s)
             }
 }
 
-void processes_reload(struct supervisor *s)
+static void reload_some(struct supervisor *s, bool key_holders)
 {
     struct buf frame;
 
     buf_init(&frame, CONTROL_PACKET_MAX);
     for (size_t i = 0; i < s->process_count; i++)
-        if (s->processes[i].pid != 0) {
+        if (s->processes[i].pid != 0 && holds_keys(&s->processes[i]) == key_holders) {
             send_config(s, &s->processes[i], &frame);
             send_run(&s->processes[i], true, &frame);
         }
     buf_clear(&frame);
+}
+
+/* The holder of the keys first: a front with a new certificate finds its key there. The others follow
+ * when it says that it is ready (process_ready), or when it has to be started again. */
+void processes_reload(struct supervisor *s)
+{
+    s->reloading = true;
+    reload_some(s, true);
 }
 
 void processes_drain(struct supervisor *s, unsigned roles, int64_t within)

@@ -44,6 +44,7 @@ struct supervisor {
     size_t process_count;
     bool started; /* all were ready once */
     bool stopping;
+    bool reloading; /* the holder of the keys has not taken the new configuration yet */
     unsigned stage; /* of the shutdown */
     struct event *stage_timer;
     int exit_code;
