@@ -251,21 +251,21 @@ static void hourly_limits(void **state)
 
 static void limits_recover_slowly(void **state)
 {
-    struct limits l;
+    struct hourly l;
     int64_t now = 100 * HOUR;
 
     (void)state;
-    limits_init(&l);
-    limits_charge(&l, 7, 1, 5, now);
-    limits_charge(&l, 7, 0, 5, now + 30 * MINUTE);
-    assert_int_equal(limits_used(&l, 7, now + 30 * MINUTE).recipients, 10);
-    assert_int_equal(limits_used(&l, 7, now + 61 * MINUTE).recipients, 5);
-    assert_int_equal(limits_used(&l, 7, now + 61 * MINUTE).messages, 0);
-    assert_int_equal(limits_used(&l, 7, now + 200 * MINUTE).recipients, 0);
-    for (int64_t i = 0; i < LIMITS_MAX + 10; i++)
-        limits_charge(&l, 1000 + i, 1, 1, now);
-    assert_int_equal(l.map.count, LIMITS_MAX);
-    limits_clear(&l);
+    hourly_init(&l);
+    hourly_charge(&l, 7, 1, 5, now);
+    hourly_charge(&l, 7, 0, 5, now + 30 * MINUTE);
+    assert_int_equal(hourly_used(&l, 7, now + 30 * MINUTE).recipients, 10);
+    assert_int_equal(hourly_used(&l, 7, now + 61 * MINUTE).recipients, 5);
+    assert_int_equal(hourly_used(&l, 7, now + 61 * MINUTE).messages, 0);
+    assert_int_equal(hourly_used(&l, 7, now + 200 * MINUTE).recipients, 0);
+    for (int64_t i = 0; i < HOURLY_MAX + 10; i++)
+        hourly_charge(&l, 1000 + i, 1, 1, now);
+    assert_int_equal(l.map.count, HOURLY_MAX);
+    hourly_clear(&l);
 }
 
 /* ---- senders ---- */

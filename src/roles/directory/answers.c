@@ -1,15 +1,21 @@
-/* Questions with one answer each: recipients, senders, destinations, secrets, pools, accounts. */
+/* Questions with one answer each: recipients, senders, destinations, secrets, pools, accounts.
+ *
+ * When the database fails, recipients, senders and destinations are answered with "try again". The other three answers
+ * have no word for that, and "there is none" would be a lie that costs mail: those questions are kept and tried
+ * again every second until they can be answered or their channel ends. */
 #include "directory.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
+#include <event2/event.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* Accounts removed within this time are told to every mailbox copy that comes up. */
 static const int64_t remember_removed = 30 * DAY;
-enum { REMOVED_AT_ONCE = 1000 };
+enum { REMOVED_AT_ONCE = 1000, UNANSWERED_MAX = 20000 };
 
 static struct metric rcpts = METRIC_COUNTER("staffetta_directory_rcpt_questions_total", "Recipients asked about.");
 static struct metric unknown = METRIC_COUNTER("staffetta_directory_rcpt_unknown_total", "Recipients of local domains that do not exist.");
@@ -90,19 +96,94 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     resolved_clear(&r);
 }
 
-void on_secret_ask(struct role *role, struct channel *from, const struct msg_secret_ask *m)
+/* ---- questions that are asked until they are answered ---- */
+
+typedef bool answer_fn(struct directory *d, struct channel *to, uint64_t id, int64_t subject);
+
+struct unanswered {
+    struct link link;
+    struct channel *from;
+    answer_fn *answer;
+    uint64_t id;
+    int64_t subject;
+};
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
-    struct directory *d = role_state(role);
+    struct directory *d = arg;
+    bool answered = true;
+
+    (void)fd;
+    (void)what;
+    while (answered && !list_empty(&d->unanswered)) {
+        struct unanswered *u = CONTAINER(list_first(&d->unanswered), struct unanswered, link);
+
+        answered = u->answer(d, u->from, u->id, u->subject);
+        if (answered) {
+            list_remove(&u->link);
+            d->unanswered_count--;
+            free(u);
+        }
+    }
+}
+
+void answers_open(struct directory *d)
+{
+    struct timeval second = {1, 0};
+
+    list_init(&d->unanswered);
+    d->retry = event_new(role_base(d->role), -1, EV_PERSIST, on_retry, d);
+    if (d->retry == NULL || event_add(d->retry, &second) != 0)
+        fatal("answers: no timer");
+}
+
+void answers_peer_gone(struct directory *d, struct channel *c)
+{
+    LIST_EACH(&d->unanswered, it) {
+        struct unanswered *u = CONTAINER(it, struct unanswered, link);
+
+        if (u->from != c)
+            continue;
+        list_remove(it);
+        d->unanswered_count--;
+        free(u);
+    }
+}
+
+static void answer_surely(struct directory *d, struct channel *from, answer_fn *answer, uint64_t id, uint64_t subject)
+{
+    struct unanswered *u;
+
+    if (answer(d, from, id, (int64_t)(subject & INT64_MAX)))
+        return;
+    if (d->unanswered_count >= UNANSWERED_MAX)
+        fatal("the database cannot be read, and %d questions wait", UNANSWERED_MAX);
+    u = xcalloc(1, sizeof *u);
+    *u = (struct unanswered){.from = from, .answer = answer, .id = id, .subject = (int64_t)(subject & INT64_MAX)};
+    list_add_last(&d->unanswered, &u->link);
+    d->unanswered_count++;
+}
+
+static bool answer_secret(struct directory *d, struct channel *to, uint64_t id, int64_t credential)
+{
     struct err err = {0};
     struct route route;
-    bool found = false;
+    bool found;
 
-    if (!store_get_route_id(&d->store, (int64_t)(m->credential & INT64_MAX), &route, &found, &err))
+    if (!store_get_route_id(&d->store, credential, &route, &found, &err)) {
         trouble("secret", &err);
+        return false;
+    }
     found = found && route.login.n > 0;
-    ipc_send_secret_reply(from,
-        &(struct msg_secret_reply){.id = m->id, .found = found, .user = found ? name_str(&route.login) : STR(""),
+    ipc_send_secret_reply(to,
+        &(struct msg_secret_reply){.id = id, .found = found, .user = found ? name_str(&route.login) : STR(""),
             .secret = found ? name_str(&route.secret) : STR("")});
+    return true;
+}
+
+void on_secret_ask(struct role *role, struct channel *from, const struct msg_secret_ask *m)
+{
+    answer_surely(role_state(role), from, answer_secret, m->id, m->credential);
 }
 
 /* ---- pools: relay gets the whole list, again whenever it changes (id 0 then) ---- */
@@ -121,22 +202,26 @@ static bool write_pools(struct directory *d, struct buf *out, struct err *err)
     return stmt_done(s, err);
 }
 
-static void send_pools(struct directory *d, struct channel *to, uint64_t id)
+static bool answer_pools(struct directory *d, struct channel *to, uint64_t id, int64_t unused)
 {
     struct err err = {0};
     struct buf pools;
+    bool done;
 
+    (void)unused;
     buf_init(&pools, IPC_LIST);
-    if (!write_pools(d, &pools, &err))
-        trouble("pools", &err);
-    else
+    done = write_pools(d, &pools, &err);
+    if (done)
         ipc_send_pools_reply(to, &(struct msg_pools_reply){id, buf_str(&pools)});
+    else
+        trouble("pools", &err);
     buf_clear(&pools);
+    return done;
 }
 
 void on_pools_ask(struct role *role, struct channel *from, const struct msg_pools_ask *m)
 {
-    send_pools(role_state(role), from, m->id);
+    answer_surely(role_state(role), from, answer_pools, m->id, 0);
 }
 
 void answers_pools_changed(struct directory *d)
@@ -145,28 +230,32 @@ void answers_pools_changed(struct directory *d)
         struct channel *c = role_peer(d->role, ROLE_RELAY, i);
 
         if (c != NULL)
-            send_pools(d, c, 0);
+            answer_surely(d, c, answer_pools, 0, 0);
     }
 }
 
 /* ---- accounts ---- */
 
-void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m)
+static bool answer_account(struct directory *d, struct channel *to, uint64_t id, int64_t account)
 {
-    struct directory *d = role_state(role);
     struct err err = {0};
     struct account a;
     bool found;
 
-    /* "Not found" would throw mail away; while the database fails there is no answer, and mailbox asks again. */
-    if (!store_get_account_id(&d->store, (int64_t)(m->account & INT64_MAX), &a, &found, &err)) {
+    if (!store_get_account_id(&d->store, account, &a, &found, &err)) {
         trouble("account", &err);
-        return;
+        return false;
     }
-    ipc_send_account_reply(from,
-        &(struct msg_account_reply){.id = m->id, .account = m->account, .found = found,
+    ipc_send_account_reply(to,
+        &(struct msg_account_reply){.id = id, .account = (uint64_t)account, .found = found,
             .quota_bytes = found ? (uint64_t)a.quota_bytes : 0, .quota_messages = found ? (uint64_t)a.quota_messages : 0,
             .address = found ? name_str(&a.address) : STR("")});
+    return true;
+}
+
+void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m)
+{
+    answer_surely(role_state(role), from, answer_account, m->id, m->account);
 }
 
 void answers_account_changed(struct directory *d, int64_t account, bool removed)

@@ -25,7 +25,7 @@ void lookup_init(struct lookup *l, struct store *store, const struct config *con
     l->store = store;
     l->config = config;
     l->any_route = l->any_binding = true;
-    limits_init(&l->limits);
+    hourly_init(&l->hourly);
     map_init(&l->cache);
     list_init(&l->cache_order);
 }
@@ -55,7 +55,7 @@ void lookup_clear(struct lookup *l)
     LIST_EACH(&l->cache_order, it)
         drop(l, CONTAINER(it, struct cached, link));
     map_clear(&l->cache);
-    limits_clear(&l->limits);
+    hourly_clear(&l->hourly);
 }
 
 bool lookup_fold(struct str address, struct name *canonical, struct name *key, const char **why)
@@ -359,7 +359,7 @@ static bool find_allowances(struct lookup *l, int64_t id, struct allowance out[2
 
 static bool over_limit(struct lookup *l, const struct allowance *w, bool first, int64_t now, struct buf *text)
 {
-    struct limit_use used = limits_used(&l->limits, w->principal, now);
+    struct hourly_use used = hourly_used(&l->hourly, w->principal, now);
 
     if (first && w->messages >= 0 && used.messages >= w->messages)
         buf_addf(text, "4.7.1 Over the limit of %" PRId64 " messages an hour, try again later", w->messages);
@@ -404,7 +404,7 @@ static enum rcpt_result charge(struct lookup *l, int64_t account, bool first, in
         if (over_limit(l, &who[i], first, now, text))
             return RCPT_LIMITED;
     for (size_t i = 0; i < n; i++)
-        limits_charge(&l->limits, who[i].principal, first, 1, now);
+        hourly_charge(&l->hourly, who[i].principal, first, 1, now);
     return answer(text, accepted->result, accepted->text);
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "base/map.h"
 #include "config/config.h"
-#include "limits.h"
+#include "hourly.h"
 #include "store.h"
 
 enum { LOOKUP_CACHE = 20000, EXPAND_DEPTH = 10, EXPAND_TARGETS = 1000 };
@@ -11,7 +11,7 @@ enum { LOOKUP_CACHE = 20000, EXPAND_DEPTH = 10, EXPAND_TARGETS = 1000 };
 struct lookup {
     struct store *store;
     const struct config *config;
-    struct limits limits;
+    struct hourly hourly;
     struct map cache;
     struct list cache_order; /* least recently used first */
     int64_t changes;         /* PRAGMA data_version when the cache was filled */

@@ -1,4 +1,4 @@
-#include "limits.h"
+#include "hourly.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -6,37 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t slot_time = HOUR / LIMITS_SLOTS;
+static const int64_t slot_time = HOUR / HOURLY_SLOTS;
 
 struct sender {
     struct map_node node;
     struct link link;
     int64_t principal;
     int64_t slot; /* number of the newest slot */
-    struct limit_use uses[LIMITS_SLOTS];
+    struct hourly_use uses[HOURLY_SLOTS];
 };
 
-void limits_init(struct limits *l)
+void hourly_init(struct hourly *l)
 {
     map_init(&l->map);
     list_init(&l->order);
 }
 
-static void forget(struct limits *l, struct sender *s)
+static void forget(struct hourly *l, struct sender *s)
 {
     map_remove(&l->map, &s->node);
     list_remove(&s->link);
     free(s);
 }
 
-void limits_clear(struct limits *l)
+void hourly_clear(struct hourly *l)
 {
     LIST_EACH(&l->order, it)
         forget(l, CONTAINER(it, struct sender, link));
     map_clear(&l->map);
 }
 
-static struct sender *find(struct limits *l, int64_t principal)
+static struct sender *find(struct hourly *l, int64_t principal)
 {
     struct map_node *node = map_find(&l->map, map_hash_number((uint64_t)principal));
 
@@ -54,35 +54,35 @@ static void advance(struct sender *s, int64_t now)
 {
     int64_t slot = now / slot_time;
 
-    if (slot - s->slot >= LIMITS_SLOTS)
+    if (slot - s->slot >= HOURLY_SLOTS)
         memset(s->uses, 0, sizeof s->uses);
     else
         while (s->slot < slot)
-            s->uses[++s->slot % LIMITS_SLOTS] = (struct limit_use){0};
+            s->uses[++s->slot % HOURLY_SLOTS] = (struct hourly_use){0};
     s->slot = slot;
 }
 
-struct limit_use limits_used(struct limits *l, int64_t principal, int64_t now)
+struct hourly_use hourly_used(struct hourly *l, int64_t principal, int64_t now)
 {
     struct sender *s = find(l, principal);
-    struct limit_use sum = {0};
+    struct hourly_use sum = {0};
 
     if (s == NULL)
         return sum;
     advance(s, now);
-    for (int i = 0; i < LIMITS_SLOTS; i++) {
+    for (int i = 0; i < HOURLY_SLOTS; i++) {
         sum.messages += s->uses[i].messages;
         sum.recipients += s->uses[i].recipients;
     }
     return sum;
 }
 
-void limits_charge(struct limits *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now)
+void hourly_charge(struct hourly *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now)
 {
     struct sender *s = find(l, principal);
 
     if (s == NULL) {
-        if (l->map.count >= LIMITS_MAX)
+        if (l->map.count >= HOURLY_MAX)
             forget(l, CONTAINER(l->order.head.next, struct sender, link));
         s = xcalloc(1, sizeof *s);
         s->principal = principal;
@@ -92,6 +92,6 @@ void limits_charge(struct limits *l, int64_t principal, int64_t messages, int64_
     advance(s, now);
     list_remove(&s->link);
     list_add_last(&l->order, &s->link);
-    s->uses[s->slot % LIMITS_SLOTS].messages += messages;
-    s->uses[s->slot % LIMITS_SLOTS].recipients += recipients;
+    s->uses[s->slot % HOURLY_SLOTS].messages += messages;
+    s->uses[s->slot % HOURLY_SLOTS].recipients += recipients;
 }
