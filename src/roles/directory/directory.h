@@ -26,6 +26,8 @@ struct directory {
     struct event *retry;
     /* control.c */
     struct list jobs;
+    /* keys.c */
+    struct key_store *keys;
 };
 
 /* auth.c: AUTH exchanges; bounded in number and time, failures answered late. */
@@ -55,3 +57,7 @@ void control_peer_gone(struct directory *d, struct channel *c);
 void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m);
 void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m);
 void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m);
+
+/* keys.c: the private keys of the certificates, of which smtp and access know the public half alone. */
+void keys_load(struct directory *d);
+void on_key_sign_ask(struct role *role, struct channel *from, const struct msg_key_sign_ask *m);

@@ -30,6 +30,7 @@ static void reload(struct role *role)
     d->throttle.failures = c->limits.login_failures > 0 ? c->limits.login_failures : 1;
     d->throttle.window = c->limits.ban_time;
     lookup_changed(&d->lookup);
+    keys_load(d);
 }
 
 /* Nothing here outlives its question: smtp and access drain first and we end with them. */
@@ -46,6 +47,7 @@ static const struct handlers handlers = {
     .secret_ask = on_secret_ask,
     .pools_ask = on_pools_ask,
     .account_ask = on_account_ask,
+    .key_sign_ask = on_key_sign_ask,
     .auth_begin = on_auth_begin,
     .auth_step = on_auth_step,
     .auth_cancel = on_auth_cancel,
@@ -90,6 +92,7 @@ int main(int argc, char **argv)
     answers_open(d);
     auth_open(d);
     control_open(d);
+    keys_load(d);
     role_sandbox(role);
     code = role_run(role);
     password_cache_wipe(&d->passwords);
