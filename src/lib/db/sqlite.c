@@ -1,7 +1,8 @@
 /* The SQLite driver: opening, transactions, durability. Statements are in sqlite_stmt.c.
  *
  * Files: NAME.db, and while it is open NAME.db-wal (the log of commits) and NAME.db-shm (its index, made
- * anew after a crash). Pages of 16 KB.
+ * anew after a crash). Pages of 16 KB; with DB_SYNC_LATER
+ * (many small databases) of 4 KB.
  *
  * What a crash (of the process or the machine) leaves behind, and why it is right:
  *  - The folder is fsynced while a new database is still empty, so nothing is ever written to a file whose
@@ -160,8 +161,8 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
     int64_t pages;
 
     /* secure_delete=FAST clears deleted content where that costs no further write. */
-    if (!run(db, "PRAGMA page_size = 16384; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
-                 "PRAGMA secure_delete = FAST", err) ||
+    if (!run(db, later ? "PRAGMA page_size = 4096" : "PRAGMA page_size = 16384", err) ||
+        !run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST", err) ||
         !ask(db, "PRAGMA page_count", &pages, err))
         return false;
     if (pages == 0 && !sync_folder(db, err))
@@ -169,7 +170,7 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
     if (!switch_to_wal(db, busy_ms, err))
         return false;
     return run(db,
-        later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048;"
+        later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024;"
                 "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216"
               : "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864",

@@ -97,7 +97,7 @@ static const int common_calls[] = {CALL(read), CALL(write), CALL(readv), CALL(wr
 
 static const int file_calls[] = {CALL(openat), CALL(open), CALL(newfstatat), CALL(stat), CALL(lstat),
     CALL(statx), CALL(pread64), CALL(pwrite64), CALL(preadv), CALL(pwritev), CALL(fsync),
-    CALL(fdatasync), CALL(ftruncate), CALL(fallocate), CALL(unlink), CALL(unlinkat), CALL(mkdir),
+    CALL(fdatasync), CALL(syncfs), CALL(ftruncate), CALL(fallocate), CALL(unlink), CALL(unlinkat), CALL(mkdir),
     CALL(mkdirat), CALL(rmdir), CALL(rename), CALL(renameat), CALL(renameat2), CALL(access),
     CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat), CALL(getcwd),
     CALL(getdents64), CALL(fchmod), CALL(fchown), CALL(umask), CALL(flock), CALL(statfs),

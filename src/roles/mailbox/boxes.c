@@ -13,10 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FLUSH_SLICE = 10000, FLUSH_LATEST = 20000, FLUSH_WAITERS = 1000, PATH_ROOM = 4200 };
+enum { FLUSH_SLICE = 10000, FLUSH_LATEST = 20000, FLUSH_WAITERS = 1000, SYNC_TOGETHER = 8, PATH_ROOM = 4200 };
 
 struct boxes {
     struct str folder;
+    int fd;       /* of the folder, to sync its file system; -1: not possible */
+    dev_t device; /* its file system */
     size_t most;
     int64_t keep;
     struct map map;
@@ -29,8 +31,8 @@ struct boxes {
     bool maybe_loose;
 };
 
-static struct metric syncs = METRIC_COUNTER("staffetta_mailbox_syncs_total", "Account databases synced.");
-static struct metric sync_time = METRIC_HISTOGRAM("staffetta_mailbox_sync_seconds", "Time of one sync of an account database.");
+static struct metric syncs = METRIC_COUNTER("staffetta_mailbox_syncs_total", "Syncs of account databases, of one or of many together.");
+static struct metric sync_time = METRIC_HISTOGRAM("staffetta_mailbox_sync_seconds", "Time of one sync.");
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_databases_opened_total", "Account databases opened.");
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_databases_open", "Account databases open.");
 static struct metric failures = METRIC_COUNTER("staffetta_mailbox_storage_failures_total", "Transactions of account databases that failed.");
@@ -38,8 +40,12 @@ static struct metric failures = METRIC_COUNTER("staffetta_mailbox_storage_failur
 struct boxes *boxes_new(struct str folder, size_t most, int64_t keep)
 {
     struct boxes *b = xcalloc(1, sizeof *b);
+    struct stat about;
 
     b->folder = str_dup(folder);
+    b->fd = open(b->folder.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (b->fd >= 0 && fstat(b->fd, &about) == 0)
+        b->device = about.st_dev;
     b->most = most;
     b->keep = keep;
     map_init(&b->map);
@@ -117,6 +123,8 @@ void boxes_free(struct boxes *b)
         close_box(CONTAINER(node, struct box, node));
     map_clear(&b->map);
     str_free(&b->folder);
+    if (b->fd >= 0)
+        close(b->fd);
     free(b);
 }
 
@@ -196,6 +204,8 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
 {
     struct box *box;
     struct store *store;
+    char path[PATH_ROOM];
+    struct stat about;
 
     make_room(b);
     if (!open_store(b, account, &store, err)) {
@@ -206,6 +216,8 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
     box->boxes = b;
     box->account = account;
     box->store = store;
+    folder_of(b, account, path);
+    box->elsewhere = stat(path, &about) != 0 || about.st_dev != b->device;
     list_init(&box->writing);
     list_init(&box->batch);
     list_init(&box->committed);
@@ -371,6 +383,12 @@ static bool commit_box(struct box *box, struct err *err)
     return true;
 }
 
+static void tell_synced(struct box *box, bool synced, const struct err *err)
+{
+    box->boxes->waiters -= list_length(&box->committed);
+    tell(&box->committed, synced, err);
+}
+
 static bool sync_box(struct box *box, struct err *err)
 {
     int64_t start = clock_monotonic();
@@ -382,8 +400,7 @@ static bool sync_box(struct box *box, struct err *err)
         box->broken = true;
         log_error("mailbox-sync", "account=%" PRId64 " reason=%s", box->account, err->text);
     }
-    box->boxes->waiters -= list_length(&box->committed);
-    tell(&box->committed, synced, err);
+    tell_synced(box, synced, err);
     return synced;
 }
 
@@ -428,12 +445,15 @@ static void commit_all(struct boxes *b)
     }
 }
 
-static void flush_box(struct box *box)
+/* Synced, or to be synced now; then out of the list, unless something of it is still open. */
+static void flush_box(struct box *box, bool synced)
 {
     struct err err = {0};
 
     hold(box);
-    if (!box->held || !list_empty(&box->committed))
+    if (synced && !box->elsewhere)
+        tell_synced(box, true, NULL);
+    else if (!box->held || !list_empty(&box->committed))
         (void)sync_box(box, &err);
     list_remove(&box->dirty);
     if (box->held || store_in_transaction(box->store))
@@ -441,16 +461,38 @@ static void flush_box(struct box *box)
     box_leave(box);
 }
 
+/* One call for all that is dirty in the file system: much cheaper than one for each database. Where it
+ * is not possible or failed, each database is synced and knows its own failures. */
+static bool sync_file_system(struct boxes *b, size_t dirty)
+{
+    int64_t start = clock_monotonic();
+
+    if (dirty < SYNC_TOGETHER || b->fd < 0)
+        return false;
+    if (syncfs(b->fd) != 0) {
+        log_warning("syncfs", "reason=%s", strerror(errno));
+        if (errno == EPERM || errno == ENOSYS) {
+            close(b->fd);
+            b->fd = -1;
+        }
+        return false;
+    }
+    metric_add(&syncs, 1);
+    metric_observe(&sync_time, clock_monotonic() - start);
+    return true;
+}
+
 /* Syncs boxes until the time is over; true when each had its turn. Held ones stay dirty. */
 static bool sync_all(struct boxes *b, int64_t until)
 {
     size_t count = list_length(&b->dirty);
+    bool synced = sync_file_system(b, count);
 
     LIST_EACH(&b->dirty, it) {
-        flush_box(CONTAINER(it, struct box, dirty));
+        flush_box(CONTAINER(it, struct box, dirty), synced);
         if (--count == 0)
             return true;
-        if (clock_monotonic() >= until)
+        if (!synced && clock_monotonic() >= until)
             return false;
     }
     return true;

@@ -5,7 +5,8 @@
  * commits all of them and then syncs one after the other; the waiters of a box hear `done` only
  * after its sync. A flush is due a little after the first waiter came: as long as the last flush
  * took, at most 20 ms, so that at most half of the time is spent waiting for the disk and a lonely
- * delivery is not delayed.
+ * delivery is not delayed. When many boxes were written, one syncfs of their file system takes the
+ * place of a sync for each.
  *
  * When a transaction of a box fails, all that shared it failed: nothing of it was stored. */
 #pragma once
@@ -33,6 +34,7 @@ struct box {
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
+    bool elsewhere; /* on another file system than the folder of all */
     bool held;   /* a removal is under way: the transaction must not be committed yet */
     uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
     bool broken; /* a sync failed: this handle can promise nothing any more */

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-enum { OPEN_MOST = 1000, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14 };
+enum { OPEN_MOST = 500, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14 };
 
 struct mailbox {
     struct boxes *boxes;
