@@ -256,12 +256,14 @@ void carry_transaction_done(struct connection *k)
     move_on(k, &odd);
 }
 
-/* May this host be tried once more without TLS? */
-static bool retry_in_plain(struct connection *k)
+/* May this host be tried once more without TLS? Only this delivery does so: the next one tries TLS
+ * again, so that one broken handshake opens no window for who listens. */
+static bool retry_in_plain(struct connection *k, size_t target)
 {
-    if (!k->failure.tls || k->tls != TLS_OPPORTUNISTIC || k->require_tls)
+    if (!k->failure.tls || k->tls != TLS_OPPORTUNISTIC || k->require_tls || target == PLAN_TARGETS ||
+        k->d->plain & (1u << target))
         return false;
-    hosts_tls_failed(&k->relay->hosts, &k->winner->ip, k->winner->port, clock_monotonic());
+    k->d->plain |= 1u << target;
     log_info("tls-failed", "host=%s reason=%.*s next=plain", k->host, STR_ARG(k->failure.outcome.text));
     return true;
 }
@@ -279,7 +281,7 @@ void carry_session_failed(struct connection *k)
     struct delivery *d = k->d;
     size_t target = target_index(k, d);
 
-    if (!retry_in_plain(k) && !was_stale(k) && target < PLAN_TARGETS) {
+    if (!retry_in_plain(k, target) && !was_stale(k) && target < PLAN_TARGETS) {
         if (k->messages > 0)
             d->tried[target] = UINT8_MAX;
         else

@@ -8,13 +8,14 @@
 #include "base/metric.h"
 #include "net/tls.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOSE_SECONDS = 10, LOGIN_SECONDS = 30, LOGIN_MAX = 1024 };
+enum { CLOSE_SECONDS = 2, LOGIN_SECONDS = 30, LOGIN_MAX = 1024 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_relay_connections", "Outgoing connections now.");
 static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"", "Sessions that got ready for mail.");
@@ -175,7 +176,7 @@ static struct client_settings settings_of(const struct connection *k)
         .has_login = k->credential != 0, .user = buf_str(&k->user), .secret = buf_str(&k->secret)};
 
     s.plain_only = k->tls == TLS_OPPORTUNISTIC && !k->require_tls &&
-                   hosts_is_plain(&k->relay->hosts, &k->winner->ip, k->winner->port, clock_monotonic());
+                   (k->d->plain & (1u << k->winner->candidate.target)) != 0;
     return s;
 }
 
@@ -240,6 +241,7 @@ static void on_closed(void *owner, bool timed_out, const char *reason)
         connection_free(k);
         return;
     }
+    assert(k->client != NULL);
     client_lost(k->client, timed_out, a->tls_handshake, reason);
     connection_step(k);
 }
@@ -376,8 +378,8 @@ void connection_close(struct connection *k)
     event_del(k->timer);
     k->state = CONNECTION_CLOSING;
     client_quit(k->client);
+    /* The server closes (RFC 5321 4.1.1.10): our place there is free only then. */
     conn_total_limit(k->winner->conn, CLOSE_SECONDS * SECOND);
-    conn_close_when_sent(k->winner->conn);
 }
 
 bool connection_is_idle(const struct connection *k)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_PAUSE = 30, LONGEST_PAUSE = 600, PLAIN_TIME = 600 }; /* seconds */
+enum { FIRST_PAUSE = 30, LONGEST_PAUSE = 600 }; /* seconds */
 
 struct host {
     struct map_node node;
@@ -14,7 +14,7 @@ struct host {
     struct ip ip;
     uint16_t port;
     unsigned failures;
-    int64_t dead_until, plain_until;
+    int64_t dead_until;
 };
 
 void hosts_init(struct hosts *h, size_t limit)
@@ -61,8 +61,10 @@ static struct host *find_or_add(struct hosts *h, const struct ip *ip, uint16_t p
     struct host *host = find(h, ip, port);
 
     if (host == NULL) {
-        if (h->map.count >= h->limit)
-            forget(h, CONTAINER(list_first(&h->by_use), struct host, link));
+        struct link *oldest = list_first(&h->by_use);
+
+        if (h->map.count >= h->limit && oldest != NULL)
+            forget(h, CONTAINER(oldest, struct host, link));
         host = xcalloc(1, sizeof *host);
         host->ip = *ip;
         host->port = port;
@@ -88,11 +90,7 @@ void hosts_worked(struct hosts *h, const struct ip *ip, uint16_t port)
 {
     struct host *host = find(h, ip, port);
 
-    if (host == NULL)
-        return;
-    host->failures = 0;
-    host->dead_until = 0;
-    if (host->plain_until == 0)
+    if (host != NULL)
         forget(h, host);
 }
 
@@ -101,16 +99,4 @@ bool hosts_is_dead(const struct hosts *h, const struct ip *ip, uint16_t port, in
     const struct host *host = find(h, ip, port);
 
     return host != NULL && host->dead_until > now;
-}
-
-void hosts_tls_failed(struct hosts *h, const struct ip *ip, uint16_t port, int64_t now)
-{
-    find_or_add(h, ip, port)->plain_until = now + PLAIN_TIME * SECOND;
-}
-
-bool hosts_is_plain(const struct hosts *h, const struct ip *ip, uint16_t port, int64_t now)
-{
-    const struct host *host = find(h, ip, port);
-
-    return host != NULL && host->plain_until > now;
 }

@@ -1,5 +1,5 @@
-/* What is remembered about single servers (address and port): that they do not answer, and that their
- * TLS does not work. Bounded: the oldest entry makes room. Time is given, monotonic. */
+/* Servers (address and port) that do not answer are remembered for a while. Bounded: the oldest entry
+ * makes room. Time is given, monotonic. */
 #pragma once
 #include "base/ip.h"
 #include "base/list.h"
@@ -17,6 +17,3 @@ void hosts_clear(struct hosts *h);
 void hosts_failed(struct hosts *h, const struct ip *ip, uint16_t port, int64_t now);
 void hosts_worked(struct hosts *h, const struct ip *ip, uint16_t port);
 bool hosts_is_dead(const struct hosts *h, const struct ip *ip, uint16_t port, int64_t now);
-/* TLS failed where it was not asked for: plain for 10 minutes. */
-void hosts_tls_failed(struct hosts *h, const struct ip *ip, uint16_t port, int64_t now);
-bool hosts_is_plain(const struct hosts *h, const struct ip *ip, uint16_t port, int64_t now);

@@ -83,6 +83,7 @@ struct delivery {
     struct site *site;     /* once the plan is known */
     struct plan *plan;
     uint8_t tried[PLAN_TARGETS]; /* bits: addresses of plan.targets[i] */
+    unsigned plain;        /* bits: targets whose TLS did not work, and may be tried without */
     unsigned attempts;
     struct connection *carrier;
     size_t body_held;
