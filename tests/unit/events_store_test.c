@@ -1,6 +1,7 @@
 /* events.db: what is found again, in which order, once only, and for how long. */
 #include "base/clock.h"
 #include "base/msgid.h"
+#include "fault_vfs.h"
 #include "roles/events/store.h"
 
 #include <setjmp.h>
@@ -202,6 +203,97 @@ static void what_was_committed_is_there_after_a_crash(void **state)
     assert_int_equal(found[0], 1);
 }
 
+enum { BATCHES = 4, BATCH = 5 };
+
+static bool tell(struct store *s, int batch, struct err *err)
+{
+    for (int i = 0; i < BATCH; i++) {
+        struct msg_event e = {.seq = 1, .time = 1000 + batch * BATCH + i, .message = 9, .kind = EVENT_DEFERRED,
+            .rcpt = STR("b@y"), .details = STR("{}")};
+        bool added;
+
+        if (!store_add(s, &e, &added, err))
+            return false;
+    }
+    return store_commit(s, err);
+}
+
+static size_t count(struct store *s)
+{
+    struct store_place place = {.message = 9};
+    struct err err = {0};
+    struct buf out;
+    size_t n;
+
+    buf_init(&out, 10000);
+    if (!store_walk(s, &place, 1000, collect, &out, &n, &err))
+        fail_msg("%s", err.text);
+    buf_clear(&out);
+    return n;
+}
+
+/* The n-th write, sync or open fails. What was committed before is there; telling it all again, as the
+ * senders do, makes it whole and doubles nothing. True while the failure was reached. */
+static bool survives_fault(struct fixture *f, int n, bool forever)
+{
+    struct err err = {0};
+    size_t promised = 0;
+    bool ok, happened;
+
+    store_close(f->store);
+    f->store = NULL;
+    fault_at(n, forever);
+    ok = store_open(&f->store, f->path, &err);
+    for (int i = 0; ok && i < BATCHES; i++) {
+        ok = tell(f->store, i, &err);
+        promised += ok ? BATCH : 0;
+    }
+    happened = fault_happened();
+    if (!ok && f->store != NULL)
+        store_rollback(f->store);
+    fault_at(0, false);
+    if (f->store != NULL)
+        store_close(f->store);
+    f->store = NULL;
+    assert_true(store_open(&f->store, f->path, &f->err));
+    if (count(f->store) < promised)
+        fail_msg("fault %d: %zu events of %zu promised", n, count(f->store), promised);
+    for (int i = 0; i < BATCHES; i++)
+        assert_true(tell(f->store, i, &f->err));
+    assert_int_equal(count(f->store), BATCHES * BATCH);
+    return happened;
+}
+
+static void empty_files(struct fixture *f)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+
+    store_close(f->store);
+    f->store = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        char path[120];
+
+        snprintf(path, sizeof path, "%s%s", f->path, ends[i]);
+        unlink(path);
+    }
+    assert_true(store_open(&f->store, f->path, &f->err));
+}
+
+static void every_failing_operation_is_survived(void **state)
+{
+    struct fixture *f = *state;
+    int reached = 0;
+
+    for (int forever = 0; forever < 2; forever++) {
+        empty_files(f);
+        for (int n = 1; survives_fault(f, n, forever); n++) {
+            reached++;
+            empty_files(f);
+        }
+    }
+    assert_true(reached > 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -214,7 +306,9 @@ int main(void)
         TEST(what_was_refused_is_found_by_address),
         TEST(old_stories_are_forgotten_in_steps),
         TEST(what_was_committed_is_there_after_a_crash),
+        TEST(every_failing_operation_is_survived),
     };
 
+    fault_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,9 @@ static const struct shown {
 } numbers[] = {
     {"messages in the queue", "staffetta_queue_messages", NULL, false},
     {"recipients in the queue", "staffetta_queue_recipients", NULL, false},
-    {"recipients due now", "staffetta_queue_due", NULL, false},
-    {"deliveries under way", "staffetta_queue_active", NULL, false},
+    {"recipients waiting for another attempt", "staffetta_queue_deferred", NULL, false},
+    {"recipients held", "staffetta_queue_held", NULL, false},
+    {"deliveries under way", "staffetta_queue_deliveries", NULL, false},
     {"oldest overdue, seconds", "staffetta_queue_oldest_overdue_seconds", NULL, false},
     {"messages accepted", "staffetta_queue_accepted_total", NULL, true},
     {"recipients delivered", "staffetta_queue_delivered_total", NULL, true},
@@ -27,6 +28,7 @@ static const struct shown {
     {"recipients failed", "staffetta_queue_failed_total", NULL, true},
     {"SMTP connections", "staffetta_smtp_connections", NULL, false},
     {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, true},
+    {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, true},
     {"POP3 connections", "staffetta_access_connections", NULL, false},
     {"POP3 connections taken", "staffetta_access_connections_total", NULL, true},
 };
