@@ -117,7 +117,7 @@ static struct role *role_new(const struct role_type *type)
         role->handlers.control_cancel = ignore_cancel;
     role->passed_fd = -1;
     role->signer_fd = -1;
-    event_config_set_flag(how, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_config_set_flag(how, EVENT_BASE_FLAG_NOLOCK);
     role->base = event_base_new_with_config(how);
     event_config_free(how);
     if (role->base == NULL)
