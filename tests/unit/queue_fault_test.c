@@ -30,8 +30,8 @@ static void assert_nothing_left(unsigned n)
     assert_int_equal(world.queue->incoming.count, 0);
     assert_int_equal(world.queue->incoming.bytes, 0);
     assert_int_equal(world.queue->counts.messages, 0);
-    assert_int_equal(world.queue->counts.waiting[0], 0);
-    assert_int_equal(world.queue->counts.deferred, 0);
+    assert_int_equal(world.queue->counts.all.waiting[0], 0);
+    assert_int_equal(world.queue->counts.all.deferred, 0);
 }
 
 static void assert_exactly_once(unsigned n)

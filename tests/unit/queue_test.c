@@ -24,9 +24,9 @@ static void assert_empty(void)
     assert_int_equal(world_count("recipient"), 0);
     assert_int_equal(world_count("chunk"), 0);
     assert_int_equal(world.queue->counts.messages, 0);
-    assert_int_equal(world.queue->counts.waiting[0] + world.queue->counts.waiting[1], 0);
-    assert_int_equal(world.queue->counts.held, 0);
-    assert_int_equal(world.queue->counts.deferred, 0);
+    assert_int_equal(world.queue->counts.all.waiting[0] + world.queue->counts.all.waiting[1], 0);
+    assert_int_equal(world.queue->counts.all.held, 0);
+    assert_int_equal(world.queue->counts.all.deferred, 0);
     assert_int_equal(world.queue->mails.active_count[0] + world.queue->mails.active_count[1], 0);
     assert_int_equal(world.queue->mails.by_id.count, 0);
     assert_int_equal(world.queue->mails.body_bytes, 0);
@@ -201,7 +201,7 @@ static void a_deferred_recipient_is_tried_again(void **state)
     world_send("s@remote.test", "once@remote.test", 0, 0, 10);
     world_run();
     assert_int_equal(world.events[EVENT_DEFERRED], 1);
-    assert_int_equal(world.queue->counts.deferred, 1);
+    assert_int_equal(world.queue->counts.all.deferred, 1);
     world_pass(40 * SECOND);
     assert_int_equal(world.deliveries, 1);
     world_pass(40 * SECOND);

@@ -283,7 +283,7 @@ static void offer(struct queue *q, struct report *r)
     }
     mail = mail_new(q, &r->row, body);
     counts_message(q, r->row.id, 1);
-    counts_rcpt(q, r->row.id, 1, RCPT_WAITING, r->row.class, false, 1);
+    counts_rcpt(q, &r->rcpt, RCPT_WAITING, false, 1);
     schedule_offer(q, mail, &r->rcpt);
     mail_unref(q, mail);
 }

@@ -64,15 +64,15 @@ static void tell_active(struct queue *q, const struct rcpt_row *r, enum rcpt_sta
 static void done_hold(struct queue *q, const struct rcpt_row *r, int64_t now)
 {
     (void)now;
-    counts_rcpt(q, r->message, r->n, RCPT_WAITING, r->class, r->attempts > 0, -1);
-    counts_rcpt(q, r->message, r->n, RCPT_HELD, r->class, r->attempts > 0, 1);
+    counts_rcpt(q, r, RCPT_WAITING, r->attempts > 0, -1);
+    counts_rcpt(q, r, RCPT_HELD, r->attempts > 0, 1);
     tell_active(q, r, RCPT_HELD);
 }
 
 static void done_release(struct queue *q, const struct rcpt_row *r, int64_t now)
 {
-    counts_rcpt(q, r->message, r->n, RCPT_HELD, r->class, r->attempts > 0, -1);
-    counts_rcpt(q, r->message, r->n, RCPT_WAITING, r->class, r->attempts > 0, 1);
+    counts_rcpt(q, r, RCPT_HELD, r->attempts > 0, -1);
+    counts_rcpt(q, r, RCPT_WAITING, r->attempts > 0, 1);
     tell_active(q, r, RCPT_WAITING);
     schedule_notice(q, r->class, now);
 }
@@ -85,7 +85,7 @@ static void done_retry(struct queue *q, const struct rcpt_row *r, int64_t now)
 static void done_delete(struct queue *q, const struct rcpt_row *r, int64_t now)
 {
     (void)now;
-    counts_rcpt(q, r->message, r->n, (enum rcpt_state)r->state, r->class, r->attempts > 0, -1);
+    counts_rcpt(q, r, (enum rcpt_state)r->state, r->attempts > 0, -1);
     schedule_forget(q, r->message, r->n);
 }
 

@@ -5,45 +5,90 @@
 #include "command.h"
 #include "queue.h"
 
+#include <stdio.h>
 #include <sysexits.h>
 
-enum { EXPORT_PIECE = 32 * 1024 };
+enum { EXPORT_PIECE = 32 * 1024, SUMMARY_DOMAINS = 20, SUMMARY_MAX = CONTROL_ROWS - 2 };
 
 static const char *class_name(uint64_t class)
 {
     return class == CLASS_BULK ? "bulk" : "transactional";
 }
 
-enum slice command_summary(struct queue *q, struct command *c)
+static void tally_json(struct buf *b, const struct tally *t)
 {
-    const struct counts *n = &q->counts;
+    json_int(b, "transactional", t->waiting[CLASS_TRANSACTIONAL]);
+    json_int(b, "bulk", t->waiting[CLASS_BULK]);
+    json_int(b, "deferred", t->deferred);
+    json_int(b, "held", t->held);
+}
+
+/* How late the most overdue recipient is, in seconds. */
+static bool overdue(struct queue *q, int64_t *seconds, struct err *err)
+{
     int64_t first, oldest = INT64_MAX, now = clock_now();
-    struct err err = {0};
-    struct buf b;
 
     for (enum mail_class class = CLASS_TRANSACTIONAL; class < CLASS_COUNT; class++) {
-        if (!store_next_due(q->store, class, 0, &first, &err)) {
-            command_fail(c, EX_IOERR, "%s", err.text);
-            return SLICE_OVER;
-        }
+        if (!store_next_due(q->store, class, 0, &first, err))
+            return false;
         oldest = first < oldest ? first : oldest;
     }
-    buf_init(&b, 4096);
+    *seconds = oldest < now ? (now - oldest) / SECOND : 0;
+    return true;
+}
+
+static void total_json(struct queue *q, struct buf *b, int64_t overdue_seconds)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "(shard %u)", role_copy(q->role));
+    json_open(b);
+    json_str(b, "domain", str_of(name));
+    tally_json(b, &q->counts.all);
+    json_int(b, "messages", q->counts.messages);
+    json_int(b, "active",
+        (int64_t)(q->mails.active_count[CLASS_TRANSACTIONAL] + q->mails.active_count[CLASS_BULK]));
+    json_int(b, "delivering", (int64_t)q->dispatch.under_way);
+    json_int(b, "oldest_overdue_seconds", overdue_seconds);
+    json_bool(b, "accepting", q->health.accepting);
+    json_bool(b, "counted", q->counts.complete);
+    json_close(b);
+}
+
+static void send_tally(struct command *c, struct str name, const struct tally *t)
+{
+    struct buf b;
+
+    buf_init(&b, 8192);
     json_open(&b);
-    json_int(&b, "shard", role_copy(q->role));
-    json_int(&b, "messages", n->messages);
-    json_int(&b, "transactional", n->waiting[CLASS_TRANSACTIONAL]);
-    json_int(&b, "bulk", n->waiting[CLASS_BULK]);
-    json_int(&b, "deferred", n->deferred);
-    json_int(&b, "held", n->held);
-    json_int(&b, "active", (int64_t)(q->mails.active_count[CLASS_TRANSACTIONAL] + q->mails.active_count[CLASS_BULK]));
-    json_int(&b, "delivering", (int64_t)q->dispatch.under_way);
-    json_int(&b, "oldest_overdue_seconds", oldest < now ? (now - oldest) / SECOND : 0);
-    json_bool(&b, "accepting", q->health.accepting);
-    json_bool(&b, "counted", n->complete);
+    json_str(&b, "domain", name);
+    tally_json(&b, t);
     json_close(&b);
     command_send_row(c, buf_str(&b));
     buf_clear(&b);
+}
+
+enum slice command_summary(struct queue *q, struct command *c)
+{
+    const struct domain_count *top[SUMMARY_MAX];
+    size_t most = c->filter.limit && c->filter.limit < SUMMARY_MAX ? (size_t)c->filter.limit : SUMMARY_DOMAINS, n;
+    struct err err = {0};
+    int64_t seconds;
+    struct buf b;
+
+    if (!overdue(q, &seconds, &err)) {
+        command_fail(c, EX_IOERR, "%s", err.text);
+        return SLICE_OVER;
+    }
+    buf_init(&b, 4096);
+    total_json(q, &b, seconds);
+    command_send_row(c, buf_str(&b));
+    buf_clear(&b);
+    n = counts_top(&q->counts, top, most);
+    for (size_t i = 0; i < n; i++)
+        send_tally(c, top[i]->name, &top[i]->tally);
+    if (tally_sum(&q->counts.others) > 0)
+        send_tally(c, STR("(others)"), &q->counts.others);
     return SLICE_END;
 }
 

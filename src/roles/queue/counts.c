@@ -4,8 +4,12 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "queue.h"
+#include "smtp/address.h"
 
-enum { SLICE = 2000 };
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLICE = 2000, DOMAINS_MAX = 20000 };
 
 static struct metric transactional =
     {.name = "staffetta_queue_recipients", .labels = "class=\"transactional\"", .kind = METRIC_IS_GAUGE,
@@ -18,15 +22,16 @@ static struct metric messages = METRIC_GAUGE("staffetta_queue_messages", "Messag
 
 static void show(const struct counts *c)
 {
-    metric_set(&transactional, c->waiting[CLASS_TRANSACTIONAL]);
-    metric_set(&bulk, c->waiting[CLASS_BULK]);
-    metric_set(&held, c->held);
-    metric_set(&deferred, c->deferred);
+    metric_set(&transactional, c->all.waiting[CLASS_TRANSACTIONAL]);
+    metric_set(&bulk, c->all.waiting[CLASS_BULK]);
+    metric_set(&held, c->all.held);
+    metric_set(&deferred, c->all.deferred);
     metric_set(&messages, c->messages);
 }
 
 bool counts_start(struct queue *q, struct err *err)
 {
+    map_init(&q->counts.domains);
     show(&q->counts);
     if (!store_last_message(q->store, &q->counts.last, err))
         return false;
@@ -34,14 +39,61 @@ bool counts_start(struct queue *q, struct err *err)
     return true;
 }
 
-static void add(struct counts *c, enum rcpt_state state, uint64_t class, bool tried, int64_t by)
+static void tally_add(struct tally *t, const struct rcpt_row *r, enum rcpt_state state, bool tried, int64_t by)
 {
     if (state == RCPT_HELD)
-        c->held += by;
+        t->held += by;
     else
-        c->waiting[class == CLASS_BULK ? CLASS_BULK : CLASS_TRANSACTIONAL] += by;
+        t->waiting[r->class == CLASS_BULK ? CLASS_BULK : CLASS_TRANSACTIONAL] += by;
     if (state != RCPT_HELD && tried)
-        c->deferred += by;
+        t->deferred += by;
+}
+
+int64_t tally_sum(const struct tally *t)
+{
+    return t->waiting[CLASS_TRANSACTIONAL] + t->waiting[CLASS_BULK] + t->held;
+}
+
+static struct domain_count *find(const struct counts *c, struct str name)
+{
+    for (struct map_node *n = map_find(&c->domains, map_hash_istr(name)); n; n = map_find_next(n)) {
+        struct domain_count *d = CONTAINER(n, struct domain_count, by_name);
+
+        if (str_ieq(d->name, name))
+            return d;
+    }
+    return NULL;
+}
+
+static struct domain_count *find_or_add(struct counts *c, struct str name)
+{
+    struct domain_count *d = find(c, name);
+    char *copy;
+
+    if (d != NULL || c->domains.count >= DOMAINS_MAX)
+        return d;
+    d = xcalloc(1, sizeof *d + name.n);
+    copy = (char *)(d + 1);
+    if (name.n)
+        memcpy(copy, name.p, name.n);
+    d->name = str_from(copy, name.n);
+    map_add(&c->domains, &d->by_name, map_hash_istr(name));
+    return d;
+}
+
+static void add(struct counts *c, const struct rcpt_row *r, enum rcpt_state state, bool tried, int64_t by)
+{
+    struct str local, domain;
+    struct domain_count *d;
+
+    tally_add(&c->all, r, state, tried, by);
+    address_split(r->address, &local, &domain);
+    d = by > 0 ? find_or_add(c, domain) : find(c, domain);
+    tally_add(d == NULL ? &c->others : &d->tally, r, state, tried, by);
+    if (d == NULL || by > 0 || tally_sum(&d->tally) > 0)
+        return;
+    map_remove(&c->domains, &d->by_name);
+    free(d);
 }
 
 /* A row the walk has still to see is counted by the walk. */
@@ -52,12 +104,11 @@ static bool ahead(const struct counts *c, uint64_t message, uint64_t n)
     return message > c->at_message || n > c->at_n;
 }
 
-void counts_rcpt(struct queue *q, uint64_t message, uint64_t n, enum rcpt_state state, uint64_t class, bool tried,
-    int64_t by)
+void counts_rcpt(struct queue *q, const struct rcpt_row *r, enum rcpt_state state, bool tried, int64_t by)
 {
-    if (ahead(&q->counts, message, n))
+    if (ahead(&q->counts, r->message, r->n))
         return;
-    add(&q->counts, state, class, tried, by);
+    add(&q->counts, r, state, tried, by);
     show(&q->counts);
 }
 
@@ -88,7 +139,7 @@ void counts_turn(struct queue *q)
         if (row.message != c->seen)
             c->messages++;
         c->seen = row.message;
-        add(c, row.state, row.class, row.attempts > 0, 1);
+        add(c, &row, (enum rcpt_state)row.state, row.attempts > 0, 1);
     }
     if (!store_scan_end(q->store, &err)) {
         log_error("count-failed", "reason=%s", err.text);
@@ -96,4 +147,25 @@ void counts_turn(struct queue *q)
     }
     c->complete = rows < SLICE;
     show(c);
+}
+
+size_t counts_top(const struct counts *c, const struct domain_count **top, size_t most)
+{
+    size_t n = 0;
+
+    for (struct map_node *it = map_walk(&c->domains, NULL); it; it = map_walk(&c->domains, it)) {
+        const struct domain_count *d = CONTAINER(it, struct domain_count, by_name);
+        int64_t sum = tally_sum(&d->tally);
+        size_t at = n;
+
+        if (n == most && tally_sum(&top[n - 1]->tally) >= sum)
+            continue;
+        while (at > 0 && tally_sum(&top[at - 1]->tally) < sum)
+            at--;
+        n += n < most;
+        for (size_t i = n - 1; i > at; i--)
+            top[i] = top[i - 1];
+        top[at] = d;
+    }
+    return n;
 }

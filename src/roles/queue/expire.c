@@ -9,8 +9,6 @@
 
 #include <inttypes.h>
 
-#define PERIOD MINUTE
-#define GRACE (15 * MINUTE)
 enum { SLICE = 1000, EXPIRE_AT_ONCE = 200 };
 
 static struct metric oldest_overdue =
@@ -18,6 +16,24 @@ static struct metric oldest_overdue =
 static struct metric sweeps = METRIC_COUNTER("staffetta_queue_sweeps_total", "Completed sweeps for overdue recipients.");
 static struct metric swept =
     METRIC_COUNTER("staffetta_queue_swept_total", "Recipients the sweep ended because nothing else had.");
+
+/* A quarter of the lifetime, which matters where that is set to very little; else at most this. */
+static int64_t share_of_lifetime(const struct queue *q, int64_t most)
+{
+    int64_t quarter = role_config(q->role)->queue.lifetime / 4;
+
+    return quarter < SECOND ? SECOND : quarter < most ? quarter : most;
+}
+
+static int64_t period(const struct queue *q)
+{
+    return share_of_lifetime(q, MINUTE);
+}
+
+static int64_t grace(const struct queue *q)
+{
+    return share_of_lifetime(q, 15 * MINUTE);
+}
 
 void expire_init(struct expire *e)
 {
@@ -64,9 +80,11 @@ static void end_class(struct queue *q, int64_t now)
     dispatch_sweep(q);
 }
 
-static void begin_sweep(struct expire *e, int64_t now)
+static void begin_sweep(struct queue *q, int64_t now)
 {
-    e->next = clock_monotonic() + PERIOD;
+    struct expire *e = &q->expire;
+
+    e->next = clock_monotonic() + period(q);
     e->walking = true;
     e->class = CLASS_TRANSACTIONAL;
     e->at = (struct due_place){0};
@@ -83,7 +101,7 @@ void expire_turn(struct queue *q)
     bool good;
 
     if (!e->walking && clock_monotonic() >= e->next)
-        begin_sweep(e, now);
+        begin_sweep(q, now);
     if (!e->walking || batch_failing(q))
         return;
     store_sweep_begin(q->store, e->class, &e->at, now, SLICE);
@@ -92,7 +110,7 @@ void expire_turn(struct queue *q)
         e->at = place;
         if (place.due < e->oldest)
             e->oldest = place.due;
-        if (place.expires + GRACE <= now)
+        if (place.expires + grace(q) <= now)
             ended[n++] = place;
     }
     good = store_sweep_end(q->store, &err);

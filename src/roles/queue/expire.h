@@ -2,7 +2,7 @@
  * waiting recipients in the database, a slice a turn, without looking at what the scheduler believes, and
  * ends every one whose lifetime is over. It also measures how late the most overdue one is.
  *
- * A recipient may be under way when its lifetime ends; its result gets GRACE to come in first. Held
+ * A recipient may be under way when its lifetime ends; its result gets 15 minutes to come in first. Held
  * recipients are not expired: the administrator stopped their clock (see docs/queue.md). */
 #pragma once
 #include "store.h"

@@ -430,7 +430,7 @@ static void txn_committed(struct queue *q, struct op *op)
     counts_message(q, t->row.id, 1);
     mail = mail_new(q, &t->row, take_body(q, t));
     for (size_t i = 0; i < t->n; i++) {
-        counts_rcpt(q, t->row.id, t->rcpts[i].n, RCPT_WAITING, t->row.class, false, 1);
+        counts_rcpt(q, &t->rcpts[i], RCPT_WAITING, false, 1);
         schedule_offer(q, mail, &t->rcpts[i]);
     }
     mail_unref(q, mail);

@@ -149,15 +149,15 @@ static void done_end(struct queue *q, struct verdict *v)
 {
     const struct rcpt_row *r = &v->rcpt->row;
 
-    counts_rcpt(q, r->message, r->n, (enum rcpt_state)r->state, r->class, r->attempts > 0, -1);
+    counts_rcpt(q, r, (enum rcpt_state)r->state, r->attempts > 0, -1);
 }
 
 static void done_defer(struct queue *q, struct verdict *v)
 {
     const struct rcpt_row *r = &v->rcpt->row;
 
-    counts_rcpt(q, r->message, r->n, (enum rcpt_state)r->state, r->class, r->attempts > 0, -1);
-    counts_rcpt(q, r->message, r->n, (enum rcpt_state)r->state, r->class, true, 1);
+    counts_rcpt(q, r, (enum rcpt_state)r->state, r->attempts > 0, -1);
+    counts_rcpt(q, r, (enum rcpt_state)r->state, true, 1);
     schedule_notice(q, r->class, v->attempt.due);
 }
 
@@ -167,7 +167,7 @@ static void done_expand(struct queue *q, struct verdict *v)
     for (size_t i = 0; i < v->added_n; i++) {
         const struct rcpt_row *row = &v->added[i];
 
-        counts_rcpt(q, row->message, row->n, RCPT_WAITING, row->class, false, 1);
+        counts_rcpt(q, row, RCPT_WAITING, false, 1);
         schedule_offer(q, v->rcpt->mail, row);
     }
 }
