@@ -72,8 +72,10 @@ static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int f_sync(sqlite3_file *f, int flags)
 {
-    syncs++;
-    return fails() ? SQLITE_IOERR_FSYNC : real(f)->pMethods->xSync(real(f), flags);
+    (void)f;
+    (void)flags;
+    syncs++; /* and not passed on: no test pulls the plug, and thousands of real ones take their time */
+    return fails() ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 static int f_size(sqlite3_file *f, sqlite3_int64 *size)

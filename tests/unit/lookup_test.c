@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "fault_vfs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -693,6 +694,77 @@ static void failing_database_is_temporary(void **state)
     assert_int_equal(rcpt_of("anna@example.org", 0, true), RCPT_LOCAL);
 }
 
+/* ---- a disk that fails ---- */
+
+static int64_t number(const char *sql)
+{
+    struct stmt *s = stmt_new(store.db, sql);
+    struct err err = {0};
+    int64_t n = stmt_row(s) ? column_int(s, 0) : -1;
+
+    if (!stmt_done(s, &err))
+        fail_msg("%s", err.text);
+    stmt_free(s);
+    return n;
+}
+
+static void reopen(void)
+{
+    struct err err = {0};
+    char path[100];
+
+    snprintf(path, sizeof path, "%s/directory.db", folder);
+    lookup_clear(&lookup);
+    store_close(&store);
+    if (!store_open(&store, path, &err))
+        fail_msg("%s", err.text);
+    lookup_init(&lookup, &store, config);
+    lookup_changed(&lookup);
+}
+
+/* Every command is done or not done, never half. */
+static void check_whole(void)
+{
+    struct err err = {0};
+
+    if (!db_check_integrity(store.db, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(number("SELECT count(*) FROM alias WHERE key NOT IN (SELECT alias FROM alias_target)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM alias_target WHERE alias NOT IN (SELECT key FROM alias)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM account WHERE id IN (SELECT id FROM removed_account)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM credential WHERE account <> 0 AND account NOT IN (SELECT id FROM account)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM account WHERE id > (SELECT last FROM sequence WHERE name = 'principal')"), 0);
+}
+
+static void every_write_fails_in_turn(void **state)
+{
+    static const char *const lines[] = {
+        "account add f@example.org quota=1M", "alias add g@example.org f@example.org h@outside.example",
+        "credential add c account=f@example.org password=x", "alias set g@example.org f@example.org i@outside.example",
+        "pool add p 192.0.2.1", "pool bind class:bulk p", "route add class:bulk mx", "account remove f@example.org force=yes"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        int code = EX_TEMPFAIL;
+
+        for (int n = 1; code != 0; n++) {
+            fault_at(n, n % 2 == 0);
+            code = say(lines[i]);
+            fault_at(0, false);
+            if (code != 0 && code != EX_TEMPFAIL && code != EX_CANTCREAT && code != EX_NOUSER)
+                fail_msg("%s: %d %s", lines[i], code, said);
+            assert_false(db_in_transaction(store.db));
+            check_whole();
+            reopen(); /* as after a crash: a commit that was not promised may have come about */
+            check_whole();
+            if (code == EX_CANTCREAT || code == EX_NOUSER)
+                break;
+        }
+    }
+    assert_int_equal(number("SELECT count(*) FROM account WHERE key = 'f@example.org'"), 0);
+    goes("g@example.org", "", "expand i@outside.example ");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -702,13 +774,14 @@ int main(void)
         TEST(hourly_limits), TEST(limits_recover_slowly), TEST(senders), TEST(destinations), TEST(aliases_of_aliases),
         TEST(deep_and_wide_aliases_are_bounded), TEST(routes_and_pools), TEST(postmaster_reaches_somebody),
         TEST(command_errors), TEST(lists_have_pages), TEST(numbers_are_never_used_again), TEST(nothing_secret_is_shown),
-        TEST(logins), TEST(failing_database_is_temporary),
+        TEST(logins), TEST(every_write_fails_in_turn), TEST(failing_database_is_temporary),
     };
     char path[100];
     int failed;
 
     if (mkdtemp(folder) == NULL)
         return 1;
+    fault_install();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     config_free(config);
     snprintf(path, sizeof path, "%s/directory.db", folder);
