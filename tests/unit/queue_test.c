@@ -463,6 +463,150 @@ static void drain_ends_in_time(void **state)
     assert_int_equal(world_count("recipient"), 1);
 }
 
+static int open_small_world(void **state)
+{
+    (void)state;
+    world_open("queue { active = 80 }");
+    return 0;
+}
+
+/* Bulk that hangs fills its share of window and memory; transactional mail to the same place goes. */
+static void bulk_never_delays_transactional_mail(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        world_send("s@local.test", "slow@remote.test", 0, TXN_BULK, 10);
+    world_run();
+    assert_int_equal(world.held_back, 15);
+    assert_true(world.queue->mails.active_count[CLASS_BULK] <= 60);
+    for (int i = 0; i < 5; i++)
+        world_send("s@local.test", "u@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.relayed, 5);
+    for (int i = 0; i < 200 && world.relayed < 305; i++) {
+        world_release();
+        world_pass(MINUTE);
+    }
+    assert_int_equal(world.relayed, 305);
+    assert_empty();
+}
+
+/* A long line for one destination is sent back to the table and does not keep others out. */
+static void one_slow_destination_leaves_room_for_others(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.held_back, 20);
+    assert_true(world.queue->mails.active_count[CLASS_TRANSACTIONAL] < 80);
+    world_send("s@local.test", "u@other.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.relayed, 1);
+    for (int i = 0; i < 100 && world.relayed < 301; i++) {
+        world_release();
+        world_pass(MINUTE);
+    }
+    assert_int_equal(world.relayed, 301);
+    assert_int_equal(world.deliveries, 301);
+    assert_empty();
+}
+
+/* More than fits into memory is worked off in the order of arrival. */
+static void the_table_is_worked_off(void **state)
+{
+    (void)state;
+    world_peer(ROLE_DIRECTORY, false);
+    for (int i = 0; i < 1000; i++)
+        world_send("s@local.test", "u@local.test x@remote.test", 0, i % 2 ? TXN_BULK : 0, 10);
+    world_run();
+    assert_true(world.queue->mails.active_count[0] + world.queue->mails.active_count[1] <= 80);
+    world_peer(ROLE_DIRECTORY, true);
+    world_run();
+    for (int i = 0; i < 100 && world_count("recipient") > 0; i++)
+        world_pass(10 * SECOND);
+    assert_int_equal(world.delivered, 1000);
+    assert_int_equal(world.relayed, 1000);
+    assert_empty();
+}
+
+/* relay widens and narrows the window. */
+static void windows_are_kept(void **state)
+{
+    struct channel *relay = role_peer(world.queue->role, ROLE_RELAY, 0);
+
+    (void)state;
+    for (int i = 0; i < 30; i++)
+        world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.held_back, 20);
+    dispatch_on_window(world.queue->role, relay, &(struct msg_window){.window = 25, .destination = STR("remote.test")});
+    world_run();
+    assert_int_equal(world.held_back, 25);
+    dispatch_on_window(world.queue->role, relay, &(struct msg_window){.window = 2, .destination = STR("remote.test")});
+    world_release();
+    world_run();
+    assert_int_equal(world.held_back, 2);
+    world_release();
+    world_run();
+    world_release();
+    world_run();
+    world_release();
+    world_run();
+    assert_int_equal(world.relayed, 30);
+}
+
+/* A stranger's nonsense is dropped. */
+static void nonsense_is_dropped(void **state)
+{
+    struct role *role = world.queue->role;
+    struct channel *relay = role_peer(role, ROLE_RELAY, 0), *filter = role_peer(role, ROLE_FILTER, 0);
+
+    (void)state;
+    world_send("s@local.test", "slow@remote.test", 0, 0, 100000);
+    world_run();
+    for (uint64_t id = world.last_delivery - 10; id < world.last_delivery + 10; id++) {
+        dispatch_on_rcpt_done(role, relay, &(struct msg_rcpt_done){.id = id, .n = 77});
+        dispatch_on_rcpt_done(role, filter, &(struct msg_rcpt_done){.id = id, .n = 1});
+        dispatch_on_deliver_done(role, filter, &(struct msg_deliver_done){.id = id});
+        resolve_on_reply(role, filter, &(struct msg_resolve_reply){.id = id, .result = 99});
+        queue_handlers.txn_end(role, filter, &(struct msg_txn_end){.id = id + 100000});
+        queue_handlers.txn_rcpt(role, filter, &(struct msg_txn_rcpt){.id = id + 100000});
+        queue_handlers.txn_abort(role, filter, &(struct msg_txn_abort){.id = id + 100000});
+        queue_handlers.txn_begin(role, filter, &(struct msg_txn_begin){.id = id + 200000, .message = UINT64_MAX - id});
+        commands_on_more(role, filter, &(struct msg_control_more){.id = id});
+        events_on_ack(role, filter, &(struct msg_event_ack){.seq = 0});
+    }
+    dispatch_on_window(role, relay, &(struct msg_window){.window = 0, .destination = STR("remote.test")});
+    dispatch_on_window(role, relay, &(struct msg_window){.window = 5, .destination = STR("unknown.test")});
+    world_run();
+    assert_int_equal(world.held_back, 1);
+    world_release();
+    world_run();
+    assert_int_equal(world.relayed, 1);
+    assert_empty();
+}
+
+/* An impossible status or a body asked for beyond its end is a delivery that failed for now. */
+static void a_delivery_that_asks_beyond_the_end_is_deferred(void **state)
+{
+    struct channel *relay = role_peer(world.queue->role, ROLE_RELAY, 0);
+
+    (void)state;
+    world_send("s@local.test", "slow@remote.test", 0, 0, 100000);
+    world_run();
+    dispatch_on_body_ask(world.queue->role, relay,
+        &(struct msg_body_ask){.id = world.last_delivery, .offset = UINT64_MAX - 1});
+    world_run();
+    assert_int_equal(world.events[EVENT_DEFERRED], 1);
+    world_pass(2 * MINUTE);
+    world_release();
+    world_run();
+    assert_int_equal(world.events[EVENT_RELAYED], 1);
+    assert_empty();
+}
+
+#define SMALL(f) cmocka_unit_test_setup_teardown(f, open_small_world, close_world)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
 
 int main(void)
@@ -493,6 +637,12 @@ int main(void)
         TEST(events_wait_for_their_role),
         TEST(drain_finishes_what_is_under_way),
         TEST(drain_ends_in_time),
+        SMALL(bulk_never_delays_transactional_mail),
+        SMALL(one_slow_destination_leaves_room_for_others),
+        SMALL(the_table_is_worked_off),
+        TEST(windows_are_kept),
+        TEST(nonsense_is_dropped),
+        TEST(a_delivery_that_asks_beyond_the_end_is_deferred),
     };
 
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

@@ -389,6 +389,7 @@ static struct shipment *shipment_begin(struct channel *c, uint64_t id, uint64_t 
     buf_init(&s->body, 16 << 20);
     buf_add(&s->body, body);
     world.deliveries++;
+    world.last_delivery = id;
     return s;
 }
 

@@ -43,6 +43,7 @@ struct world {
     char done_text[512];
     bool exited;
     unsigned max_per_delivery;
+    uint64_t last_delivery;  /* its id */
     size_t held_back;        /* deliveries to slow@ */
 };
 

@@ -95,16 +95,16 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
     p->due = destination_park(d, clock_now());
     r->stage = STAGE_STORING;
     metric_add(&parked, 1);
-    batch_add(q, &p->op, false, 0);
+    batch_add(q, &p->op, schedule_is_full(q), 0);
 }
 
 /* Recipients one destination may keep waiting in memory. */
-static size_t waiting_limit(const struct queue *q, enum mail_class class)
+static size_t waiting_limit(const struct queue *q, const struct destination *d, enum mail_class class)
 {
     size_t active = (size_t)role_config(q->role)->queue.active;
     size_t limit = class == CLASS_BULK ? active / 8 : active / 2;
 
-    return limit ? limit : 1;
+    return limit > d->window ? limit : (size_t)d->window;
 }
 
 static void mark_ready(struct queue *q, struct destination *d)
@@ -116,7 +116,7 @@ static void mark_ready(struct queue *q, struct destination *d)
 static void wait_in(struct queue *q, struct destination *d, struct rcpt *r)
 {
     r->destination = d;
-    if (d->waiting_n >= waiting_limit(q, (enum mail_class)r->row.class) && d->lane->role == ROLE_RELAY) {
+    if (d->waiting_n >= waiting_limit(q, d, (enum mail_class)r->row.class) && d->lane->role == ROLE_RELAY) {
         park(q, d, r);
         return;
     }

@@ -86,6 +86,11 @@ static size_t room_for(const struct queue *q, uint64_t class)
     return limit - all;
 }
 
+bool schedule_is_full(const struct queue *q)
+{
+    return room_for(q, CLASS_TRANSACTIONAL) == 0 || room_for(q, CLASS_BULK) == 0;
+}
+
 static void take(struct queue *q, struct mail *mail, const struct rcpt_row *row, int64_t now)
 {
     struct rcpt *r = rcpt_new(mail, row);
