@@ -628,14 +628,20 @@ static void kill_queue(void)
     dead[dead_n++ % 4096] = world.queue;
 }
 
+static void forget_shipments(void)
+{
+    for (unsigned i = 0; i < DELIVERIES; i++)
+        buf_clear(&shipments[i].body);
+    memset(shipments, 0, sizeof shipments);
+    world.held_back = 0;
+}
+
 void world_close(void)
 {
     kill_queue();
     config_free(world.config);
     remove_folder(world.folder);
-    for (unsigned i = 0; i < DELIVERIES; i++)
-        buf_clear(&shipments[i].body);
-    memset(shipments, 0, sizeof shipments);
+    forget_shipments();
     buf_clear(&world.last_body);
     buf_clear(&world.rows);
     buf_clear(&world.order);
@@ -644,8 +650,7 @@ void world_close(void)
 void world_crash(void)
 {
     kill_queue();
-    memset(shipments, 0, sizeof shipments);
-    world.held_back = 0;
+    forget_shipments();
     start();
 }
 
