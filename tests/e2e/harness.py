@@ -349,9 +349,17 @@ class Server:
         client.pass_(password)
         return client
 
+    def try_pop3(self, user, password=PASSWORD):
+        try:
+            return self.pop3(user, password)
+        except (poplib.error_proto, OSError, EOFError) as failure:
+            if isinstance(failure, poplib.error_proto) and b"[AUTH]" in failure.args[0]:
+                raise
+            return None
+
     def mailbox(self, user, password=PASSWORD):
-        """All messages of a mailbox, as bytes with LF."""
-        client = self.pop3(user, password)
+        """All messages of a mailbox, as bytes with LF. Waits while its role is being restarted."""
+        client = until(lambda: self.try_pop3(user, password), f"the mailbox of {user} to open")
         try:
             count = client.stat()[0]
             return [b"\n".join(client.retr(i + 1)[1]) + b"\n" for i in range(count)]

@@ -109,7 +109,7 @@ class Postfix:
             "setgid_group": "postdrop", "daemon_directory": lib / "sbin", "command_directory": self.root / "usr/sbin",
             "shlib_directory": lib, "meta_directory": self.root / "etc/postfix", "maillog_file": self.folder / "postfix.log",
             "maillog_file_prefixes": self.folder, "import_environment": "MAIL_CONFIG MAIL_LOGTAG LD_LIBRARY_PATH TZ LC_ALL",
-            "myhostname": "postfix.remote.example", "mydestination": "", "inet_interfaces": self.ip, "inet_protocols": "ipv4",
+            "myhostname": "postfix.remote.example", "mydestination": "", "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4",
             "mynetworks": "127.0.0.0/8", "alias_maps": "", "alias_database": "", "local_recipient_maps": "", "biff": "no",
             "smtp_dns_support_level": "disabled", "smtputf8_enable": "yes", "minimal_backoff_time": "5s", "queue_run_delay": "5s",
             "default_database_type": "texthash", "smtpd_peername_lookup": "no",

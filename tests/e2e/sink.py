@@ -314,7 +314,10 @@ class Session:
     def on_bdat(self, line, replied):
         words = line.split()
         if not replied:
-            self.bdat += self.take(int(words[1]))
+            data = self.take(int(words[1]))
+            if not self.rcpts:
+                return self.say("554 5.5.1 no valid recipients")
+            self.bdat += data
         if len(words) > 2:
             self.finish(self.bdat)
         elif not replied:

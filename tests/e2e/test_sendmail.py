@@ -17,29 +17,29 @@ class Sendmail(Mail):
         return self.in_mailbox(user, mark)
 
     def test_recipients_as_arguments(self):
-        self.assertIn("Hello.", self.sends("sm-1", "bob@home.example"))
+        self.assertIn("Hello.", self.sends("sm-01", "bob@home.example"))
 
     def test_t_takes_them_from_the_header_and_drops_bcc(self):
-        text = "To: bob@home.example,\n ann@home.example\nBcc: ann@home.example\nSubject: sm-2\n\nHello.\n"
-        self.assertNotIn("Bcc", self.sends("sm-2", "-t", text=text))
-        self.in_mailbox("ann@home.example", "sm-2")
+        text = "To: bob@home.example,\n ann@home.example\nBcc: ann@home.example\nSubject: sm-02\n\nHello.\n"
+        self.assertNotIn("Bcc", self.sends("sm-02", "-t", text=text))
+        self.in_mailbox("ann@home.example", "sm-02")
 
     def test_f_and_capital_f(self):
-        got = self.sends("sm-3", "-f", "ann@home.example", "-F", "Ann Example", "bob@home.example", text="Subject: sm-3\n\nx\n")
+        got = self.sends("sm-03", "-f", "ann@home.example", "-F", "Ann Example", "bob@home.example", text="Subject: sm-03\n\nx\n")
         self.assertTrue(got.startswith("Return-Path: <ann@home.example>"))
         self.assertIn("Ann Example", got.split("\nFrom: ")[1].split("\n")[0])
-        self.assertIn("sm-4", self.sends("sm-4", "-fann@home.example", "bob@home.example"))
+        self.assertIn("sm-04", self.sends("sm-04", "-fann@home.example", "bob@home.example"))
 
     def test_i_and_dots(self):
-        self.assertIn("\n.\nafter\n", self.sends("sm-5", "-i", "bob@home.example", text="Subject: sm-5\n\nbefore\n.\nafter\n"))
-        self.assertNotIn("after", self.sends("sm-6", "bob@home.example", text="Subject: sm-6\n\nbefore\n.\nafter\n"))
-        self.assertIn("after", self.sends("sm-7", "-oi", "bob@home.example", text="Subject: sm-7\n\nbefore\n.\nafter\n"))
+        self.assertIn("\n.\nafter\n", self.sends("sm-05", "-i", "bob@home.example", text="Subject: sm-05\n\nbefore\n.\nafter\n"))
+        self.assertNotIn("after", self.sends("sm-06", "bob@home.example", text="Subject: sm-06\n\nbefore\n.\nafter\n"))
+        self.assertIn("after", self.sends("sm-07", "-oi", "bob@home.example", text="Subject: sm-07\n\nbefore\n.\nafter\n"))
 
     def test_crlf_and_missing_last_newline(self):
-        self.assertTrue(self.sends("sm-8", "-i", "bob@home.example", text="Subject: sm-8\r\n\r\nline\r\nlast").endswith("\n\nline\nlast\n"))
+        self.assertTrue(self.sends("sm-08", "-i", "bob@home.example", text="Subject: sm-08\r\n\r\nline\r\nlast").endswith("\n\nline\nlast\n"))
 
     def test_options_programs_use(self):
-        self.sends("sm-9", "-oem", "-oi", "-odb", "-t")
+        self.sends("sm-09", "-oem", "-oi", "-odb", "-t")
         self.sends("sm-10", "-i", "-t", "-f", "ann@home.example")
         self.sends("sm-11", "-G", "-i", "-B8BITMIME", "--", "bob@home.example")
 

@@ -113,7 +113,7 @@ class Memory(Mail):
         return found
 
     def test_a_hundred_megabytes_need_no_more_memory_than_a_little(self):
-        with self.sink("127.0.0.1", port=0, keep=False) as s:
+        with self.sink("127.0.0.1", port=0, keep=False, extensions=["PIPELINING"]) as s:
             self.server.route("recipient:big.example", "smtp", f"127.0.0.1:{s.port}")
             self.server.cli("alias", "add", "both@home.example", "bob@home.example", "x@big.example")
             self.deliver(self.talk(), "Subject: little\r\n\r\nx\r\n", rcpt="both@home.example")
