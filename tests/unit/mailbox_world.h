@@ -1,0 +1,21 @@
+/* A world for the mailbox role without processes: channels that write down what is sent. */
+#pragma once
+#include "roles/mailbox/delivery.h"
+#include "roles/mailbox/session.h"
+
+struct channel {
+    enum role_id role;
+    unsigned copy;
+    uint64_t serial;
+};
+
+/* NULL while a peer is down. */
+extern struct channel *world_queue, *world_directory, *world_access;
+/* What was sent, one entry each: "done 5 delivered 250 2.0.0 ...", "ask-piece 5 65536",
+ * "ask-account 3", "close 7"; session data as it is. */
+extern struct buf world_said;
+extern uint64_t world_asked;   /* id of the last account_ask */
+extern uint64_t world_granted; /* sum of session_more */
+
+void world_open(void);
+void world_close(void);
