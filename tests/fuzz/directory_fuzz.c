@@ -1,0 +1,146 @@
+/* What the directory does with any bytes of its peers: addresses in questions, words of commands. The first byte chooses the
+ * question; the rest is its text (for a command: the packed words, object first). The database lives in memory. */
+#include "roles/directory/command.h"
+#include "roles/directory/login.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct store store;
+static struct lookup lookup;
+static struct config *config;
+static int rows;
+
+static void on_row(void *arg, struct str json)
+{
+    (void)arg;
+    rows++;
+    if (json.n < 2 || json.p[0] != '{' || json.p[json.n - 1] != '}' || !str_is_utf8(json))
+        abort();
+}
+
+static void on_account(void *arg, int64_t account, bool removed)
+{
+    (void)arg;
+    (void)removed;
+    if (account <= 0)
+        abort();
+}
+
+static void on_pools(void *arg)
+{
+    (void)arg;
+}
+
+static void run_command(struct str object, struct str args)
+{
+    static const struct command_world world = {NULL, on_row, on_account, on_pools};
+    struct command c = {.store = &store, .lookup = &lookup, .world = &world, .object = object, .args = args};
+    struct buf text;
+    int code, pages = 0;
+
+    buf_init(&text, IPC_TEXT);
+    c.text = &text;
+    do {
+        c.room = CONTROL_ROWS;
+        rows = 0;
+        code = command_run(&c);
+        if (rows > CONTROL_ROWS || ++pages > 10000)
+            abort();
+    } while (c.more);
+    if (code != 0 && (code < 64 || code > 78 || text.n == 0))
+        abort();
+    if (db_in_transaction(store.db))
+        abort();
+    buf_clear(&text);
+}
+
+static void open_world(void)
+{
+    static const char *const lines[] = {"domain\0add\0example.org\0", "account\0add\0anna@example.org\0",
+        "alias\0add\0all@example.org\0anna@example.org\0b@far.example\0", "domain\0add\0b.example\0kind=backup-mx\0"};
+    struct err err = {0};
+
+    if (!store_open(&store, ":memory:", &err) || !config_parse(&config, STR("c"), STR("hostname = \"mail.test\"\n"), &err))
+        fatal("%s", err.text);
+    lookup_init(&lookup, &store, config);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        size_t n = 0, words = i == 2 ? 5 : i == 3 ? 4 : 3;
+        struct str all, object;
+
+        for (size_t w = 0; w < words; w++)
+            n += strlen(lines[i] + n) + 1;
+        all = str_from(lines[i], n);
+        str_next(&all, 0, &object);
+        run_command(object, all);
+    }
+}
+
+static void ask_rcpt(struct str address, int64_t account)
+{
+    struct buf text;
+
+    buf_init(&text, IPC_TEXT);
+    if (lookup_rcpt(&lookup, address, account, true, 1, &text) == RCPT_TEMPFAIL || text.n < 6)
+        abort();
+    buf_clear(&text);
+}
+
+static void ask_resolve(struct str text)
+{
+    struct resolved r;
+    struct str address;
+
+    if (!str_next(&text, 0, &address))
+        return;
+    resolved_init(&r);
+    lookup_resolve(&lookup, address, text, 1, &r);
+    if (r.result == RESOLVE_TEMPFAIL && !str_starts(buf_str(&r.text), STR("4.2.1")))
+        abort();
+    if (r.result == RESOLVE_EXPAND && r.targets.n == 0)
+        abort();
+    resolved_clear(&r);
+}
+
+static void ask_login(struct str text)
+{
+    static const uint8_t secret[32];
+    struct sasl_login login;
+    struct err err = {0};
+
+    if (!login_find(&store, secret, text, &login, &err) || login.verifier.salt[0] == 0)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str text = {(const char *)data + 1, size - 1}, object;
+    struct err err = {0};
+    bool allowed;
+
+    if (store.db == NULL)
+        open_world();
+    if (size < 2 || size > 4000)
+        return 0;
+    switch (data[0] % 5) {
+    case 0:
+        ask_rcpt(text, 0);
+        break;
+    case 1:
+        ask_resolve(text);
+        break;
+    case 2:
+        if (!lookup_sender(&lookup, 1, text, &allowed, &err))
+            abort();
+        break;
+    case 3:
+        ask_login(text);
+        break;
+    default:
+        if (str_next(&text, 0, &object))
+            run_command(object, text);
+    }
+    return 0;
+}
