@@ -1,5 +1,6 @@
-/* What the directory does with any bytes of its peers: addresses in questions, words of commands. The first byte chooses the
- * question; the rest is its text (for a command: the packed words, object first). The database lives in memory. */
+/* What the directory does with any bytes of its peers: addresses in questions, words of commands.
+ * The first byte chooses the question; the rest is its text (for a command: the packed words,
+ * object first). The database lives in memory. */
 #include "roles/directory/command.h"
 #include "roles/directory/login.h"
 
@@ -37,7 +38,8 @@ static void on_pools(void *arg)
 static void run_command(struct str object, struct str args)
 {
     static const struct command_world world = {NULL, on_row, on_account, on_pools};
-    struct command c = {.store = &store, .lookup = &lookup, .world = &world, .object = object, .args = args};
+    struct command c = {
+        .store = &store, .lookup = &lookup, .world = &world, .object = object, .args = args};
     struct buf text;
     int code, pages = 0;
 
@@ -59,11 +61,14 @@ static void run_command(struct str object, struct str args)
 
 static void open_world(void)
 {
-    static const char *const lines[] = {"domain\0add\0example.org\0", "account\0add\0anna@example.org\0",
-        "alias\0add\0all@example.org\0anna@example.org\0b@far.example\0", "domain\0add\0b.example\0kind=backup-mx\0"};
+    static const char *const lines[] = {"domain\0add\0example.org\0",
+        "account\0add\0anna@example.org\0",
+        "alias\0add\0all@example.org\0anna@example.org\0b@far.example\0",
+        "domain\0add\0b.example\0kind=backup-mx\0"};
     struct err err = {0};
 
-    if (!store_open(&store, ":memory:", &err) || !config_parse(&config, STR("c"), STR("hostname = \"mail.test\"\n"), &err))
+    if (!store_open(&store, ":memory:", &err) ||
+        !config_parse(&config, STR("c"), STR("hostname = \"mail.test\"\n"), &err))
         fatal("%s", err.text);
     lookup_init(&lookup, &store, config);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {

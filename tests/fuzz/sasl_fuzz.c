@@ -1,5 +1,6 @@
-/* The server side of a login against any bytes. First byte: mechanism and TLS; then messages, each after its length in two
- * bytes. The world is small: one login whose password is "secret", all others invented. */
+/* The server side of a login against any bytes. First byte: mechanism and TLS; then messages, each
+ * after its length in two bytes. The world is small: one login whose password is "secret", all
+ * others invented. */
 #include "roles/directory/password.h"
 #include "roles/directory/sasl.h"
 
@@ -33,9 +34,11 @@ static bool world_check(void *arg, const struct verifier *v, struct str password
 
 static void check(const struct sasl *s, enum sasl_state state, const struct buf *out)
 {
-    if (state != SASL_MORE && state != SASL_RIGHT && state != SASL_TROUBLE && state != SASL_WRONG && state != SASL_MALFORMED)
+    if (state != SASL_MORE && state != SASL_RIGHT && state != SASL_TROUBLE && state != SASL_WRONG &&
+        state != SASL_MALFORMED)
         abort();
-    if (out->failed || (state == SASL_RIGHT && !str_ieq(sasl_typed_name(s), STR("anna")) && sasl_login(s)->principal != 0))
+    if (out->failed || (state == SASL_RIGHT && !str_ieq(sasl_typed_name(s), STR("anna")) &&
+                           sasl_login(s)->principal != 0))
         abort();
 }
 
@@ -70,8 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (library == NULL)
         library = sasl_library_new();
-    s = sasl_new(library, &world, str_of(mechanisms[data[0] & 7]), data[0] & 8 ? STR("unique") : STR(""),
-        data[0] & 16 ? STR("exporter") : STR(""));
+    s = sasl_new(library, &world, str_of(mechanisms[data[0] & 7]),
+        data[0] & 8 ? STR("unique") : STR(""), data[0] & 16 ? STR("exporter") : STR(""));
     if (s != NULL)
         talk(s, str_from((const char *)data + 1, size - 1));
     sasl_free(s);

@@ -1,4 +1,5 @@
-/* The SQL interface on SQLite: statements, transactions, migrations, and every operation made to fail in turn. */
+/* The SQL interface on SQLite: statements, transactions, migrations, and every operation made to
+ * fail in turn. */
 #include "db/db.h"
 #include "fault_vfs.h"
 
@@ -16,14 +17,13 @@
 static char folder[] = P_tmpdir "/db_test.XXXXXX";
 static char path[100];
 
-#define FIRST_STEP \
-    "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n" \
-    "CREATE TABLE pair (a BIGINT, b BIGINT, PRIMARY KEY (a, b)) @clustered;\n" \
+#define FIRST_STEP                                                                                 \
+    "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n"              \
+    "CREATE TABLE pair (a BIGINT, b BIGINT, PRIMARY KEY (a, b)) @clustered;\n"                     \
     "CREATE INDEX thing_identity ON thing (name);\n"
 
 static const char *const one[] = {FIRST_STEP};
-static const char *const two[] = {
-    FIRST_STEP,
+static const char *const two[] = {FIRST_STEP,
     "ALTER TABLE thing ADD COLUMN size BIGINT NOT NULL DEFAULT 7;\nCREATE TABLE extra (id @id);\n"};
 
 static void remove_files(void)
@@ -84,7 +84,8 @@ static void binds_and_reads(void **state)
 {
     struct db *db = opened(DB_SYNC_FULL);
     struct err err = {0};
-    struct stmt *read = stmt_new(db, "SELECT name, body, id FROM thing WHERE name >= $1 ORDER BY name");
+    struct stmt *read =
+        stmt_new(db, "SELECT name, body, id FROM thing WHERE name >= $1 ORDER BY name");
     struct stmt *empty = stmt_new(db, "UPDATE thing SET body = $1, name = $2 WHERE name = 'b'");
     int64_t changed;
 
@@ -177,7 +178,8 @@ static void migrates_from_every_version(void **state)
     struct db *db = opened(DB_SYNC_FULL);
     struct err err = {0};
     int64_t version;
-    static const char *const bad[] = {FIRST_STEP, "CREATE TABLE fine (id @id); CREATE TABLE broken ("};
+    static const char *const bad[] = {
+        FIRST_STEP, "CREATE TABLE fine (id @id); CREATE TABLE broken ("};
 
     (void)state;
     assert_true(db_version(db, &version, &err) && version == 1);
@@ -244,7 +246,8 @@ static void size_counts_pages(void **state)
     (void)state;
     assert_true(db_size(db, &before, &unused, &err));
     assert_true(before > 0 && before % 16384 == 0);
-    assert_true(db_exec(db, "INSERT INTO thing (name, body) VALUES ('big', zeroblob(1000000))", &err));
+    assert_true(
+        db_exec(db, "INSERT INTO thing (name, body) VALUES ('big', zeroblob(1000000))", &err));
     assert_true(db_size(db, &used, &unused, &err));
     assert_true(used >= before + 950000);
     assert_true(db_exec(db, "DELETE FROM thing", &err));
@@ -253,7 +256,8 @@ static void size_counts_pages(void **state)
     db_close(db);
 }
 
-/* One run from nothing: open, migrate, two transactions, sync. *promised counts what was said to be durable. */
+/* One run from nothing: open, migrate, two transactions, sync. *promised counts what was said to be
+ * durable. */
 static bool work(enum db_sync sync, int *promised, struct err *err)
 {
     struct db *db = NULL;
@@ -333,12 +337,13 @@ static void killed_in_a_transaction(void **state)
     (void)state;
     if (child == 0) {
         db = opened(DB_SYNC_LATER);
-        if (db_begin(db, &err) && add(db, "in", &err) && db_commit(db, &err) && db_begin(db, &err) &&
-            add(db, "out", &err))
+        if (db_begin(db, &err) && add(db, "in", &err) && db_commit(db, &err) &&
+            db_begin(db, &err) && add(db, "out", &err))
             _exit(0);
         _exit(1);
     }
-    assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(
+        waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     db = opened(DB_SYNC_LATER);
     assert_int_equal(count(db, "SELECT count(*) FROM thing WHERE name = 'in'"), 1);
     assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);

@@ -74,7 +74,8 @@ static int f_sync(sqlite3_file *f, int flags)
 {
     (void)f;
     (void)flags;
-    syncs++; /* and not passed on: no test pulls the plug, and thousands of real ones take their time */
+    syncs++; /* and not passed on: no test pulls the plug, and thousands of real ones take their
+                time */
     return fails() ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 

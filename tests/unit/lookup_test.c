@@ -1,4 +1,5 @@
-/* The directory's answers and commands on a temporary database: a table of commands, then questions. */
+/* The directory's answers and commands on a temporary database: a table of commands, then
+ * questions. */
 #include "roles/directory/command.h"
 #include "roles/directory/login.h"
 #include "roles/directory/password.h"
@@ -121,7 +122,8 @@ static int begin(void **state)
     buf_init(&rows, 10 * 1024 * 1024);
     if (!store_open(&store, path, &err))
         fail_msg("%s", err.text);
-    if (config == NULL && !config_parse(&config, STR("test.conf"), STR("hostname = \"mail.test\"\ndata = \"/nowhere\"\n"), &err))
+    if (config == NULL && !config_parse(&config, STR("test.conf"),
+                              STR("hostname = \"mail.test\"\ndata = \"/nowhere\"\n"), &err))
         fail_msg("%s", err.text);
     lookup_init(&lookup, &store, config);
     must("domain add example.org");
@@ -186,18 +188,27 @@ static void recipients(void **state)
     (void)state;
     for (int round = 0; round < 2; round++) /* the second one from the cache */
         for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++)
-            if (rcpt_of(asks[i].address, 0, true) != asks[i].result || strncmp(said, asks[i].text, strlen(asks[i].text)) != 0)
+            if (rcpt_of(asks[i].address, 0, true) != asks[i].result ||
+                strncmp(said, asks[i].text, strlen(asks[i].text)) != 0)
                 fail_msg("%s: %s", asks[i].address, said);
 }
 
 static void idn_domains_are_one(void **state)
 {
     (void)state;
-    must("domain add b\xc3\xbc" "cher.example");
-    must("account add j\xc3\xb6rg@b\xc3\xbc" "cher.example");
+    must("domain add b\xc3\xbc"
+         "cher.example");
+    must("account add j\xc3\xb6rg@b\xc3\xbc"
+         "cher.example");
     assert_int_equal(rcpt_of("j\xc3\xb6rg@xn--bcher-kva.example", 0, true), RCPT_LOCAL);
-    assert_int_equal(rcpt_of("j\xc3\xb6rg@B\xc3\x9c" "CHER.example", 0, true), RCPT_LOCAL);
-    assert_int_equal(rcpt_of("jorg@b\xc3\xbc" "cher.example", 0, true), RCPT_UNKNOWN);
+    assert_int_equal(rcpt_of("j\xc3\xb6rg@B\xc3\x9c"
+                             "CHER.example",
+                         0, true),
+        RCPT_LOCAL);
+    assert_int_equal(rcpt_of("jorg@b\xc3\xbc"
+                             "cher.example",
+                         0, true),
+        RCPT_UNKNOWN);
 }
 
 static void changes_are_seen_at_once(void **state)
@@ -278,18 +289,28 @@ static void senders(void **state)
         const char *address;
         bool allowed;
     } asks[] = {
-        {1, "anna@example.org", true}, {1, "ANNA@Example.org", true}, {1, "anna+tag@example.org", true},
-        {1, "sales@example.org", true}, {1, "sales+q@example.org", true}, {1, "", true},
-        {1, "bob@example.org", false}, {1, "anna@second.example", false}, {1, "anna@outside.example", false},
-        {2, "sales@example.org", false}, {3, "robot@example.org", true}, {99, "anna@example.org", false},
-        {0, "anybody@anywhere.example", true}, {1, "no address", false},
+        {1, "anna@example.org", true},
+        {1, "ANNA@Example.org", true},
+        {1, "anna+tag@example.org", true},
+        {1, "sales@example.org", true},
+        {1, "sales+q@example.org", true},
+        {1, "", true},
+        {1, "bob@example.org", false},
+        {1, "anna@second.example", false},
+        {1, "anna@outside.example", false},
+        {2, "sales@example.org", false},
+        {3, "robot@example.org", true},
+        {99, "anna@example.org", false},
+        {0, "anybody@anywhere.example", true},
+        {1, "no address", false},
     };
     struct err err = {0};
     bool allowed;
 
     (void)state;
     for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
-        assert_true(lookup_sender(&lookup, asks[i].account, str_of(asks[i].address), &allowed, &err));
+        assert_true(
+            lookup_sender(&lookup, asks[i].account, str_of(asks[i].address), &allowed, &err));
         if (allowed != asks[i].allowed)
             fail_msg("%d as %s", (int)asks[i].account, asks[i].address);
     }
@@ -297,7 +318,8 @@ static void senders(void **state)
     must("credential add site domain=example.org password=x");
     must("credential add box account=anna@example.org password=x");
     assert_true(lookup_sender(&lookup, 2, STR("anybody@example.org"), &allowed, &err) && allowed);
-    assert_true(lookup_sender(&lookup, 2, STR("anybody@second.example"), &allowed, &err) && !allowed);
+    assert_true(
+        lookup_sender(&lookup, 2, STR("anybody@second.example"), &allowed, &err) && !allowed);
     assert_true(lookup_sender(&lookup, 4, STR("shop@example.org"), &allowed, &err) && allowed);
     assert_true(lookup_sender(&lookup, 4, STR("shop@second.example"), &allowed, &err) && !allowed);
     assert_true(lookup_sender(&lookup, 5, STR("anna@example.org"), &allowed, &err) && allowed);
@@ -327,13 +349,16 @@ static const char *destination(const char *address, const char *sender, int clas
     if (r.result == RESOLVE_LOCAL)
         snprintf(out, sizeof out, "local %d %s", (int)r.account, r.address.p);
     else if (r.result == RESOLVE_REMOTE)
-        snprintf(out, sizeof out, "remote %s %.*s tls=%d cred=%d pool=%.*s", kinds[r.kind], STR_ARG(buf_str(&r.hosts)), (int)r.tls,
-            (int)r.credential, STR_ARG(name_str(&r.pool)));
+        snprintf(out, sizeof out, "remote %s %.*s tls=%d cred=%d pool=%.*s", kinds[r.kind],
+            STR_ARG(buf_str(&r.hosts)), (int)r.tls, (int)r.credential, STR_ARG(name_str(&r.pool)));
     else if (r.result == RESOLVE_EXPAND)
         snprintf(out, sizeof out, "expand %.*s", STR_ARG(buf_str(&r.targets)));
     else
         snprintf(out, sizeof out, "%s %.*s",
-            r.result == RESOLVE_DISCARD ? "discard" : r.result == RESOLVE_FAIL ? "fail" : "later", STR_ARG(buf_str(&r.text)));
+            r.result == RESOLVE_DISCARD ? "discard"
+            : r.result == RESOLVE_FAIL  ? "fail"
+                                        : "later",
+            STR_ARG(buf_str(&r.text)));
     resolved_clear(&r);
     return out;
 }
@@ -370,7 +395,8 @@ static void aliases_of_aliases(void **state)
     must("alias add a@example.org b@example.org c@example.org bob@example.org");
     must("alias add b@example.org c@example.org anna@example.org x@outside.example");
     must("alias add c@example.org bob+c@example.org X@outside.example");
-    goes("a@example.org", "", "expand bob@example.org anna@example.org x@outside.example bob+c@example.org ");
+    goes("a@example.org", "",
+        "expand bob@example.org anna@example.org x@outside.example bob+c@example.org ");
     refuses("alias add d@example.org d@example.org", EX_DATAERR, "itself");
     must("alias add e@example.org f@example.org");
     refuses("alias add f@example.org e@example.org", EX_DATAERR, "only to itself");
@@ -389,7 +415,10 @@ static void deep_and_wide_aliases_are_bounded(void **state)
 
     (void)state;
     for (int i = 14; i >= 0; i--) {
-        snprintf(line, sizeof line, i == 14 ? "alias add deep%d@example.org bob@example.org" : "alias add deep%d@example.org deep%d@example.org", i, i + 1);
+        snprintf(line, sizeof line,
+            i == 14 ? "alias add deep%d@example.org bob@example.org"
+                    : "alias add deep%d@example.org deep%d@example.org",
+            i, i + 1);
         if (i > 4)
             must(line);
         else
@@ -414,7 +443,8 @@ static void deep_and_wide_aliases_are_bounded(void **state)
 static void routes_and_pools(void **state)
 {
     (void)state;
-    must("route add recipient:far.example smtp 10.0.0.1:2525 smart.example tls=required login=me password=pw");
+    must("route add recipient:far.example smtp 10.0.0.1:2525 smart.example tls=required login=me "
+         "password=pw");
     must("route add sender:example.org smtp [2001:db8::1]:26 tls=none");
     must("route add class:bulk lmtp 10.0.0.2");
     must("route add recipient:* mx tls=verified");
@@ -426,15 +456,19 @@ static void routes_and_pools(void **state)
     must("pool bind sender:example.org out");
     must("pool add bulk 192.0.2.9");
     must("pool bind class:bulk bulk");
-    goes("x@far.example", "anna@example.org", "remote smtp 10.0.0.1:2525 smart.example:25 tls=2 cred=1 pool=out");
-    goes("x@near.example", "anna@example.org", "remote smtp [2001:db8::1]:26 tls=1 cred=0 pool=out");
+    goes("x@far.example", "anna@example.org",
+        "remote smtp 10.0.0.1:2525 smart.example:25 tls=2 cred=1 pool=out");
+    goes(
+        "x@near.example", "anna@example.org", "remote smtp [2001:db8::1]:26 tls=1 cred=0 pool=out");
     goes("x@near.example", "who@second.example", "remote mx  tls=3 cred=0 pool=");
     goes("x@near.example", "", "remote mx  tls=3 cred=0 pool=");
-    assert_string_equal(destination("x@near.example", "", 1), "remote lmtp 10.0.0.2:24 tls=0 cred=0 pool=bulk");
+    assert_string_equal(
+        destination("x@near.example", "", 1), "remote lmtp 10.0.0.2:24 tls=0 cred=0 pool=bulk");
     goes("x@gone.example", "", "fail 5.7.1 Not there");
     goes("x@void.example", "", "discard 2.0.0 Discarded as a route says");
     goes("anna@example.org", "x@y.example", "local 1 anna@example.org");
-    must("route add recipient:example.org lmtp 127.0.0.1:2424"); /* another store for a local domain */
+    must("route add recipient:example.org lmtp 127.0.0.1:2424"); /* another store for a local domain
+                                                                  */
     goes("anna@example.org", "x@y.example", "remote lmtp 127.0.0.1:2424 tls=0 cred=0 pool=");
     goes("nobody@example.org", "", "fail 5.1.1 No such user here");
     must("route remove recipient:example.org");
@@ -466,7 +500,9 @@ static void postmaster_reaches_somebody(void **state)
     configure("hostname = \"mail.test\"\npostmaster = \"Boss@outside.example\"\n");
     goes("postmaster@second.example", "", "expand Boss@outside.example ");
     goes("postmaster@example.org", "", "expand bob@example.org ");
-    configure("hostname = \"mail.test\"\npostmaster = \"postmaster@second.example\"\n"); /* points at itself */
+    configure(
+        "hostname = \"mail.test\"\npostmaster = \"postmaster@second.example\"\n"); /* points at
+                                                                                      itself */
     goes("postmaster@second.example", "", "expand bob@example.org ");
     configure("hostname = \"mail.test\"\n");
     must("alias remove postmaster@example.org");
@@ -474,7 +510,8 @@ static void postmaster_reaches_somebody(void **state)
     must("account remove anna@example.org");
     must("account remove bob@example.org");
     assert_int_equal(rcpt_of("postmaster@example.org", 0, true), RCPT_LOCAL);
-    goes("postmaster@example.org", "", "later 4.2.1 There is no account yet that could get the postmaster's mail");
+    goes("postmaster@example.org", "",
+        "later 4.2.1 There is no account yet that could get the postmaster's mail");
 }
 
 /* ---- commands ---- */
@@ -508,7 +545,9 @@ static void command_errors(void **state)
         {"account add x@backup.example", EX_DATAERR, "backup-mx"},
         {"account add x", EX_DATAERR, "user@domain"},
         {"account add x~y@example.org", EX_DATAERR, "no mail address"},
-        {"account add aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggg@example.org", EX_DATAERR, ""},
+        {"account add "
+         "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggg@example.org",
+            EX_DATAERR, ""},
         {"account add anna@EXAMPLE.org", EX_CANTCREAT, "exists already"},
         {"account add sales@example.org", EX_CANTCREAT, "is an alias"},
         {"account add x@example.org quota=lots", EX_USAGE, "500M"},
@@ -516,7 +555,9 @@ static void command_errors(void **state)
         {"account add x@example.org messages_per_hour=-3", EX_USAGE, "none"},
         {"account add x@example.org send_as=king", EX_USAGE, "own, domain, any"},
         {"account add x@example.org password=", EX_DATAERR, "1 to"},
-        {"account add x@example.org password=a\x01" "b", EX_DATAERR, "choose another"},
+        {"account add x@example.org password=a\x01"
+         "b",
+            EX_DATAERR, "choose another"},
         {"account show y@example.org", EX_NOUSER, "account list"},
         {"account list limit=banana", EX_USAGE, "number"},
         {"alias add anna@example.org bob@example.org", EX_CANTCREAT, "is an account"},
@@ -526,11 +567,13 @@ static void command_errors(void **state)
         {"alias add sales@example.org bob@example.org", EX_CANTCREAT, "alias set"},
         {"alias set x@example.org bob@example.org", EX_NOUSER, "alias list"},
         {"credential add app password=x", EX_USAGE, "either"},
-        {"credential add app account=anna@example.org domain=example.org password=x", EX_USAGE, "either"},
+        {"credential add app account=anna@example.org domain=example.org password=x", EX_USAGE,
+            "either"},
         {"credential add app account=anna@example.org", EX_USAGE, "password"},
         {"credential add app account=no@example.org password=x", EX_NOUSER, "account add"},
         {"credential add app domain=no.example password=x", EX_NOHOST, "domain add"},
-        {"credential add anna@example.org domain=example.org password=x", EX_CANTCREAT, "is an account"},
+        {"credential add anna@example.org domain=example.org password=x", EX_CANTCREAT,
+            "is an account"},
         {"credential remove app", EX_NOUSER, "credential list"},
         {"route add recipient:x.example", EX_USAGE, "kind"},
         {"route add recipient:x.example teleport", EX_USAGE, "mx, smtp"},
@@ -541,7 +584,8 @@ static void command_errors(void **state)
         {"route add recipient:x.example smtp [::1", EX_DATAERR, "no host"},
         {"route add recipient:x.example mx 10.0.0.1", EX_USAGE, "no hosts"},
         {"route add recipient:x.example smtp h.example login=a", EX_USAGE, "belong together"},
-        {"route add recipient:x.example smtp h.example login=a password=b", EX_USAGE, "tls=verified"},
+        {"route add recipient:x.example smtp h.example login=a password=b", EX_USAGE,
+            "tls=verified"},
         {"route add recipient:x.example fail text=no", EX_USAGE, "enhanced code"},
         {"route remove recipient:x.example", EX_DATAERR, "route list"},
         {"pool add p", EX_USAGE, "which address"},
@@ -568,7 +612,11 @@ static void command_errors(void **state)
 static void lists_have_pages(void **state)
 {
     char line[100];
-    struct command c = {.store = &store, .lookup = &lookup, .world = &world, .object = STR("account"), .args = {"list", 5}};
+    struct command c = {.store = &store,
+        .lookup = &lookup,
+        .world = &world,
+        .object = STR("account"),
+        .args = {"list", 5}};
     struct err err = {0};
     struct buf text;
     int pages = 0;
@@ -658,7 +706,8 @@ static void logins(void **state)
     assert_int_equal(login.rights, AUTH_MAY_SEND);
     assert_true(login_find(&store, secret, STR("site@example.org"), &login, &err));
     assert_int_equal(login.principal, 5);
-    assert_true(login_find(&store, secret, STR("bob@example.org"), &login, &err)); /* has no password */
+    assert_true(
+        login_find(&store, secret, STR("bob@example.org"), &login, &err)); /* has no password */
     assert_int_equal(login.principal, 0);
     assert_true(login_find(&store, secret, STR("nobody@example.org"), &login, &err));
     assert_true(login_find(&store, secret, STR("Nobody@example.org"), &again, &err));
@@ -666,7 +715,8 @@ static void logins(void **state)
     assert_string_equal(login.verifier.salt, again.verifier.salt);
     assert_true(login.verifier.iterations == PASSWORD_ITERATIONS && login.verifier.stored[0] != 0);
     must("account set anna@example.org enabled=no");
-    assert_true(login_find(&store, secret, STR("app1"), &login, &err) && !login.enabled && login.principal == 4);
+    assert_true(login_find(&store, secret, STR("app1"), &login, &err) && !login.enabled &&
+                login.principal == 4);
     must("account set anna@example.org enabled=yes");
     must("domain set example.org enabled=no");
     assert_true(login_find(&store, secret, STR("app1"), &login, &err) && !login.enabled);
@@ -729,19 +779,28 @@ static void check_whole(void)
 
     if (!db_check_integrity(store.db, &err))
         fail_msg("%s", err.text);
-    assert_int_equal(number("SELECT count(*) FROM alias WHERE key NOT IN (SELECT alias FROM alias_target)"), 0);
-    assert_int_equal(number("SELECT count(*) FROM alias_target WHERE alias NOT IN (SELECT key FROM alias)"), 0);
-    assert_int_equal(number("SELECT count(*) FROM account WHERE id IN (SELECT id FROM removed_account)"), 0);
-    assert_int_equal(number("SELECT count(*) FROM credential WHERE account <> 0 AND account NOT IN (SELECT id FROM account)"), 0);
-    assert_int_equal(number("SELECT count(*) FROM account WHERE id > (SELECT last FROM sequence WHERE name = 'principal')"), 0);
+    assert_int_equal(
+        number("SELECT count(*) FROM alias WHERE key NOT IN (SELECT alias FROM alias_target)"), 0);
+    assert_int_equal(
+        number("SELECT count(*) FROM alias_target WHERE alias NOT IN (SELECT key FROM alias)"), 0);
+    assert_int_equal(
+        number("SELECT count(*) FROM account WHERE id IN (SELECT id FROM removed_account)"), 0);
+    assert_int_equal(number("SELECT count(*) FROM credential WHERE account <> 0 AND account NOT IN "
+                            "(SELECT id FROM account)"),
+        0);
+    assert_int_equal(number("SELECT count(*) FROM account WHERE id > (SELECT last FROM sequence "
+                            "WHERE name = 'principal')"),
+        0);
 }
 
 static void every_write_fails_in_turn(void **state)
 {
-    static const char *const lines[] = {
-        "account add f@example.org quota=1M", "alias add g@example.org f@example.org h@outside.example",
-        "credential add c account=f@example.org password=x", "alias set g@example.org f@example.org i@outside.example",
-        "pool add p 192.0.2.1", "pool bind class:bulk p", "route add class:bulk mx", "account remove f@example.org force=yes"};
+    static const char *const lines[] = {"account add f@example.org quota=1M",
+        "alias add g@example.org f@example.org h@outside.example",
+        "credential add c account=f@example.org password=x",
+        "alias set g@example.org f@example.org i@outside.example", "pool add p 192.0.2.1",
+        "pool bind class:bulk p", "route add class:bulk mx",
+        "account remove f@example.org force=yes"};
 
     (void)state;
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -770,11 +829,25 @@ static void every_write_fails_in_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(recipients), TEST(idn_domains_are_one), TEST(changes_are_seen_at_once), TEST(separator_is_configured),
-        TEST(hourly_limits), TEST(limits_recover_slowly), TEST(senders), TEST(destinations), TEST(aliases_of_aliases),
-        TEST(deep_and_wide_aliases_are_bounded), TEST(routes_and_pools), TEST(postmaster_reaches_somebody),
-        TEST(command_errors), TEST(lists_have_pages), TEST(numbers_are_never_used_again), TEST(nothing_secret_is_shown),
-        TEST(logins), TEST(every_write_fails_in_turn), TEST(failing_database_is_temporary),
+        TEST(recipients),
+        TEST(idn_domains_are_one),
+        TEST(changes_are_seen_at_once),
+        TEST(separator_is_configured),
+        TEST(hourly_limits),
+        TEST(limits_recover_slowly),
+        TEST(senders),
+        TEST(destinations),
+        TEST(aliases_of_aliases),
+        TEST(deep_and_wide_aliases_are_bounded),
+        TEST(routes_and_pools),
+        TEST(postmaster_reaches_somebody),
+        TEST(command_errors),
+        TEST(lists_have_pages),
+        TEST(numbers_are_never_used_again),
+        TEST(nothing_secret_is_shown),
+        TEST(logins),
+        TEST(every_write_fails_in_turn),
+        TEST(failing_database_is_temporary),
     };
     char path[100];
     int failed;

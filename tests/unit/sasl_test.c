@@ -1,5 +1,5 @@
-/* Logins: conversations of libgsasl's client side with our server side, wrong and malformed ones by hand, passwords,
- * and the counting of failures. */
+/* Logins: conversations of libgsasl's client side with our server side, wrong and malformed ones by
+ * hand, passwords, and the counting of failures. */
 #include "roles/directory/password.h"
 #include "roles/directory/sasl.h"
 #include "roles/directory/throttle.h"
@@ -66,7 +66,8 @@ static int begin(void **state)
 
 /* ---- with a real client ---- */
 
-struct try {
+struct
+try {
     const char *mechanism, *user, *password, *authzid;
     const char *client_unique, *server_unique, *client_exporter, *server_exporter;
     enum sasl_state result;
@@ -92,7 +93,8 @@ static void set_binding(Gsasl_session *client, Gsasl_property property, const ch
 
 static enum sasl_state converse(const struct try *t)
 {
-    struct sasl *s = sasl_new(library, &world, str_of(t->mechanism), str_of(t->server_unique), str_of(t->server_exporter));
+    struct sasl *s = sasl_new(library, &world, str_of(t->mechanism), str_of(t->server_unique),
+        str_of(t->server_exporter));
     enum sasl_state state = SASL_MORE;
     Gsasl_session *client;
     struct buf challenge;
@@ -152,11 +154,16 @@ static void clients_log_in(void **state)
         {"SCRAM-SHA-256", "anna@example.org", RIGHT, "bob@example.org", .result = SASL_WRONG},
         {"SCRAM-SHA-256", "anna@example.org", "wrong", .result = SASL_WRONG},
         {"SCRAM-SHA-256", "nobody@example.org", RIGHT, .result = SASL_WRONG},
-        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, "finished", "finished", .result = SASL_RIGHT},
-        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, "finished", "somebody else", .result = SASL_WRONG},
-        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, NULL, NULL, "exported", "exported", .result = SASL_RIGHT},
-        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, NULL, NULL, "exported", "something else", .result = SASL_WRONG},
-        {"SCRAM-SHA-256-PLUS", "anna@example.org", "wrong", NULL, "finished", "finished", .result = SASL_WRONG},
+        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, "finished", "finished",
+            .result = SASL_RIGHT},
+        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, "finished", "somebody else",
+            .result = SASL_WRONG},
+        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, NULL, NULL, "exported", "exported",
+            .result = SASL_RIGHT},
+        {"SCRAM-SHA-256-PLUS", "anna@example.org", RIGHT, NULL, NULL, NULL, "exported",
+            "something else", .result = SASL_WRONG},
+        {"SCRAM-SHA-256-PLUS", "anna@example.org", "wrong", NULL, "finished", "finished",
+            .result = SASL_WRONG},
     };
 
     (void)state;
@@ -164,7 +171,8 @@ static void clients_log_in(void **state)
         enum sasl_state got = converse(&tries[i]);
 
         if (got != tries[i].result)
-            fail_msg("try %zu (%s, %s, %s): %d", i, tries[i].mechanism, tries[i].user, tries[i].password, got);
+            fail_msg("try %zu (%s, %s, %s): %d", i, tries[i].mechanism, tries[i].user,
+                tries[i].password, got);
     }
 }
 
@@ -185,7 +193,10 @@ static enum sasl_state one_step(const char *mechanism, struct str data)
     return state;
 }
 
-#define BYTES(text) {text, sizeof(text) - 1}
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
 #define RIGHT_PLAIN ((struct str)BYTES("\0anna@example.org\0" RIGHT))
 
 static void malformed_messages(void **state)
@@ -256,7 +267,8 @@ static void the_world_may_refuse(void **state)
     assert_int_equal(one_step("SCRAM-SHA-256", STR("n,,n=anna@example.org,r=abc")), SASL_TROUBLE);
 }
 
-/* A client that could bind to TLS but was told that we cannot ("y"): somebody in between took -PLUS away. */
+/* A client that could bind to TLS but was told that we cannot ("y"): somebody in between took -PLUS
+ * away. */
 static void a_downgrade_is_noticed(void **state)
 {
     struct sasl *s = sasl_new(library, &world, STR("SCRAM-SHA-256"), STR(""), STR("exported"));
@@ -272,7 +284,8 @@ static void a_downgrade_is_noticed(void **state)
     buf_clear(&out);
 }
 
-/* A stranger learns nothing from what SCRAM shows: the salt of a login that does not exist stays the same. */
+/* A stranger learns nothing from what SCRAM shows: the salt of a login that does not exist stays
+ * the same. */
 static void unknown_logins_look_like_others(void **state)
 {
     struct buf first, second;
@@ -311,12 +324,15 @@ static void passwords(void **state)
     assert_false(password_make(STR("\xff\xfe"), &v, &err));
     assert_true(password_make(str_from(longest, PASSWORD_MAX), &v, &err));
     assert_true(password_check(&cache, &v, str_from(longest, PASSWORD_MAX), clock_monotonic()));
-    assert_false(password_check(&cache, &v, str_from(longest, PASSWORD_MAX - 1), clock_monotonic()));
-    assert_false(password_check(&cache, &v, str_from(longest, PASSWORD_MAX + 1), clock_monotonic()));
+    assert_false(
+        password_check(&cache, &v, str_from(longest, PASSWORD_MAX - 1), clock_monotonic()));
+    assert_false(
+        password_check(&cache, &v, str_from(longest, PASSWORD_MAX + 1), clock_monotonic()));
     assert_false(password_check(&cache, &none, STR(""), clock_monotonic()));
     assert_false(password_check(&cache, &none, STR("?"), clock_monotonic()));
     /* SASLprep: a no-break space is a space, and forms of one letter are one. */
-    assert_true(password_check(&cache, &anna, STR("pa\xcc\x88sswort\xc2\xa0& more"), clock_monotonic()));
+    assert_true(
+        password_check(&cache, &anna, STR("pa\xcc\x88sswort\xc2\xa0& more"), clock_monotonic()));
     assert_true(str_starts(str_of(v.hash), STR("$argon2id$v=19$m=19456,t=2,p=1$")));
 }
 
@@ -336,7 +352,7 @@ static void right_passwords_are_remembered(void **state)
     second = clock_monotonic() - begun;
     assert_true(second < first);
     assert_false(password_check(&cache, &v, STR("two"), now));
-    assert_false(password_check(&cache, &other, STR("one"), now)); /* changed in between */
+    assert_false(password_check(&cache, &other, STR("one"), now));   /* changed in between */
     assert_true(password_check(&cache, &v, STR("one"), now + HOUR)); /* looked at again */
     password_cache_wipe(&cache);
     for (size_t i = 0; i < PASSWORD_REMEMBERED; i++)
@@ -347,7 +363,8 @@ static void right_passwords_are_remembered(void **state)
 
 static void failures_slow_down_and_ban(void **state)
 {
-    const struct str here = STR("192.0.2.1"), there = STR("198.51.100.7"), login = STR("anna@example.org");
+    const struct str here = STR("192.0.2.1"), there = STR("198.51.100.7"),
+                     login = STR("anna@example.org");
     struct throttle t;
     int64_t now = HOUR, wait = 0, last = 0;
 
@@ -360,7 +377,8 @@ static void failures_slow_down_and_ban(void **state)
         assert_true(wait > last && wait <= 5 * SECOND);
     }
     assert_true(throttle_refuses(&t, here, login, now));
-    assert_true(throttle_refuses(&t, here, STR("bob@example.org"), now)); /* the address is out, whoever it tries */
+    assert_true(throttle_refuses(
+        &t, here, STR("bob@example.org"), now)); /* the address is out, whoever it tries */
     assert_true(throttle_refuses(&t, here, (struct str){0}, now));
     assert_false(throttle_refuses(&t, there, login, now));
     assert_false(throttle_refuses(&t, here, login, now + 15 * MINUTE));
@@ -416,9 +434,17 @@ static void throttle_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(clients_log_in), TEST(malformed_messages), TEST(an_end_is_an_end), TEST(the_world_may_refuse), TEST(a_downgrade_is_noticed),
-        TEST(unknown_logins_look_like_others), TEST(passwords), TEST(right_passwords_are_remembered),
-        TEST(failures_slow_down_and_ban), TEST(a_login_guessed_at_from_everywhere), TEST(throttle_is_bounded),
+        TEST(clients_log_in),
+        TEST(malformed_messages),
+        TEST(an_end_is_an_end),
+        TEST(the_world_may_refuse),
+        TEST(a_downgrade_is_noticed),
+        TEST(unknown_logins_look_like_others),
+        TEST(passwords),
+        TEST(right_passwords_are_remembered),
+        TEST(failures_slow_down_and_ban),
+        TEST(a_login_guessed_at_from_everywhere),
+        TEST(throttle_is_bounded),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -1,6 +1,6 @@
-/* Numbered migrations. The version is the single row of staffetta_schema; a step and its new version are
- * one transaction, so a crash leaves the database at a whole step. The version is read again inside that
- * transaction: several copies of a role may start at once on one database. */
+/* Numbered migrations. The version is the single row of staffetta_schema; a step and its new
+ * version are one transaction, so a crash leaves the database at a whole step. The version is read
+ * again inside that transaction: several copies of a role may start at once on one database. */
 #include "db/driver.h"
 
 #include <inttypes.h>
@@ -30,8 +30,9 @@ bool db_version(struct db *db, int64_t *version, struct err *err)
 
 static bool write_version(struct db *db, int64_t version, struct err *err)
 {
-    struct stmt *s = stmt_new(db, version == 1 ? "INSERT INTO staffetta_schema (version) VALUES ($1)"
-                                               : "UPDATE staffetta_schema SET version = $1");
+    struct stmt *s =
+        stmt_new(db, version == 1 ? "INSERT INTO staffetta_schema (version) VALUES ($1)"
+                                  : "UPDATE staffetta_schema SET version = $1");
     bool written;
 
     stmt_int(s, version);
@@ -50,7 +51,8 @@ static bool apply(struct db *db, const char *const *steps, int64_t version, stru
 }
 
 /* Takes one step; *version is what the database had before it. */
-static bool take_step(struct db *db, const char *const *steps, size_t n, int64_t *version, struct err *err)
+static bool take_step(
+    struct db *db, const char *const *steps, size_t n, int64_t *version, struct err *err)
 {
     if (!db_begin(db, err))
         return false;
@@ -84,7 +86,8 @@ bool db_migrate(struct db *db, const char *const *steps, size_t n, struct err *e
         return false;
     if (version != (int64_t)n)
         return err_set(err, ERR_PERMANENT,
-            "the database has version %" PRId64 ", this program knows %zu: it was made by a newer Staffetta, install that",
+            "the database has version %" PRId64
+            ", this program knows %zu: it was made by a newer Staffetta, install that",
             version, n);
     return true;
 }

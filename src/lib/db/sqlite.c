@@ -1,27 +1,31 @@
 /* The SQLite driver: opening, transactions, durability. Statements are in sqlite_stmt.c.
  *
- * Files: NAME.db, and while it is open NAME.db-wal (the log of commits) and NAME.db-shm (its index, made
- * anew after a crash). Pages of 16 KB; with DB_SYNC_LATER
- * (many small databases) of 4 KB.
+ * Files: NAME.db, and while it is open NAME.db-wal (the log of commits) and NAME.db-shm (its index,
+ * made anew after a crash). Pages of 16 KB; with DB_SYNC_LATER (many small databases) of 4 KB.
  *
  * What a crash (of the process or the machine) leaves behind, and why it is right:
- *  - The folder is fsynced while a new database is still empty, so nothing is ever written to a file whose
- *    name could vanish. A crash before that leaves an empty file, which the next start treats as new. The
- *    log's own name is fsynced by SQLite with the first sync of a new log.
- *  - A commit appends pages to the log, each with a checksum over all before it, the last one marked.
- *    After a crash SQLite reads the log up to the last marked page whose chain of checksums holds: always a
- *    whole number of commits, always the first ones, in order; nothing torn, nothing out of order.
- *  - DB_SYNC_FULL (synchronous=FULL): COMMIT returns after the log is fsynced. If that fsync fails the commit
- *    has failed and the next one writes over its pages in the log; a crash before that next commit may
- *    bring it back, so "failed" then means "not promised", never "half done".
- *  - DB_SYNC_LATER (synchronous=NORMAL): COMMIT does not wait. db_sync fsyncs the log. That is enough: what is no
- *    longer in the log went into the database file by a checkpoint, and a checkpoint fsyncs the log before
- *    it copies and the database before it lets the log be reused. A new process cannot know whether its
- *    predecessor synced, so the first db_sync after db_open always does it.
- *    When an fsync fails the kernel may have forgotten the pages, and a second fsync would say "done" about nothing.
- *    Therefore such a failure is remembered: every later commit and sync of this handle fails, until the
- *    process is restarted and the caller repeats what it had not promised.
- *  - Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER, where many databases are open) and at close. */
+ *
+ * Names. The folder is fsynced while a new database is still empty, so nothing is ever written to a
+ * file whose name could vanish. A crash before that leaves an empty file, which the next start
+ * treats as new. The log's own name is fsynced by SQLite with the first sync of a new log.
+ *
+ * Commits. A commit appends pages to the log, each with a checksum over all before it, the last one
+ * marked. After a crash SQLite reads the log up to the last marked page whose chain of checksums
+ * holds: always a whole number of commits, always the first ones; nothing torn or out of order.
+ *
+ * DB_SYNC_FULL (synchronous=FULL). COMMIT returns after the log is fsynced. If that fsync fails the
+ * commit has failed and the next one writes over its pages in the log; a crash before that next
+ * commit may bring it back, so "failed" then means "not promised", never "half done".
+ *
+ * DB_SYNC_LATER (synchronous=NORMAL). COMMIT does not wait; db_sync fsyncs the log. That is enough:
+ * what is no longer in the log went into the database file by a checkpoint, and a checkpoint fsyncs
+ * the log before it copies and the database before it lets the log be reused. A new process cannot
+ * know whether its predecessor synced, so the first db_sync after db_open always does it. When an
+ * fsync fails the kernel may have forgotten the pages, and a second fsync would say "done" about
+ * nothing. Therefore such a failure is remembered: every later transaction and sync of this handle
+ * fails, until the process is restarted and the caller repeats what it had not promised.
+ *
+ * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER) and at close. */
 #include "db/sqlite.h"
 
 #include "base/buf.h"
@@ -48,9 +52,12 @@ static const struct meaning {
     {SQLITE_BUSY, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
     {SQLITE_LOCKED, ERR_TEMPORARY, "locked by another statement"},
     {SQLITE_PROTOCOL, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
-    {SQLITE_READONLY, ERR_PERMANENT, "cannot be written: check the owner and mode of the file and its folder"},
-    {SQLITE_PERM, ERR_PERMANENT, "access refused: check the owner and mode of the file and its folder"},
-    {SQLITE_CANTOPEN, ERR_TEMPORARY, "cannot be opened: check that its folder exists and belongs to this user"},
+    {SQLITE_READONLY, ERR_PERMANENT,
+        "cannot be written: check the owner and mode of the file and its folder"},
+    {SQLITE_PERM, ERR_PERMANENT,
+        "access refused: check the owner and mode of the file and its folder"},
+    {SQLITE_CANTOPEN, ERR_TEMPORARY,
+        "cannot be opened: check that its folder exists and belongs to this user"},
     {SQLITE_IOERR, ERR_TEMPORARY, "input/output error: check the disk and the kernel's log"},
     {SQLITE_TOOBIG, ERR_LIMIT, "value too large for a row"},
     {SQLITE_CONSTRAINT, ERR_PERMANENT, "constraint"},
@@ -85,7 +92,8 @@ bool sqlite_failed(struct db *db, int rc, struct err *err)
 bool sqlite_usable(struct db *db, struct err *err)
 {
     if (db->in_transaction && sqlite3_get_autocommit(db->raw))
-        return err_set(err, ERR_TEMPORARY, "%s: the transaction was undone by an earlier failure", db->path);
+        return err_set(
+            err, ERR_TEMPORARY, "%s: the transaction was undone by an earlier failure", db->path);
     return true;
 }
 
@@ -118,7 +126,7 @@ static bool ask(struct db *db, const char *sql, int64_t *value, struct err *err)
 static bool sync_folder(struct db *db, struct err *err)
 {
     const char *slash = strrchr(db->path, '/');
-    char *folder = slash == NULL ? xstrndup(".", 1)
+    char *folder = slash == NULL       ? xstrndup(".", 1)
                    : slash == db->path ? xstrndup("/", 1)
                                        : xstrndup(db->path, (size_t)(slash - db->path));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -132,7 +140,8 @@ static bool sync_folder(struct db *db, struct err *err)
     return done;
 }
 
-/* Two processes that open a new database at once may get BUSY here without the busy handler being asked. */
+/* Two processes that open a new database at once may get BUSY here without the busy handler being
+ * asked. */
 static bool switch_to_wal(struct db *db, int busy_ms, struct err *err)
 {
     int64_t until = clock_monotonic() + busy_ms * (SECOND / 1000);
@@ -162,7 +171,8 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
 
     /* secure_delete=FAST clears deleted content where that costs no further write. */
     if (!run(db, later ? "PRAGMA page_size = 4096" : "PRAGMA page_size = 16384", err) ||
-        !run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST", err) ||
+        !run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST",
+            err) ||
         !ask(db, "PRAGMA page_count", &pages, err))
         return false;
     if (pages == 0 && !sync_folder(db, err))
@@ -220,8 +230,10 @@ bool db_open_read_only(struct db **out, const char *path, struct err *err)
     *out = NULL;
     if (!open_raw(&db, path, SQLITE_OPEN_READONLY, 1000, err))
         return false;
-    if (!run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"
-                 "SELECT count(*) FROM sqlite_schema", err)) {
+    if (!run(db,
+            "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"
+            "SELECT count(*) FROM sqlite_schema",
+            err)) {
         db_close(db);
         return false;
     }
@@ -240,7 +252,8 @@ void db_close(struct db *db)
     free(db);
 }
 
-/* After a failed fsync nothing that this handle writes can be promised: see the head of the file. */
+/* After a failed fsync nothing that this handle writes can be promised: see the head of the file.
+ */
 static bool sync_trusted(struct db *db, struct err *err)
 {
     if (db->sync_failed)
@@ -300,7 +313,8 @@ static bool sync_log(struct db *db, struct err *err)
     if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK)
         return true;
     db->sync_failed = true;
-    return err_set(err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+    return err_set(
+        err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
 }
 
 bool db_sync(struct db *db, struct err *err)
@@ -366,7 +380,8 @@ bool driver_has_table(struct db *db, const char *name, bool *found, struct err *
     char sql[200];
     int64_t n;
 
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '%s'", name);
+    snprintf(sql, sizeof sql,
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '%s'", name);
     if (!ask(db, sql, &n, err))
         return false;
     *found = n > 0;

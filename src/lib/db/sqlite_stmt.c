@@ -1,8 +1,9 @@
-/* Statements of the SQLite driver. A statement keeps its text, so that one that could not be prepared
- * (disk, lock) is prepared at its next use; only malformed SQL is our bug and ends the process.
+/* Statements of the SQLite driver. A statement keeps its text, so that one that could not be
+ * prepared (disk, lock) is prepared at its next use; only malformed SQL is our bug and ends the
+ * process.
  *
- * SQLite numbers named parameters by first appearance; the `order` table makes $1 the first one bound
- * wherever it stands in the text, as PostgreSQL has it. */
+ * SQLite numbers named parameters by first appearance; the `order` table makes $1 the first one
+ * bound wherever it stands in the text, as PostgreSQL has it. */
 #include "db/sqlite.h"
 
 #include "base/buf.h"
@@ -88,7 +89,7 @@ void stmt_free(struct stmt *s)
 void sqlite_free_statements(struct db *db)
 {
     LIST_EACH(&db->stmts, it)
-        stmt_free(CONTAINER(it, struct stmt, link));
+    stmt_free(CONTAINER(it, struct stmt, link));
 }
 
 static void reset(struct stmt *s)
@@ -134,7 +135,8 @@ void stmt_str(struct stmt *s, struct str text)
     int i = next_parameter(s);
 
     if (i > 0)
-        check_bind(s, sqlite3_bind_text64(s->raw, i, text.n == 0 ? "" : text.p, text.n, SQLITE_STATIC, SQLITE_UTF8));
+        check_bind(s, sqlite3_bind_text64(s->raw, i, text.n == 0 ? "" : text.p, text.n,
+                          SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void stmt_blob(struct stmt *s, struct str bytes)
@@ -142,7 +144,8 @@ void stmt_blob(struct stmt *s, struct str bytes)
     int i = next_parameter(s);
 
     if (i > 0)
-        check_bind(s, sqlite3_bind_blob64(s->raw, i, bytes.n == 0 ? "" : bytes.p, bytes.n, SQLITE_STATIC));
+        check_bind(
+            s, sqlite3_bind_blob64(s->raw, i, bytes.n == 0 ? "" : bytes.p, bytes.n, SQLITE_STATIC));
 }
 
 void stmt_null(struct stmt *s)

@@ -1,8 +1,9 @@
 /* Questions with one answer each: recipients, senders, destinations, secrets, pools, accounts.
  *
- * When the database fails, recipients, senders and destinations are answered with "try again". The other three answers
- * have no word for that, and "there is none" would be a lie that costs mail: those questions are kept and tried
- * again every second until they can be answered or their channel ends. */
+ * When the database fails, recipients, senders and destinations are answered with "try again". The
+ * other three answers have no word for that, and "there is none" would be a lie that costs mail:
+ * those questions are kept and tried again every second until they can be answered or their channel
+ * ends. */
 #include "directory.h"
 
 #include "base/clock.h"
@@ -17,11 +18,16 @@
 static const int64_t remember_removed = 30 * DAY;
 enum { REMOVED_AT_ONCE = 1000, UNANSWERED_MAX = 20000 };
 
-static struct metric rcpts = METRIC_COUNTER("staffetta_directory_rcpt_questions_total", "Recipients asked about.");
-static struct metric unknown = METRIC_COUNTER("staffetta_directory_rcpt_unknown_total", "Recipients of local domains that do not exist.");
-static struct metric limited = METRIC_COUNTER("staffetta_directory_rcpt_limited_total", "Recipients refused because the sender is over a limit.");
-static struct metric resolves = METRIC_COUNTER("staffetta_directory_resolve_questions_total", "Destinations asked for.");
-static struct metric troubles = METRIC_COUNTER("staffetta_directory_database_errors_total", "Questions the database failed at.");
+static struct metric rcpts =
+    METRIC_COUNTER("staffetta_directory_rcpt_questions_total", "Recipients asked about.");
+static struct metric unknown = METRIC_COUNTER(
+    "staffetta_directory_rcpt_unknown_total", "Recipients of local domains that do not exist.");
+static struct metric limited = METRIC_COUNTER("staffetta_directory_rcpt_limited_total",
+    "Recipients refused because the sender is over a limit.");
+static struct metric resolves =
+    METRIC_COUNTER("staffetta_directory_resolve_questions_total", "Destinations asked for.");
+static struct metric troubles = METRIC_COUNTER(
+    "staffetta_directory_database_errors_total", "Questions the database failed at.");
 
 static void trouble(const char *question, const struct err *err)
 {
@@ -29,7 +35,8 @@ static void trouble(const char *question, const struct err *err)
     log_error("database", "question=%s error=%s", question, err->text);
 }
 
-/* Another process (a command while no server was thought to run) may have written: looked at ten times a second. */
+/* Another process (a command while no server was thought to run) may have written: looked at ten
+ * times a second. */
 static struct lookup *fresh(struct directory *d)
 {
     int64_t now = clock_monotonic(), version = 0;
@@ -54,7 +61,8 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
     struct buf text;
 
     buf_init(&text, IPC_TEXT);
-    result = lookup_rcpt(fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0, clock_monotonic(), &text);
+    result = lookup_rcpt(fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0,
+        clock_monotonic(), &text);
     metric_add(&rcpts, 1);
     if (result == RCPT_UNKNOWN)
         metric_add(&unknown, 1);
@@ -88,11 +96,17 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, &r);
     if (r.result == RESOLVE_TEMPFAIL)
         metric_add(&troubles, 1);
-    ipc_send_resolve_reply(from,
-        &(struct msg_resolve_reply){.id = m->id, .result = r.result, .account = (uint64_t)r.account,
-            .address = name_str(&r.address), .targets = buf_str(&r.targets), .route = r.kind, .tls = r.tls,
-            .hosts = buf_str(&r.hosts), .credential = (uint64_t)r.credential, .pool = name_str(&r.pool),
-            .text = buf_str(&r.text)});
+    ipc_send_resolve_reply(from, &(struct msg_resolve_reply){.id = m->id,
+                                     .result = r.result,
+                                     .account = (uint64_t)r.account,
+                                     .address = name_str(&r.address),
+                                     .targets = buf_str(&r.targets),
+                                     .route = r.kind,
+                                     .tls = r.tls,
+                                     .hosts = buf_str(&r.hosts),
+                                     .credential = (uint64_t)r.credential,
+                                     .pool = name_str(&r.pool),
+                                     .text = buf_str(&r.text)});
     resolved_clear(&r);
 }
 
@@ -139,7 +153,8 @@ void answers_open(struct directory *d)
 
 void answers_peer_gone(struct directory *d, struct channel *c)
 {
-    LIST_EACH(&d->unanswered, it) {
+    LIST_EACH(&d->unanswered, it)
+    {
         struct unanswered *u = CONTAINER(it, struct unanswered, link);
 
         if (u->from != c)
@@ -150,7 +165,8 @@ void answers_peer_gone(struct directory *d, struct channel *c)
     }
 }
 
-static void answer_surely(struct directory *d, struct channel *from, answer_fn *answer, uint64_t id, uint64_t subject)
+static void answer_surely(
+    struct directory *d, struct channel *from, answer_fn *answer, uint64_t id, uint64_t subject)
 {
     struct unanswered *u;
 
@@ -159,7 +175,8 @@ static void answer_surely(struct directory *d, struct channel *from, answer_fn *
     if (d->unanswered_count >= UNANSWERED_MAX)
         fatal("the database cannot be read, and %d questions wait", UNANSWERED_MAX);
     u = xcalloc(1, sizeof *u);
-    *u = (struct unanswered){.from = from, .answer = answer, .id = id, .subject = (int64_t)(subject & INT64_MAX)};
+    *u = (struct unanswered){
+        .from = from, .answer = answer, .id = id, .subject = (int64_t)(subject & INT64_MAX)};
     list_add_last(&d->unanswered, &u->link);
     d->unanswered_count++;
 }
@@ -175,9 +192,10 @@ static bool answer_secret(struct directory *d, struct channel *to, uint64_t id, 
         return false;
     }
     found = found && route.login.n > 0;
-    ipc_send_secret_reply(to,
-        &(struct msg_secret_reply){.id = id, .found = found, .user = found ? name_str(&route.login) : STR(""),
-            .secret = found ? name_str(&route.secret) : STR("")});
+    ipc_send_secret_reply(to, &(struct msg_secret_reply){.id = id,
+                                  .found = found,
+                                  .user = found ? name_str(&route.login) : STR(""),
+                                  .secret = found ? name_str(&route.secret) : STR("")});
     return true;
 }
 
@@ -196,7 +214,8 @@ static bool write_pools(struct directory *d, struct buf *out, struct err *err)
     stmt_str(s, STR(""));
     stmt_int(s, INT32_MAX);
     while (stmt_row(s)) {
-        buf_addf(out, "%.*s %.*s %" PRId64 " ", STR_ARG(column_str(s, 0)), STR_ARG(column_str(s, 1)), column_int(s, 2));
+        buf_addf(out, "%.*s %.*s %" PRId64 " ", STR_ARG(column_str(s, 0)),
+            STR_ARG(column_str(s, 1)), column_int(s, 2));
         buf_addf(out, "%.*s\n", STR_ARG(column_str(s, 3)));
     }
     return stmt_done(s, err);
@@ -246,10 +265,12 @@ static bool answer_account(struct directory *d, struct channel *to, uint64_t id,
         trouble("account", &err);
         return false;
     }
-    ipc_send_account_reply(to,
-        &(struct msg_account_reply){.id = id, .account = (uint64_t)account, .found = found,
-            .quota_bytes = found ? (uint64_t)a.quota_bytes : 0, .quota_messages = found ? (uint64_t)a.quota_messages : 0,
-            .address = found ? name_str(&a.address) : STR("")});
+    ipc_send_account_reply(to, &(struct msg_account_reply){.id = id,
+                                   .account = (uint64_t)account,
+                                   .found = found,
+                                   .quota_bytes = found ? (uint64_t)a.quota_bytes : 0,
+                                   .quota_messages = found ? (uint64_t)a.quota_messages : 0,
+                                   .address = found ? name_str(&a.address) : STR("")});
     return true;
 }
 

@@ -1,6 +1,7 @@
-/* AUTH exchanges of smtp and access. Each is keyed by (channel, id), lives at most two minutes, and there are at
- * most EXCHANGES_MAX of one channel. A failure is answered after a pause that grows with the failures of that address
- * and login; until then the exchange stays and counts, so that guessing in parallel gains nothing. */
+/* AUTH exchanges of smtp and access. Each is keyed by (channel, id), lives at most two minutes, and
+ * there are at most EXCHANGES_MAX of one channel. A failure is answered after a pause that grows
+ * with the failures of that address and login; until then the exchange stays and counts, so that
+ * guessing in parallel gains nothing. */
 #include "directory.h"
 #include "login.h"
 
@@ -16,11 +17,16 @@
 enum { EXCHANGES_MAX = 5000 };
 static const int64_t exchange_time = 2 * MINUTE;
 
-static struct metric succeeded = METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"ok\"", "Logins by result.");
-static struct metric failed = METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"failed\"", "Logins by result.");
-static struct metric refused = METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"refused\"", "Logins by result.");
-static struct metric open_exchanges = METRIC_GAUGE("staffetta_directory_exchanges", "Login exchanges that are open.");
-static struct metric duration = METRIC_HISTOGRAM("staffetta_directory_login_seconds", "Time spent on one step of a login.");
+static struct metric succeeded =
+    METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"ok\"", "Logins by result.");
+static struct metric failed =
+    METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"failed\"", "Logins by result.");
+static struct metric refused =
+    METRIC_COUNTER_L("staffetta_directory_logins_total", "result=\"refused\"", "Logins by result.");
+static struct metric open_exchanges =
+    METRIC_GAUGE("staffetta_directory_exchanges", "Login exchanges that are open.");
+static struct metric duration =
+    METRIC_HISTOGRAM("staffetta_directory_login_seconds", "Time spent on one step of a login.");
 
 struct exchange {
     struct map_node node;
@@ -145,7 +151,8 @@ static void on_wrong(struct exchange *e)
 static void on_right(struct exchange *e, struct str data)
 {
     const struct sasl_login *login = sasl_login(e->sasl);
-    bool may = login->rights & (str_eq(str_of(e->service), STR("smtp")) ? AUTH_MAY_SEND : AUTH_MAY_READ);
+    bool may =
+        login->rights & (str_eq(str_of(e->service), STR("smtp")) ? AUTH_MAY_SEND : AUTH_MAY_READ);
 
     if (!login->enabled || !may) {
         metric_add(&failed, 1);
@@ -153,12 +160,16 @@ static void on_right(struct exchange *e, struct str data)
         answer(e->channel, e->id, AUTH_DISABLED);
     } else {
         metric_add(&succeeded, 1);
-        throttle_succeeded(&e->d->throttle, str_of(e->client), sasl_typed_name(e->sasl), clock_monotonic());
+        throttle_succeeded(
+            &e->d->throttle, str_of(e->client), sasl_typed_name(e->sasl), clock_monotonic());
         log_debug("login", "service=%s login=%s client=%s", e->service, login->name.p, e->client);
-        ipc_send_auth_done(e->channel,
-            &(struct msg_auth_done){.id = e->id, .result = AUTH_OK, .account = (uint64_t)login->principal,
-                .rights = login->rights, .login = name_str(&login->name), .data = data,
-                .text = str_of(result_texts[AUTH_OK])});
+        ipc_send_auth_done(e->channel, &(struct msg_auth_done){.id = e->id,
+                                           .result = AUTH_OK,
+                                           .account = (uint64_t)login->principal,
+                                           .rights = login->rights,
+                                           .login = name_str(&login->name),
+                                           .data = data,
+                                           .text = str_of(result_texts[AUTH_OK])});
     }
     end(e);
 }
@@ -215,7 +226,7 @@ static bool too_many(struct directory *d, struct channel *c)
     if (d->exchanges.count < EXCHANGES_MAX)
         return false;
     LIST_EACH(&d->exchange_order, it)
-        n += CONTAINER(it, struct exchange, link)->channel == c;
+    n += CONTAINER(it, struct exchange, link)->channel == c;
     return n >= EXCHANGES_MAX;
 }
 
@@ -283,7 +294,8 @@ void on_auth_cancel(struct role *role, struct channel *from, const struct msg_au
 
 void auth_peer_gone(struct directory *d, struct channel *c)
 {
-    LIST_EACH(&d->exchange_order, it) {
+    LIST_EACH(&d->exchange_order, it)
+    {
         struct exchange *e = CONTAINER(it, struct exchange, link);
 
         if (e->channel == c)
@@ -299,7 +311,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    LIST_EACH(&d->exchange_order, it) {
+    LIST_EACH(&d->exchange_order, it)
+    {
         struct exchange *e = CONTAINER(it, struct exchange, link);
 
         if (e->begun > oldest)

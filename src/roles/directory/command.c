@@ -1,4 +1,5 @@
-/* The dispatcher: finds the command, checks its words and options once, wraps it in a transaction. */
+/* The dispatcher: finds the command, checks its words and options once, wraps it in a transaction.
+ */
 #include "command.h"
 
 #include "base/json.h"
@@ -10,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command_type *const tables[] = {
-    domain_commands, account_commands, alias_commands, credential_commands, route_commands, pool_commands};
+static const struct command_type *const tables[] = {domain_commands, account_commands,
+    alias_commands, credential_commands, route_commands, pool_commands};
 
 int command_fail(struct command *c, int code, const char *format, ...)
 {
@@ -55,7 +56,8 @@ bool command_option(const struct command *c, const char *name, struct str *value
 
 static bool parse_switch(struct str text, bool *value)
 {
-    static const char *const on[] = {"yes", "true", "on", "1", NULL}, *const off[] = {"no", "false", "off", "0", NULL};
+    static const char *const on[] = {"yes", "true", "on", "1", NULL}, *const off[] = {"no", "false",
+                                                                          "off", "0", NULL};
 
     *value = word_index(on, text) >= 0;
     return *value || word_index(off, text) >= 0;
@@ -94,7 +96,8 @@ void option_size(struct command *c, const char *name, int64_t *value, int *code)
     if (str_ieq(text, STR("none")))
         *value = 0;
     else if (!parse_size(text, value))
-        *code = command_fail(c, EX_USAGE, "%s=%.*s: expected a number such as 500M, 2G or none", name, STR_ARG(text));
+        *code = command_fail(c, EX_USAGE, "%s=%.*s: expected a number such as 500M, 2G or none",
+            name, STR_ARG(text));
 }
 
 void option_limit(struct command *c, const char *name, int64_t *value, int *code)
@@ -111,10 +114,12 @@ void option_limit(struct command *c, const char *name, int64_t *value, int *code
     else if (str_to_u64(text, INT32_MAX, &number) && number > 0)
         *value = (int64_t)number;
     else
-        *code = command_fail(c, EX_USAGE, "%s=%.*s: expected a number, default or none", name, STR_ARG(text));
+        *code = command_fail(
+            c, EX_USAGE, "%s=%.*s: expected a number, default or none", name, STR_ARG(text));
 }
 
-void option_word(struct command *c, const char *name, const char *const *words, int *value, int *code)
+void option_word(
+    struct command *c, const char *name, const char *const *words, int *value, int *code)
 {
     struct str text;
     struct buf list;
@@ -130,7 +135,8 @@ void option_word(struct command *c, const char *name, const char *const *words, 
     buf_init(&list, 1000);
     for (int i = 0; words[i] != NULL; i++)
         buf_addf(&list, "%s%s", i ? ", " : "", words[i]);
-    *code = command_fail(c, EX_USAGE, "%s=%.*s: expected one of %.*s", name, STR_ARG(text), STR_ARG(buf_str(&list)));
+    *code = command_fail(
+        c, EX_USAGE, "%s=%.*s: expected one of %.*s", name, STR_ARG(text), STR_ARG(buf_str(&list)));
     buf_clear(&list);
 }
 
@@ -152,7 +158,8 @@ int command_address(struct command *c, struct str text, struct name *canonical, 
     if (!lookup_fold(text, canonical, key, &why))
         return command_fail(c, EX_DATAERR, "%.*s is no mail address: %s", STR_ARG(text), why);
     if (str_find(name_str(key), '@') < 0)
-        return command_fail(c, EX_DATAERR, "%.*s has no domain: write it as user@domain", STR_ARG(text));
+        return command_fail(
+            c, EX_DATAERR, "%.*s has no domain: write it as user@domain", STR_ARG(text));
     return 0;
 }
 
@@ -163,7 +170,8 @@ int command_domain(struct command *c, struct str text, struct name *out)
     bool done;
 
     buf_init(&name, IPC_NAME);
-    done = domain_write(text, &name, &why) && !name.failed && name.n > 0 && name.p[0] != '[' && name_set(out, buf_str(&name));
+    done = domain_write(text, &name, &why) && !name.failed && name.n > 0 && name.p[0] != '[' &&
+           name_set(out, buf_str(&name));
     buf_clear(&name);
     return done ? 0 : command_fail(c, EX_DATAERR, "%.*s is no domain: %s", STR_ARG(text), why);
 }
@@ -179,10 +187,12 @@ int command_local_domain(struct command *c, struct str key, struct name *domain)
     if (!name_set(domain, name) || !store_get_domain(c->store, name, &d, &found, &err))
         return command_broken(c, &err);
     if (!found)
-        return command_fail(c, EX_NOHOST, "%.*s is not a domain of this server: add it with `staffetta domain add %.*s`",
+        return command_fail(c, EX_NOHOST,
+            "%.*s is not a domain of this server: add it with `staffetta domain add %.*s`",
             STR_ARG(name), STR_ARG(name));
     if (!d.local)
-        return command_fail(c, EX_DATAERR, "%.*s is a backup-mx domain: its users live elsewhere", STR_ARG(name));
+        return command_fail(
+            c, EX_DATAERR, "%.*s is a backup-mx domain: its users live elsewhere", STR_ARG(name));
     return 0;
 }
 
@@ -191,7 +201,9 @@ int command_local_part(struct command *c, struct str key)
     struct str local, domain;
 
     address_split(key, &local, &domain);
-    return local.n <= 64 ? 0 : command_fail(c, EX_DATAERR, "the part before the @ has %zu octets, 64 are allowed", local.n);
+    return local.n <= 64 ? 0
+                         : command_fail(c, EX_DATAERR,
+                               "the part before the @ has %zu octets, 64 are allowed", local.n);
 }
 
 bool command_is_word(struct str text)
@@ -274,7 +286,8 @@ static int unknown_command(struct command *c, struct str verb)
     if (verbs.n == 0)
         code = command_fail(c, EX_USAGE, "%.*s: no such command", STR_ARG(c->object));
     else
-        code = command_fail(c, EX_USAGE, "%.*s %.*s: expected one of %.*s", STR_ARG(c->object), STR_ARG(verb), STR_ARG(buf_str(&verbs)));
+        code = command_fail(c, EX_USAGE, "%.*s %.*s: expected one of %.*s", STR_ARG(c->object),
+            STR_ARG(verb), STR_ARG(buf_str(&verbs)));
     buf_clear(&verbs);
     return code;
 }
@@ -295,12 +308,15 @@ static int check_arguments(struct command *c, const struct command_type *t)
 
     while (args_next_option(&at, &name, &value))
         if (!takes(t, name))
-            return command_fail(c, EX_USAGE, "unknown option %.*s; usage: staffetta %s %s %s", STR_ARG(name), t->object, t->verb, t->usage);
+            return command_fail(c, EX_USAGE, "unknown option %.*s; usage: staffetta %s %s %s",
+                STR_ARG(name), t->object, t->verb, t->usage);
     for (unsigned i = 0; i < t->words; i++)
         if (command_word(c, i).n == 0)
-            return command_fail(c, EX_USAGE, "usage: staffetta %s %s %s", t->object, t->verb, t->usage);
+            return command_fail(
+                c, EX_USAGE, "usage: staffetta %s %s %s", t->object, t->verb, t->usage);
     if (t->optional < ANY_WORDS && args_word(c->args, t->words + t->optional + 1).n > 0)
-        return command_fail(c, EX_USAGE, "too many words; usage: staffetta %s %s %s", t->object, t->verb, t->usage);
+        return command_fail(
+            c, EX_USAGE, "too many words; usage: staffetta %s %s %s", t->object, t->verb, t->usage);
     return 0;
 }
 

@@ -34,7 +34,9 @@ static int find(struct command *c, struct account *a)
         return code;
     if (!store_get_account(c->store, name_str(&key), a, &found, &err))
         return command_broken(c, &err);
-    return found ? 0 : command_fail(c, EX_NOUSER, "no account %s: `staffetta account list` shows what is there", key.p);
+    return found ? 0
+                 : command_fail(c, EX_NOUSER,
+                       "no account %s: `staffetta account list` shows what is there", key.p);
 }
 
 /* Only a sending-only account may share its address with an alias. */
@@ -49,7 +51,9 @@ static int check_alias(struct command *c, const struct account *a)
         return 0;
     if (!store_text(c->store, SQL_ALIAS_GET, &key, 1, &ignored, &found, &err))
         return command_broken(c, &err);
-    return found ? command_fail(c, EX_CANTCREAT, "%s is an alias: remove it first, or use kind=sending-only", a->key.p) : 0;
+    return found ? command_fail(c, EX_CANTCREAT,
+                       "%s is an alias: remove it first, or use kind=sending-only", a->key.p)
+                 : 0;
 }
 
 static int save(struct command *c, struct account *a)
@@ -78,7 +82,8 @@ static int add(struct command *c)
     if (!store_get_account(c->store, name_str(&a.key), &old, &found, &err))
         return command_broken(c, &err);
     if (found)
-        return command_fail(c, EX_CANTCREAT, "account %s exists already: change it with `staffetta account set`", a.key.p);
+        return command_fail(c, EX_CANTCREAT,
+            "account %s exists already: change it with `staffetta account set`", a.key.p);
     code = read_options(c, &a);
     if (code == 0)
         code = check_alias(c, &a);
@@ -168,8 +173,12 @@ static int release_aliases(struct command *c, const struct account *a)
     if (!store_text(c->store, SQL_TARGET_USED, &key, 1, &alias, &found, &err))
         return command_broken(c, &err);
     if (found && !force)
-        return command_fail(c, EX_DATAERR, "alias %s leads to %s: change that first, or add force=yes to take it out of all aliases", alias.p, a->key.p);
-    if (found && (!store_run(c->store, SQL_TARGET_FORGET, &key, 1, &err) || !store_run(c->store, SQL_ALIAS_EMPTY, NULL, 0, &err)))
+        return command_fail(c, EX_DATAERR,
+            "alias %s leads to %s: change that first, or add force=yes to take it out of all "
+            "aliases",
+            alias.p, a->key.p);
+    if (found && (!store_run(c->store, SQL_TARGET_FORGET, &key, 1, &err) ||
+                     !store_run(c->store, SQL_ALIAS_EMPTY, NULL, 0, &err)))
         return command_broken(c, &err);
     return 0;
 }
@@ -193,7 +202,8 @@ static int remove_account(struct command *c)
         code = release_aliases(c, &a);
     if (code != 0)
         return code;
-    if (!run_with_id(c, SQL_CREDENTIAL_FORGET, a.id, &err) || !run_with_id(c, SQL_ACCOUNT_REMOVE, a.id, &err))
+    if (!run_with_id(c, SQL_CREDENTIAL_FORGET, a.id, &err) ||
+        !run_with_id(c, SQL_ACCOUNT_REMOVE, a.id, &err))
         return command_broken(c, &err);
     s = store_stmt(c->store, SQL_REMOVED_PUT);
     stmt_int(s, a.id);
@@ -205,10 +215,12 @@ static int remove_account(struct command *c)
     return 0;
 }
 
-#define OPTIONS "password kind quota quota_messages messages_per_hour recipients_per_hour enabled send_as"
-#define USAGE                                                                                                    \
-    "ADDRESS [password=...] [kind=normal|sending-only] [quota=SIZE|none] [quota_messages=N|none] "               \
-    "[messages_per_hour=N|default|none] [recipients_per_hour=N|default|none] [enabled=yes|no] [send_as=own|domain|any]"
+#define OPTIONS                                                                                    \
+    "password kind quota quota_messages messages_per_hour recipients_per_hour enabled send_as"
+#define USAGE                                                                                      \
+    "ADDRESS [password=...] [kind=normal|sending-only] [quota=SIZE|none] [quota_messages=N|none] " \
+    "[messages_per_hour=N|default|none] [recipients_per_hour=N|default|none] [enabled=yes|no] "    \
+    "[send_as=own|domain|any]"
 
 const struct command_type account_commands[] = {
     {"account", "add", add, 1, true, USAGE, OPTIONS},

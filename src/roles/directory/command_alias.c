@@ -38,7 +38,9 @@ static int find(struct command *c, struct alias *a)
         return code;
     if (!get(c, a, &found, &err))
         return command_broken(c, &err);
-    return found ? 0 : command_fail(c, EX_NOUSER, "no alias %s: `staffetta alias list` shows what is there", a->key.p);
+    return found ? 0
+                 : command_fail(c, EX_NOUSER,
+                       "no alias %s: `staffetta alias list` shows what is there", a->key.p);
 }
 
 static int save(struct command *c, const struct alias *a)
@@ -64,7 +66,9 @@ static int add_target(struct command *c, const struct alias *a, struct str text)
     if (code != 0)
         return code;
     if (str_eq(name_str(&key), name_str(&a->key)))
-        return command_fail(c, EX_DATAERR, "an alias cannot lead to itself: give the account another address and add both to the alias");
+        return command_fail(c, EX_DATAERR,
+            "an alias cannot lead to itself: give the account another address and add both to the "
+            "alias");
     values[0] = name_str(&a->key);
     values[1] = name_str(&key);
     values[2] = name_str(&canonical);
@@ -89,8 +93,11 @@ static int add_targets(struct command *c, const struct alias *a)
     if (!store_number(c->store, SQL_TARGET_COUNT, name_str(&a->key), &n, &err))
         return command_broken(c, &err);
     if (n > EXPAND_TARGETS)
-        return command_fail(c, EX_DATAERR, "an alias leads to at most %d addresses", EXPAND_TARGETS);
-    return n > 0 ? 0 : command_fail(c, EX_USAGE, "an alias needs at least one address that it leads to");
+        return command_fail(
+            c, EX_DATAERR, "an alias leads to at most %d addresses", EXPAND_TARGETS);
+    return n > 0
+               ? 0
+               : command_fail(c, EX_USAGE, "an alias needs at least one address that it leads to");
 }
 
 /* Warns of a loop before mail is in it. */
@@ -134,7 +141,8 @@ static int check_account(struct command *c, const struct alias *a)
     if (!store_get_account(c->store, name_str(&a->key), &account, &found, &err))
         return command_broken(c, &err);
     if (found && !account.sending_only)
-        return command_fail(c, EX_CANTCREAT, "%s is an account: an alias needs another address", a->key.p);
+        return command_fail(
+            c, EX_CANTCREAT, "%s is an account: an alias needs another address", a->key.p);
     return 0;
 }
 
@@ -156,7 +164,8 @@ static int add(struct command *c)
     if (!get(c, &a, &found, &err))
         return command_broken(c, &err);
     if (found)
-        return command_fail(c, EX_CANTCREAT, "alias %s exists already: `staffetta alias set` gives it other targets", a.key.p);
+        return command_fail(c, EX_CANTCREAT,
+            "alias %s exists already: `staffetta alias set` gives it other targets", a.key.p);
     a.created = clock_now();
     return read_options(c, &a);
 }
@@ -169,7 +178,8 @@ static int set(struct command *c)
     int code = find(c, &a);
 
     key = name_str(&a.key);
-    if (code == 0 && (command_word(c, 1).n > 0 || command_option(c, "to", &any)) && !store_run(c->store, SQL_TARGET_CLEAR, &key, 1, &err))
+    if (code == 0 && (command_word(c, 1).n > 0 || command_option(c, "to", &any)) &&
+        !store_run(c->store, SQL_TARGET_CLEAR, &key, 1, &err))
         code = command_broken(c, &err);
     return code == 0 ? read_options(c, &a) : code;
 }
@@ -195,7 +205,8 @@ static int remove_alias(struct command *c)
             !store_number(c->store, SQL_TARGET_COUNT, values[0], &left, &err))
             return command_broken(c, &err);
     }
-    if (left == 0 && (!store_run(c->store, SQL_TARGET_CLEAR, values, 1, &err) || !store_run(c->store, SQL_ALIAS_REMOVE, values, 1, &err)))
+    if (left == 0 && (!store_run(c->store, SQL_TARGET_CLEAR, values, 1, &err) ||
+                         !store_run(c->store, SQL_ALIAS_REMOVE, values, 1, &err)))
         return command_broken(c, &err);
     return 0;
 }

@@ -23,7 +23,10 @@ static int read_name(struct command *c, struct name *key)
     const char *why;
 
     if (!command_is_word(text) || !lookup_fold(text, &canonical, key, &why))
-        return command_fail(c, EX_DATAERR, "%.*s: a credential's name is a word of letters, digits, '.', '_' and '-', or an address", STR_ARG(text));
+        return command_fail(c, EX_DATAERR,
+            "%.*s: a credential's name is a word of letters, digits, '.', '_' and '-', or an "
+            "address",
+            STR_ARG(text));
     return 0;
 }
 
@@ -38,7 +41,9 @@ static int find(struct command *c, struct credential *k)
         return code;
     if (!store_get_credential(c->store, name_str(&key), k, &found, &err))
         return command_broken(c, &err);
-    return found ? 0 : command_fail(c, EX_NOUSER, "no credential %s: `staffetta credential list` shows what is there", key.p);
+    return found ? 0
+                 : command_fail(c, EX_NOUSER,
+                       "no credential %s: `staffetta credential list` shows what is there", key.p);
 }
 
 static int save(struct command *c, struct credential *k)
@@ -61,7 +66,8 @@ static int owner_account(struct command *c, struct str text, struct credential *
     if (!store_get_account(c->store, name_str(&key), &a, &found, &err))
         return command_broken(c, &err);
     if (!found)
-        return command_fail(c, EX_NOUSER, "no account %s: add it with `staffetta account add`", key.p);
+        return command_fail(
+            c, EX_NOUSER, "no account %s: add it with `staffetta account add`", key.p);
     k->account = a.id;
     k->domain = a.domain;
     return 0;
@@ -79,17 +85,20 @@ static int owner_domain(struct command *c, struct str text, struct credential *k
     if (!store_get_domain(c->store, name_str(&k->domain), &d, &found, &err))
         return command_broken(c, &err);
     if (!found || !d.local)
-        return command_fail(c, EX_NOHOST, "%s is not a domain of this server: add it with `staffetta domain add`", k->domain.p);
+        return command_fail(c, EX_NOHOST,
+            "%s is not a domain of this server: add it with `staffetta domain add`", k->domain.p);
     return 0;
 }
 
 static int read_owner(struct command *c, struct credential *k)
 {
     struct str account, domain;
-    bool of_account = command_option(c, "account", &account), of_domain = command_option(c, "domain", &domain);
+    bool of_account = command_option(c, "account", &account),
+         of_domain = command_option(c, "domain", &domain);
 
     if (of_account == of_domain)
-        return command_fail(c, EX_USAGE, "a credential belongs to either account=ADDRESS or domain=NAME");
+        return command_fail(
+            c, EX_USAGE, "a credential belongs to either account=ADDRESS or domain=NAME");
     return of_account ? owner_account(c, account, k) : owner_domain(c, domain, k);
 }
 
@@ -105,8 +114,11 @@ static int check_free(struct command *c, const struct name *name)
         !store_get_account(c->store, name_str(name), &a, &account, &err))
         return command_broken(c, &err);
     if (taken)
-        return command_fail(c, EX_CANTCREAT, "credential %s exists already: change it with `staffetta credential set`", name->p);
-    return account ? command_fail(c, EX_CANTCREAT, "%s is an account: a credential needs another name", name->p) : 0;
+        return command_fail(c, EX_CANTCREAT,
+            "credential %s exists already: change it with `staffetta credential set`", name->p);
+    return account ? command_fail(c, EX_CANTCREAT,
+                         "%s is an account: a credential needs another name", name->p)
+                   : 0;
 }
 
 static int add(struct command *c)
@@ -182,7 +194,8 @@ static int read_filter(struct command *c, int64_t *account, struct name *domain)
 
 static bool belongs(const struct credential *k, int64_t account, const struct name *domain)
 {
-    return (account == 0 || k->account == account) && (domain->n == 0 || str_eq(name_str(&k->domain), name_str(domain)));
+    return (account == 0 || k->account == account) &&
+           (domain->n == 0 || str_eq(name_str(&k->domain), name_str(domain)));
 }
 
 static int list(struct command *c)
@@ -228,14 +241,17 @@ static int remove_credential(struct command *c)
     return stmt_run(s, &err) ? 0 : command_broken(c, &err);
 }
 
-#define LIMITS "[messages_per_hour=N|default|none] [recipients_per_hour=N|default|none] [enabled=yes|no]"
+#define LIMITS                                                                                     \
+    "[messages_per_hour=N|default|none] [recipients_per_hour=N|default|none] [enabled=yes|no]"
 
 const struct command_type credential_commands[] = {
     {"credential", "add", add, 1, true, "NAME account=ADDRESS|domain=NAME password=... " LIMITS,
         "account domain password enabled messages_per_hour recipients_per_hour"},
-    {"credential", "set", set, 1, true, "NAME [password=...] " LIMITS, "password enabled messages_per_hour recipients_per_hour"},
+    {"credential", "set", set, 1, true, "NAME [password=...] " LIMITS,
+        "password enabled messages_per_hour recipients_per_hour"},
     {"credential", "show", show, 1, false, "NAME", ""},
-    {"credential", "list", list, 0, false, "[TEXT] [account=ADDRESS] [domain=NAME] [limit=N]", "account domain limit", 1},
+    {"credential", "list", list, 0, false, "[TEXT] [account=ADDRESS] [domain=NAME] [limit=N]",
+        "account domain limit", 1},
     {"credential", "remove", remove_credential, 1, true, "NAME", ""},
     {0},
 };

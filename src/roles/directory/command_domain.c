@@ -33,7 +33,8 @@ static int read_options(struct command *c, struct domain *d)
     if (code == 0)
         code = read_catch_all(c, d);
     if (code == 0 && !d->local && d->catch_all.n > 0)
-        code = command_fail(c, EX_DATAERR, "a backup-mx domain has no catch_all: its mail goes to its own server");
+        code = command_fail(
+            c, EX_DATAERR, "a backup-mx domain has no catch_all: its mail goes to its own server");
     return code;
 }
 
@@ -44,7 +45,8 @@ static int count(struct command *c, enum store_statement which, struct str name,
     return store_number(c->store, which, name, n, &err) ? 0 : command_broken(c, &err);
 }
 
-static int count_users(struct command *c, struct str name, int64_t *accounts, int64_t *aliases, int64_t *credentials)
+static int count_users(
+    struct command *c, struct str name, int64_t *accounts, int64_t *aliases, int64_t *credentials)
 {
     int code = count(c, SQL_DOMAIN_ACCOUNTS, name, accounts);
 
@@ -64,7 +66,9 @@ static int find(struct command *c, struct domain *d)
         return code;
     if (!store_get_domain(c->store, name_str(&name), d, &found, &err))
         return command_broken(c, &err);
-    return found ? 0 : command_fail(c, EX_NOHOST, "no domain %s: `staffetta domain list` shows what is there", name.p);
+    return found ? 0
+                 : command_fail(c, EX_NOHOST,
+                       "no domain %s: `staffetta domain list` shows what is there", name.p);
 }
 
 static int save(struct command *c, struct domain *d)
@@ -86,7 +90,8 @@ static int add(struct command *c)
     if (!store_get_domain(c->store, name_str(&d.name), &old, &found, &err))
         return command_broken(c, &err);
     if (found)
-        return command_fail(c, EX_CANTCREAT, "domain %s exists already: change it with `staffetta domain set`", d.name.p);
+        return command_fail(c, EX_CANTCREAT,
+            "domain %s exists already: change it with `staffetta domain set`", d.name.p);
     code = read_options(c, &d);
     return code == 0 ? save(c, &d) : code;
 }
@@ -102,7 +107,9 @@ static int set(struct command *c)
     if (code == 0)
         code = count_users(c, name_str(&d.name), &accounts, &aliases, &credentials);
     if (code == 0 && !d.local && accounts + aliases + credentials > 0)
-        code = command_fail(c, EX_DATAERR, "%s has accounts, aliases or credentials: remove them before it becomes backup-mx", d.name.p);
+        code = command_fail(c, EX_DATAERR,
+            "%s has accounts, aliases or credentials: remove them before it becomes backup-mx",
+            d.name.p);
     return code == 0 ? save(c, &d) : code;
 }
 
@@ -182,7 +189,8 @@ static int remove_domain(struct command *c)
         return code;
     if (accounts + aliases + credentials > 0)
         return command_fail(c, EX_DATAERR,
-            "domain %s still has %" PRId64 " accounts, %" PRId64 " aliases and %" PRId64 " credentials: remove them first",
+            "domain %s still has %" PRId64 " accounts, %" PRId64 " aliases and %" PRId64
+            " credentials: remove them first",
             d.name.p, accounts, aliases, credentials);
     name = name_str(&d.name);
     return store_run(c->store, SQL_DOMAIN_REMOVE, &name, 1, &err) ? 0 : command_broken(c, &err);

@@ -1,4 +1,5 @@
-/* staffetta pool add|set|show|list|remove|bind|unbind|bindings: source addresses of outgoing mail */
+/* staffetta pool add|set|show|list|remove|bind|unbind|bindings: source addresses of outgoing mail
+ */
 #include "command.h"
 #include "match.h"
 
@@ -13,7 +14,8 @@ static int read_name(struct command *c, size_t word, struct name *out)
     struct str text = command_word(c, word);
 
     if (!command_is_word(text) || text.n > 60 || !name_set(out, text))
-        return command_fail(c, EX_DATAERR, "%.*s: a pool's name is one word of at most 60 letters", STR_ARG(text));
+        return command_fail(
+            c, EX_DATAERR, "%.*s: a pool's name is one word of at most 60 letters", STR_ARG(text));
     for (size_t i = 0; i < out->n; i++)
         out->p[i] = ascii_lower(out->p[i]);
     return 0;
@@ -27,7 +29,9 @@ static int read_address(struct command *c, bool needed, char out[IP_TEXT])
     out[0] = 0;
     text = command_word(c, 1);
     if (text.n == 0 && !command_option(c, "address", &text))
-        return needed ? command_fail(c, EX_USAGE, "which address of this server shall mail leave from?") : 0;
+        return needed ? command_fail(
+                            c, EX_USAGE, "which address of this server shall mail leave from?")
+                      : 0;
     if (!ip_parse(text, &ip))
         return command_fail(c, EX_DATAERR, "%.*s: expected an IPv4 or IPv6 address", STR_ARG(text));
     ip_format(&ip, out);
@@ -42,7 +46,8 @@ static int read_weight(struct command *c, int64_t *weight)
     if (!command_option(c, "weight", &text))
         return 0;
     if (!str_to_u64(text, 1000, &number))
-        return command_fail(c, EX_USAGE, "weight=%.*s: expected a number from 0 (rests) to 1000", STR_ARG(text));
+        return command_fail(
+            c, EX_USAGE, "weight=%.*s: expected a number from 0 (rests) to 1000", STR_ARG(text));
     *weight = (int64_t)number;
     return 0;
 }
@@ -96,8 +101,12 @@ static int put(struct command *c, bool fresh)
     if (code == 0)
         code = load(c, &source, &found);
     if (code == 0 && found == fresh)
-        code = fresh ? command_fail(c, EX_CANTCREAT, "pool %s has %s already: change it with `staffetta pool set`", source.pool.p, source.address)
-                     : command_fail(c, EX_DATAERR, "pool %s has no address %s: add it with `staffetta pool add`", source.pool.p, source.address);
+        code = fresh ? command_fail(c, EX_CANTCREAT,
+                           "pool %s has %s already: change it with `staffetta pool set`",
+                           source.pool.p, source.address)
+                     : command_fail(c, EX_DATAERR,
+                           "pool %s has no address %s: add it with `staffetta pool add`",
+                           source.pool.p, source.address);
     if (code == 0)
         code = read_weight(c, &source.weight);
     if (code == 0)
@@ -194,7 +203,8 @@ static int find(struct command *c, size_t word, struct name *pool)
     if (code == 0)
         code = count(c, name_str(pool), &n);
     if (code == 0 && n == 0)
-        code = command_fail(c, EX_DATAERR, "no pool %s: `staffetta pool list` shows what is there", pool->p);
+        code = command_fail(
+            c, EX_DATAERR, "no pool %s: `staffetta pool list` shows what is there", pool->p);
     return code;
 }
 
@@ -227,7 +237,10 @@ static int check_unused(struct command *c, const struct name *pool)
         return code;
     if (!store_text(c->store, SQL_POOL_USED, &name, 1, &match, &used, &err))
         return command_broken(c, &err);
-    return used ? command_fail(c, EX_DATAERR, "%s is bound to pool %s: `staffetta pool unbind %s` first", match.p, pool->p, match.p) : 0;
+    return used ? command_fail(c, EX_DATAERR,
+                      "%s is bound to pool %s: `staffetta pool unbind %s` first", match.p, pool->p,
+                      match.p)
+                : 0;
 }
 
 static int remove_pool(struct command *c)
@@ -243,12 +256,14 @@ static int remove_pool(struct command *c)
     if (code == 0 && source.address[0] != 0)
         code = load(c, &source, &found);
     if (code == 0 && !found)
-        code = command_fail(c, EX_DATAERR, "pool %s has no address %s", source.pool.p, source.address);
+        code =
+            command_fail(c, EX_DATAERR, "pool %s has no address %s", source.pool.p, source.address);
     if (code != 0)
         return code;
     values[0] = name_str(&source.pool);
     values[1] = str_of(source.address);
-    if (!store_run(c->store, source.address[0] ? SQL_POOL_REMOVE : SQL_POOL_CLEAR, values, source.address[0] ? 2 : 1, &err))
+    if (!store_run(c->store, source.address[0] ? SQL_POOL_REMOVE : SQL_POOL_CLEAR, values,
+            source.address[0] ? 2 : 1, &err))
         return command_broken(c, &err);
     c->pools_changed = true;
     return check_unused(c, &source.pool);
@@ -286,7 +301,8 @@ static int unbind(struct command *c)
     if (!store_text(c->store, SQL_BINDING_GET, &value, 1, &pool, &found, &err))
         return command_broken(c, &err);
     if (!found)
-        return command_fail(c, EX_DATAERR, "%s is bound to no pool: `staffetta pool bindings` shows what is there", match.p);
+        return command_fail(c, EX_DATAERR,
+            "%s is bound to no pool: `staffetta pool bindings` shows what is there", match.p);
     return store_run(c->store, SQL_BINDING_REMOVE, &value, 1, &err) ? 0 : command_broken(c, &err);
 }
 

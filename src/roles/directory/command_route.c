@@ -12,7 +12,8 @@
 
 static bool split_port(struct str word, struct str *host, struct str *port)
 {
-    ptrdiff_t end = word.n > 0 && word.p[0] == '[' ? str_find(word, ']') : -1, colon = str_rfind(word, ':');
+    ptrdiff_t end = word.n > 0 && word.p[0] == '[' ? str_find(word, ']') : -1,
+              colon = str_rfind(word, ':');
 
     *host = word;
     *port = (struct str){0};
@@ -58,7 +59,8 @@ static bool add_host(struct buf *out, struct str word, const char *default_port)
 
 static int bad_host(struct command *c, struct str word)
 {
-    return command_fail(c, EX_DATAERR, "%.*s is no host: expected HOST, HOST:PORT or [IPV6]:PORT", STR_ARG(word));
+    return command_fail(
+        c, EX_DATAERR, "%.*s is no host: expected HOST, HOST:PORT or [IPV6]:PORT", STR_ARG(word));
 }
 
 /* As words after the kind, or as hosts="...". */
@@ -89,13 +91,15 @@ static int read_hosts(struct command *c, struct route *r)
 
 /* ---- the rest of the options ---- */
 
-static void option_text(struct command *c, const char *name, size_t most, struct name *value, int *code)
+static void option_text(
+    struct command *c, const char *name, size_t most, struct name *value, int *code)
 {
     struct str text;
 
     if (*code != 0 || !command_option(c, name, &text))
         return;
-    if (text.n > most || memchr(text.p, '\n', text.n) != NULL || memchr(text.p, '\r', text.n) != NULL || !name_set(value, text))
+    if (text.n > most || memchr(text.p, '\n', text.n) != NULL ||
+        memchr(text.p, '\r', text.n) != NULL || !name_set(value, text))
         *code = command_fail(c, EX_DATAERR, "%s: at most %zu octets in one line", name, most);
 }
 
@@ -110,17 +114,22 @@ static int check(struct command *c, const struct route *r)
     bool needs_hosts = r->action == ACTION_SMTP || r->action == ACTION_LMTP;
 
     if (needs_hosts && r->hosts_n == 0)
-        return command_fail(c, EX_USAGE, "kind=%s needs at least one HOST:PORT", route_action_words[r->action]);
+        return command_fail(
+            c, EX_USAGE, "kind=%s needs at least one HOST:PORT", route_action_words[r->action]);
     if (!needs_hosts && (r->hosts_n > 0 || r->login.n > 0))
-        return command_fail(c, EX_USAGE, "kind=%s has no hosts and no login", route_action_words[r->action]);
+        return command_fail(
+            c, EX_USAGE, "kind=%s has no hosts and no login", route_action_words[r->action]);
     if ((r->login.n > 0) != (r->secret.n > 0))
         return command_fail(c, EX_USAGE, "login=... and password=... belong together");
     if (r->login.n > 0 && r->tls == TLS_OPPORTUNISTIC)
         return command_fail(c, EX_USAGE,
-            "a password is not sent over a connection that may be plain: add tls=verified, tls=required or tls=implicit "
+            "a password is not sent over a connection that may be plain: add tls=verified, "
+            "tls=required or tls=implicit "
             "(tls=none if that is really meant)");
     if (r->text.n > 0 && (r->action != ACTION_FAIL || !is_fail_text(name_str(&r->text))))
-        return command_fail(c, EX_USAGE, "text=... is for kind=fail and begins with an enhanced code: \"5.7.1 Not accepted here\"");
+        return command_fail(c, EX_USAGE,
+            "text=... is for kind=fail and begins with an enhanced code: \"5.7.1 Not accepted "
+            "here\"");
     return 0;
 }
 
@@ -128,8 +137,10 @@ static int read_options(struct command *c, struct route *r)
 {
     int code = 0, action = (int)r->action, tls = (int)r->tls;
 
-    if (command_word(c, 1).n > 0 && (action = word_index(route_action_words, command_word(c, 1))) < 0)
-        code = command_fail(c, EX_USAGE, "%.*s: expected one of mx, smtp, lmtp, discard, fail", STR_ARG(command_word(c, 1)));
+    if (command_word(c, 1).n > 0 &&
+        (action = word_index(route_action_words, command_word(c, 1))) < 0)
+        code = command_fail(c, EX_USAGE, "%.*s: expected one of mx, smtp, lmtp, discard, fail",
+            STR_ARG(command_word(c, 1)));
     option_word(c, "kind", route_action_words, &action, &code);
     option_word(c, "tls", route_tls_words, &tls, &code);
     r->action = (enum route_action)action;
@@ -155,7 +166,8 @@ static int read_match(struct command *c, struct name *out)
     struct str text = command_word(c, 0);
 
     if (text.n == 0 && !command_option(c, "match", &text))
-        return command_fail(c, EX_USAGE, "which route? recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk");
+        return command_fail(
+            c, EX_USAGE, "which route? recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk");
     return match_read(c, text, true, out);
 }
 
@@ -170,7 +182,9 @@ static int find(struct command *c, struct route *r)
         return code;
     if (!store_get_route(c->store, name_str(&match), r, &found, &err))
         return command_broken(c, &err);
-    return found ? 0 : command_fail(c, EX_DATAERR, "no route %s: `staffetta route list` shows what is there", match.p);
+    return found ? 0
+                 : command_fail(c, EX_DATAERR,
+                       "no route %s: `staffetta route list` shows what is there", match.p);
 }
 
 static int add(struct command *c)
@@ -186,7 +200,8 @@ static int add(struct command *c)
     if (!store_get_route(c->store, name_str(&r.match), &old, &found, &err))
         return command_broken(c, &err);
     if (found)
-        return command_fail(c, EX_CANTCREAT, "route %s exists already: change it with `staffetta route set`", r.match.p);
+        return command_fail(c, EX_CANTCREAT,
+            "route %s exists already: change it with `staffetta route set`", r.match.p);
     if (command_word(c, 1).n == 0 && !command_option(c, "kind", &kind))
         return command_fail(c, EX_USAGE, "which kind? mx, smtp, lmtp, discard or fail");
     code = read_options(c, &r);
@@ -262,13 +277,16 @@ static int remove_route(struct command *c)
 }
 
 #define OPTIONS "match kind hosts tls login password text"
-#define SETTINGS                                                                                                    \
-    "[tls=opportunistic|none|required|verified|implicit] [login=... password=...] [text=\"5.7.1 ...\"]; "             \
-    "MATCH is recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk, KIND is mx, smtp, lmtp, discard or fail"
+#define SETTINGS                                                                                   \
+    "[tls=opportunistic|none|required|verified|implicit] [login=... password=...] [text=\"5.7.1 "  \
+    "...\"]; "                                                                                     \
+    "MATCH is recipient:DOMAIN, recipient:*, sender:DOMAIN or class:bulk, KIND is mx, smtp, "      \
+    "lmtp, discard or fail"
 
 const struct command_type route_commands[] = {
     {"route", "add", add, 0, true, "MATCH KIND [HOST:PORT...] " SETTINGS, OPTIONS, ANY_WORDS},
-    {"route", "set", set, 0, true, "MATCH [kind=...] [hosts=\"HOST:PORT ...\"] " SETTINGS, OPTIONS, 1},
+    {"route", "set", set, 0, true, "MATCH [kind=...] [hosts=\"HOST:PORT ...\"] " SETTINGS, OPTIONS,
+        1},
     {"route", "show", show, 0, false, "MATCH", "match", 1},
     {"route", "list", list, 0, false, "[TEXT] [limit=N]", "limit", 1},
     {"route", "remove", remove_route, 0, true, "MATCH", "match", 1},

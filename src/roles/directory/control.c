@@ -1,5 +1,6 @@
-/* Commands over the channel: each is a job that sends one page of rows, then waits to be asked for more. A job keeps
- * its words and the last name it showed, nothing else; what a peer leaves behind is dropped with its channel. */
+/* Commands over the channel: each is a job that sends one page of rows, then waits to be asked for
+ * more. A job keeps its words and the last name it showed, nothing else; what a peer leaves behind
+ * is dropped with its channel. */
 #include "directory.h"
 
 #include "base/log.h"
@@ -47,8 +48,8 @@ static void drop(struct job *job)
 void control_peer_gone(struct directory *d, struct channel *c)
 {
     LIST_EACH(&d->jobs, it)
-        if (CONTAINER(it, struct job, link)->channel == c)
-            drop(CONTAINER(it, struct job, link));
+    if (CONTAINER(it, struct job, link)->channel == c)
+        drop(CONTAINER(it, struct job, link));
 }
 
 static void send_row(void *arg, struct str json)
@@ -77,8 +78,14 @@ static bool run_once(struct directory *d, struct job *job)
 {
     struct answer_to to = {d, job->channel, job->id};
     struct command_world world = {&to, send_row, account_changed, pools_changed};
-    struct command c = {.store = &d->store, .lookup = &d->lookup, .world = &world, .object = job->object,
-        .args = job->args, .after = job->after, .after2 = job->after2, .sent = job->sent,
+    struct command c = {.store = &d->store,
+        .lookup = &d->lookup,
+        .world = &world,
+        .object = job->object,
+        .args = job->args,
+        .after = job->after,
+        .after2 = job->after2,
+        .sent = job->sent,
         .room = CONTROL_ROWS - job->rows};
     struct buf text;
     int code;
@@ -91,15 +98,17 @@ static bool run_once(struct directory *d, struct job *job)
     job->rows += (int)(c.sent - job->sent);
     job->sent = c.sent;
     if (!c.more)
-        ipc_send_control_done(job->channel, &(struct msg_control_done){job->id, (uint64_t)code, buf_str(&text)});
+        ipc_send_control_done(
+            job->channel, &(struct msg_control_done){job->id, (uint64_t)code, buf_str(&text)});
     buf_clear(&text);
     return c.more;
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg);
 
-/* One look at a part of a list. A page that is not full goes on in a later turn of the loop, so that a search
- * through many names holds nobody up; a full one waits until the peer asks for more. */
+/* One look at a part of a list. A page that is not full goes on in a later turn of the loop, so
+ * that a search through many names holds nobody up; a full one waits until the peer asks for more.
+ */
 static void run(struct directory *d, struct job *job)
 {
     struct timeval now = {0, 0};
@@ -128,8 +137,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 /* Who did what, without the options: one of them may be a password. */
 static void log_command(const struct msg_control_ask *m)
 {
-    log_info("command", "uid=%" PRIu64 " command=%.*s verb=%.*s name=%.*s", m->uid, STR_ARG(m->command),
-        STR_ARG(args_word(m->args, 0)), STR_ARG(args_word(m->args, 1)));
+    log_info("command", "uid=%" PRIu64 " command=%.*s verb=%.*s name=%.*s", m->uid,
+        STR_ARG(m->command), STR_ARG(args_word(m->args, 0)), STR_ARG(args_word(m->args, 1)));
 }
 
 void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
@@ -139,11 +148,12 @@ void on_control_ask(struct role *role, struct channel *from, const struct msg_co
     size_t n = 0;
 
     LIST_EACH(&d->jobs, it)
-        n++;
+    n++;
     if (role_copy(role) != 0 || n >= JOBS_MAX) {
-        ipc_send_control_done(from,
-            &(struct msg_control_done){m->id, EX_TEMPFAIL,
-                role_copy(role) != 0 ? STR("commands are for the first copy of directory") : STR("too many commands at once, try again")});
+        ipc_send_control_done(
+            from, &(struct msg_control_done){m->id, EX_TEMPFAIL,
+                      role_copy(role) != 0 ? STR("commands are for the first copy of directory")
+                                           : STR("too many commands at once, try again")});
         return;
     }
     if (role_peers(role, ROLE_SMTP) > 0) /* a command without a server answers on the terminal */
@@ -160,7 +170,8 @@ void on_control_ask(struct role *role, struct channel *from, const struct msg_co
 
 static struct job *find(struct directory *d, struct channel *from, uint64_t id)
 {
-    LIST_EACH(&d->jobs, it) {
+    LIST_EACH(&d->jobs, it)
+    {
         struct job *job = CONTAINER(it, struct job, link);
 
         if (job->channel == from && job->id == id)

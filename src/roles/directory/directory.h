@@ -58,6 +58,7 @@ void on_control_ask(struct role *role, struct channel *from, const struct msg_co
 void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m);
 void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m);
 
-/* keys.c: the private keys of the certificates, of which smtp and access know the public half alone. */
+/* keys.c: the private keys of the certificates, of which smtp and access know the public half
+ * alone. */
 void keys_load(struct directory *d);
 void on_key_sign_ask(struct role *role, struct channel *from, const struct msg_key_sign_ask *m);

@@ -59,12 +59,14 @@ static bool become(const struct config *config, const char *path, struct err *er
     user = role_user(config);
     if (user == NULL || user->pw_uid == 0)
         return err_set(err, ERR_PERMANENT,
-            "there is neither a user %.*s-directory nor a user %.*s to run as; create them with systemd-sysusers "
+            "there is neither a user %.*s-directory nor a user %.*s to run as; create them with "
+            "systemd-sysusers "
             "(packaging/staffetta.sysusers) or useradd --system",
             STR_ARG(config->user), STR_ARG(config->user));
-    if (chown(path, user->pw_uid, user->pw_gid) != 0 || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 ||
-        setuid(user->pw_uid) != 0)
-        return err_set(err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
+    if (chown(path, user->pw_uid, user->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
+        setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
+        return err_set(
+            err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
     return true;
 }
 

@@ -32,7 +32,7 @@ static void forget(struct hourly *l, struct sender *s)
 void hourly_clear(struct hourly *l)
 {
     LIST_EACH(&l->order, it)
-        forget(l, CONTAINER(it, struct sender, link));
+    forget(l, CONTAINER(it, struct sender, link));
     map_clear(&l->map);
 }
 
@@ -77,7 +77,8 @@ struct hourly_use hourly_used(struct hourly *l, int64_t principal, int64_t now)
     return sum;
 }
 
-void hourly_charge(struct hourly *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now)
+void hourly_charge(
+    struct hourly *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now)
 {
     struct sender *s = find(l, principal);
 

@@ -1,5 +1,6 @@
-/* What each account and credential sent within the last hour: twelve slots of five minutes, so a limit
- * recovers gradually. Kept in memory (a restart forgives), at most HOURLY_MAX senders; idle ones are dropped. */
+/* What each account and credential sent within the last hour: twelve slots of five minutes, so a
+ * limit recovers gradually. Kept in memory (a restart forgives), at most HOURLY_MAX senders; idle
+ * ones are dropped. */
 #pragma once
 #include "base/map.h"
 
@@ -18,4 +19,5 @@ void hourly_init(struct hourly *l);
 void hourly_clear(struct hourly *l);
 /* What this sender used in the hour before now (monotonic). */
 struct hourly_use hourly_used(struct hourly *l, int64_t principal, int64_t now);
-void hourly_charge(struct hourly *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now);
+void hourly_charge(
+    struct hourly *l, int64_t principal, int64_t messages, int64_t recipients, int64_t now);

@@ -10,9 +10,7 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,49 +34,16 @@ static void free_keys(struct held_key *keys, size_t n)
     free(keys);
 }
 
-/* A key with a pass phrase cannot be read: there is nobody to ask. */
-static int no_password(char *out, int size, int writing, void *arg)
-{
-    (void)out, (void)size, (void)writing, (void)arg;
-    return 0;
-}
-
-static EVP_PKEY *read_key(struct str pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
-
-    BIO_free(bio);
-    ERR_clear_error();
-    return key;
-}
-
-static bool belongs_to(EVP_PKEY *key, struct str chain)
-{
-    BIO *bio = BIO_new_mem_buf(chain.p, (int)chain.n);
-    X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
-    bool same = certificate != NULL && X509_check_private_key(certificate, key) == 1;
-
-    X509_free(certificate);
-    BIO_free(bio);
-    ERR_clear_error();
-    return same;
-}
-
 static bool add_key(struct held_key *held, const struct role_certificate *c)
 {
-    const char *problem = NULL;
+    struct err err = {0};
 
-    held->key = read_key(c->key);
-    if (held->key == NULL)
-        problem = "the key file holds no readable PEM private key without a pass phrase";
-    else if (!belongs_to(held->key, c->chain))
-        problem = "the private key does not belong to the certificate";
-    else if (!remote_key_id(held->key, held->id))
-        problem = "the private key cannot be used";
-    if (problem == NULL)
+    if (!key_pair_read(&held->key, c->chain, c->key, &err)) {
+        log_error("certificate", "name=%.*s reason=%s", STR_ARG(c->name), err.text);
+        return false;
+    }
+    if (remote_key_id(held->key, held->id))
         return true;
-    log_error("certificate", "name=%.*s reason=%s", STR_ARG(c->name), problem);
     EVP_PKEY_free(held->key);
     return false;
 }

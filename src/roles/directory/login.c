@@ -15,7 +15,8 @@ static void from_account(const struct account *a, struct sasl_login *out)
 }
 
 /* A credential of an account that was switched off is off too. */
-static bool from_credential(struct store *store, const struct credential *c, struct sasl_login *out, struct err *err)
+static bool from_credential(
+    struct store *store, const struct credential *c, struct sasl_login *out, struct err *err)
 {
     struct account a;
     bool found = true;
@@ -41,7 +42,8 @@ static bool domain_enabled(struct store *store, struct str domain, bool *enabled
     return true;
 }
 
-bool login_find(struct store *store, const uint8_t secret[32], struct str typed, struct sasl_login *out, struct err *err)
+bool login_find(struct store *store, const uint8_t secret[32], struct str typed,
+    struct sasl_login *out, struct err *err)
 {
     struct name canonical, key = {0};
     struct credential c;
@@ -50,7 +52,8 @@ bool login_find(struct store *store, const uint8_t secret[32], struct str typed,
     const char *why;
 
     memset(out, 0, sizeof *out);
-    if (!lookup_fold(typed, &canonical, &key, &why)) /* a credential's name need not be an address */
+    if (!lookup_fold(
+            typed, &canonical, &key, &why)) /* a credential's name need not be an address */
         name_set(&key, typed);
     /* Both questions are asked always, so that time does not tell which kind exists. */
     if (!store_get_credential(store, name_str(&key), &c, &by_name, err) ||
@@ -65,7 +68,8 @@ bool login_find(struct store *store, const uint8_t secret[32], struct str typed,
             return false;
         out->enabled = out->enabled && enabled;
     }
-    /* Without a password there is nothing to prove; what is shown to SCRAM must still look like something. */
+    /* Without a password there is nothing to prove; what is shown to SCRAM must still look like
+     * something. */
     if (out->verifier.hash[0] == 0) {
         password_invent(secret, name_str(&key), &out->verifier);
         out->principal = 0;

@@ -4,4 +4,5 @@
 #include "store.h"
 
 /* Finds what `typed` names. A name nobody has gets an invented verifier and principal 0. */
-MUST_CHECK bool login_find(struct store *store, const uint8_t secret[32], struct str typed, struct sasl_login *out, struct err *err);
+MUST_CHECK bool login_find(struct store *store, const uint8_t secret[32], struct str typed,
+    struct sasl_login *out, struct err *err);

@@ -1,4 +1,5 @@
-/* Where an address belongs, and whether it may be sent to or from. Expansion and routes are in resolve.c. */
+/* Where an address belongs, and whether it may be sent to or from. Expansion and routes are in
+ * resolve.c. */
 #include "lookup.h"
 
 #include "smtp/address.h"
@@ -44,16 +45,19 @@ void lookup_changed(struct lookup *l)
     int64_t routes = 1, bindings = 1;
 
     LIST_EACH(&l->cache_order, it)
-        drop(l, CONTAINER(it, struct cached, link));
-    /* Without any route or binding the questions about them are spared; when in doubt they are asked. */
-    l->any_route = !store_number(l->store, SQL_ROUTE_ANY, (struct str){0}, &routes, NULL) || routes > 0;
-    l->any_binding = !store_number(l->store, SQL_BINDING_ANY, (struct str){0}, &bindings, NULL) || bindings > 0;
+    drop(l, CONTAINER(it, struct cached, link));
+    /* Without any route or binding the questions about them are spared; when in doubt they are
+     * asked. */
+    l->any_route =
+        !store_number(l->store, SQL_ROUTE_ANY, (struct str){0}, &routes, NULL) || routes > 0;
+    l->any_binding =
+        !store_number(l->store, SQL_BINDING_ANY, (struct str){0}, &bindings, NULL) || bindings > 0;
 }
 
 void lookup_clear(struct lookup *l)
 {
     LIST_EACH(&l->cache_order, it)
-        drop(l, CONTAINER(it, struct cached, link));
+    drop(l, CONTAINER(it, struct cached, link));
     map_clear(&l->cache);
     hourly_clear(&l->hourly);
 }
@@ -65,8 +69,8 @@ bool lookup_fold(struct str address, struct name *canonical, struct name *key, c
 
     *why = "too long";
     buf_init(&text, IPC_ADDRESS);
-    fits = address_canonical(address, ADDRESS_UTF8 | ADDRESS_LOCAL_ONLY, &text, why) && !text.failed &&
-           name_set(canonical, buf_str(&text)) && name_set(key, buf_str(&text));
+    fits = address_canonical(address, ADDRESS_UTF8 | ADDRESS_LOCAL_ONLY, &text, why) &&
+           !text.failed && name_set(canonical, buf_str(&text)) && name_set(key, buf_str(&text));
     buf_clear(&text);
     if (!fits)
         return false;
@@ -77,7 +81,8 @@ bool lookup_fold(struct str address, struct name *canonical, struct name *key, c
 
 /* ---- one local part in one local domain ---- */
 
-static bool find_account(struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
+static bool find_account(
+    struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
 {
     struct account a;
 
@@ -94,7 +99,8 @@ static bool find_account(struct lookup *l, struct str key, struct found *out, bo
     return true;
 }
 
-static bool find_alias(struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
+static bool find_alias(
+    struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(l->store, SQL_ALIAS_GET);
 
@@ -107,7 +113,8 @@ static bool find_alias(struct lookup *l, struct str key, struct found *out, bool
     return stmt_done(s, err);
 }
 
-static bool find_exact(struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
+static bool find_exact(
+    struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
 {
     return find_account(l, key, out, found, err) && (*found || find_alias(l, key, out, found, err));
 }
@@ -134,7 +141,8 @@ static bool strip_tag(const struct lookup *l, struct str key, struct name *out)
     return true;
 }
 
-static bool find_user(struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
+static bool find_user(
+    struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
 {
     struct name plain;
 
@@ -151,7 +159,8 @@ static bool find_user(struct lookup *l, struct str key, struct found *out, bool 
 
 /* ---- domains, catch-all, postmaster ---- */
 
-static bool find_at(struct lookup *l, struct str key, int depth, struct found *out, struct err *err);
+static bool find_at(
+    struct lookup *l, struct str key, int depth, struct found *out, struct err *err);
 
 /* Mail for `to` instead: a local address is followed, another one is forwarded to. */
 static bool follow(struct lookup *l, struct str to, int depth, struct found *out, struct err *err)
@@ -177,8 +186,8 @@ static bool is_postmaster(struct str local)
     return str_eq(local, STR("postmaster"));
 }
 
-/* "postmaster@" the first local domain, its catch-all aside; else the oldest account, so that what had to be
- * accepted (RFC 5321 4.5.1) reaches somebody. */
+/* "postmaster@" the first local domain, its catch-all aside; else the oldest account, so that what
+ * had to be accepted (RFC 5321 4.5.1) reaches somebody. */
 static bool find_default_postmaster(struct lookup *l, struct found *out, struct err *err)
 {
     struct name domain;
@@ -228,7 +237,8 @@ static bool find_postmaster(struct lookup *l, int depth, struct found *out, stru
 }
 
 /* <postmaster> without a domain: ours as soon as we have a domain. */
-static bool find_without_domain(struct lookup *l, struct str local, int depth, struct found *out, struct err *err)
+static bool find_without_domain(
+    struct lookup *l, struct str local, int depth, struct found *out, struct err *err)
 {
     struct name domain;
     bool any;
@@ -328,7 +338,8 @@ static int64_t effective(int64_t own, int64_t node)
 }
 
 /* Who pays: the login, and for a credential its account too. */
-static bool find_allowances(struct lookup *l, int64_t id, struct allowance out[2], size_t *n, struct err *err)
+static bool find_allowances(
+    struct lookup *l, int64_t id, struct allowance out[2], size_t *n, struct err *err)
 {
     const struct config *c = l->config;
     struct credential credential;
@@ -352,19 +363,23 @@ static bool find_allowances(struct lookup *l, int64_t id, struct allowance out[2
             return false;
     }
     if (found)
-        out[(*n)++] = (struct allowance){a.id, effective(a.messages_per_hour, c->limits.messages_per_account),
-            effective(a.recipients_per_hour, c->limits.recipients_per_account)};
+        out[(*n)++] =
+            (struct allowance){a.id, effective(a.messages_per_hour, c->limits.messages_per_account),
+                effective(a.recipients_per_hour, c->limits.recipients_per_account)};
     return true;
 }
 
-static bool over_limit(struct lookup *l, const struct allowance *w, bool first, int64_t now, struct buf *text)
+static bool over_limit(
+    struct lookup *l, const struct allowance *w, bool first, int64_t now, struct buf *text)
 {
     struct hourly_use used = hourly_used(&l->hourly, w->principal, now);
 
     if (first && w->messages >= 0 && used.messages >= w->messages)
-        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " messages an hour, try again later", w->messages);
+        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " messages an hour, try again later",
+            w->messages);
     else if (w->recipients >= 0 && used.recipients >= w->recipients)
-        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " recipients an hour, try again later", w->recipients);
+        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " recipients an hour, try again later",
+            w->recipients);
     else
         return false;
     return true;
@@ -408,8 +423,8 @@ static enum rcpt_result charge(struct lookup *l, int64_t account, bool first, in
     return answer(text, accepted->result, accepted->text);
 }
 
-enum rcpt_result lookup_rcpt(
-    struct lookup *l, struct str address, int64_t account, bool first, int64_t now, struct buf *text)
+enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t account, bool first,
+    int64_t now, struct buf *text)
 {
     const struct rcpt_answer *a;
     struct name canonical, key;
@@ -428,7 +443,8 @@ enum rcpt_result lookup_rcpt(
 
 /* ---- senders ---- */
 
-static bool target_is(struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err)
+static bool target_is(
+    struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err)
 {
     struct stmt *s = store_stmt(l->store, SQL_TARGET_HAS);
 
@@ -447,7 +463,8 @@ static bool same_domain(struct str key, struct str domain)
 }
 
 /* Own address or an alias that leads straight to it, each also with a tag. */
-static bool account_owns(struct lookup *l, const struct account *a, struct str key, bool *owns, struct err *err)
+static bool account_owns(
+    struct lookup *l, const struct account *a, struct str key, bool *owns, struct err *err)
 {
     struct name plain;
 
@@ -462,7 +479,8 @@ static bool account_owns(struct lookup *l, const struct account *a, struct str k
     return *owns || target_is(l, name_str(&plain), name_str(&a->key), owns, err);
 }
 
-static bool account_sends_as(struct lookup *l, const struct account *a, struct str key, bool *allowed, struct err *err)
+static bool account_sends_as(
+    struct lookup *l, const struct account *a, struct str key, bool *allowed, struct err *err)
 {
     if (!a->enabled)
         return true;
@@ -471,7 +489,8 @@ static bool account_sends_as(struct lookup *l, const struct account *a, struct s
     return *allowed || account_owns(l, a, key, allowed, err);
 }
 
-bool lookup_sender(struct lookup *l, int64_t account, struct str address, bool *allowed, struct err *err)
+bool lookup_sender(
+    struct lookup *l, int64_t account, struct str address, bool *allowed, struct err *err)
 {
     struct name canonical, key;
     struct credential c;
@@ -479,7 +498,8 @@ bool lookup_sender(struct lookup *l, int64_t account, struct str address, bool *
     const char *why;
     bool found;
 
-    /* The null sender belongs to everybody; a host of a listed network has no account to compare with. */
+    /* The null sender belongs to everybody; a host of a listed network has no account to compare
+     * with. */
     *allowed = address.n == 0 || account == 0;
     if (*allowed || !lookup_fold(address, &canonical, &key, &why))
         return true;

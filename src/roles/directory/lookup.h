@@ -1,5 +1,6 @@
-/* Answers of the directory: where an address belongs, who may send as what, by which route mail leaves.
- * Knows nothing of channels. Answers about recipients are remembered (bounded) until anything changes. */
+/* Answers of the directory: where an address belongs, who may send as what, by which route mail
+ * leaves. Knows nothing of channels. Answers about recipients are remembered (bounded) until
+ * anything changes. */
 #pragma once
 #include "base/map.h"
 #include "config/config.h"
@@ -24,14 +25,14 @@ void lookup_clear(struct lookup *l);
 void lookup_changed(struct lookup *l);
 
 enum place {
-    PLACE_ACCOUNT,  /* `account`, delivered to `address` */
-    PLACE_ALIAS,    /* `address` is the alias' key */
-    PLACE_FORWARD,  /* a catch-all or postmaster that lives elsewhere: `address` */
+    PLACE_ACCOUNT, /* `account`, delivered to `address` */
+    PLACE_ALIAS,   /* `address` is the alias' key */
+    PLACE_FORWARD, /* a catch-all or postmaster that lives elsewhere: `address` */
     PLACE_REMOTE,
     PLACE_BACKUP,
-    PLACE_UNKNOWN,  /* our domain, nobody there */
+    PLACE_UNKNOWN, /* our domain, nobody there */
     PLACE_DISABLED,
-    PLACE_NOBODY,   /* postmaster, and there is no account at all */
+    PLACE_NOBODY, /* postmaster, and there is no account at all */
 };
 
 struct found {
@@ -40,21 +41,29 @@ struct found {
     struct name address;
 };
 
-/* Folds and completes: "User@BÜCHER.example" to its canonical form in *canonical and to the form that is
- * compared in *key. False with a reason when it is no address. A missing domain is left out. */
-MUST_CHECK bool lookup_fold(struct str address, struct name *canonical, struct name *key, const char **why);
+/* Folds and completes: "User@BÜCHER.example" to its canonical form in *canonical and to the form
+ * that is compared in *key. False with a reason when it is no address. A missing domain is left
+ * out. */
+MUST_CHECK bool lookup_fold(
+    struct str address, struct name *canonical, struct name *key, const char **why);
 
 /* Where a key belongs. False only when the database failed. */
 MUST_CHECK bool lookup_find(struct lookup *l, struct str key, struct found *out, struct err *err);
 
-/* RCPT. `text` is the reply with its enhanced code. now: monotonic. Charges `account` for what is accepted. */
-enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t account, bool first, int64_t now, struct buf *text);
+/* RCPT. `text` is the reply with its enhanced code. now: monotonic. Charges `account` for what is
+ * accepted. */
+enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t account, bool first,
+    int64_t now, struct buf *text);
 
-/* Whether account (or credential) may use the address as sender. False with err when the database failed. */
-MUST_CHECK bool lookup_sender(struct lookup *l, int64_t account, struct str address, bool *allowed, struct err *err);
+/* Whether account (or credential) may use the address as sender. False with err when the database
+ * failed. */
+MUST_CHECK bool lookup_sender(
+    struct lookup *l, int64_t account, struct str address, bool *allowed, struct err *err);
 
-/* Everything an alias leads to, each target once, ended by NULs. *why (a reply text) when it leads nowhere. */
-MUST_CHECK bool lookup_expand(struct lookup *l, struct str key, struct buf *targets, const char **why, struct err *err);
+/* Everything an alias leads to, each target once, ended by NULs. *why (a reply text) when it leads
+ * nowhere. */
+MUST_CHECK bool lookup_expand(
+    struct lookup *l, struct str key, struct buf *targets, const char **why, struct err *err);
 
 struct resolved {
     enum resolve_result result;
@@ -67,5 +76,7 @@ struct resolved {
 
 void resolved_init(struct resolved *r);
 void resolved_clear(struct resolved *r);
-/* Where mail for an address goes now. Always gives an answer; a failing database is RESOLVE_TEMPFAIL. */
-void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *out);
+/* Where mail for an address goes now. Always gives an answer; a failing database is
+ * RESOLVE_TEMPFAIL. */
+void lookup_resolve(
+    struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *out);

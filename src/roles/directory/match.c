@@ -6,7 +6,8 @@ static const char *const classes[] = {"transactional", "bulk", NULL};
 
 static int unknown(struct command *c, struct str text, bool recipients)
 {
-    return command_fail(c, EX_USAGE, "%.*s: expected %ssender:DOMAIN, class:transactional or class:bulk", STR_ARG(text),
+    return command_fail(c, EX_USAGE,
+        "%.*s: expected %ssender:DOMAIN, class:transactional or class:bulk", STR_ARG(text),
         recipients ? "recipient:DOMAIN, recipient:*, " : "");
 }
 

@@ -73,7 +73,8 @@ static void encode(char *out, size_t size, const void *bytes, size_t n)
 
 static bool make_scram(const char *password, struct verifier *out)
 {
-    char salt[SALT_BYTES], salted[HASH_BYTES], client[HASH_BYTES], server[HASH_BYTES], stored[HASH_BYTES];
+    char salt[SALT_BYTES], salted[HASH_BYTES], client[HASH_BYTES], server[HASH_BYTES],
+        stored[HASH_BYTES];
     int rc;
 
     random_bytes(salt, sizeof salt);
@@ -99,8 +100,9 @@ bool password_make(struct str password, struct verifier *out, struct err *err)
     secret = prepare(password, &clean);
     if (!clean) {
         free_secret(secret);
-        return err_set(err, ERR_PERMANENT, "the password holds characters that cannot be typed everywhere (control "
-                                           "characters or broken UTF-8): choose another one");
+        return err_set(err, ERR_PERMANENT,
+            "the password holds characters that cannot be typed everywhere (control "
+            "characters or broken UTF-8): choose another one");
     }
     made = crypto_pwhash_str_alg(out->hash, secret, strlen(secret), ARGON_PASSES, ARGON_MEMORY,
                crypto_pwhash_ALG_ARGON2ID13) == 0 &&
@@ -111,7 +113,8 @@ bool password_make(struct str password, struct verifier *out, struct err *err)
     return true;
 }
 
-static void tag_of(const struct password_cache *cache, const struct verifier *v, const char *secret, uint8_t tag[32])
+static void tag_of(const struct password_cache *cache, const struct verifier *v, const char *secret,
+    uint8_t tag[32])
 {
     crypto_generichash_state state;
 
@@ -149,7 +152,8 @@ static bool verify(const struct verifier *v, const char *secret)
     return crypto_pwhash_str_verify(v->hash, secret, strlen(secret)) == 0;
 }
 
-bool password_check(struct password_cache *cache, const struct verifier *v, struct str password, int64_t now)
+bool password_check(
+    struct password_cache *cache, const struct verifier *v, struct str password, int64_t now)
 {
     struct remembered *entry;
     uint8_t tag[32];
@@ -161,7 +165,8 @@ bool password_check(struct password_cache *cache, const struct verifier *v, stru
     secret = prepare(password, &clean);
     tag_of(cache, v, secret, tag);
     entry = place_of(cache, tag);
-    right = v->hash[0] != 0 && entry->until > now && sodium_memcmp(entry->tag, tag, sizeof tag) == 0;
+    right =
+        v->hash[0] != 0 && entry->until > now && sodium_memcmp(entry->tag, tag, sizeof tag) == 0;
     if (!right && (right = verify(v, secret))) {
         memcpy(entry->tag, tag, sizeof tag);
         entry->until = now + remember_for;
@@ -180,7 +185,9 @@ void password_invent(const uint8_t secret[32], struct str name, struct verifier 
         crypto_generichash_init(&state, secret, 32, 32);
         crypto_generichash_update(&state, &part, 1);
         crypto_generichash_update(&state, (const unsigned char *)name.p, name.n);
-        crypto_generichash_final(&state, part == 0 ? bytes : bytes + SALT_BYTES + (part - 1) * HASH_BYTES, part == 0 ? SALT_BYTES : HASH_BYTES);
+        crypto_generichash_final(&state,
+            part == 0 ? bytes : bytes + SALT_BYTES + (part - 1) * HASH_BYTES,
+            part == 0 ? SALT_BYTES : HASH_BYTES);
     }
     encode(out->salt, sizeof out->salt, bytes, SALT_BYTES);
     encode(out->stored, sizeof out->stored, bytes + SALT_BYTES, HASH_BYTES);

@@ -62,7 +62,8 @@ static void add_seen(struct expansion *e, struct str key, struct str target, int
 
 static void expansion_clear(struct expansion *e)
 {
-    LIST_EACH(&e->all, it) {
+    LIST_EACH(&e->all, it)
+    {
         struct seen *s = CONTAINER(it, struct seen, link);
 
         list_remove(&s->link);
@@ -74,7 +75,8 @@ static void expansion_clear(struct expansion *e)
 }
 
 /* A target is a leaf unless it is (or leads to) an alias that can be expanded further. */
-static bool visit(struct expansion *e, struct str target, struct str key, int depth, struct err *err)
+static bool visit(
+    struct expansion *e, struct str target, struct str key, int depth, struct err *err)
 {
     struct found found;
 
@@ -125,7 +127,8 @@ static bool expand_one(struct expansion *e, const struct seen *alias, struct err
     return true;
 }
 
-bool lookup_expand(struct lookup *l, struct str key, struct buf *targets, const char **why, struct err *err)
+bool lookup_expand(
+    struct lookup *l, struct str key, struct buf *targets, const char **why, struct err *err)
 {
     struct expansion e = {.lookup = l};
     bool done = true;
@@ -161,7 +164,8 @@ static struct str class_word(int64_t class)
     return str_of(class_words[class == 1]);
 }
 
-static bool find_route(struct lookup *l, const char *what, struct str value, struct route *out, bool *found, struct err *err)
+static bool find_route(struct lookup *l, const char *what, struct str value, struct route *out,
+    bool *found, struct err *err)
 {
     struct buf match;
     bool done;
@@ -177,8 +181,8 @@ static bool find_route(struct lookup *l, const char *what, struct str value, str
 }
 
 /* The most special one wins: recipient domain, sender domain, class, "recipient:*". */
-static bool choose_route(struct lookup *l, struct str domain, struct str sender_domain, int64_t class,
-    struct route *out, bool *found, struct err *err)
+static bool choose_route(struct lookup *l, struct str domain, struct str sender_domain,
+    int64_t class, struct route *out, bool *found, struct err *err)
 {
     const struct {
         const char *what;
@@ -193,7 +197,8 @@ static bool choose_route(struct lookup *l, struct str domain, struct str sender_
     return true;
 }
 
-static bool choose_pool(struct lookup *l, struct str sender_domain, int64_t class, struct name *pool, struct err *err)
+static bool choose_pool(
+    struct lookup *l, struct str sender_domain, int64_t class, struct name *pool, struct err *err)
 {
     const struct {
         const char *what;
@@ -254,8 +259,8 @@ static void apply_route(const struct route *route, struct resolved *r)
 }
 
 /* `special`: only a route made for this very domain counts (that of a local domain). */
-static bool send_away(struct lookup *l, struct str key, struct str sender, int64_t class, bool special,
-    struct resolved *r, bool *routed, struct err *err)
+static bool send_away(struct lookup *l, struct str key, struct str sender, int64_t class,
+    bool special, struct resolved *r, bool *routed, struct err *err)
 {
     struct name canonical, sender_key = {0};
     struct route route;
@@ -264,8 +269,10 @@ static bool send_away(struct lookup *l, struct str key, struct str sender, int64
 
     if (sender.n > 0 && !lookup_fold(sender, &canonical, &sender_key, &why))
         sender_key.n = 0;
-    done = special ? !l->any_route || find_route(l, "recipient", domain_of(key), &route, routed, err)
-                   : choose_route(l, domain_of(key), domain_of(name_str(&sender_key)), class, &route, routed, err);
+    done = special
+               ? !l->any_route || find_route(l, "recipient", domain_of(key), &route, routed, err)
+               : choose_route(l, domain_of(key), domain_of(name_str(&sender_key)), class, &route,
+                     routed, err);
     if (!done)
         return false;
     if (special && !l->any_route)
@@ -278,8 +285,8 @@ static bool send_away(struct lookup *l, struct str key, struct str sender, int64
     return choose_pool(l, domain_of(name_str(&sender_key)), class, &r->pool, err);
 }
 
-static bool resolve_local(struct lookup *l, const struct found *found, struct str key, struct str sender,
-    int64_t class, struct resolved *r, struct err *err)
+static bool resolve_local(struct lookup *l, const struct found *found, struct str key,
+    struct str sender, int64_t class, struct resolved *r, struct err *err)
 {
     bool routed;
 
@@ -308,8 +315,8 @@ static bool resolve_alias(struct lookup *l, struct str key, struct resolved *r, 
     return true;
 }
 
-static bool resolve_found(struct lookup *l, const struct found *found, struct str key, struct str sender,
-    int64_t class, struct resolved *r, struct err *err)
+static bool resolve_found(struct lookup *l, const struct found *found, struct str key,
+    struct str sender, int64_t class, struct resolved *r, struct err *err)
 {
     bool routed;
 
@@ -330,7 +337,8 @@ static bool resolve_found(struct lookup *l, const struct found *found, struct st
         say(r, RESOLVE_FAIL, "5.2.1 This mailbox is switched off");
         return true;
     case PLACE_NOBODY:
-        say(r, RESOLVE_TEMPFAIL, "4.2.1 There is no account yet that could get the postmaster's mail");
+        say(r, RESOLVE_TEMPFAIL,
+            "4.2.1 There is no account yet that could get the postmaster's mail");
         return true;
     case PLACE_UNKNOWN:
         break;
@@ -339,7 +347,8 @@ static bool resolve_found(struct lookup *l, const struct found *found, struct st
     return true;
 }
 
-void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *r)
+void lookup_resolve(
+    struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *r)
 {
     struct name canonical, key;
     struct found found;

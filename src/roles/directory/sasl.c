@@ -38,7 +38,8 @@ static bool look_up(struct sasl *s, const char *name)
     return s->verdict == SASL_MORE;
 }
 
-/* Acting for somebody else is not offered: an authorization id has to be the login itself, or empty. */
+/* Acting for somebody else is not offered: an authorization id has to be the login itself, or
+ * empty. */
 static bool same_identity(const struct sasl *s, const char *authzid)
 {
     return authzid == NULL || authzid[0] == 0 || str_ieq(str_of(authzid), name_str(&s->typed));
@@ -82,8 +83,8 @@ static int callback(Gsasl *ctx, Gsasl_session *session, Gsasl_property property)
     (void)ctx;
     if (property == GSASL_VALIDATE_SIMPLE)
         return validate(s, session);
-    if (property == GSASL_SCRAM_ITER || property == GSASL_SCRAM_SALT || property == GSASL_SCRAM_STOREDKEY ||
-        property == GSASL_SCRAM_SERVERKEY)
+    if (property == GSASL_SCRAM_ITER || property == GSASL_SCRAM_SALT ||
+        property == GSASL_SCRAM_STOREDKEY || property == GSASL_SCRAM_SERVERKEY)
         return give_scram(s, session, property);
     return GSASL_NO_CALLBACK;
 }
@@ -119,8 +120,8 @@ static void set_binding(struct sasl *s, Gsasl_property property, struct str raw)
     buf_clear(&text);
 }
 
-struct sasl *sasl_new(struct sasl_library *lib, const struct sasl_world *world, struct str mechanism,
-    struct str tls_unique, struct str tls_exporter)
+struct sasl *sasl_new(struct sasl_library *lib, const struct sasl_world *world,
+    struct str mechanism, struct str tls_unique, struct str tls_exporter)
 {
     struct sasl *s = xcalloc(1, sizeof *s);
     size_t i = 0;
@@ -129,7 +130,8 @@ struct sasl *sasl_new(struct sasl_library *lib, const struct sasl_world *world, 
     s->verdict = SASL_MORE;
     if (str_ieq(mechanism, STR("USERPASS")))
         return s;
-    while (i < sizeof mechanisms / sizeof mechanisms[0] && !str_ieq(mechanism, str_of(mechanisms[i])))
+    while (
+        i < sizeof mechanisms / sizeof mechanisms[0] && !str_ieq(mechanism, str_of(mechanisms[i])))
         i++;
     if (i == sizeof mechanisms / sizeof mechanisms[0] ||
         gsasl_server_start(lib->gsasl, mechanisms[i], &s->session) != GSASL_OK) {
@@ -169,19 +171,21 @@ static enum sasl_state user_and_password(struct sasl *s, struct str data)
     return s->world.check(s->world.arg, &s->login.verifier, password) ? SASL_RIGHT : SASL_WRONG;
 }
 
-/* The world's own verdict goes before the library's: that one would go on with a salt of its own making. */
+/* The world's own verdict goes before the library's: that one would go on with a salt of its own
+ * making. */
 static bool is_over(const struct sasl *s)
 {
     return s->looked_up && s->verdict != SASL_MORE && s->verdict != SASL_RIGHT;
 }
 
-/* SCRAM is right when the library says so; a login that does not exist cannot get there, but does not have to be
- * trusted not to. */
+/* SCRAM is right when the library says so; a login that does not exist cannot get there, but does
+ * not have to be trusted not to. */
 static enum sasl_state success(const struct sasl *s)
 {
     if (!s->looked_up || s->login.principal == 0)
         return SASL_WRONG;
-    return same_identity(s, gsasl_property_fast(s->session, GSASL_AUTHZID)) ? SASL_RIGHT : SASL_WRONG;
+    return same_identity(s, gsasl_property_fast(s->session, GSASL_AUTHZID)) ? SASL_RIGHT
+                                                                            : SASL_WRONG;
 }
 
 static enum sasl_state library_step(struct sasl *s, struct str data, struct buf *out)

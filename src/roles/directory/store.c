@@ -1,5 +1,5 @@
-/* Statements and rows of the directory's database; the schema is in schema/directory. Structs are filled
- * by value, so a row may be kept while other statements run. */
+/* Statements and rows of the directory's database; the schema is in schema/directory. Structs are
+ * filled by value, so a row may be kept while other statements run. */
 #include "store.h"
 
 #include "0001.sql.h"
@@ -16,7 +16,8 @@ static const char *const statement_texts[] = {
 
 const char *const send_as_words[] = {"own", "domain", "any", NULL};
 const char *const route_action_words[] = {"mx", "smtp", "lmtp", "discard", "fail", NULL};
-const char *const route_tls_words[] = {"opportunistic", "none", "required", "verified", "implicit", NULL};
+const char *const route_tls_words[] = {
+    "opportunistic", "none", "required", "verified", "implicit", NULL};
 
 int word_index(const char *const *words, struct str word)
 {
@@ -56,7 +57,8 @@ bool store_open(struct store *store, const char *path, struct err *err)
     static const char *const steps[] = {schema_directory_0001};
 
     memset(store, 0, sizeof *store);
-    return db_open(&store->db, path, DB_SYNC_FULL, 5000, err) && db_migrate(store->db, steps, 1, err);
+    return db_open(&store->db, path, DB_SYNC_FULL, 5000, err) &&
+           db_migrate(store->db, steps, 1, err);
 }
 
 void store_close(struct store *store)
@@ -72,7 +74,8 @@ struct stmt *store_stmt(struct store *store, enum store_statement which)
     return store->statements[which];
 }
 
-bool store_run(struct store *store, enum store_statement which, const struct str *values, size_t n, struct err *err)
+bool store_run(struct store *store, enum store_statement which, const struct str *values, size_t n,
+    struct err *err)
 {
     struct stmt *s = store_stmt(store, which);
 
@@ -81,7 +84,8 @@ bool store_run(struct store *store, enum store_statement which, const struct str
     return stmt_run(s, err);
 }
 
-bool store_number(struct store *store, enum store_statement which, struct str value, int64_t *out, struct err *err)
+bool store_number(struct store *store, enum store_statement which, struct str value, int64_t *out,
+    struct err *err)
 {
     struct stmt *s = store_stmt(store, which);
 
@@ -175,7 +179,8 @@ void store_read_route(struct stmt *s, struct route *r)
     r->created = column_int(s, 8);
 }
 
-bool store_get_domain(struct store *store, struct str name, struct domain *d, bool *found, struct err *err)
+bool store_get_domain(
+    struct store *store, struct str name, struct domain *d, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_DOMAIN_GET);
 
@@ -199,7 +204,8 @@ static bool get_account(struct stmt *s, struct account *a, bool *found, struct e
     return stmt_done(s, err);
 }
 
-bool store_get_account(struct store *store, struct str key, struct account *a, bool *found, struct err *err)
+bool store_get_account(
+    struct store *store, struct str key, struct account *a, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_ACCOUNT_BY_KEY);
 
@@ -207,7 +213,8 @@ bool store_get_account(struct store *store, struct str key, struct account *a, b
     return get_account(s, a, found, err);
 }
 
-bool store_get_account_id(struct store *store, int64_t id, struct account *a, bool *found, struct err *err)
+bool store_get_account_id(
+    struct store *store, int64_t id, struct account *a, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_ACCOUNT_BY_ID);
 
@@ -223,7 +230,8 @@ static bool get_credential(struct stmt *s, struct credential *c, bool *found, st
     return stmt_done(s, err);
 }
 
-bool store_get_credential(struct store *store, struct str name, struct credential *c, bool *found, struct err *err)
+bool store_get_credential(
+    struct store *store, struct str name, struct credential *c, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_CREDENTIAL_BY_NAME);
 
@@ -231,7 +239,8 @@ bool store_get_credential(struct store *store, struct str name, struct credentia
     return get_credential(s, c, found, err);
 }
 
-bool store_get_credential_id(struct store *store, int64_t id, struct credential *c, bool *found, struct err *err)
+bool store_get_credential_id(
+    struct store *store, int64_t id, struct credential *c, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_CREDENTIAL_BY_ID);
 
@@ -247,7 +256,8 @@ static bool get_route(struct stmt *s, struct route *r, bool *found, struct err *
     return stmt_done(s, err);
 }
 
-bool store_get_route(struct store *store, struct str match, struct route *r, bool *found, struct err *err)
+bool store_get_route(
+    struct store *store, struct str match, struct route *r, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_ROUTE_BY_MATCH);
 
@@ -255,7 +265,8 @@ bool store_get_route(struct store *store, struct str match, struct route *r, boo
     return get_route(s, r, found, err);
 }
 
-bool store_get_route_id(struct store *store, int64_t id, struct route *r, bool *found, struct err *err)
+bool store_get_route_id(
+    struct store *store, int64_t id, struct route *r, bool *found, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_ROUTE_BY_ID);
 
@@ -264,7 +275,8 @@ bool store_get_route_id(struct store *store, int64_t id, struct route *r, bool *
 }
 
 /* Gives a new row its number and its date. Inside a transaction of the caller. */
-static bool give_number(struct store *store, struct str sequence, int64_t *id, int64_t *created, struct err *err)
+static bool give_number(
+    struct store *store, struct str sequence, int64_t *id, int64_t *created, struct err *err)
 {
     if (*id != 0)
         return true;

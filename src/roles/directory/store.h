@@ -1,5 +1,5 @@
-/* The directory's database: opening, the statements, and rows as structs. Only copy 0 writes; the other
- * copies read what is there at each question. */
+/* The directory's database: opening, the statements, and rows as structs. Only copy 0 writes; the
+ * other copies read what is there at each question. */
 #pragma once
 #include "db/db.h"
 #include "ipc/messages.h"
@@ -15,99 +15,119 @@ struct str name_str(const struct name *name);
 bool name_set(struct name *name, struct str text);
 
 /* Every statement of the role, prepared at its first use. */
-#define STORE_STATEMENTS(X)                                                                         \
-    X(DOMAIN_GET, "SELECT kind, catch_all, enabled, created FROM domain WHERE name = $1")           \
-    X(DOMAIN_FIRST, "SELECT name FROM domain WHERE kind = 'local' ORDER BY created, name LIMIT 1")  \
-    X(DOMAIN_PUT, "INSERT INTO domain (name, kind, catch_all, enabled, created) "                   \
-                  "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET "                   \
-                  "kind = excluded.kind, catch_all = excluded.catch_all, enabled = excluded.enabled") \
-    X(DOMAIN_REMOVE, "DELETE FROM domain WHERE name = $1")                                          \
-    X(DOMAIN_LIST, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT $2")                \
-    X(DOMAIN_ACCOUNTS, "SELECT count(*) FROM account WHERE domain = $1")                            \
-    X(DOMAIN_ALIASES, "SELECT count(*) FROM alias WHERE domain = $1")                               \
-    X(DOMAIN_CREDENTIALS, "SELECT count(*) FROM credential WHERE domain = $1")                      \
-    X(ACCOUNT_BY_KEY, "SELECT " STORE_ACCOUNT " FROM account WHERE key = $1")                       \
-    X(ACCOUNT_BY_ID, "SELECT " STORE_ACCOUNT " FROM account WHERE id = $1")                         \
-    X(ACCOUNT_OLDEST, "SELECT " STORE_ACCOUNT " FROM account WHERE kind = 'normal' AND enabled = 1 ORDER BY id LIMIT 1") \
-    X(ACCOUNT_PUT, "INSERT INTO account (id, key, address, domain, kind, send_as, enabled, quota_bytes, " \
-                   "quota_messages, messages_per_hour, recipients_per_hour, password, scram_salt, " \
-                   "scram_iterations, scram_stored, scram_server, created) VALUES ($1, $2, $3, $4, $5, $6, " \
-                   "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET " \
-                   "kind = excluded.kind, send_as = excluded.send_as, enabled = excluded.enabled, " \
-                   "quota_bytes = excluded.quota_bytes, quota_messages = excluded.quota_messages, " \
-                   "messages_per_hour = excluded.messages_per_hour, recipients_per_hour = excluded.recipients_per_hour, " \
-                   "password = excluded.password, scram_salt = excluded.scram_salt, "               \
-                   "scram_iterations = excluded.scram_iterations, scram_stored = excluded.scram_stored, " \
-                   "scram_server = excluded.scram_server")                                          \
-    X(ACCOUNT_REMOVE, "DELETE FROM account WHERE id = $1")                                          \
-    X(ACCOUNT_LIST, "SELECT " STORE_ACCOUNT " FROM account WHERE key > $1 ORDER BY key LIMIT $2")   \
-    X(ACCOUNT_LIST_DOMAIN, "SELECT " STORE_ACCOUNT " FROM account WHERE domain = $3 AND key > $1 ORDER BY key LIMIT $2") \
-    X(REMOVED_PUT, "INSERT INTO removed_account (id, removed) VALUES ($1, $2)")                     \
-    X(REMOVED_SWEEP, "DELETE FROM removed_account WHERE removed < $1")                              \
-    X(REMOVED_LIST, "SELECT id FROM removed_account WHERE id > $1 ORDER BY id LIMIT $2")            \
-    X(ALIAS_GET, "SELECT address, domain, enabled, created FROM alias WHERE key = $1")              \
-    X(ALIAS_PUT, "INSERT INTO alias (key, address, domain, enabled, created) VALUES ($1, $2, $3, $4, $5) " \
-                 "ON CONFLICT (key) DO UPDATE SET enabled = excluded.enabled")                      \
-    X(ALIAS_REMOVE, "DELETE FROM alias WHERE key = $1")                                             \
-    X(ALIAS_LIST, "SELECT key, enabled FROM alias WHERE key > $1 ORDER BY key LIMIT $2")            \
-    X(ALIAS_LIST_DOMAIN, "SELECT key, enabled FROM alias WHERE domain = $3 AND key > $1 ORDER BY key LIMIT $2") \
-    X(TARGET_LIST, "SELECT target, key FROM alias_target WHERE alias = $1 AND key > $2 ORDER BY key LIMIT $3") \
-    X(TARGET_COUNT, "SELECT count(*) FROM alias_target WHERE alias = $1")                           \
-    X(TARGET_HAS, "SELECT 1 FROM alias_target WHERE alias = $1 AND key = $2")                       \
-    X(TARGET_PUT, "INSERT INTO alias_target (alias, key, target) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING") \
-    X(TARGET_REMOVE, "DELETE FROM alias_target WHERE alias = $1 AND key = $2")                      \
-    X(TARGET_CLEAR, "DELETE FROM alias_target WHERE alias = $1")                                    \
-    X(TARGET_USED, "SELECT alias FROM alias_target WHERE key = $1 ORDER BY alias LIMIT 1")          \
-    X(TARGET_FORGET, "DELETE FROM alias_target WHERE key = $1")                                     \
-    X(ALIAS_EMPTY, "DELETE FROM alias WHERE key NOT IN (SELECT alias FROM alias_target)")           \
-    X(CREDENTIAL_BY_NAME, "SELECT " STORE_CREDENTIAL " FROM credential WHERE name = $1")            \
-    X(CREDENTIAL_BY_ID, "SELECT " STORE_CREDENTIAL " FROM credential WHERE id = $1")                \
-    X(CREDENTIAL_PUT, "INSERT INTO credential (id, name, account, domain, enabled, messages_per_hour, " \
-                      "recipients_per_hour, password, scram_salt, scram_iterations, scram_stored, " \
-                      "scram_server, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) " \
-                      "ON CONFLICT (id) DO UPDATE SET enabled = excluded.enabled, "                 \
-                      "messages_per_hour = excluded.messages_per_hour, recipients_per_hour = excluded.recipients_per_hour, " \
-                      "password = excluded.password, scram_salt = excluded.scram_salt, "            \
-                      "scram_iterations = excluded.scram_iterations, scram_stored = excluded.scram_stored, " \
-                      "scram_server = excluded.scram_server")                                       \
-    X(CREDENTIAL_REMOVE, "DELETE FROM credential WHERE id = $1")                                    \
-    X(CREDENTIAL_FORGET, "DELETE FROM credential WHERE account = $1")                               \
-    X(CREDENTIAL_LIST, "SELECT " STORE_CREDENTIAL " FROM credential WHERE name > $1 ORDER BY name LIMIT $2") \
-    X(ROUTE_BY_MATCH, "SELECT " STORE_ROUTE " FROM route WHERE match = $1")                         \
-    X(ROUTE_BY_ID, "SELECT " STORE_ROUTE " FROM route WHERE id = $1")                               \
-    X(ROUTE_PUT, "INSERT INTO route (id, match, kind, hosts, tls, login, secret, text, created) "   \
-                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET "      \
-                 "kind = excluded.kind, hosts = excluded.hosts, tls = excluded.tls, login = excluded.login, " \
-                 "secret = excluded.secret, text = excluded.text")                                  \
-    X(ROUTE_REMOVE, "DELETE FROM route WHERE match = $1")                                           \
-    X(ROUTE_LIST, "SELECT " STORE_ROUTE " FROM route WHERE match > $1 ORDER BY match LIMIT $2")     \
-    X(ROUTE_ANY, "SELECT count(*) FROM (SELECT 1 FROM route LIMIT 1) AS r")                         \
-    X(POOL_PUT, "INSERT INTO pool_source (pool, address, weight, ehlo) VALUES ($1, $2, $3, $4) "    \
-                "ON CONFLICT (pool, address) DO UPDATE SET weight = excluded.weight, ehlo = excluded.ehlo") \
-    X(POOL_GET, "SELECT weight, ehlo FROM pool_source WHERE pool = $1 AND address = $2")            \
-    X(POOL_REMOVE, "DELETE FROM pool_source WHERE pool = $1 AND address = $2")                      \
-    X(POOL_CLEAR, "DELETE FROM pool_source WHERE pool = $1")                                        \
-    X(POOL_COUNT, "SELECT count(*) FROM pool_source WHERE pool = $1")                               \
-    X(POOL_BINDINGS, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 20")          \
-    X(POOL_USED, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 1")           \
-    X(POOL_LIST, "SELECT pool, address, weight, ehlo FROM pool_source WHERE (pool, address) > ($1, $2) " \
-                 "ORDER BY pool, address LIMIT $3")                                                 \
-    X(BINDING_GET, "SELECT pool FROM pool_binding WHERE match = $1")                                \
-    X(BINDING_PUT, "INSERT INTO pool_binding (match, pool) VALUES ($1, $2) ON CONFLICT (match) DO UPDATE SET pool = excluded.pool") \
-    X(BINDING_REMOVE, "DELETE FROM pool_binding WHERE match = $1")                                  \
-    X(BINDING_LIST, "SELECT match, pool FROM pool_binding WHERE match > $1 ORDER BY match LIMIT $2") \
-    X(BINDING_ANY, "SELECT count(*) FROM (SELECT 1 FROM pool_binding LIMIT 1) AS b")                \
-    X(DATA_VERSION, "PRAGMA data_version")                                                          \
-    X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                         \
-    X(SEQUENCE_GET, "SELECT last FROM sequence WHERE name = $1")                                    \
-    X(SETTING_GET, "SELECT value FROM setting WHERE name = $1")                                     \
+#define STORE_STATEMENTS(X)                                                                        \
+    X(DOMAIN_GET, "SELECT kind, catch_all, enabled, created FROM domain WHERE name = $1")          \
+    X(DOMAIN_FIRST, "SELECT name FROM domain WHERE kind = 'local' ORDER BY created, name LIMIT 1") \
+    X(DOMAIN_PUT,                                                                                  \
+        "INSERT INTO domain (name, kind, catch_all, enabled, created) "                            \
+        "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET "                            \
+        "kind = excluded.kind, catch_all = excluded.catch_all, enabled = excluded.enabled")        \
+    X(DOMAIN_REMOVE, "DELETE FROM domain WHERE name = $1")                                         \
+    X(DOMAIN_LIST, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT $2")               \
+    X(DOMAIN_ACCOUNTS, "SELECT count(*) FROM account WHERE domain = $1")                           \
+    X(DOMAIN_ALIASES, "SELECT count(*) FROM alias WHERE domain = $1")                              \
+    X(DOMAIN_CREDENTIALS, "SELECT count(*) FROM credential WHERE domain = $1")                     \
+    X(ACCOUNT_BY_KEY, "SELECT " STORE_ACCOUNT " FROM account WHERE key = $1")                      \
+    X(ACCOUNT_BY_ID, "SELECT " STORE_ACCOUNT " FROM account WHERE id = $1")                        \
+    X(ACCOUNT_OLDEST, "SELECT " STORE_ACCOUNT                                                      \
+                      " FROM account WHERE kind = 'normal' AND enabled = 1 ORDER BY id LIMIT 1")   \
+    X(ACCOUNT_PUT,                                                                                 \
+        "INSERT INTO account (id, key, address, domain, kind, send_as, enabled, quota_bytes, "     \
+        "quota_messages, messages_per_hour, recipients_per_hour, password, scram_salt, "           \
+        "scram_iterations, scram_stored, scram_server, created) VALUES ($1, $2, $3, $4, $5, $6, "  \
+        "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET "      \
+        "kind = excluded.kind, send_as = excluded.send_as, enabled = excluded.enabled, "           \
+        "quota_bytes = excluded.quota_bytes, quota_messages = excluded.quota_messages, "           \
+        "messages_per_hour = excluded.messages_per_hour, recipients_per_hour = "                   \
+        "excluded.recipients_per_hour, "                                                           \
+        "password = excluded.password, scram_salt = excluded.scram_salt, "                         \
+        "scram_iterations = excluded.scram_iterations, scram_stored = excluded.scram_stored, "     \
+        "scram_server = excluded.scram_server")                                                    \
+    X(ACCOUNT_REMOVE, "DELETE FROM account WHERE id = $1")                                         \
+    X(ACCOUNT_LIST, "SELECT " STORE_ACCOUNT " FROM account WHERE key > $1 ORDER BY key LIMIT $2")  \
+    X(ACCOUNT_LIST_DOMAIN, "SELECT " STORE_ACCOUNT                                                 \
+                           " FROM account WHERE domain = $3 AND key > $1 ORDER BY key LIMIT $2")   \
+    X(REMOVED_PUT, "INSERT INTO removed_account (id, removed) VALUES ($1, $2)")                    \
+    X(REMOVED_SWEEP, "DELETE FROM removed_account WHERE removed < $1")                             \
+    X(REMOVED_LIST, "SELECT id FROM removed_account WHERE id > $1 ORDER BY id LIMIT $2")           \
+    X(ALIAS_GET, "SELECT address, domain, enabled, created FROM alias WHERE key = $1")             \
+    X(ALIAS_PUT,                                                                                   \
+        "INSERT INTO alias (key, address, domain, enabled, created) VALUES ($1, $2, $3, $4, $5) "  \
+        "ON CONFLICT (key) DO UPDATE SET enabled = excluded.enabled")                              \
+    X(ALIAS_REMOVE, "DELETE FROM alias WHERE key = $1")                                            \
+    X(ALIAS_LIST, "SELECT key, enabled FROM alias WHERE key > $1 ORDER BY key LIMIT $2")           \
+    X(ALIAS_LIST_DOMAIN,                                                                           \
+        "SELECT key, enabled FROM alias WHERE domain = $3 AND key > $1 ORDER BY key LIMIT $2")     \
+    X(TARGET_LIST, "SELECT target, key FROM alias_target WHERE alias = $1 AND key > $2 ORDER BY "  \
+                   "key LIMIT $3")                                                                 \
+    X(TARGET_COUNT, "SELECT count(*) FROM alias_target WHERE alias = $1")                          \
+    X(TARGET_HAS, "SELECT 1 FROM alias_target WHERE alias = $1 AND key = $2")                      \
+    X(TARGET_PUT, "INSERT INTO alias_target (alias, key, target) VALUES ($1, $2, $3) ON CONFLICT " \
+                  "DO NOTHING")                                                                    \
+    X(TARGET_REMOVE, "DELETE FROM alias_target WHERE alias = $1 AND key = $2")                     \
+    X(TARGET_CLEAR, "DELETE FROM alias_target WHERE alias = $1")                                   \
+    X(TARGET_USED, "SELECT alias FROM alias_target WHERE key = $1 ORDER BY alias LIMIT 1")         \
+    X(TARGET_FORGET, "DELETE FROM alias_target WHERE key = $1")                                    \
+    X(ALIAS_EMPTY, "DELETE FROM alias WHERE key NOT IN (SELECT alias FROM alias_target)")          \
+    X(CREDENTIAL_BY_NAME, "SELECT " STORE_CREDENTIAL " FROM credential WHERE name = $1")           \
+    X(CREDENTIAL_BY_ID, "SELECT " STORE_CREDENTIAL " FROM credential WHERE id = $1")               \
+    X(CREDENTIAL_PUT,                                                                              \
+        "INSERT INTO credential (id, name, account, domain, enabled, messages_per_hour, "          \
+        "recipients_per_hour, password, scram_salt, scram_iterations, scram_stored, "              \
+        "scram_server, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "  \
+        "ON CONFLICT (id) DO UPDATE SET enabled = excluded.enabled, "                              \
+        "messages_per_hour = excluded.messages_per_hour, recipients_per_hour = "                   \
+        "excluded.recipients_per_hour, "                                                           \
+        "password = excluded.password, scram_salt = excluded.scram_salt, "                         \
+        "scram_iterations = excluded.scram_iterations, scram_stored = excluded.scram_stored, "     \
+        "scram_server = excluded.scram_server")                                                    \
+    X(CREDENTIAL_REMOVE, "DELETE FROM credential WHERE id = $1")                                   \
+    X(CREDENTIAL_FORGET, "DELETE FROM credential WHERE account = $1")                              \
+    X(CREDENTIAL_LIST,                                                                             \
+        "SELECT " STORE_CREDENTIAL " FROM credential WHERE name > $1 ORDER BY name LIMIT $2")      \
+    X(ROUTE_BY_MATCH, "SELECT " STORE_ROUTE " FROM route WHERE match = $1")                        \
+    X(ROUTE_BY_ID, "SELECT " STORE_ROUTE " FROM route WHERE id = $1")                              \
+    X(ROUTE_PUT, "INSERT INTO route (id, match, kind, hosts, tls, login, secret, text, created) "  \
+                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET "     \
+                 "kind = excluded.kind, hosts = excluded.hosts, tls = excluded.tls, login = "      \
+                 "excluded.login, "                                                                \
+                 "secret = excluded.secret, text = excluded.text")                                 \
+    X(ROUTE_REMOVE, "DELETE FROM route WHERE match = $1")                                          \
+    X(ROUTE_LIST, "SELECT " STORE_ROUTE " FROM route WHERE match > $1 ORDER BY match LIMIT $2")    \
+    X(ROUTE_ANY, "SELECT count(*) FROM (SELECT 1 FROM route LIMIT 1) AS r")                        \
+    X(POOL_PUT, "INSERT INTO pool_source (pool, address, weight, ehlo) VALUES ($1, $2, $3, $4) "   \
+                "ON CONFLICT (pool, address) DO UPDATE SET weight = excluded.weight, ehlo = "      \
+                "excluded.ehlo")                                                                   \
+    X(POOL_GET, "SELECT weight, ehlo FROM pool_source WHERE pool = $1 AND address = $2")           \
+    X(POOL_REMOVE, "DELETE FROM pool_source WHERE pool = $1 AND address = $2")                     \
+    X(POOL_CLEAR, "DELETE FROM pool_source WHERE pool = $1")                                       \
+    X(POOL_COUNT, "SELECT count(*) FROM pool_source WHERE pool = $1")                              \
+    X(POOL_BINDINGS, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 20")     \
+    X(POOL_USED, "SELECT match FROM pool_binding WHERE pool = $1 ORDER BY match LIMIT 1")          \
+    X(POOL_LIST,                                                                                   \
+        "SELECT pool, address, weight, ehlo FROM pool_source WHERE (pool, address) > ($1, $2) "    \
+        "ORDER BY pool, address LIMIT $3")                                                         \
+    X(BINDING_GET, "SELECT pool FROM pool_binding WHERE match = $1")                               \
+    X(BINDING_PUT, "INSERT INTO pool_binding (match, pool) VALUES ($1, $2) ON CONFLICT (match) "   \
+                   "DO UPDATE SET pool = excluded.pool")                                           \
+    X(BINDING_REMOVE, "DELETE FROM pool_binding WHERE match = $1")                                 \
+    X(BINDING_LIST,                                                                                \
+        "SELECT match, pool FROM pool_binding WHERE match > $1 ORDER BY match LIMIT $2")           \
+    X(BINDING_ANY, "SELECT count(*) FROM (SELECT 1 FROM pool_binding LIMIT 1) AS b")               \
+    X(DATA_VERSION, "PRAGMA data_version")                                                         \
+    X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                        \
+    X(SEQUENCE_GET, "SELECT last FROM sequence WHERE name = $1")                                   \
+    X(SETTING_GET, "SELECT value FROM setting WHERE name = $1")                                    \
     X(SETTING_PUT, "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
 
-#define STORE_ACCOUNT                                                                               \
-    "id, key, address, domain, kind, send_as, enabled, quota_bytes, quota_messages, messages_per_hour, " \
-    "recipients_per_hour, password, scram_salt, scram_iterations, scram_stored, scram_server, created"
-#define STORE_CREDENTIAL                                                                            \
-    "id, name, account, domain, enabled, messages_per_hour, recipients_per_hour, password, scram_salt, " \
+#define STORE_ACCOUNT                                                                              \
+    "id, key, address, domain, kind, send_as, enabled, quota_bytes, quota_messages, "              \
+    "messages_per_hour, "                                                                          \
+    "recipients_per_hour, password, scram_salt, scram_iterations, scram_stored, scram_server, "    \
+    "created"
+#define STORE_CREDENTIAL                                                                           \
+    "id, name, account, domain, enabled, messages_per_hour, recipients_per_hour, password, "       \
+    "scram_salt, "                                                                                 \
     "scram_iterations, scram_stored, scram_server, created"
 #define STORE_ROUTE "id, match, kind, hosts, tls, login, secret, text, created"
 
@@ -115,7 +135,7 @@ enum store_statement {
 #define STORE_ENUM(name, sql) SQL_##name,
     STORE_STATEMENTS(STORE_ENUM)
 #undef STORE_ENUM
-    SQL_COUNT,
+        SQL_COUNT,
 };
 
 struct store {
@@ -125,7 +145,7 @@ struct store {
 
 /* What is kept of a password. All texts; empty `hash` means that nobody can log in with it. */
 struct verifier {
-    char hash[160]; /* Argon2id, of crypto_pwhash_str */
+    char hash[160];                        /* Argon2id, of crypto_pwhash_str */
     char salt[32], stored[64], server[64]; /* SCRAM-SHA-256, base64 */
     int64_t iterations;
 };
@@ -174,13 +194,20 @@ void store_close(struct store *store);
 struct stmt *store_stmt(struct store *store, enum store_statement which);
 
 /* Each fills *found; false only when the database failed. */
-MUST_CHECK bool store_get_domain(struct store *store, struct str name, struct domain *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_account(struct store *store, struct str key, struct account *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_account_id(struct store *store, int64_t id, struct account *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_credential(struct store *store, struct str name, struct credential *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_credential_id(struct store *store, int64_t id, struct credential *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_route(struct store *store, struct str match, struct route *out, bool *found, struct err *err);
-MUST_CHECK bool store_get_route_id(struct store *store, int64_t id, struct route *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_domain(
+    struct store *store, struct str name, struct domain *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_account(
+    struct store *store, struct str key, struct account *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_account_id(
+    struct store *store, int64_t id, struct account *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_credential(
+    struct store *store, struct str name, struct credential *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_credential_id(
+    struct store *store, int64_t id, struct credential *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_route(
+    struct store *store, struct str match, struct route *out, bool *found, struct err *err);
+MUST_CHECK bool store_get_route_id(
+    struct store *store, int64_t id, struct route *out, bool *found, struct err *err);
 /* The whole row is written; an id of 0 is given a number first (created is set too). */
 MUST_CHECK bool store_put_account(struct store *store, struct account *a, struct err *err);
 MUST_CHECK bool store_put_credential(struct store *store, struct credential *c, struct err *err);
@@ -188,12 +215,14 @@ MUST_CHECK bool store_put_route(struct store *store, struct route *r, struct err
 MUST_CHECK bool store_put_domain(struct store *store, struct domain *d, struct err *err);
 
 /* Runs a statement of the table whose parameters are one or two texts. */
-MUST_CHECK bool store_run(struct store *store, enum store_statement which, const struct str *values, size_t n, struct err *err);
+MUST_CHECK bool store_run(struct store *store, enum store_statement which, const struct str *values,
+    size_t n, struct err *err);
 /* First column of its first row, -1 for none. */
-MUST_CHECK bool store_number(struct store *store, enum store_statement which, struct str value, int64_t *out, struct err *err);
+MUST_CHECK bool store_number(struct store *store, enum store_statement which, struct str value,
+    int64_t *out, struct err *err);
 /* First column of its first row as text; *found false for none. */
-MUST_CHECK bool store_text(struct store *store, enum store_statement which, const struct str *values, size_t n,
-    struct name *out, bool *found, struct err *err);
+MUST_CHECK bool store_text(struct store *store, enum store_statement which,
+    const struct str *values, size_t n, struct name *out, bool *found, struct err *err);
 
 /* Rows of lists. */
 void store_read_account(struct stmt *s, struct account *out);

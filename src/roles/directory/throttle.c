@@ -37,7 +37,7 @@ static void forget(struct throttle *t, struct entry *e)
 void throttle_clear(struct throttle *t)
 {
     LIST_EACH(&t->order, it)
-        forget(t, CONTAINER(it, struct entry, link));
+    forget(t, CONTAINER(it, struct entry, link));
     map_clear(&t->map);
 }
 
