@@ -1,4 +1,6 @@
 #include "cli/offline.h"
+#include "base/msgid.h"
+#include "ipc/args.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +24,26 @@ static const char *role_of(const char *command)
     return NULL;
 }
 
+/* One run of a role's program. */
+struct job {
+    const char *program, *config, *command;
+    struct str args;
+    unsigned copy, copies;
+    remote_row_fn *row;
+    void *owner;
+};
+
 /* Ends the child: `args` go through its standard input, so that a password is in no process list. */
-_Noreturn static void become_role(const char *program, const char *config, const char *command, int in, int out)
+_Noreturn static void become_role(const struct job *job, int in, int out)
 {
+    char copy[32];
+
+    snprintf(copy, sizeof copy, "%u/%u", job->copy, job->copies);
+    setenv("STAFFETTA_COPY", copy, 1);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
-    execl(program, program, "--command", config, command, "-", (char *)NULL);
-    fprintf(stderr, "staffetta: %s: %s\n", program, strerror(errno));
+    execl(job->program, job->program, "--command", job->config, job->command, "-", (char *)NULL);
+    fprintf(stderr, "staffetta: %s: %s\n", job->program, strerror(errno));
     _exit(EXIT_UNAVAILABLE);
 }
 
@@ -73,8 +88,7 @@ static int read_rows(int fd, remote_row_fn *row, void *owner)
     return EXIT_OK;
 }
 
-static int run_role(const char *program, const char *config, const char *command, struct str args, remote_row_fn *row,
-    void *owner)
+static int run_role(const struct job *job)
 {
     int to[2], from[2], code;
     pid_t child;
@@ -86,13 +100,32 @@ static int run_role(const char *program, const char *config, const char *command
     if (child < 0)
         return cli_fail(EXIT_OSERR, "fork: %s", strerror(errno));
     if (child == 0)
-        become_role(program, config, command, to[0], from[1]);
+        become_role(job, to[0], from[1]);
     close(to[0]);
     close(from[1]);
-    write_all(to[1], args);
+    write_all(to[1], job->args);
     close(to[1]);
-    code = read_rows(from[0], row, owner);
+    code = read_rows(from[0], job->row, job->owner);
     return code == EXIT_OK ? wait_for(child) : code;
+}
+
+/* Every queue shard, one after the other, or the one that owns the message named. */
+static int run_copies(struct job *job, const struct config *config)
+{
+    bool sharded = strcmp(job->command, "queue") == 0;
+    int worst = EXIT_OK, code;
+    uint64_t message;
+
+    job->copies = sharded ? (unsigned)config->copies.queue : 1;
+    if (sharded && msgid_parse(args_word(job->args, 1), &message)) {
+        job->copy = (unsigned)(message % job->copies);
+        return run_role(job);
+    }
+    for (job->copy = 0; job->copy < job->copies; job->copy++) {
+        code = run_role(job);
+        worst = code > worst ? code : worst;
+    }
+    return worst;
 }
 
 static int not_running(const struct cli *cli)
@@ -123,7 +156,7 @@ int offline_command(const struct cli *cli, const char *command, struct str args,
     } else {
         buf_reset(&path);
         cli_program_path(role, &path);
-        code = run_role(path.p, cli->config_path, command, args, row, owner);
+        code = run_copies(&(struct job){path.p, cli->config_path, command, args, 0, 1, row, owner}, config);
     }
     buf_clear(&path);
     config_free(config);

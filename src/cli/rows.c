@@ -196,6 +196,8 @@ bool rows_add(void *owner, struct str json)
     json_t *row;
 
     rows->count++;
+    if (rows->layout == LAYOUT_TABLE && rows->limit > 0 && rows->count > rows->limit)
+        return true;
     if (rows->json) {
         fwrite(json.p, 1, json.n, rows->out);
         fputc('\n', rows->out);

@@ -16,6 +16,7 @@ struct rows {
     /* A table waits for its first rows to know how wide its columns are. */
     struct json_t *held[ROWS_HELD];
     size_t held_count, count;
+    uint64_t limit; /* of a table, over all queue shards together; 0 for none */
     struct {
         char name[32];
         int width;

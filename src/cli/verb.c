@@ -2,6 +2,7 @@
 #include "cli/remote.h"
 #include "cli/rows.h"
 #include "cli/secret.h"
+#include "ipc/args.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,7 @@ int verb_run(struct cli *cli, int argc, char **argv)
     const struct command *command = cli_find(argv[0]);
     struct verb_call call;
     struct err err = {0};
+    struct str limit;
     int code = verb_parse(command, argc, argv, &call, &err);
 
     if (code != EXIT_OK) {
@@ -47,6 +49,8 @@ int verb_run(struct cli *cli, int argc, char **argv)
         struct rows rows;
 
         rows_init(&rows, call.verb->layout, cli->json || call.json, stdout);
+        if (args_option(buf_str(&call.args), "limit", &limit) && !str_to_u64(limit, UINT32_MAX, &rows.limit))
+            rows.limit = 0; /* the role says what is wrong with it */
         code = remote_command(cli, command->name, buf_str(&call.args), rows_add, &rows);
         rows_end(&rows);
     }

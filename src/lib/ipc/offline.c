@@ -2,6 +2,9 @@
  * A last argument "-" reads more of them from standard input, each ended by NUL: passwords have no
  * place in a list of processes.
  *
+ * Where copies own their share (queue shards), STAFFETTA_COPY says for which one: "2/4" is the third of
+ * four.
+ *
  * The process boots from the configuration file and asks itself through a socketpair, so the role's
  * own code cannot tell the difference. Rows go to standard output, the closing text to standard error. */
 #include "ipc/boot.h"
@@ -52,6 +55,18 @@ static void add_arg(struct buf *args, const char *word, bool last)
         args->n += n;
 }
 
+static void take_copy(struct role *role)
+{
+    struct str copies = str_of(getenv("STAFFETTA_COPY")), copy;
+    uint64_t i = 0, n = 1;
+
+    if (copies.n && (!str_next(&copies, '/', &copy) || !str_to_u64(copies, MAX_COPIES, &n) ||
+                        !str_to_u64(copy, MAX_COPIES - 1, &i) || i >= n))
+        fatal("STAFFETTA_COPY: expected such as 2/4");
+    role->copy = (unsigned)i;
+    role->copies = (unsigned)n;
+}
+
 void offline_begin(struct role *role, int argc, char **argv)
 {
     struct offline *o = xcalloc(1, sizeof *o);
@@ -59,7 +74,7 @@ void offline_begin(struct role *role, int argc, char **argv)
 
     buf_init(&text, IPC_LIST);
     read_file(argv[0], &text);
-    role->copies = 1;
+    take_copy(role);
     boot_config_from_text(role, str_of(argv[0]), buf_str(&text));
     buf_clear(&text);
     o->command = str_of(argv[1]);
