@@ -606,6 +606,33 @@ static void a_delivery_that_asks_beyond_the_end_is_deferred(void **state)
     assert_empty();
 }
 
+static void send_with_priority(const char *rcpt, uint64_t priority)
+{
+    uint64_t id = ++world.next_txn;
+
+    queue_handlers.txn_begin(world.queue->role, role_peer(world.queue->role, ROLE_FILTER, 0),
+        &(struct msg_txn_begin){.id = id, .message = msgid_new(), .priority = priority});
+    world_txn_rcpt(id, rcpt, 0);
+    world_txn_end(id, 0);
+}
+
+static void higher_priority_goes_first(void **state)
+{
+    (void)state;
+    world_peer(ROLE_RELAY, false);
+    send_with_priority("low@remote.test", 5);
+    send_with_priority("normal@remote.test", 9);
+    send_with_priority("high@remote.test", 15);
+    send_with_priority("highest@remote.test", 18);
+    send_with_priority("high2@remote.test", 15);
+    world_run();
+    world_peer(ROLE_RELAY, true);
+    world_run();
+    assert_true(str_starts(buf_str(&world.order),
+        STR("highest@remote.test high@remote.test high2@remote.test low@remote.test normal@remote.test ")));
+    assert_empty();
+}
+
 #define SMALL(f) cmocka_unit_test_setup_teardown(f, open_small_world, close_world)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
 
@@ -640,6 +667,7 @@ int main(void)
         SMALL(bulk_never_delays_transactional_mail),
         SMALL(one_slow_destination_leaves_room_for_others),
         SMALL(the_table_is_worked_off),
+        TEST(higher_priority_goes_first),
         TEST(windows_are_kept),
         TEST(nonsense_is_dropped),
         TEST(a_delivery_that_asks_beyond_the_end_is_deferred),

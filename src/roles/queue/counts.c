@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLICE = 2000, DOMAINS_MAX = 20000 };
+enum { SLICE = 1000, DOMAINS_MAX = 20000 };
 
 static struct metric transactional =
     {.name = "staffetta_queue_recipients", .labels = "class=\"transactional\"", .kind = METRIC_IS_GAUGE,

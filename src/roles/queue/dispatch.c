@@ -113,6 +113,18 @@ static void mark_ready(struct queue *q, struct destination *d)
         list_add_last(&q->dispatch.ready, &d->ready);
 }
 
+/* Before those of lower priority (RFC 6710; 9 is normal), after those of the same. */
+static void join_line(struct list *line, struct rcpt *r)
+{
+    struct link *at = &line->head;
+
+    if (r->mail->row.priority > 9)
+        for (at = line->head.next; at != &line->head; at = at->next)
+            if (CONTAINER(at, struct rcpt, link)->mail->row.priority < r->mail->row.priority)
+                break;
+    list_insert_before(at, &r->link);
+}
+
 static void wait_in(struct queue *q, struct destination *d, struct rcpt *r)
 {
     r->destination = d;
@@ -121,7 +133,7 @@ static void wait_in(struct queue *q, struct destination *d, struct rcpt *r)
         return;
     }
     r->stage = STAGE_WAITING;
-    list_add_last(&d->waiting[r->row.class], &r->link);
+    join_line(&d->waiting[r->row.class], r);
     d->waiting_n++;
     mark_ready(q, d);
 }

@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { SLICE = 1000, EXPIRE_AT_ONCE = 200 };
+enum { SLICE = 1000, EXPIRE_AT_ONCE = 50 };
 
 static struct metric oldest_overdue =
     METRIC_GAUGE("staffetta_queue_oldest_overdue_seconds", "How late the most overdue recipient is.");
