@@ -139,6 +139,26 @@ static void replies_leave_in_one_write(void **state)
     assert_int_equal(recv(p->fd, reply, sizeof reply, MSG_DONTWAIT), 6);
 }
 
+static void held_output_waits_for_more(void **state)
+{
+    struct peer *p = *state;
+    char reply[64];
+
+    conn_hold(p->c, true);
+    conn_send(p->c, STR("250 a"));
+    test_loop_idle(p->base);
+    assert_int_equal(recv(p->fd, reply, sizeof reply, MSG_DONTWAIT), -1);
+    conn_send(p->c, STR("250 b"));
+    conn_hold(p->c, false);
+    test_loop_idle(p->base);
+    assert_int_equal(recv(p->fd, reply, sizeof reply, MSG_DONTWAIT), 10);
+    conn_hold(p->c, true);
+    conn_send(p->c, STR("bye"));
+    conn_close_when_sent(p->c);
+    assert_true(test_loop_until(p->base, &p->closed));
+    assert_int_equal(recv(p->fd, reply, sizeof reply, MSG_DONTWAIT), 3);
+}
+
 static void pause_stops_input_and_loses_nothing(void **state)
 {
     struct peer *p = *state;
@@ -395,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(keeps_what_was_not_used),
         T(replies_leave_in_one_write),
+        T(held_output_waits_for_more),
         T(pause_stops_input_and_loses_nothing),
         T(input_without_an_end_is_cut),
         T(end_of_input_closes_after_the_reply),

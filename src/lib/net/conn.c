@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024, OUTPUT_LOW = CONN_OUTPUT_HIGH / 2, DRAIN_READS = 8 };
+enum { OUTPUT_MAX = 64 * 1024 * 1024, OUTPUT_LOW = CONN_OUTPUT_HIGH / 2, HOLD_MAX = 4096,
+    DRAIN_READS = 8 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
@@ -251,10 +252,16 @@ static void push(struct conn *c)
     }
 }
 
+static bool is_held(const struct conn *c)
+{
+    return c->held && !c->closing && !c->write_armed && conn_output_waiting(c) < HOLD_MAX;
+}
+
 /* From the loop only. */
 static void push_and_tell(struct conn *c)
 {
-    push(c);
+    if (!is_held(c))
+        push(c);
     if (c->failure != NULL) {
         end(c, false, c->failure);
     } else if (c->closing && conn_output_waiting(c) == 0 && c->phase != CONN_HANDSHAKE) {
@@ -288,6 +295,15 @@ void conn_flush(struct conn *c)
         return;
     push(c);
     if (c->above || c->closing)
+        conn_want_turn(c);
+}
+
+void conn_hold(struct conn *c, bool on)
+{
+    if (c->held == on)
+        return;
+    c->held = on;
+    if (!on && conn_output_waiting(c) > 0)
         conn_want_turn(c);
 }
 

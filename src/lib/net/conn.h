@@ -35,6 +35,9 @@ void conn_free(struct conn *c); /* closes at once; safe inside a callback */
 /* Bytes are written once a turn, or at once by conn_flush. */
 void conn_send(struct conn *c, struct str bytes);
 void conn_flush(struct conn *c);
+/* While on, output is not written at the end of a turn: more will follow soon, and leaves with it.
+ * conn_flush, closing and a lot of output write all the same. */
+void conn_hold(struct conn *c, bool on);
 size_t conn_output_waiting(const struct conn *c);
 void conn_close_when_sent(struct conn *c); /* then `closed` with reason "" */
 

@@ -25,6 +25,7 @@ struct conn {
     bool turn_armed;     /* on_turn will be called */
     bool more;           /* input may be waiting where the kernel does not tell: in `in` or in TLS */
     bool above;          /* output was above the mark */
+    bool held;           /* conn_hold */
     bool closing;        /* conn_close_when_sent */
     bool peeking, drop_input;
     bool ended;          /* `closed` was called: no callback any more */

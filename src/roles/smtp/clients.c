@@ -153,6 +153,8 @@ void client_update(struct client *c)
 
     c->choked = conn_output_waiting(c->conn) > CONN_OUTPUT_HIGH;
     conn_read(c->conn, !waits && !c->stalled && !c->choked);
+    /* The reply to MAIL leaves together with that to RCPT, half a millisecond later. */
+    conn_hold(c->conn, c->question == ASK_RCPT);
 }
 
 static void turn_away(struct client *c, const char *reason, const char *reply)

@@ -71,6 +71,7 @@ struct client {
     uint64_t ask_id, txn_id;
     enum question question;
     struct channel *directory, *filter;
+    const struct smtp_txn *unsent; /* begun, but filter will hear of it together with the first content */
     int64_t since; /* monotonic: when the present wait began, 0 for none */
 };
 

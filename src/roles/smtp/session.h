@@ -80,7 +80,8 @@ struct smtp_world {
     void (*auth_cancel)(void *w);
     /* The id of the next message, 0 with a reason when none is taken now. */
     uint64_t (*offer)(void *w, struct str *why);
-    bool (*begin)(void *w, const struct smtp_txn *txn); /* false: nobody is there to take it */
+    /* *txn stays as it is until end, abort or smtp_txn_done. False: nobody is there to take it. */
+    bool (*begin)(void *w, const struct smtp_txn *txn);
     void (*chunk)(void *w, struct str data);
     void (*end)(void *w); /* smtp_txn_done follows; it may also come earlier */
     void (*abort)(void *w);

@@ -188,6 +188,7 @@ void client_forget_transaction(struct client *c)
 {
     map_remove(&c->server->txns, &c->txn_node);
     c->filter = NULL;
+    c->unsent = NULL;
     c->stalled = false;
     c->since = 0;
 }
@@ -233,14 +234,25 @@ static bool world_begin(void *w, const struct smtp_txn *t)
     c->txn_id = role_next_id(role_of(c));
     c->filter = to;
     map_add(&c->server->txns, &c->txn_node, map_hash_number(c->txn_id));
-    ipc_send_txn_begin(to, &(struct msg_txn_begin){.id = c->txn_id, .message = t->message, .flags = t->flags,
-                               .account = t->account, .size = t->size, .priority = t->priority,
-                               .hold_until = t->hold_until, .deliver_by = t->deliver_by, .sender = t->sender,
-                               .envid = t->envid, .login = t->login, .client = t->client, .helo = t->helo,
-                               .protocol = t->protocol, .tls = t->tls, .trace = t->trace});
-    for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
-        ipc_send_txn_rcpt(to, &(struct msg_txn_rcpt){c->txn_id, r->notify, r->address, r->orcpt});
+    c->unsent = t;
     return true;
+}
+
+/* The envelope waits for the first content: one wake-up of filter and queue less a message. */
+static void send_envelope(struct client *c)
+{
+    const struct smtp_txn *t = c->unsent;
+
+    if (t == NULL)
+        return;
+    c->unsent = NULL;
+    ipc_send_txn_begin(c->filter, &(struct msg_txn_begin){.id = c->txn_id, .message = t->message, .flags = t->flags,
+                                      .account = t->account, .size = t->size, .priority = t->priority,
+                                      .hold_until = t->hold_until, .deliver_by = t->deliver_by, .sender = t->sender,
+                                      .envid = t->envid, .login = t->login, .client = t->client, .helo = t->helo,
+                                      .protocol = t->protocol, .tls = t->tls, .trace = t->trace});
+    for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
+        ipc_send_txn_rcpt(c->filter, &(struct msg_txn_rcpt){c->txn_id, r->notify, r->address, r->orcpt});
 }
 
 static void world_chunk(void *w, struct str data)
@@ -249,6 +261,7 @@ static void world_chunk(void *w, struct str data)
 
     if (c->filter == NULL)
         return;
+    send_envelope(c);
     ipc_send_txn_chunk(c->filter, &(struct msg_txn_chunk){c->txn_id, data});
     if (channel_backlog(c->filter) > CHANNEL_HIGH)
         c->stalled = true;
@@ -259,15 +272,17 @@ static void world_end(void *w)
     struct client *c = w;
 
     c->since = clock_monotonic();
-    if (c->filter != NULL)
-        ipc_send_txn_end(c->filter, &(struct msg_txn_end){.id = c->txn_id});
+    if (c->filter == NULL)
+        return;
+    send_envelope(c);
+    ipc_send_txn_end(c->filter, &(struct msg_txn_end){.id = c->txn_id});
 }
 
 static void world_abort(void *w)
 {
     struct client *c = w;
 
-    if (c->filter != NULL)
+    if (c->filter != NULL && c->unsent == NULL)
         ipc_send_txn_abort(c->filter, &(struct msg_txn_abort){c->txn_id});
     client_forget_transaction(c);
 }
