@@ -9,10 +9,10 @@
 
 #include <event2/event.h>
 #include <signal.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void on_stats_ask(struct role *role, struct channel *from, const struct msg_stats_ask *m)
@@ -137,6 +137,14 @@ static void set_signals(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+static bool control_socket_is_there(void)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    return getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
 struct role *role_begin(const struct role_type *type, int argc, char **argv)
 {
     struct role *role;
@@ -147,7 +155,7 @@ struct role *role_begin(const struct role_type *type, int argc, char **argv)
         offline_begin(role, argc - 2, argv + 2);
         return role;
     }
-    if (fcntl(CONTROL_FD, F_GETFD) < 0)
+    if (!control_socket_is_there())
         fatal("staffetta-%s is started by the server: run `staffetta serve`", role_name(type->id));
     set_signals();
     while (!role->fresh_boot)

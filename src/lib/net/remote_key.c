@@ -3,8 +3,11 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "net/remote_key.h"
 
+#include <limits.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -173,4 +176,43 @@ bool remote_key_new(EVP_PKEY **key, X509 *certificate, const struct key_signer *
     EVP_PKEY_free(*key);
     *key = NULL;
     return false;
+}
+
+/* A key with a pass phrase cannot be read: there is nobody to ask. */
+static int no_password(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return 0;
+}
+
+bool key_pair_read(EVP_PKEY **key, struct str chain, struct str pem, struct err *err)
+{
+    BIO *chain_bio = BIO_new_mem_buf(chain.p, (int)chain.n), *key_bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    X509 *certificate = chain_bio ? PEM_read_bio_X509(chain_bio, NULL, no_password, NULL) : NULL;
+
+    *key = key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, no_password, NULL) : NULL;
+    if (certificate == NULL)
+        err_set(err, ERR_PERMANENT, "the certificate file holds no PEM certificate");
+    else if (*key == NULL)
+        err_set(err, ERR_PERMANENT, "the key file holds no readable PEM private key without a pass phrase");
+    else if (X509_check_private_key(certificate, *key) != 1)
+        err_set(err, ERR_PERMANENT, "the private key does not belong to the certificate");
+    X509_free(certificate);
+    BIO_free(chain_bio);
+    BIO_free(key_bio);
+    ERR_clear_error();
+    if (err->kind == ERR_NONE)
+        return true;
+    EVP_PKEY_free(*key);
+    *key = NULL;
+    return false;
+}
+
+bool key_pair_check(struct str chain, struct str pem, struct err *err)
+{
+    EVP_PKEY *key;
+    bool good = key_pair_read(&key, chain, pem, err);
+
+    EVP_PKEY_free(key);
+    return good;
 }

@@ -26,3 +26,9 @@ MUST_CHECK bool remote_key_id(struct evp_pkey_st *key, unsigned char id[KEY_ID_S
 /* A key object for the certificate that asks `signer` (which must outlive it). RSA and ECDSA. */
 MUST_CHECK bool remote_key_new(struct evp_pkey_st **key, struct x509_st *certificate,
     const struct key_signer *signer, struct err *err);
+
+/* Reads a PEM private key without a pass phrase and checks that it belongs to the first certificate of
+ * the chain. The caller frees the key with EVP_PKEY_free. */
+MUST_CHECK bool key_pair_read(struct evp_pkey_st **key, struct str chain, struct str pem, struct err *err);
+/* The same, for whoever only wants to know. */
+MUST_CHECK bool key_pair_check(struct str chain, struct str pem, struct err *err);

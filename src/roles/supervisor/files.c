@@ -1,4 +1,5 @@
 #include "roles/supervisor/supervisor.h"
+#include "net/remote_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +65,8 @@ static bool read_certificates(const struct config *config, struct role_certifica
         const struct config_certificate *c = &config->certificates[i];
 
         list[i].name = str_dup(c->name);
-        if (!read_named(c->chain, &list[i].chain, err) || !read_named(c->key, &list[i].key, err))
+        if (!read_named(c->chain, &list[i].chain, err) || !read_named(c->key, &list[i].key, err) ||
+            !key_pair_check(list[i].chain, list[i].key, err))
             return err_prefix(err, "certificate \"%.*s\"", STR_ARG(c->name));
     }
     return true;
