@@ -237,6 +237,22 @@ static void sync_later_syncs_once(void **state)
     db_close(db);
 }
 
+static void changes_of_others_are_seen(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL), *other;
+    struct err err = {0};
+    int64_t before, own, after;
+
+    (void)state;
+    assert_true(db_data_version(db, &before, &err));
+    assert_true(add(db, "mine", &err));
+    assert_true(db_data_version(db, &own, &err) && own == before);
+    assert_true(db_open(&other, path, DB_SYNC_FULL, 1000, &err) && add(other, "theirs", &err));
+    assert_true(db_data_version(db, &after, &err) && after != before);
+    db_close(other);
+    db_close(db);
+}
+
 static void size_counts_pages(void **state)
 {
     struct db *db = opened(DB_SYNC_FULL);
@@ -361,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup(errors_say_what_to_do, fresh),
         cmocka_unit_test_setup(migrates_from_every_version, fresh),
         cmocka_unit_test_setup(sync_later_syncs_once, fresh),
+        cmocka_unit_test_setup(changes_of_others_are_seen, fresh),
         cmocka_unit_test_setup(size_counts_pages, fresh),
         cmocka_unit_test_setup(every_operation_fails_in_turn, fresh),
         cmocka_unit_test_setup(killed_in_a_transaction, fresh),

@@ -40,6 +40,8 @@ bool db_in_transaction(const struct db *db);
 MUST_CHECK bool db_sync(struct db *db, struct err *err);
 MUST_CHECK bool db_exec(struct db *db, const char *sql, struct err *err); /* no parameters, no rows */
 MUST_CHECK bool db_check_integrity(struct db *db, struct err *err);
+/* A number that is another one once another process has changed the database. */
+MUST_CHECK bool db_data_version(struct db *db, int64_t *version, struct err *err);
 /* Bytes of the file that hold data, and bytes free inside it. */
 MUST_CHECK bool db_size(struct db *db, int64_t *used, int64_t *unused, struct err *err);
 

@@ -362,6 +362,11 @@ bool db_check_integrity(struct db *db, struct err *err)
     return sound;
 }
 
+bool db_data_version(struct db *db, int64_t *version, struct err *err)
+{
+    return ask(db, "PRAGMA data_version", version, err);
+}
+
 bool db_size(struct db *db, int64_t *used, int64_t *unused, struct err *err)
 {
     int64_t size, count, free_pages;

@@ -40,15 +40,11 @@ static void trouble(const char *question, const struct err *err)
 static struct lookup *fresh(struct directory *d)
 {
     int64_t now = clock_monotonic(), version = 0;
-    struct stmt *s;
 
     if (now - d->checked < SECOND / 10)
         return &d->lookup;
     d->checked = now;
-    s = store_stmt(&d->store, SQL_DATA_VERSION);
-    if (stmt_row(s))
-        version = column_int(s, 0);
-    if (!stmt_done(s, NULL) || version != d->lookup.changes)
+    if (!db_data_version(d->store.db, &version, NULL) || version != d->lookup.changes)
         lookup_changed(&d->lookup);
     d->lookup.changes = version;
     return &d->lookup;

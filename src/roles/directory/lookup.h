@@ -15,7 +15,7 @@ struct lookup {
     struct hourly hourly;
     struct map cache;
     struct list cache_order; /* least recently used first */
-    int64_t changes;         /* PRAGMA data_version when the cache was filled */
+    int64_t changes;         /* db_data_version when the cache was filled */
     bool any_route, any_binding;
 };
 

@@ -114,7 +114,6 @@ bool name_set(struct name *name, struct str text);
     X(BINDING_LIST,                                                                                \
         "SELECT match, pool FROM pool_binding WHERE match > $1 ORDER BY match LIMIT $2")           \
     X(BINDING_ANY, "SELECT count(*) FROM (SELECT 1 FROM pool_binding LIMIT 1) AS b")               \
-    X(DATA_VERSION, "PRAGMA data_version")                                                         \
     X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                        \
     X(SEQUENCE_GET, "SELECT last FROM sequence WHERE name = $1")                                   \
     X(SETTING_GET, "SELECT value FROM setting WHERE name = $1")                                    \
