@@ -6,38 +6,16 @@
 
 enum { SWEEP_CONTENTS = 100, SWEEP_CHUNKS = 16 };
 
-void content_prepare(struct store *s)
-{
-    s->put = stmt_new(
-        s->db, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, $4, $5)");
-    s->put_chunk = stmt_new(
-        s->db, "INSERT INTO content_chunk (account, content, start, data) VALUES ($1, $2, $3, $4)");
-    s->put_size =
-        stmt_new(s->db, "UPDATE content SET size = $1, refs = 1 WHERE account = $2 AND id = $3");
-    s->read_head = stmt_new(s->db, "SELECT head FROM content WHERE account = $1 AND id = $2");
-    s->read_chunk = stmt_new(s->db,
-        "SELECT start, data FROM content_chunk WHERE account = $1 AND content = $2 AND start <= $3 "
-        "ORDER BY start DESC LIMIT 1");
-    s->unref = stmt_new(s->db, "SELECT refs FROM content WHERE account = $1 AND id = $2");
-    s->set_refs = stmt_new(s->db, "UPDATE content SET refs = $1 WHERE account = $2 AND id = $3");
-    s->add_loose = stmt_new(s->db, "INSERT INTO loose (account, content) VALUES ($1, $2)");
-    s->remove_loose = stmt_new(s->db, "DELETE FROM loose WHERE account = $1 AND content = $2");
-    s->next_loose = stmt_new(s->db,
-        "SELECT content FROM loose WHERE account = $1 AND content > $2 ORDER BY content LIMIT 1");
-    s->remove_chunks = stmt_new(s->db,
-        "DELETE FROM content_chunk WHERE account = $1 AND content = $2 AND start IN (SELECT start "
-        "FROM content_chunk WHERE account = $1 AND content = $2 ORDER BY start LIMIT $3)");
-    s->remove_content = stmt_new(s->db, "DELETE FROM content WHERE account = $1 AND id = $2");
-}
-
 static bool insert(struct store *s, int64_t id, int64_t size, int64_t refs, struct str head, struct err *err)
 {
-    stmt_int(s->put, s->account);
-    stmt_int(s->put, id);
-    stmt_int(s->put, size);
-    stmt_int(s->put, refs);
-    stmt_blob(s->put, head);
-    return stmt_run(s->put, err);
+    struct stmt *insert_row = store_stmt(s, SQL_PUT);
+
+    stmt_int(insert_row, s->account);
+    stmt_int(insert_row, id);
+    stmt_int(insert_row, size);
+    stmt_int(insert_row, refs);
+    stmt_blob(insert_row, head);
+    return stmt_run(insert_row, err);
 }
 
 bool store_put(struct store *s, int64_t content, struct str bytes, struct err *err)
@@ -47,10 +25,12 @@ bool store_put(struct store *s, int64_t content, struct str bytes, struct err *e
 
 static bool loosen(struct store *s, int64_t content, struct err *err)
 {
-    stmt_int(s->add_loose, s->account);
-    stmt_int(s->add_loose, content);
+    struct stmt *add = store_stmt(s, SQL_ADD_LOOSE);
+
+    stmt_int(add, s->account);
+    stmt_int(add, content);
     s->loose = true;
-    return stmt_run(s->add_loose, err);
+    return stmt_run(add, err);
 }
 
 bool store_put_begin(struct store *s, struct content_writer *w, int64_t content, struct err *err)
@@ -64,6 +44,7 @@ bool store_put_begin(struct store *s, struct content_writer *w, int64_t content,
 
 bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes, struct err *err)
 {
+    struct stmt *add = store_stmt(s, SQL_PUT_CHUNK);
     bool put;
 
     if (bytes.n == 0)
@@ -71,11 +52,11 @@ bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes
     if (w->size == 0) {
         put = insert(s, w->id, 0, 0, bytes, err);
     } else {
-        stmt_int(s->put_chunk, s->account);
-        stmt_int(s->put_chunk, w->id);
-        stmt_int(s->put_chunk, w->size);
-        stmt_blob(s->put_chunk, bytes);
-        put = stmt_run(s->put_chunk, err);
+        stmt_int(add, s->account);
+        stmt_int(add, w->id);
+        stmt_int(add, w->size);
+        stmt_blob(add, bytes);
+        put = stmt_run(add, err);
     }
     if (put)
         w->size += (int64_t)bytes.n;
@@ -84,16 +65,19 @@ bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes
 
 bool store_put_end(struct store *s, struct content_writer *w, struct err *err)
 {
+    struct stmt *complete = store_stmt(s, SQL_PUT_SIZE);
+    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE);
+
     if (w->size == 0 && !insert(s, w->id, 0, 0, STR(""), err))
         return false;
-    stmt_int(s->put_size, w->size);
-    stmt_int(s->put_size, s->account);
-    stmt_int(s->put_size, w->id);
-    if (!stmt_run(s->put_size, err))
+    stmt_int(complete, w->size);
+    stmt_int(complete, s->account);
+    stmt_int(complete, w->id);
+    if (!stmt_run(complete, err))
         return false;
-    stmt_int(s->remove_loose, s->account);
-    stmt_int(s->remove_loose, w->id);
-    if (!stmt_run(s->remove_loose, err))
+    stmt_int(tidy, s->account);
+    stmt_int(tidy, w->id);
+    if (!stmt_run(tidy, err))
         return false;
     list_remove(&w->link);
     return true;
@@ -108,28 +92,32 @@ void store_put_abort(struct store *s, struct content_writer *w)
 
 static bool read_head(struct store *s, int64_t content, bool *found, struct err *err)
 {
-    stmt_int(s->read_head, s->account);
-    stmt_int(s->read_head, content);
+    struct stmt *head = store_stmt(s, SQL_READ_HEAD);
+
+    stmt_int(head, s->account);
+    stmt_int(head, content);
     buf_reset(&s->piece);
-    *found = stmt_row(s->read_head);
+    *found = stmt_row(head);
     if (*found)
-        buf_add(&s->piece, column_str(s->read_head, 0));
-    return stmt_done(s->read_head, err);
+        buf_add(&s->piece, column_str(head, 0));
+    return stmt_done(head, err);
 }
 
 /* Leaves the chunk that holds `offset` in s->piece, or nothing when that is behind the end. */
 static bool read_chunk(struct store *s, int64_t content, int64_t offset, int64_t *start, struct err *err)
 {
-    stmt_int(s->read_chunk, s->account);
-    stmt_int(s->read_chunk, content);
-    stmt_int(s->read_chunk, offset);
+    struct stmt *chunk = store_stmt(s, SQL_READ_CHUNK);
+
+    stmt_int(chunk, s->account);
+    stmt_int(chunk, content);
+    stmt_int(chunk, offset);
     buf_reset(&s->piece);
     *start = 0;
-    if (stmt_row(s->read_chunk)) {
-        *start = column_int(s->read_chunk, 0);
-        buf_add(&s->piece, column_str(s->read_chunk, 1));
+    if (stmt_row(chunk)) {
+        *start = column_int(chunk, 0);
+        buf_add(&s->piece, column_str(chunk, 1));
     }
-    return stmt_done(s->read_chunk, err);
+    return stmt_done(chunk, err);
 }
 
 bool store_read(struct store *s, int64_t content, int64_t offset, struct str *piece, struct err *err)
@@ -157,19 +145,21 @@ bool store_read(struct store *s, int64_t content, int64_t offset, struct str *pi
 
 bool content_release(struct store *s, int64_t content, struct err *err)
 {
+    struct stmt *ask = store_stmt(s, SQL_UNREF);
+    struct stmt *set = store_stmt(s, SQL_SET_REFS);
     int64_t refs;
 
-    stmt_int(s->unref, s->account);
-    stmt_int(s->unref, content);
-    refs = stmt_row(s->unref) ? column_int(s->unref, 0) : 0;
-    if (!stmt_done(s->unref, err))
+    stmt_int(ask, s->account);
+    stmt_int(ask, content);
+    refs = stmt_row(ask) ? column_int(ask, 0) : 0;
+    if (!stmt_done(ask, err))
         return false;
     if (refs <= 0)
         return err_set(err, ERR_PERMANENT, "content %" PRId64 " has no references", content);
-    stmt_int(s->set_refs, refs - 1);
-    stmt_int(s->set_refs, s->account);
-    stmt_int(s->set_refs, content);
-    return stmt_run(s->set_refs, err) && (refs > 1 || loosen(s, content, err));
+    stmt_int(set, refs - 1);
+    stmt_int(set, s->account);
+    stmt_int(set, content);
+    return stmt_run(set, err) && (refs > 1 || loosen(s, content, err));
 }
 
 /* ---- sweeping ---- */
@@ -184,29 +174,36 @@ static bool is_arriving(const struct store *s, int64_t content)
 
 static bool next_loose(struct store *s, int64_t *content, struct err *err)
 {
-    stmt_int(s->next_loose, s->account);
-    stmt_int(s->next_loose, s->swept);
-    *content = stmt_row(s->next_loose) ? column_int(s->next_loose, 0) : 0;
-    return stmt_done(s->next_loose, err);
+    struct stmt *next = store_stmt(s, SQL_NEXT_LOOSE);
+
+    stmt_int(next, s->account);
+    stmt_int(next, s->swept);
+    *content = stmt_row(next) ? column_int(next, 0) : 0;
+    return stmt_done(next, err);
 }
 
 static bool remove_chunks(struct store *s, int64_t content, int64_t *removed, struct err *err)
 {
-    stmt_int(s->remove_chunks, s->account);
-    stmt_int(s->remove_chunks, content);
-    stmt_int(s->remove_chunks, SWEEP_CHUNKS);
-    return stmt_run_count(s->remove_chunks, removed, err);
+    struct stmt *chunks = store_stmt(s, SQL_REMOVE_CHUNKS);
+
+    stmt_int(chunks, s->account);
+    stmt_int(chunks, content);
+    stmt_int(chunks, SWEEP_CHUNKS);
+    return stmt_run_count(chunks, removed, err);
 }
 
 static bool remove_content(struct store *s, int64_t content, struct err *err)
 {
-    stmt_int(s->remove_content, s->account);
-    stmt_int(s->remove_content, content);
-    if (!stmt_run(s->remove_content, err))
+    struct stmt *take = store_stmt(s, SQL_REMOVE_CONTENT);
+    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE);
+
+    stmt_int(take, s->account);
+    stmt_int(take, content);
+    if (!stmt_run(take, err))
         return false;
-    stmt_int(s->remove_loose, s->account);
-    stmt_int(s->remove_loose, content);
-    return stmt_run(s->remove_loose, err);
+    stmt_int(tidy, s->account);
+    stmt_int(tidy, content);
+    return stmt_run(tidy, err);
 }
 
 bool store_has_loose(const struct store *s)

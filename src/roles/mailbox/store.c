@@ -18,6 +18,19 @@ static const struct {
     {"Trash", "\\Trash"}, {"Archive", "\\Archive"},
 };
 
+struct stmt *store_stmt(struct store *s, enum store_sql sql)
+{
+    static const char *const texts[] = {
+#define STORE_SQL_TEXT(name, sql) sql,
+        STORE_SQL(STORE_SQL_TEXT)
+#undef STORE_SQL_TEXT
+    };
+
+    if (s->statements[sql] == NULL)
+        s->statements[sql] = stmt_new(s->db, texts[sql]);
+    return s->statements[sql];
+}
+
 static bool add_folder(struct store *s, size_t i, struct err *err)
 {
     struct stmt *add = stmt_new(s->db,
@@ -89,32 +102,6 @@ static bool load_totals(struct store *s, struct err *err)
     return loaded;
 }
 
-static void prepare(struct store *s)
-{
-    s->save_inbox = stmt_new(s->db,
-        "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen = $5 "
-        "WHERE account = $6 AND id = $7");
-    s->was_delivered =
-        stmt_new(s->db, "SELECT 1 FROM delivered WHERE account = $1 AND message = $2");
-    s->add_delivered = stmt_new(
-        s->db, "INSERT INTO delivered (account, message, stored) VALUES ($1, $2, $3)");
-    s->add_message = stmt_new(s->db,
-        "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, "
-        "features) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)");
-    s->list = stmt_new(s->db,
-        "SELECT uid, size, features FROM message WHERE account = $1 AND folder = $2 AND uid > $3 "
-        "ORDER BY uid LIMIT $4");
-    s->find = stmt_new(
-        s->db, "SELECT content FROM message WHERE account = $1 AND folder = $2 AND uid = $3");
-    s->find_for_expunge = stmt_new(s->db,
-        "SELECT content, size, flags FROM message WHERE account = $1 AND folder = $2 AND uid = $3");
-    s->remove_message = stmt_new(
-        s->db, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid = $3");
-    s->add_expunged = stmt_new(
-        s->db, "INSERT INTO expunged (account, folder, modseq, uid) VALUES ($1, $2, $3, $4)");
-    content_prepare(s);
-}
-
 static bool load(struct store *s, struct err *err)
 {
     bool found;
@@ -140,7 +127,6 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
         store_close(s);
         return false;
     }
-    prepare(s);
     *out = s;
     return true;
 }
@@ -165,16 +151,18 @@ bool store_begin(struct store *s, struct err *err)
 
 static bool save_inbox(struct store *s, struct err *err)
 {
+    struct stmt *save = store_stmt(s, SQL_SAVE_INBOX);
+
     if (!s->inbox_changed)
         return true;
-    stmt_int(s->save_inbox, s->inbox.uidnext);
-    stmt_int(s->save_inbox, s->inbox.modseq);
-    stmt_int(s->save_inbox, s->inbox.messages);
-    stmt_int(s->save_inbox, s->inbox.bytes);
-    stmt_int(s->save_inbox, s->inbox.unseen);
-    stmt_int(s->save_inbox, s->account);
-    stmt_int(s->save_inbox, STORE_INBOX);
-    return stmt_run(s->save_inbox, err);
+    stmt_int(save, s->inbox.uidnext);
+    stmt_int(save, s->inbox.modseq);
+    stmt_int(save, s->inbox.messages);
+    stmt_int(save, s->inbox.bytes);
+    stmt_int(save, s->inbox.unseen);
+    stmt_int(save, s->account);
+    stmt_int(save, STORE_INBOX);
+    return stmt_run(save, err);
 }
 
 bool store_commit(struct store *s, struct err *err)
@@ -248,10 +236,12 @@ static int64_t change_inbox(struct store *s)
 
 bool store_was_delivered(struct store *s, int64_t message, bool *was, struct err *err)
 {
-    stmt_int(s->was_delivered, s->account);
-    stmt_int(s->was_delivered, message);
-    *was = stmt_row(s->was_delivered);
-    return stmt_done(s->was_delivered, err);
+    struct stmt *find = store_stmt(s, SQL_WAS_DELIVERED);
+
+    stmt_int(find, s->account);
+    stmt_int(find, message);
+    *was = stmt_row(find);
+    return stmt_done(find, err);
 }
 
 static bool run_once(struct store *s, const char *sql, int64_t value, struct err *err)
@@ -297,25 +287,29 @@ bool store_prune(struct store *s, int64_t before, struct err *err)
 
 static bool add_message(struct store *s, const struct store_delivery *d, struct err *err)
 {
-    stmt_int(s->add_message, s->account);
-    stmt_int(s->add_message, STORE_INBOX);
-    stmt_int(s->add_message, s->inbox.uidnext);
-    stmt_int(s->add_message, change_inbox(s));
-    stmt_int(s->add_message, d->received);
-    stmt_int(s->add_message, d->size);
-    stmt_int(s->add_message, d->content);
-    stmt_int(s->add_message, d->features);
-    return stmt_run(s->add_message, err);
+    struct stmt *add = store_stmt(s, SQL_ADD_MESSAGE);
+
+    stmt_int(add, s->account);
+    stmt_int(add, STORE_INBOX);
+    stmt_int(add, s->inbox.uidnext);
+    stmt_int(add, change_inbox(s));
+    stmt_int(add, d->received);
+    stmt_int(add, d->size);
+    stmt_int(add, d->content);
+    stmt_int(add, d->features);
+    return stmt_run(add, err);
 }
 
 bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
 {
+    struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
+
     if (s->inbox.uidnext > UINT32_MAX)
         return err_set(err, ERR_PERMANENT, "account %" PRId64 ": no uids left", s->account);
-    stmt_int(s->add_delivered, s->account);
-    stmt_int(s->add_delivered, d->message);
-    stmt_int(s->add_delivered, clock_now());
-    if (!stmt_run(s->add_delivered, err) || !add_message(s, d, err))
+    stmt_int(remember, s->account);
+    stmt_int(remember, d->message);
+    stmt_int(remember, clock_now());
+    if (!stmt_run(remember, err) || !add_message(s, d, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
     s->inbox.uidnext++;
     s->inbox.messages++;
@@ -326,53 +320,61 @@ bool store_deliver(struct store *s, const struct store_delivery *d, struct err *
 
 bool store_list(struct store *s, int64_t after, struct store_item *items, size_t max, size_t *n, struct err *err)
 {
-    stmt_int(s->list, s->account);
-    stmt_int(s->list, STORE_INBOX);
-    stmt_int(s->list, after);
-    stmt_int(s->list, (int64_t)max);
-    for (*n = 0; *n < max && stmt_row(s->list); ++*n)
+    struct stmt *list = store_stmt(s, SQL_LIST);
+
+    stmt_int(list, s->account);
+    stmt_int(list, STORE_INBOX);
+    stmt_int(list, after);
+    stmt_int(list, (int64_t)max);
+    for (*n = 0; *n < max && stmt_row(list); ++*n)
         items[*n] = (struct store_item){
-            column_int(s->list, 0), column_int(s->list, 1), column_int(s->list, 2)};
-    return stmt_done(s->list, err);
+            column_int(list, 0), column_int(list, 1), column_int(list, 2)};
+    return stmt_done(list, err);
 }
 
 bool store_find(struct store *s, int64_t uid, int64_t *content, struct err *err)
 {
-    stmt_int(s->find, s->account);
-    stmt_int(s->find, STORE_INBOX);
-    stmt_int(s->find, uid);
-    *content = stmt_row(s->find) ? column_int(s->find, 0) : 0;
-    return stmt_done(s->find, err);
+    struct stmt *find = store_stmt(s, SQL_FIND);
+
+    stmt_int(find, s->account);
+    stmt_int(find, STORE_INBOX);
+    stmt_int(find, uid);
+    *content = stmt_row(find) ? column_int(find, 0) : 0;
+    return stmt_done(find, err);
 }
 
 static bool remove_message(struct store *s, int64_t uid, struct err *err)
 {
-    stmt_int(s->remove_message, s->account);
-    stmt_int(s->remove_message, STORE_INBOX);
-    stmt_int(s->remove_message, uid);
-    if (!stmt_run(s->remove_message, err))
+    struct stmt *take = store_stmt(s, SQL_REMOVE_MESSAGE);
+    struct stmt *trace = store_stmt(s, SQL_ADD_EXPUNGED);
+
+    stmt_int(take, s->account);
+    stmt_int(take, STORE_INBOX);
+    stmt_int(take, uid);
+    if (!stmt_run(take, err))
         return false;
-    stmt_int(s->add_expunged, s->account);
-    stmt_int(s->add_expunged, STORE_INBOX);
-    stmt_int(s->add_expunged, change_inbox(s));
-    stmt_int(s->add_expunged, uid);
-    return stmt_run(s->add_expunged, err);
+    stmt_int(trace, s->account);
+    stmt_int(trace, STORE_INBOX);
+    stmt_int(trace, change_inbox(s));
+    stmt_int(trace, uid);
+    return stmt_run(trace, err);
 }
 
 bool store_expunge(struct store *s, int64_t uid, bool *found, struct err *err)
 {
+    struct stmt *find = store_stmt(s, SQL_FIND_FOR_EXPUNGE);
     int64_t content = 0, size = 0, flags = 0;
 
-    stmt_int(s->find_for_expunge, s->account);
-    stmt_int(s->find_for_expunge, STORE_INBOX);
-    stmt_int(s->find_for_expunge, uid);
-    *found = stmt_row(s->find_for_expunge);
+    stmt_int(find, s->account);
+    stmt_int(find, STORE_INBOX);
+    stmt_int(find, uid);
+    *found = stmt_row(find);
     if (*found) {
-        content = column_int(s->find_for_expunge, 0);
-        size = column_int(s->find_for_expunge, 1);
-        flags = column_int(s->find_for_expunge, 2);
+        content = column_int(find, 0);
+        size = column_int(find, 1);
+        flags = column_int(find, 2);
     }
-    if (!stmt_done(s->find_for_expunge, err))
+    if (!stmt_done(find, err))
         return false;
     if (!*found)
         return true;
