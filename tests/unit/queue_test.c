@@ -323,10 +323,11 @@ static void nothing_outlives_its_lifetime(void **state)
     world_release(); /* too late: changes nothing */
     world_run();
     assert_int_equal(world.events[EVENT_DELIVERED], 0);
-    assert_int_equal(world_count("recipient"), 3); /* the reports */
+    assert_int_equal(world.events[EVENT_DELAY_NOTICE], 1);
+    assert_int_equal(world_count("recipient"), 4); /* the reports */
     world_peer(ROLE_DIRECTORY, true);
     world_run();
-    assert_int_equal(world.reports, 3);
+    assert_int_equal(world.reports, 4);
     assert_empty();
 }
 
@@ -616,6 +617,54 @@ static void send_with_priority(const char *rcpt, uint64_t priority)
     world_txn_end(id, 0);
 }
 
+/* Whoever loses a question or a delivery: it is asked again, or tried again. */
+static void what_others_lose_is_tried_again(void **state)
+{
+    (void)state;
+    world.silent_directory = true;
+    world_send("s@local.test", "u@local.test", 0, 0, 10);
+    world_run();
+    world.silent_directory = false;
+    world_pass(MINUTE);
+    assert_int_equal(world.delivered, 0);
+    world_pass(2 * MINUTE);
+    world_pass(2 * MINUTE);
+    assert_int_equal(world.delivered, 1);
+    world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.held_back, 1);
+    world_pass(2 * HOUR);
+    assert_int_equal(world.events[EVENT_DEFERRED], 0);
+    world_pass(2 * HOUR);
+    assert_int_equal(world.events[EVENT_DEFERRED], 1);
+    world_pass(2 * MINUTE);
+    assert_int_equal(world.held_back, 2);
+    world_release();
+    world_run();
+    assert_int_equal(world.events[EVENT_RELAYED], 1);
+    assert_empty();
+}
+
+/* A row the scheduler has lost sight of is found by the sweep. */
+static void what_we_lose_is_found_again(void **state)
+{
+    (void)state;
+    world_peer(ROLE_DIRECTORY, false);
+    world_send("s@local.test", "u@local.test", 0, 0, 10);
+    world_run();
+    for (struct map_node *n = map_walk(&world.queue->mails.active, NULL); n; n = map_walk(&world.queue->mails.active, NULL)) {
+        struct rcpt *r = CONTAINER(n, struct rcpt, by_place);
+
+        schedule_forget(world.queue, r->row.message, r->row.n);
+    }
+    world_peer(ROLE_DIRECTORY, true);
+    world_run();
+    assert_int_equal(world.delivered, 0);
+    world_pass(2 * MINUTE);
+    assert_int_equal(world.delivered, 1);
+    assert_empty();
+}
+
 static void higher_priority_goes_first(void **state)
 {
     (void)state;
@@ -667,6 +716,8 @@ int main(void)
         SMALL(bulk_never_delays_transactional_mail),
         SMALL(one_slow_destination_leaves_room_for_others),
         SMALL(the_table_is_worked_off),
+        TEST(what_others_lose_is_tried_again),
+        TEST(what_we_lose_is_found_again),
         TEST(higher_priority_goes_first),
         TEST(windows_are_kept),
         TEST(nonsense_is_dropped),

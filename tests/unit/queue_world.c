@@ -251,6 +251,8 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     struct str local, domain;
 
     (void)role;
+    if (world.silent_directory)
+        return;
     address_split(m->address, &local, &domain);
     if (str_eq(domain, STR("local.test"))) {
         reply.result = RESOLVE_LOCAL;

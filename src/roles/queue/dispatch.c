@@ -17,6 +17,7 @@ enum {
     START_AT_ONCE = 8,    /* of one destination, before others get their turn */
     LOSSES_MAX = 2,       /* deliveries that died with their process before the next is put off */
     IDLE = 600,           /* seconds a destination is remembered */
+    SILENCE = 3 * 3600,   /* seconds after which a delivery is taken for lost */
 };
 
 static struct metric under_way = METRIC_GAUGE("staffetta_queue_deliveries", "Deliveries under way.");
@@ -34,6 +35,7 @@ struct delivery {
     enum mail_class class;
     struct link asking;      /* in dispatch.asks */
     uint64_t offset;
+    int64_t heard; /* monotonic: when the other side last said anything about it */
 };
 
 /* Sends a recipient back into the database. */
@@ -189,6 +191,7 @@ static struct delivery *delivery_new(struct queue *q, struct rcpt *first)
     struct destination *d = first->destination;
 
     v->id = role_next_id(q->role);
+    v->heard = clock_monotonic();
     v->dest = d;
     v->mail = mail_ref(first->mail);
     v->outcome = outcome_new(first->mail);
@@ -367,8 +370,10 @@ static struct delivery *find(struct queue *q, struct channel *from, uint64_t id)
     for (struct map_node *n = map_find(&q->dispatch.deliveries, map_hash_number(id)); n; n = map_find_next(n)) {
         struct delivery *v = CONTAINER(n, struct delivery, by_id);
 
-        if (v->id == id && v->serial == channel_serial(from))
+        if (v->id == id && v->serial == channel_serial(from)) {
+            v->heard = clock_monotonic();
             return v;
+        }
     }
     return NULL;
 }
@@ -432,8 +437,26 @@ void dispatch_turn(struct queue *q)
     start_all(q);
 }
 
+/* relay has limits for everything it waits for, far below this; so one of us has lost it. */
+static void give_up_silent(struct queue *q)
+{
+    int64_t before = clock_monotonic() - SILENCE * SECOND;
+    struct map_node *n = map_walk(&q->dispatch.deliveries, NULL);
+
+    while (n != NULL) {
+        struct delivery *v = CONTAINER(n, struct delivery, by_id);
+
+        n = map_walk(&q->dispatch.deliveries, n);
+        if (v->heard > before)
+            continue;
+        log_error("delivery-lost", "message=%" PRIu64 " reason=nothing was heard of it for hours", v->mail->row.id);
+        end_rest(q, v, 451, STR("4.3.0 The delivery was lost inside the server"));
+    }
+}
+
 void dispatch_sweep(struct queue *q)
 {
+    give_up_silent(q);
     destination_free_idle(&q->dispatch, clock_monotonic() - IDLE * SECOND);
 }
 

@@ -41,7 +41,8 @@ void dispatch_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_r
 void dispatch_remove(struct queue *q, struct rcpt *r);
 /* Starts what may start. */
 void dispatch_turn(struct queue *q);
-/* Forgets destinations nobody has used for a while. */
+/* Once a minute: gives up deliveries of which nothing was heard for hours, and forgets destinations
+ * nobody has used for a while. */
 void dispatch_sweep(struct queue *q);
 void dispatch_peer_gone(struct queue *q, struct channel *c);
 

@@ -77,7 +77,9 @@ static void end_class(struct queue *q, int64_t now)
     e->walking = false;
     metric_set(&oldest_overdue, e->oldest < now ? (now - e->oldest) / SECOND : 0);
     metric_add(&sweeps, 1);
+    resolve_sweep(q);
     dispatch_sweep(q);
+    schedule_rescan(q);
 }
 
 static void begin_sweep(struct queue *q, int64_t now)

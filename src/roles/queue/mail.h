@@ -37,6 +37,7 @@ struct rcpt {
     unsigned losses;      /* deliveries that ended with the death of the other process */
     struct map_node by_ask; /* in resolve.asked, by `ask` */
     uint64_t ask;
+    int64_t asked_at;     /* monotonic */
     uint64_t account;     /* where it goes, once resolved */
     struct str target;    /* owned: what Delivered-To says */
     struct route *route;

@@ -1,9 +1,11 @@
 /* From a recipient's address to a mailbox, a route, other addresses, or an end. */
 #include "resolve.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "queue.h"
 #include "result.h"
+
+#define ANSWER_TIME (2 * MINUTE)
 
 enum {
     IN_FLIGHT = 1000,
@@ -45,6 +47,7 @@ static void ask(struct queue *q, struct channel *c, struct rcpt *r)
     list_remove(&r->link);
     r->stage = STAGE_RESOLVING;
     r->ask = role_next_id(q->role);
+    r->asked_at = clock_monotonic();
     map_add(&q->resolve.asked, &r->by_ask, map_hash_number(r->ask));
     q->resolve.in_flight++;
     ipc_send_resolve_ask(c, &(struct msg_resolve_ask){.id = r->ask, .class = r->row.class,
@@ -140,7 +143,8 @@ void resolve_on_reply(struct role *role, struct channel *from, const struct msg_
         end(q, r, VERDICT_DEFERRED, REASON_OTHER, 451, STR("4.3.0 Directory gave no answer of use"));
 }
 
-void resolve_peer_gone(struct queue *q)
+/* Asked before that moment: forgotten by directory, and asked again. */
+static void ask_again(struct queue *q, int64_t before)
 {
     struct map_node *n = map_walk(&q->resolve.asked, NULL);
 
@@ -148,7 +152,19 @@ void resolve_peer_gone(struct queue *q)
         struct rcpt *r = CONTAINER(n, struct rcpt, by_ask);
 
         n = map_walk(&q->resolve.asked, n);
+        if (r->asked_at > before)
+            continue;
         take_back(q, r);
         resolve_add(q, r);
     }
+}
+
+void resolve_sweep(struct queue *q)
+{
+    ask_again(q, clock_monotonic() - ANSWER_TIME);
+}
+
+void resolve_peer_gone(struct queue *q)
+{
+    ask_again(q, INT64_MAX);
 }

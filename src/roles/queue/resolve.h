@@ -21,4 +21,6 @@ void resolve_add(struct queue *q, struct rcpt *r);
 void resolve_remove(struct queue *q, struct rcpt *r);
 void resolve_turn(struct queue *q);
 void resolve_on_reply(struct role *role, struct channel *from, const struct msg_resolve_reply *m);
+/* Once a minute: a question that got no answer is asked again. */
+void resolve_sweep(struct queue *q);
 void resolve_peer_gone(struct queue *q);

@@ -123,6 +123,12 @@ void schedule_notice(struct queue *q, uint64_t class, int64_t due)
         s->next_due[class] = due;
 }
 
+void schedule_rescan(struct queue *q)
+{
+    for (int class = 0; class < CLASS_COUNT; class++)
+        schedule_notice(q, (uint64_t)class, 1);
+}
+
 void schedule_forget(struct queue *q, uint64_t message, uint64_t n)
 {
     struct rcpt *r = rcpt_find_active(q, message, n);

@@ -26,6 +26,8 @@ void schedule_notice(struct queue *q, uint64_t class, int64_t due);
 /* The row was changed by somebody else (held, deleted, expired): forget it here. One being delivered
  * stays until its result, which then changes nothing. */
 void schedule_forget(struct queue *q, uint64_t message, uint64_t n);
+/* Once a minute: looks at everything due again, so that nothing can be forgotten for longer. */
+void schedule_rescan(struct queue *q);
 /* No place is free: whoever can give some back should not wait. */
 bool schedule_is_full(const struct queue *q);
 /* Loads what is due and fits. */
