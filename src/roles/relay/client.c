@@ -379,6 +379,8 @@ void client_input(struct client *c, struct str bytes)
                 client_fail_text(c, REASON_TLS, 454, "4.7.0 the server talks on before TLS");
             else
                 on_reply(c);
+            if (!c->dead && client_expected(c) > 0)
+                c->world->wait(c->owner, c->txn.open && c->txn.ended ? CLIENT_WAIT_END : CLIENT_WAIT_REPLY);
         }
     }
 }

@@ -69,7 +69,6 @@ void connection_free(struct connection *k)
     plan_drop(k->plan);
     str_free(&k->pool);
     site_connection_closed(relay, k->site);
-    site_wake(relay, k->site);
     metric_set(&open_now, (int64_t)relay->connection_count);
     free(k);
     relay_maybe_exit(relay);
@@ -334,6 +333,7 @@ void connection_session_ready(struct connection *k)
 {
     bool verified;
 
+    site_up(k->site);
     if (k->messages == 0)
         metric_add(client_is_secure(k->client, &verified) ? &with_tls : &without_tls, 1);
 }

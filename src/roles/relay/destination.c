@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUERIES_MAX = 1 + 2 * PLAN_TARGETS, LEAST_TTL = 5, LONGEST_TTL = 3600, LOOKUP_SECONDS = 60, KEEP_SECONDS = 120 };
+enum { QUERIES_MAX = 1 + 2 * PLAN_TARGETS, KEPT_MAX = 20000, LEAST_TTL = 5, LONGEST_TTL = 3600, LOOKUP_SECONDS = 60, KEEP_SECONDS = 120 };
 
 static struct metric lookups = METRIC_COUNTER("staffetta_relay_lookups_total", "Destinations looked up.");
 static struct metric lookup_failures = METRIC_COUNTER("staffetta_relay_lookup_failures_total", "Look-ups that gave no server.");
@@ -31,7 +31,7 @@ struct destination {
     size_t deliveries;
     struct plan *plan;      /* NULL until looked up */
     struct plan *making;    /* while it is looked up */
-    struct question questions[QUERIES_MAX];
+    struct question *questions; /* while it is looked up */
     size_t question_count, open_questions;
     uint32_t ttl;
     int64_t asked, last_used;
@@ -71,11 +71,19 @@ static struct destination *find_or_add(struct relay *relay, struct delivery *d)
     return dest;
 }
 
+static void drop_questions(struct destination *dest)
+{
+    for (size_t i = 0; i < dest->question_count; i++)
+        dns_client_cancel(&dest->relay->dns, &dest->questions[i].query);
+    free(dest->questions);
+    dest->questions = NULL;
+    dest->question_count = dest->open_questions = 0;
+}
+
 static void free_destination(struct destination *dest)
 {
     map_remove(&dest->relay->destinations, &dest->node);
-    for (size_t i = 0; i < dest->question_count; i++)
-        dns_client_cancel(&dest->relay->dns, &dest->questions[i].query);
+    drop_questions(dest);
     plan_drop(dest->plan);
     plan_drop(dest->making);
     str_free(&dest->name);
@@ -194,7 +202,7 @@ static void start_lookup(struct destination *dest)
 
     metric_add(&lookups, 1);
     dest->making = plan_new();
-    dest->question_count = dest->open_questions = 0;
+    dest->questions = xcalloc(QUERIES_MAX, sizeof dest->questions[0]);
     dest->ttl = LONGEST_TTL;
     dest->asked = clock_monotonic();
     if (dest->route != ROUTE_MX || dest->hosts.n > 0) {
@@ -241,6 +249,7 @@ static void finish_lookup(struct destination *dest)
     struct plan_self self = {role_config(dest->relay->role)->hostname, relay_is_us, dest->relay};
     int64_t ttl = dest->ttl < LEAST_TTL ? LEAST_TTL : dest->ttl;
 
+    drop_questions(dest);
     plan_finish(dest->making, dest->route == ROUTE_MX ? dest->domain : dest->hosts, &self);
     plan_drop(dest->plan);
     dest->plan = dest->making;
@@ -289,8 +298,6 @@ void destination_leave(struct delivery *d)
 /* The resolver is silent or gone: nobody waits for ever. */
 static void give_up_lookup(struct destination *dest)
 {
-    for (size_t i = 0; i < dest->question_count; i++)
-        dns_client_cancel(&dest->relay->dns, &dest->questions[i].query);
     plan_refuse(dest->making, 451, REASON_DNS, "4.4.3 the look-up of %.*s took too long",
         dest->name.n > 200 ? 200 : (int)dest->name.n, dest->name.n ? dest->name.p : "");
     finish_lookup(dest);
@@ -298,6 +305,7 @@ static void give_up_lookup(struct destination *dest)
 
 void destination_sweep(struct relay *relay, int64_t now)
 {
+    int64_t keep = relay->destinations.count > KEPT_MAX ? 0 : KEEP_SECONDS * SECOND;
     struct map_node *node = map_walk(&relay->destinations, NULL);
 
     while (node != NULL) {
@@ -306,7 +314,7 @@ void destination_sweep(struct relay *relay, int64_t now)
         node = map_walk(&relay->destinations, node);
         if (dest->making != NULL && now - dest->asked > LOOKUP_SECONDS * SECOND)
             give_up_lookup(dest);
-        else if (dest->deliveries == 0 && dest->making == NULL && now - dest->last_used > KEEP_SECONDS * SECOND)
+        else if (dest->deliveries == 0 && dest->making == NULL && now - dest->last_used > keep)
             free_destination(dest);
     }
 }

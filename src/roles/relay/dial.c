@@ -39,7 +39,7 @@ static void choose_name(struct connection *k, struct attempt *a, const struct so
     if (source != NULL && source->hello[0] != '\0')
         snprintf(a->hello, sizeof a->hello, "%s", source->hello);
     else
-        snprintf(a->hello, sizeof a->hello, "%.*s", STR_ARG(hostname));
+        snprintf(a->hello, sizeof a->hello, "%.*s", hostname.n ? (int)hostname.n : 9, hostname.n ? hostname.p : "localhost");
     a->source = source != NULL ? source->ip : (struct ip){0};
 }
 

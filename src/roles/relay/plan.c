@@ -15,6 +15,7 @@ struct plan *plan_new(void)
     struct plan *plan = xcalloc(1, sizeof *plan);
 
     plan->refs = 1;
+    plan->targets = xcalloc(PLAN_TARGETS, sizeof plan->targets[0]);
     return plan;
 }
 
@@ -26,8 +27,11 @@ struct plan *plan_hold(struct plan *plan)
 
 void plan_drop(struct plan *plan)
 {
-    if (plan != NULL && --plan->refs == 0)
-        free(plan);
+    if (plan == NULL || --plan->refs > 0)
+        return;
+    free(plan->targets);
+    free(plan->signature);
+    free(plan);
 }
 
 void plan_refuse(struct plan *plan, unsigned code, enum delivery_reason reason, const char *format, ...)
@@ -230,14 +234,17 @@ static int compare_names(const void *a, const void *b)
 
 static void make_signature(struct plan *plan)
 {
-    char names[PLAN_TARGETS][DNS_NAME_TEXT + 8];
+    char names[PLAN_TARGETS][DNS_NAME_TEXT + 8], signature[PLAN_SIGNATURE];
     size_t used = 0;
 
     for (size_t i = 0; i < plan->n; i++)
         snprintf(names[i], sizeof names[i], "%s:%u", plan->targets[i].host, plan->targets[i].port);
     qsort(names, plan->n, sizeof names[0], compare_names);
     for (size_t i = 0; i < plan->n; i++)
-        used += (size_t)snprintf(plan->signature + used, sizeof plan->signature - used, "%s ", names[i]);
+        used += (size_t)snprintf(signature + used, sizeof signature - used, "%s ", names[i]);
+    plan->signature = xstrndup(signature, used);
+    /* Many plans are kept, most with one or two servers. */
+    plan->targets = xrealloc(plan->targets, plan->n * sizeof plan->targets[0]);
 }
 
 void plan_finish(struct plan *plan, struct str domain, const struct plan_self *self)

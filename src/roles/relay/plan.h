@@ -27,13 +27,13 @@ struct plan_verdict {
 
 struct plan {
     unsigned refs;
-    struct target targets[PLAN_TARGETS]; /* by preference */
+    struct target *targets; /* by preference; room for PLAN_TARGETS until plan_finish */
     size_t n;
     bool secure;    /* the MX answer was validated by DNSSEC, or the servers were given by a route */
     bool implicit;  /* no MX records: the domain's own address (RFC 5321 5.1) */
     int64_t expires; /* monotonic */
     struct plan_verdict verdict;
-    char signature[PLAN_SIGNATURE]; /* the same for destinations that share their servers */
+    char *signature; /* the same for destinations that share their servers; NULL with a verdict */
 };
 
 struct plan *plan_new(void);

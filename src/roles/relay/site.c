@@ -157,35 +157,37 @@ static struct connection *idle_for(struct site *site, const struct delivery *d)
     return NULL;
 }
 
-/* One that nobody wants makes room for one that is wanted. */
-static bool close_one_idle(struct relay *relay, struct site *site)
+static void close_one_idle(struct relay *relay, struct site *site)
 {
     if (!list_empty(&site->idle)) {
         connection_close(connection_of_idle(list_first(&site->idle)));
-        return true;
+        return;
     }
     for (struct map_node *node = map_walk(&relay->sites, NULL); node != NULL; node = map_walk(&relay->sites, node)) {
         struct site *other = CONTAINER(node, struct site, node);
 
         if (!list_empty(&other->idle)) {
             connection_close(connection_of_idle(list_first(&other->idle)));
-            return true;
+            return;
         }
     }
-    return false;
 }
 
+/* Where a limit is reached, an idle connection that does not fit is closed: the one that is wanted
+ * starts when the other end has closed it too. */
 static bool may_connect(struct relay *relay, struct site *site)
 {
     size_t most = (size_t)role_config(relay->role)->relay.connections;
 
     if (site->connections >= limit_of(relay, site)) {
-        if (list_empty(&site->idle))
-            return false;
-        connection_close(connection_of_idle(list_first(&site->idle)));
-    }
-    if (relay->connection_count >= most && !close_one_idle(relay, site))
+        if (!list_empty(&site->idle))
+            connection_close(connection_of_idle(list_first(&site->idle)));
         return false;
+    }
+    if (relay->connection_count >= most) {
+        close_one_idle(relay, site);
+        return false;
+    }
     return true;
 }
 
@@ -238,9 +240,15 @@ void site_connection_opened(struct relay *relay, struct site *site)
 
 void site_connection_closed(struct relay *relay, struct site *site)
 {
+    bool was_full = relay->connection_count >= (size_t)role_config(relay->role)->relay.connections;
+
     site->connections--;
     relay->connection_count--;
     site->last_used = clock_monotonic();
+    if (was_full)
+        site_wake_all(relay);
+    else
+        site_wake(relay, site);
 }
 
 void site_connection_idle(struct site *site, struct link *idle)
