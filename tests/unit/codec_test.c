@@ -125,6 +125,7 @@ static void arguments_are_words_and_options(void **state)
     assert_int_equal(args_word(args, 3).n, 0);
     assert_true(args_option(args, "to", &value) && str_eq(value, STR("a@b")));
     assert_false(args_option(args, "from", &value));
+    assert_true(str_eq(value, STR("a@b")));
     while (args_next_option(&at, &name, &value))
         options++;
     assert_int_equal(options, 2);

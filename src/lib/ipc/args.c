@@ -42,10 +42,12 @@ bool args_next_option(struct str *at, struct str *name, struct str *value)
 
 bool args_option(struct str args, const char *name, struct str *value)
 {
-    struct str found;
+    struct str found, its_value;
 
-    while (args_next_option(&args, &found, value))
-        if (str_eq(found, str_of(name)))
+    while (args_next_option(&args, &found, &its_value))
+        if (str_eq(found, str_of(name))) {
+            *value = its_value;
             return true;
+        }
     return false;
 }
