@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 
-static struct channel queue = {ROLE_QUEUE, 0, 1}, directory = {ROLE_DIRECTORY, 0, 2}, access_ = {ROLE_ACCESS, 0, 3};
-struct channel *world_queue, *world_directory, *world_access;
+static struct channel queue = {ROLE_QUEUE, 0, 1}, directory = {ROLE_DIRECTORY, 0, 2}, access_ = {ROLE_ACCESS, 0, 3},
+                      web = {ROLE_WEB, 0, 4};
+struct channel *world_queue, *world_directory, *world_access, *world_web;
+void *world_state;
 struct buf world_said;
 uint64_t world_asked, world_granted;
 static uint64_t next_id;
@@ -13,6 +15,7 @@ void world_open(void)
     world_queue = &queue;
     world_directory = &directory;
     world_access = &access_;
+    world_web = &web;
     world_granted = next_id = 0;
     buf_init(&world_said, 64 * 1024 * 1024);
 }
@@ -55,6 +58,12 @@ unsigned role_copies(const struct role *role)
 {
     (void)role;
     return 1;
+}
+
+void *role_state(struct role *role)
+{
+    (void)role;
+    return world_state;
 }
 
 uint64_t role_next_id(struct role *role)
@@ -106,4 +115,16 @@ void ipc_send_session_close(struct channel *to, const struct msg_session_close *
 {
     (void)to;
     buf_addf(&world_said, "<close %" PRIu64 ">", m->id);
+}
+
+void ipc_send_control_row(struct channel *to, const struct msg_control_row *m)
+{
+    (void)to;
+    buf_add(&world_said, m->json);
+}
+
+void ipc_send_control_done(struct channel *to, const struct msg_control_done *m)
+{
+    (void)to;
+    buf_addf(&world_said, "ended %" PRIu64 " %.*s\n", m->code, STR_ARG(m->text));
 }

@@ -10,7 +10,8 @@ struct channel {
 };
 
 /* NULL while a peer is down. */
-extern struct channel *world_queue, *world_directory, *world_access;
+extern struct channel *world_queue, *world_directory, *world_access, *world_web;
+extern void *world_state; /* what role_state gives */
 /* What was sent, one entry each: "done 5 delivered 250 2.0.0 ...", "ask-piece 5 65536",
  * "ask-account 3", "close 7"; session data as it is. */
 extern struct buf world_said;

@@ -1,10 +1,8 @@
 /* The mailbox role: owns the accounts whose number modulo the copies is its own; final delivery and
- * sessions after login. This file is start-up and wiring. */
+ * sessions after login. This file is start-up, turns of the loop, and the end. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "command.h"
-#include "delivery.h"
-#include "session.h"
+#include "mailbox.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -14,92 +12,6 @@
 #include <sys/stat.h>
 
 enum { OPEN_MOST = 500, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14 };
-
-struct mailbox {
-    struct boxes *boxes;
-    struct accounts *accounts;
-    struct deliveries *deliveries;
-    struct sessions *sessions;
-    struct event *timer;
-    int64_t drain_until; /* monotonic, 0 while not draining */
-};
-
-static struct mailbox *state(struct role *role)
-{
-    return role_state(role);
-}
-
-/* ---- messages ---- */
-
-static void on_deliver_local(struct role *role, struct channel *from, const struct msg_deliver_local *m)
-{
-    deliveries_local(state(role)->deliveries, from, m);
-}
-
-static void on_body_chunk(struct role *role, struct channel *from, const struct msg_body_chunk *m)
-{
-    deliveries_chunk(state(role)->deliveries, from, m);
-}
-
-static void on_account_reply(struct role *role, struct channel *from, const struct msg_account_reply *m)
-{
-    (void)from;
-    accounts_reply(state(role)->accounts, m);
-}
-
-static void on_account_changed(struct role *role, struct channel *from, const struct msg_account_changed *m)
-{
-    (void)from;
-    accounts_forget(state(role)->accounts, m->account);
-    if (!m->removed || m->account == 0 || m->account > INT64_MAX ||
-        m->account % role_copies(role) != role_copy(role))
-        return;
-    sessions_end_account(state(role)->sessions, (int64_t)m->account);
-    boxes_remove(state(role)->boxes, (int64_t)m->account);
-}
-
-static void on_session_open(struct role *role, struct channel *from, const struct msg_session_open *m)
-{
-    sessions_start(state(role)->sessions, from, m);
-}
-
-static void on_session_data(struct role *role, struct channel *from, const struct msg_session_data *m)
-{
-    sessions_data(state(role)->sessions, from, m);
-}
-
-static void on_session_more(struct role *role, struct channel *from, const struct msg_session_more *m)
-{
-    sessions_more(state(role)->sessions, from, m);
-}
-
-static void on_session_close(struct role *role, struct channel *from, const struct msg_session_close *m)
-{
-    sessions_close(state(role)->sessions, from, m);
-}
-
-static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
-{
-    command_run(role, state(role)->boxes, from, m);
-}
-
-/* ---- peers ---- */
-
-static void on_peer_up(struct role *role, struct channel *c)
-{
-    if (channel_role(c) == ROLE_DIRECTORY)
-        accounts_forget_all(state(role)->accounts);
-}
-
-static void on_peer_gone(struct role *role, struct channel *c)
-{
-    if (channel_role(c) == ROLE_DIRECTORY && channel_copy(c) == 0)
-        accounts_unreachable(state(role)->accounts);
-    else if (channel_role(c) == ROLE_QUEUE)
-        deliveries_peer_gone(state(role)->deliveries, c);
-    else if (channel_role(c) == ROLE_ACCESS)
-        sessions_peer_gone(state(role)->sessions, c);
-}
 
 /* ---- turns ---- */
 
@@ -136,7 +48,7 @@ static void check_drain(struct role *role, struct mailbox *mb)
 
 static void on_turn(struct role *role)
 {
-    struct mailbox *mb = state(role);
+    struct mailbox *mb = mailbox_of(role);
     bool again = sessions_run(mb->sessions);
     int64_t now = clock_monotonic(), due = boxes_due(mb->boxes);
 
@@ -167,13 +79,13 @@ static int64_t remember_for(const struct config *config)
 
 static void on_reload(struct role *role)
 {
-    boxes_set_keep(state(role)->boxes, remember_for(role_config(role)));
+    boxes_set_keep(mailbox_of(role)->boxes, remember_for(role_config(role)));
 }
 
 /* New deliveries are not refused: the queue drains before us and its last results should count. */
 static void on_drain(struct role *role, int64_t within)
 {
-    struct mailbox *mb = state(role);
+    struct mailbox *mb = mailbox_of(role);
 
     mb->drain_until = clock_monotonic() + within - within / 10;
     wake_after(mb, 0);
@@ -215,24 +127,12 @@ static struct boxes *open_boxes(struct role *role)
     return boxes;
 }
 
-static const struct handlers handlers = {
-    .deliver_local = on_deliver_local,
-    .body_chunk = on_body_chunk,
-    .account_reply = on_account_reply,
-    .account_changed = on_account_changed,
-    .session_open = on_session_open,
-    .session_data = on_session_data,
-    .session_more = on_session_more,
-    .session_close = on_session_close,
-    .control_ask = on_control_ask,
-};
-
 static const struct role_type mailbox_role = {
     .id = ROLE_MAILBOX,
-    .handlers = &handlers,
+    .handlers = &mailbox_handlers,
     .sandbox = SANDBOX_FILES,
-    .peer_up = on_peer_up,
-    .peer_gone = on_peer_gone,
+    .peer_up = mailbox_peer_up,
+    .peer_gone = mailbox_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
     .turn = on_turn,

@@ -1,0 +1,146 @@
+/* The mailbox role fed with frames of any sender: u16 length, one byte for the sender and what to do
+ * after it (run the sessions, flush, a peer goes), then the frame. What it says must stay bounded, and
+ * its databases sound. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "roles/mailbox/mailbox.h"
+#include "../unit/mailbox_world.h"
+
+#include <ftw.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { ACCOUNTS = 4, MESSAGES_MOST = 200 };
+
+static char folder[] = "mailbox-fuzz-XXXXXX";
+static struct mailbox mb;
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where)
+{
+    (void)about;
+    (void)kind;
+    return where->level > 0 ? remove(path) : 0;
+}
+
+static void remove_files(void)
+{
+    if (nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
+        abort();
+}
+
+static void at_exit(void)
+{
+    rmdir(folder);
+}
+
+static void start(void)
+{
+    world_open();
+    mb.boxes = boxes_new(str_of(folder), 2, DAY);
+    mb.accounts = accounts_new(NULL);
+    mb.deliveries = deliveries_new(NULL, mb.boxes, mb.accounts);
+    mb.sessions = sessions_new(NULL, mb.boxes);
+    world_state = &mb;
+}
+
+static void check_accounts(void)
+{
+    struct err err = {0};
+
+    boxes_finish(mb.boxes);
+    for (int64_t account = 1; account <= ACCOUNTS; account++) {
+        struct box *box = boxes_enter_existing(mb.boxes, account, &err);
+
+        if (box == NULL)
+            continue;
+        if (!store_check(box->store, &err)) {
+            fprintf(stderr, "account %d: %s\n", (int)account, err.text);
+            abort();
+        }
+        box_leave(box);
+    }
+}
+
+static void stop(void)
+{
+    sessions_free(mb.sessions);
+    check_accounts();
+    deliveries_free(mb.deliveries);
+    accounts_free(mb.accounts);
+    boxes_free(mb.boxes);
+    world_close();
+    remove_files();
+}
+
+static struct channel *sender_of(unsigned choice)
+{
+    struct channel *senders[] = {world_queue, world_directory, world_access, world_web};
+
+    return senders[choice % 4];
+}
+
+static void dispatch(struct channel *from, struct str frame)
+{
+    const char *why = NULL;
+
+    if (from != NULL)
+        (void)ipc_dispatch(NULL, from, channel_role(from), ROLE_MAILBOX, &mailbox_handlers, frame, &why);
+}
+
+static void act(unsigned choice)
+{
+    struct channel *queue = world_queue, *access = world_access;
+
+    switch (choice) {
+    case 1:
+        (void)sessions_run(mb.sessions);
+        break;
+    case 2:
+        boxes_finish(mb.boxes);
+        break;
+    case 3:
+        (void)boxes_sweep(mb.boxes);
+        break;
+    case 4:
+        mailbox_peer_gone(NULL, queue);
+        break;
+    case 5:
+        mailbox_peer_gone(NULL, access);
+        break;
+    case 6:
+        mailbox_peer_gone(NULL, world_directory);
+        break;
+    default:
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str input = {(const char *)data, size};
+    static bool ready;
+
+    if (!ready) {
+        ready = mkdtemp(folder) != NULL;
+        log_set(LOG_LEVEL_ERROR, false);
+        atexit(at_exit);
+    }
+    start();
+    for (int i = 0; i < MESSAGES_MOST && input.n >= 3; i++) {
+        size_t n = (size_t)(unsigned char)input.p[0] | (size_t)(unsigned char)input.p[1] << 8;
+        unsigned choice = (unsigned char)input.p[2];
+
+        dispatch(sender_of(choice & 3), str_sub(str_skip(input, 3), 0, n));
+        act(choice >> 2 & 7);
+        input = str_skip(input, 3 + n);
+        buf_reset(&world_said);
+    }
+    stop();
+    return 0;
+}
