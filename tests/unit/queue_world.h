@@ -36,6 +36,7 @@ struct world {
     unsigned events[16];     /* by kind */
     struct buf last_body;    /* of the last delivery finished */
     struct buf order;        /* recipients in the order their deliveries started, each ended by ' ' */
+    bool stranger;         /* somebody else speaks for the peers too: they put up with more */
     bool silent_directory; /* takes questions and never answers */
     bool accepting;
     struct buf rows;         /* of commands, each ended by a line feed */
