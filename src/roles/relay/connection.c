@@ -288,7 +288,7 @@ static void become_idle(struct connection *k)
         return;
     }
     k->state = CONNECTION_IDLE;
-    site_connection_idle(k->site, &k->idle);
+    site_connection_idle(k->relay, k->site, &k->idle);
     event_add(k->timer, &(struct timeval){idle / SECOND, idle % SECOND});
 }
 

@@ -337,3 +337,10 @@ void destination_forget_windows(struct relay *relay)
     for (struct map_node *n = map_walk(&relay->destinations, NULL); n != NULL; n = map_walk(&relay->destinations, n))
         CONTAINER(n, struct destination, node)->window = 0;
 }
+
+void destination_close(struct relay *relay)
+{
+    for (struct map_node *node; (node = map_walk(&relay->destinations, NULL)) != NULL;)
+        free_destination(CONTAINER(node, struct destination, node));
+    map_clear(&relay->destinations);
+}

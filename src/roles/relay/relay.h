@@ -114,6 +114,7 @@ bool delivery_may_go_on(const struct delivery *d);
 void destination_take(struct relay *relay, struct delivery *d);
 void destination_leave(struct delivery *d);
 void destination_sweep(struct relay *relay, int64_t now);
+void destination_close(struct relay *relay); /* frees all, with no delivery left */
 void destination_forget_windows(struct relay *relay); /* a shard of queue is new */
 /* Tells queue how many deliveries to this destination are welcome, where that changed. */
 void destination_send_window(struct relay *relay, struct destination *d, uint64_t window);
@@ -128,10 +129,11 @@ void site_wake(struct relay *relay, struct site *site);
 void site_wake_all(struct relay *relay);
 void site_pump(struct relay *relay); /* does so */
 void site_sweep(struct relay *relay, int64_t now);
+void site_close(struct relay *relay); /* frees all, with nothing left in them */
 struct delivery *site_next_for(struct relay *relay, struct site *site, const struct connection *k);
 void site_connection_opened(struct relay *relay, struct site *site);
 void site_connection_closed(struct relay *relay, struct site *site);
-void site_connection_idle(struct site *site, struct link *idle); /* into the idle list */
+void site_connection_idle(struct relay *relay, struct site *site, struct link *idle); /* into the idle list */
 void site_worked(struct relay *relay, struct site *site, struct destination *from);
 void site_busy(struct relay *relay, struct site *site, struct destination *from);
 /* No server of it could be reached: those that wait fail like the one that tried. */
@@ -153,6 +155,15 @@ struct connection *connection_of_idle(struct link *link);
 void connection_session_ready(struct connection *k);
 void connection_describe(const struct connection *k, struct rcpt *r);
 
-/* main.c */
-bool relay_is_us(const void *relay, const struct ip *ip, uint16_t port);
+/* relay.c */
+extern const struct handlers relay_handlers;
+MUST_CHECK bool relay_open(struct relay *relay, struct role *role, struct err *err); /* before the sandbox */
+void relay_close(struct relay *relay);
+void relay_peer_up(struct role *role, struct channel *peer);
+void relay_peer_gone(struct role *role, struct channel *peer);
+void relay_turn(struct role *role);
+void relay_sweep(struct relay *relay); /* once a second */
+void relay_drain(struct role *role, int64_t within);
 void relay_maybe_exit(struct relay *relay);
+/* Do we listen there for mail of others? */
+bool relay_is_us(const void *relay, const struct ip *ip, uint16_t port);

@@ -58,6 +58,11 @@ static size_t most_connections(const struct relay *relay)
     return most < 1 ? 1 : (size_t)most;
 }
 
+static bool is_full(const struct relay *relay)
+{
+    return relay->connection_count >= (size_t)role_config(relay->role)->relay.connections;
+}
+
 static size_t limit_of(const struct relay *relay, const struct site *site)
 {
     size_t most = most_connections(relay);
@@ -177,14 +182,12 @@ static void close_one_idle(struct relay *relay, struct site *site)
  * starts when the other end has closed it too. */
 static bool may_connect(struct relay *relay, struct site *site)
 {
-    size_t most = (size_t)role_config(relay->role)->relay.connections;
-
     if (site->connections >= limit_of(relay, site)) {
         if (!list_empty(&site->idle))
             connection_close(connection_of_idle(list_first(&site->idle)));
         return false;
     }
-    if (relay->connection_count >= most) {
+    if (is_full(relay)) {
         close_one_idle(relay, site);
         return false;
     }
@@ -240,7 +243,7 @@ void site_connection_opened(struct relay *relay, struct site *site)
 
 void site_connection_closed(struct relay *relay, struct site *site)
 {
-    bool was_full = relay->connection_count >= (size_t)role_config(relay->role)->relay.connections;
+    bool was_full = is_full(relay);
 
     site->connections--;
     relay->connection_count--;
@@ -251,9 +254,11 @@ void site_connection_closed(struct relay *relay, struct site *site)
         site_wake(relay, site);
 }
 
-void site_connection_idle(struct site *site, struct link *idle)
+void site_connection_idle(struct relay *relay, struct site *site, struct link *idle)
 {
     list_add_last(&site->idle, idle);
+    if (is_full(relay))
+        site_wake_all(relay); /* it may make room for another site */
 }
 
 void site_up(struct site *site)
@@ -267,6 +272,7 @@ void site_worked(struct relay *relay, struct site *site, struct destination *fro
     if (site->limit < most_connections(relay) && ++site->successes >= site->limit) {
         site->limit++;
         site->successes = 0;
+        site_wake(relay, site);
     }
     send_window(relay, site, from);
 }
@@ -291,6 +297,15 @@ void site_down(struct relay *relay, struct site *site, const struct client_outco
 }
 
 /* ---- time ---- */
+
+static void free_site(struct relay *relay, struct site *site)
+{
+    map_remove(&relay->sites, &site->node);
+    list_remove(&site->awake);
+    str_free(&site->signature);
+    free(site);
+    metric_set(&sites_open, (int64_t)relay->sites.count);
+}
 
 /* Without the directory the source addresses are not known, and nothing may start. */
 static void give_up_without_pools(struct relay *relay, struct site *site, int64_t now)
@@ -320,10 +335,13 @@ void site_sweep(struct relay *relay, int64_t now)
             site_wake(relay, site);
         if (site->members > 0 || site->connections > 0 || now - site->last_used < KEEP_SECONDS * SECOND)
             continue;
-        map_remove(&relay->sites, &site->node);
-        list_remove(&site->awake);
-        str_free(&site->signature);
-        free(site);
-        metric_set(&sites_open, (int64_t)relay->sites.count);
+        free_site(relay, site);
     }
+}
+
+void site_close(struct relay *relay)
+{
+    for (struct map_node *node; (node = map_walk(&relay->sites, NULL)) != NULL;)
+        free_site(relay, CONTAINER(node, struct site, node));
+    map_clear(&relay->sites);
 }
