@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PROXY_TIME = 10, SWEEP_SECONDS = 5 };
+enum { PROXY_TIME = 10, DOORS_MAX = 256, ADDRESSES_KNOWN = 50000 };
 
 /* ---- configuration ---- */
 
@@ -339,8 +339,8 @@ bool server_open_doors(struct server *server)
     size_t n = role_listener_count(server->role), old = server->door_count;
 
     if (server->doors == NULL)
-        server->doors = xcalloc(256, sizeof *server->doors); /* their addresses must stay */
-    for (size_t i = old; i < n && i < 256; i++) {
+        server->doors = xcalloc(DOORS_MAX, sizeof *server->doors); /* their addresses must stay */
+    for (size_t i = old; i < n && i < DOORS_MAX; i++) {
         const struct role_listener *listener = role_listener_at(server->role, i);
         struct door *door = &server->doors[server->door_count++];
 
@@ -357,6 +357,39 @@ void server_shut_doors(struct server *server)
     for (size_t i = 0; i < server->door_count; i++)
         acceptor_free(server->doors[i].acceptor);
     server->door_count = 0;
+}
+
+/* ---- the server ---- */
+
+static void on_last_call(evutil_socket_t fd, short what, void *arg);
+
+void server_init(struct server *server, struct role *role)
+{
+    server->role = role;
+    server->limits = limit_new(ADDRESSES_KNOWN);
+    list_init(&server->clients);
+    map_init(&server->asks);
+    map_init(&server->txns);
+    event_assign(&server->last_call, role_base(role), -1, 0, on_last_call, server);
+    server_use_config(server);
+    server_open_doors(server);
+}
+
+void server_clear(struct server *server)
+{
+    server_shut_doors(server);
+    server->draining = true;
+    LIST_EACH(&server->clients, it)
+        client_free(CONTAINER(it, struct client, link));
+    event_del(&server->last_call);
+    for (size_t i = 0; i < SHARDS_MAX; i++)
+        str_free(&server->shards[i].reason);
+    map_clear(&server->asks);
+    map_clear(&server->txns);
+    limit_free(server->limits);
+    tls_server_free(server->tls);
+    policy_release(server->policy);
+    free(server->doors);
 }
 
 /* ---- the end ---- */
@@ -390,7 +423,6 @@ void server_drain(struct server *server, int64_t within)
         role_exit(server->role);
         return;
     }
-    event_assign(&server->last_call, role_base(server->role), -1, 0, on_last_call, server);
     event_add(&server->last_call, &tv);
     LIST_EACH(&server->clients, it) {
         struct client *c = CONTAINER(it, struct client, link);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { ADDRESSES_KNOWN = 50000, SWEEP_SECONDS = 5 };
+enum { SWEEP_SECONDS = 5 };
 
 static void on_peer_up(struct role *role, struct channel *c)
 {
@@ -58,18 +58,18 @@ static const struct role_type smtp_role = {
 
 int main(int argc, char **argv)
 {
+    struct role *role = role_begin(&smtp_role, argc, argv);
     struct server *server = xcalloc(1, sizeof *server);
+    int code;
 
-    server->role = role_begin(&smtp_role, argc, argv);
-    role_set_state(server->role, server);
-    server->limits = limit_new(ADDRESSES_KNOWN);
-    list_init(&server->clients);
-    map_init(&server->asks);
-    map_init(&server->txns);
-    server_use_config(server);
-    server_open_doors(server);
+    role_set_state(role, server);
+    server_init(server, role);
     sweep_now_and_then(server);
     record_show_metrics();
-    role_sandbox(server->role);
-    return role_run(server->role);
+    role_sandbox(role);
+    code = role_run(role);
+    event_del(&server->sweep);
+    server_clear(server);
+    free(server);
+    return code;
 }

@@ -76,6 +76,9 @@ struct client {
 };
 
 /* clients.c */
+void server_init(struct server *server, struct role *role);
+/* After the loop: hangs up on everybody and frees everything. */
+void server_clear(struct server *server);
 bool server_open_doors(struct server *server);
 void server_shut_doors(struct server *server);
 void server_use_config(struct server *server);
