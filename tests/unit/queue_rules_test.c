@@ -59,13 +59,20 @@ static void lifetimes(void **state)
 
     (void)state;
     assert_int_equal(schedule_expiry(config, &m, m.created), 1005 * DAY);
-    assert_int_equal(schedule_notice_time(config, &m), m.created + 4 * HOUR);
+    assert_int_equal(schedule_notice_time(config, &m, 0), m.created + 4 * HOUR);
+    assert_true(schedule_notice_time(config, &m, NOTICED_DELAY) == INT64_MAX);
     m.hold_until = 1001 * DAY;
-    assert_int_equal(schedule_notice_time(config, &m), m.hold_until + 4 * HOUR);
+    assert_int_equal(schedule_notice_time(config, &m, 0), m.hold_until + 4 * HOUR);
     m.hold_until = 0;
     m.deliver_by = m.created + HOUR;
     assert_int_equal(schedule_expiry(config, &m, m.created), 1005 * DAY); /* mode N: only told */
-    assert_int_equal(schedule_notice_time(config, &m), m.created + HOUR);
+    assert_int_equal(schedule_notice_time(config, &m, 0), m.created + HOUR);
+    assert_int_equal(schedule_notice_time(config, &m, NOTICED_BY), m.created + 4 * HOUR);
+    assert_int_equal(schedule_notices(config, &m, 0, m.created + MINUTE), 0);
+    assert_int_equal(schedule_notices(config, &m, 0, m.created + HOUR), NOTICED_BY);
+    assert_int_equal(schedule_notices(config, &m, NOTICED_BY, m.created + 2 * HOUR), 0);
+    assert_int_equal(schedule_notices(config, &m, NOTICED_BY, m.created + 5 * HOUR), NOTICED_DELAY);
+    assert_int_equal(schedule_notices(config, &m, 0, m.created + 5 * HOUR), NOTICED_BY | NOTICED_DELAY);
     m.flags = TXN_BY_RETURN;
     assert_int_equal(schedule_expiry(config, &m, m.created), m.created + HOUR);
     m = (struct message_row){.created = 1000 * DAY};
@@ -85,7 +92,7 @@ static void next_attempts(void **state)
     assert_int_equal(schedule_next(config, &m, &r, 1, m.created, m.created + 1, 500), m.created + MINUTE);
     /* In time for the delay notice, once. */
     assert_int_equal(schedule_next(config, &m, &r, 9, now, 0, 500), m.created + 4 * HOUR);
-    r.noticed = 1;
+    r.noticed = NOTICED_DELAY;
     assert_int_equal(schedule_next(config, &m, &r, 9, now, 0, 500), now + HOUR);
     /* Never after the end. */
     assert_int_equal(schedule_next(config, &m, &r, 9, r.expires - MINUTE, 0, 500), r.expires);

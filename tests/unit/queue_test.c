@@ -420,6 +420,51 @@ static void a_message_due_by_a_time_is_returned_then(void **state)
     assert_empty();
 }
 
+static void a_late_message_is_told_at_its_time_and_as_a_delay(void **state)
+{
+    uint64_t id = ++world.next_txn;
+
+    (void)state;
+    queue_handlers.txn_begin(world.queue->role, role_peer(world.queue->role, ROLE_FILTER, 0),
+        &(struct msg_txn_begin){.id = id, .message = msgid_new(), .sender = STR("s@local.test"),
+            .deliver_by = clock_now() + 10 * MINUTE});
+    world_txn_rcpt(id, "later@remote.test", 0);
+    world_txn_end(id, 0);
+    world_run();
+    world_pass(9 * MINUTE);
+    assert_int_equal(world.events[EVENT_DELAY_NOTICE], 0);
+    world_pass(2 * MINUTE);
+    assert_int_equal(world.events[EVENT_DELAY_NOTICE], 1);
+    assert_true(str_ifind(buf_str(&world.last_body), STR("Status: 4.4.7")) >= 0);
+    world_pass(3 * HOUR);
+    assert_int_equal(world.events[EVENT_DELAY_NOTICE], 1);
+    world_pass(HOUR);
+    assert_int_equal(world.events[EVENT_DELAY_NOTICE], 2);
+    assert_int_equal(world.events[EVENT_FAILED], 0);
+}
+
+/* The original comes back whole up to 64 KB, unless the sender or REQUIRETLS (RFC 8689 5) says header only. */
+static void what_a_bounce_gives_back(void **state)
+{
+    static const struct {
+        uint64_t flags;
+        size_t size;
+        bool whole;
+    } cases[] = {{0, 1000, true}, {0, 60000, true}, {0, 70000, false}, {TXN_RET_FULL, 1000, true},
+        {TXN_RET_HDRS, 1000, false}, {TXN_REQUIRETLS | TXN_RET_FULL, 1000, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        world_send("s@local.test", "gone@remote.test", 0, cases[i].flags, cases[i].size);
+        world_run();
+        assert_int_equal(world.reports, i + 1);
+        if ((str_ifind(buf_str(&world.last_body), STR("aaaaaaaaaa")) >= 0) != cases[i].whole)
+            fail_msg("case %zu", i);
+        assert_true(str_ifind(buf_str(&world.last_body), STR("Subject: hello")) >= 0);
+    }
+    assert_empty();
+}
+
 static void events_wait_for_their_role(void **state)
 {
     (void)state;
@@ -710,6 +755,8 @@ int main(void)
         TEST(a_full_disk_refuses_mail_and_loses_nothing),
         TEST(hold_until_is_honoured),
         TEST(a_message_due_by_a_time_is_returned_then),
+        TEST(a_late_message_is_told_at_its_time_and_as_a_delay),
+        TEST(what_a_bounce_gives_back),
         TEST(events_wait_for_their_role),
         TEST(drain_finishes_what_is_under_way),
         TEST(drain_ends_in_time),

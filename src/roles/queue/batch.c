@@ -206,8 +206,15 @@ void batch_turn(struct queue *q)
         return;
     }
     log_error("commit-failed", "reason=%s", err.text);
+    if (!refuse_all(q, &err)) {
+        forget_touched(b);
+        bounce_forget(q);
+        b->urgent = false;
+        b->retry_at = 0;
+        return;
+    }
     /* Results alone are small and may fit where new mail did not. */
-    if (!refuse_all(q, &err) || try_commit(q, &err)) {
+    if (try_commit(q, &err)) {
         committed(q);
         return;
     }

@@ -89,7 +89,7 @@ static bool action_of(const struct verdict *v, enum dsn_action *action)
 
     *action = actions[v->info.kind];
     if (v->info.kind == VERDICT_DEFERRED)
-        return v->notice;
+        return v->notices != 0;
     return v->info.kind != VERDICT_EXPANDED || v->added_n > 1;
 }
 
@@ -102,18 +102,22 @@ void bounce_note(struct queue *q, struct verdict *v)
     struct report *r;
 
     if (!action_of(v, &action) ||
-        !bounce_wanted(action, row->notify, mail->row.flags, null_sender, v->info.dsn)) {
+        !bounce_wanted(action, row->notify, mail->row.flags, null_sender, v->info.dsn))
         return;
-    }
     r = report_for(q, mail, group_of(action));
     if (r->n == r->size) {
         r->size = r->size ? r->size * 2 : 1;
         r->rcpts = xrealloc(r->rcpts, r->size * sizeof *r->rcpts);
     }
-    r->rcpts[r->n++] = (struct dsn_rcpt){.action = action, .address = row->address, .orcpt = row->orcpt,
+    r->rcpts[r->n] = (struct dsn_rcpt){.action = action, .address = row->address, .orcpt = row->orcpt,
         .code = v->info.code, .text = v->info.text, .remote = !v->info.ours, .host = v->info.host,
         .last_attempt = v->info.kind == VERDICT_EXPIRED ? row->last_attempt : v->at,
         .retry_until = action == DSN_DELAYED ? row->expires : 0};
+    if (v->notices & NOTICED_BY) { /* the status RFC 2852 4.1.3 asks for */
+        r->rcpts[r->n].text = STR("4.4.7 Not delivered within the time asked for; it is still being tried");
+        r->rcpts[r->n].remote = false;
+    }
+    r->n++;
 }
 
 /* ---- writing ---- */
@@ -154,7 +158,8 @@ static bool returns_all(const struct report *r)
 {
     uint64_t flags = r->mail->row.flags;
 
-    return r->group == GROUP_FAILED && !(flags & (TXN_RET_HDRS | TXN_BINARYMIME)) &&
+    /* REQUIRETLS counts as RET=HDRS (RFC 8689 5). */
+    return r->group == GROUP_FAILED && !(flags & (TXN_RET_HDRS | TXN_BINARYMIME | TXN_REQUIRETLS)) &&
            r->mail->row.size <= REPORT_ORIGINAL_MAX;
 }
 
@@ -234,7 +239,7 @@ static bool store_report(struct queue *q, struct report *r, struct err *err)
     int64_t now = clock_now();
 
     r->row = (struct message_row){.id = own_id(q), .created = now, .kind = KIND_REPORT, .class = m->class,
-        .priority = 9, .sender = STR(""), .protocol = STR("report"),
+        .flags = m->flags & TXN_REQUIRETLS, .priority = 9, .sender = STR(""), .protocol = STR("report"),
         .expires = now + role_config(q->role)->queue.bounce_lifetime};
     write_report(q, r);
     r->row.message_id = str_of(r->message_id);

@@ -39,6 +39,7 @@ struct txn {
     struct rcpt_row *rcpts;
     size_t n, size;
     struct buf body;     /* what is not in chunk rows yet */
+    size_t envelope;     /* bytes of recipients, counted in incoming.bytes */
     uint64_t chunks;     /* pieces given to the batch */
     unsigned pieces;     /* of these, in the batch now */
     bool conflict;       /* the queue id is taken */
@@ -129,7 +130,7 @@ static void txn_free(struct queue *q, struct txn *t)
 {
     map_remove(&q->incoming.by_key, &t->by_key);
     map_remove(&q->incoming.by_message, &t->by_message);
-    q->incoming.bytes -= t->body.n;
+    q->incoming.bytes -= t->body.n + t->envelope;
     q->incoming.count--;
     metric_set(&open_txns, (int64_t)q->incoming.count);
     buf_clear(&t->body);
@@ -308,13 +309,17 @@ void incoming_on_rcpt(struct role *role, struct channel *from, const struct msg_
     struct queue *q = role_state(role);
     struct txn *t = find(q, from, m->id);
     struct rcpt_row *r;
+    size_t bytes;
 
     if (t == NULL || t->state != TXN_OPEN)
         return;
-    if (t->n >= RCPTS_MAX) {
+    bytes = sizeof *r + m->address.n + m->orcpt.n + 2;
+    if (t->n >= RCPTS_MAX || t->envelope + bytes > TXN_TEXT / 2 || health_over_limit(q)) {
         txn_refuse(q, t, 452, STR("4.5.3 Too many recipients"));
         return;
     }
+    t->envelope += bytes;
+    q->incoming.bytes += bytes;
     if (t->n == t->size) {
         t->size = t->size ? t->size * 2 : 1;
         t->rcpts = xrealloc(t->rcpts, t->size * sizeof *t->rcpts);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REPLY_KEPT = 1000 }; /* of the last reply, in the row */
+
 static struct str pack(char **at, struct str s)
 {
     struct str kept = str_from(*at, s.n);
@@ -38,15 +40,16 @@ static void defer(struct queue *q, struct verdict *v)
     const struct config *config = role_config(q->role);
     struct rcpt *r = v->rcpt;
     uint64_t attempts = r->row.attempts + 1;
-    int64_t notice = schedule_notice_time(config, &r->mail->row);
+    struct rcpt_row told = r->row;
 
-    v->notice = !r->row.noticed && v->at >= notice;
+    v->notices = schedule_notices(config, &r->mail->row, r->row.noticed, v->at);
+    told.noticed |= v->notices;
     v->attempt = (struct rcpt_attempt){.attempts = attempts, .first_attempt = r->row.first_attempt,
-        .last_attempt = v->at, .noticed = r->row.noticed || v->notice, .reason = v->info.reason,
-        .code = v->info.code, .reply = v->info.text, .host = v->info.host};
+        .last_attempt = v->at, .noticed = told.noticed, .reason = v->info.reason,
+        .code = v->info.code, .reply = str_sub(v->info.text, 0, REPLY_KEPT), .host = v->info.host};
     if (v->attempt.first_attempt == 0)
         v->attempt.first_attempt = v->at;
-    v->attempt.due = schedule_next(config, &r->mail->row, &r->row, attempts, v->at, v->info.retry_at,
+    v->attempt.due = schedule_next(config, &r->mail->row, &told, attempts, v->at, v->info.retry_at,
         (unsigned)random_below(1000));
 }
 

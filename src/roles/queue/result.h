@@ -37,7 +37,8 @@ struct verdict {
     struct rcpt *rcpt; /* owned */
     struct verdict_info info; /* texts behind the struct */
     /* of the last run */
-    bool applied, notice;
+    bool applied;
+    uint64_t notices; /* enum noticed: what the sender is told now */
     struct rcpt_attempt attempt;
     int64_t at;
     struct rcpt_row *added; /* rows of an expansion */

@@ -47,25 +47,42 @@ int64_t schedule_expiry(const struct config *config, const struct message_row *m
     return expires;
 }
 
-int64_t schedule_notice_time(const struct config *config, const struct message_row *m)
+static int64_t delay_time(const struct config *config, const struct message_row *m)
 {
     int64_t start = m->hold_until > m->created ? m->hold_until : m->created;
-    int64_t at = config->queue.delay_notice > 0 ? start + config->queue.delay_notice : INT64_MAX;
 
-    if (m->deliver_by > 0 && !(m->flags & TXN_BY_RETURN) && m->deliver_by < at)
-        at = m->deliver_by;
-    return at;
+    return config->queue.delay_notice > 0 ? start + config->queue.delay_notice : INT64_MAX;
+}
+
+static int64_t by_time(const struct message_row *m)
+{
+    return m->deliver_by > 0 && !(m->flags & TXN_BY_RETURN) ? m->deliver_by : INT64_MAX;
+}
+
+int64_t schedule_notice_time(const struct config *config, const struct message_row *m, uint64_t noticed)
+{
+    int64_t delay = noticed & NOTICED_DELAY ? INT64_MAX : delay_time(config, m);
+    int64_t by = noticed & NOTICED_BY ? INT64_MAX : by_time(m);
+
+    return delay < by ? delay : by;
+}
+
+uint64_t schedule_notices(const struct config *config, const struct message_row *m, uint64_t noticed, int64_t now)
+{
+    uint64_t due = (now >= delay_time(config, m) ? NOTICED_DELAY : 0u) | (now >= by_time(m) ? NOTICED_BY : 0u);
+
+    return due & ~noticed;
 }
 
 int64_t schedule_next(const struct config *config, const struct message_row *m, const struct rcpt_row *r,
     uint64_t attempts, int64_t now, int64_t retry_at, unsigned jitter)
 {
     int64_t due = now + schedule_pause(config, attempts, jitter);
-    int64_t notice = schedule_notice_time(config, m);
+    int64_t notice = schedule_notice_time(config, m, r->noticed);
 
     if (retry_at > due)
         due = retry_at;
-    else if (!r->noticed && notice > now && notice < due)
+    else if (notice > now && notice < due)
         due = notice;
     return due < r->expires ? due : r->expires;
 }

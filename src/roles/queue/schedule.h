@@ -38,8 +38,12 @@ int64_t schedule_wake_in(const struct queue *q);
 int64_t schedule_pause(const struct config *config, uint64_t attempts, unsigned jitter);
 /* When a message stops being tried. `start` is when it may go first. */
 int64_t schedule_expiry(const struct config *config, const struct message_row *m, int64_t start);
-/* When its sender is told of a delay; INT64_MAX for never. */
-int64_t schedule_notice_time(const struct config *config, const struct message_row *m);
+/* The sender is told of a delay after queue.delay_notice, and at the time of DELIVERBY with mode N (RFC
+ * 2852 4.1.3). `noticed` says which was told. When the next one is due; INT64_MAX for never. */
+enum noticed { NOTICED_DELAY = 1, NOTICED_BY = 2 };
+int64_t schedule_notice_time(const struct config *config, const struct message_row *m, uint64_t noticed);
+/* Those that are due at `now` and not in `noticed`. */
+uint64_t schedule_notices(const struct config *config, const struct message_row *m, uint64_t noticed, int64_t now);
 /* The next due time after a temporary failure: by the pauses or `retry_at`, whichever is later; not beyond
  * the moment a delay notice is due, and not beyond the expiry. */
 int64_t schedule_next(const struct config *config, const struct message_row *m, const struct rcpt_row *r,
