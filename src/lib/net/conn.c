@@ -4,8 +4,7 @@
  *
  * What keeps callers simple: `closed` and the other events are called from the loop only, never
  * inside a call of the owner; conn_free is allowed anywhere, the memory goes when the last callback
- * of ours has returned. Time limits are checked lazily: input only notes the time, and the timer,
- * when it fires, looks whether it fired too early. */
+ * of ours has returned. */
 #include "net/conn_private.h"
 
 #include "base/clock.h"
@@ -23,7 +22,6 @@ enum { OUTPUT_MAX = 64 * 1024 * 1024, OUTPUT_LOW = CONN_OUTPUT_HIGH / 2, HOLD_MA
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_turn(evutil_socket_t fd, short what, void *arg);
-static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 void conn_want_turn(struct conn *c)
 {
@@ -72,7 +70,7 @@ static void disarm(struct conn *c)
     c->timer_at = 0;
 }
 
-static void end(struct conn *c, bool timed_out, const char *reason)
+void conn_end(struct conn *c, bool timed_out, const char *reason)
 {
     if (c->ended || c->dead)
         return;
@@ -89,13 +87,12 @@ static void release(struct conn *c)
     free(c);
 }
 
-/* Every callback of ours is between enter and leave. */
-static void enter(struct conn *c)
+void conn_enter(struct conn *c)
 {
     c->depth++;
 }
 
-static void leave(struct conn *c)
+void conn_leave(struct conn *c)
 {
     if (--c->depth == 0 && c->dead)
         release(c);
@@ -118,7 +115,7 @@ static struct conn *create(struct event_base *base, int fd, const struct conn_ev
     event_assign(&c->readable, base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_assign(&c->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
     event_assign(&c->turn, base, -1, 0, on_turn, c);
-    event_assign(&c->timer, base, -1, 0, on_timer, c);
+    event_assign(&c->timer, base, -1, 0, conn_on_timer, c);
     return c;
 }
 
@@ -263,9 +260,9 @@ static void push_and_tell(struct conn *c)
     if (!is_held(c))
         push(c);
     if (c->failure != NULL) {
-        end(c, false, c->failure);
+        conn_end(c, false, c->failure);
     } else if (c->closing && conn_output_waiting(c) == 0 && c->phase != CONN_HANDSHAKE) {
-        end(c, false, "");
+        conn_end(c, false, "");
     } else if (c->above && conn_output_waiting(c) < OUTPUT_LOW) {
         c->above = false;
         if (c->events->writable != NULL)
@@ -377,7 +374,7 @@ static void take_peeked(struct conn *c)
     int low = 1;
 
     if (n == IO_END)
-        end(c, false, "connection closed by the peer");
+        conn_end(c, false, "connection closed by the peer");
     if (n <= 0)
         return;
     used = c->events->input(c->owner, str_from(scratch, (size_t)n));
@@ -394,7 +391,7 @@ static void take_peeked(struct conn *c)
 static void at_end_of_input(struct conn *c)
 {
     push(c); /* replies to what came before the end */
-    end(c, false, c->failure != NULL ? c->failure : "connection closed by the peer");
+    conn_end(c, false, c->failure != NULL ? c->failure : "connection closed by the peer");
 }
 
 static void take_input(struct conn *c)
@@ -410,7 +407,7 @@ static void take_input(struct conn *c)
     buf_clear(&c->in);
     c->more = false;
     if (have == sizeof scratch && !had) {
-        end(c, false, "too much input without an end");
+        conn_end(c, false, "too much input without an end");
         return;
     }
     if (!had) /* else what we have first: it may be enough */
@@ -455,7 +452,7 @@ static void handshake(struct conn *c)
 {
     if (!conn_tls_handshake(c)) {
         if (c->failure != NULL)
-            end(c, false, c->failure);
+            conn_end(c, false, c->failure);
         return;
     }
     if (c->idle > 0)
@@ -475,7 +472,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    enter(c);
+    conn_enter(c);
     if (c->phase == CONN_HANDSHAKE) {
         handshake(c);
     } else if (c->phase == CONN_LAST_PLAIN) {
@@ -490,9 +487,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         else
             take_input(c);
         if (!c->dead && c->failure != NULL)
-            end(c, false, c->failure);
+            conn_end(c, false, c->failure);
     }
-    leave(c);
+    conn_leave(c);
 }
 
 static void finish_connect(struct conn *c)
@@ -503,7 +500,7 @@ static void finish_connect(struct conn *c)
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
     if (error != 0) {
-        end(c, false, strerror(error));
+        conn_end(c, false, strerror(error));
         return;
     }
     c->connecting = false;
@@ -522,7 +519,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    enter(c);
+    conn_enter(c);
     if (c->connecting)
         finish_connect(c);
     else if (c->phase == CONN_HANDSHAKE)
@@ -537,7 +534,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         if (!c->dead && !c->ended)
             push_and_tell(c);
     }
-    leave(c);
+    conn_leave(c);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -547,7 +544,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     c->turn_armed = false;
-    enter(c);
+    conn_enter(c);
     if (c->failure == NULL && c->phase == CONN_HANDSHAKE && !c->connecting) {
         want_read(c, true);
         if (!c->server)
@@ -557,109 +554,5 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     }
     if (!c->dead && !c->ended)
         push_and_tell(c);
-    leave(c);
-}
-
-/* ---- time ---- */
-
-static void arm_timer(struct conn *c, int64_t now)
-{
-    int64_t at = c->idle > 0 ? c->active + c->idle : 0, left;
-    struct timeval tv;
-
-    if (c->until > 0 && (at == 0 || c->until < at))
-        at = c->until;
-    if (c->ended || at == c->timer_at || (at > 0 && c->timer_at > 0 && c->timer_at < at))
-        return;
-    c->timer_at = at;
-    if (at == 0) {
-        event_del(&c->timer);
-        return;
-    }
-    left = at > now ? at - now : 0;
-    tv.tv_sec = (time_t)(left / SECOND);
-    tv.tv_usec = (suseconds_t)(left % SECOND);
-    event_add(&c->timer, &tv);
-}
-
-/* Waiting for ourselves (paused, nothing left to write) is not the peer's idleness. */
-static bool waits_for_us(const struct conn *c)
-{
-    return !c->reading && conn_output_waiting(c) == 0;
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct conn *c = arg;
-    int64_t now = clock_monotonic();
-
-    (void)fd;
-    (void)what;
-    enter(c);
-    c->timer_at = 0;
-    if (c->until > 0 && now >= c->until) {
-        end(c, true, c->connecting ? "no answer to the connection attempt in time" : "connected for too long");
-    } else {
-        if (c->idle > 0 && waits_for_us(c))
-            c->active = now;
-        if (c->idle > 0 && now >= c->active + c->idle)
-            end(c, true, c->phase == CONN_HANDSHAKE ? "TLS handshake not finished in time" : "idle for too long");
-        else
-            arm_timer(c, now);
-    }
-    leave(c);
-}
-
-void conn_idle_limit(struct conn *c, int64_t within)
-{
-    int64_t now = clock_monotonic();
-
-    c->active = now;
-    c->idle = within;
-    arm_timer(c, now);
-}
-
-void conn_total_limit(struct conn *c, int64_t within)
-{
-    int64_t now = clock_monotonic();
-
-    c->until = within > 0 ? now + within : 0;
-    arm_timer(c, now);
-}
-
-/* ---- addresses ---- */
-
-struct ip conn_peer(const struct conn *c, uint16_t *port)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    struct ip ip = c->peer;
-    uint16_t number = c->peer_port;
-
-    if (!c->peer_known && getpeername(c->fd, (struct sockaddr *)&address, &size) == 0)
-        ip_from_sockaddr((struct sockaddr *)&address, &ip, &number);
-    if (port != NULL)
-        *port = number;
-    return ip;
-}
-
-struct ip conn_local(const struct conn *c, uint16_t *port)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    struct ip ip = {0};
-    uint16_t number = 0;
-
-    if (getsockname(c->fd, (struct sockaddr *)&address, &size) == 0)
-        ip_from_sockaddr((struct sockaddr *)&address, &ip, &number);
-    if (port != NULL)
-        *port = number;
-    return ip;
-}
-
-void conn_set_peer(struct conn *c, const struct ip *ip, uint16_t port)
-{
-    c->peer = *ip;
-    c->peer_port = port;
-    c->peer_known = true;
+    conn_leave(c);
 }

@@ -47,6 +47,12 @@ enum conn_io { IO_AGAIN = 0, IO_END = -1, IO_FAILED = -2 };
 /* Remembers the first failure; `closed` is called from the loop, never inside the owner's call. */
 void conn_fail(struct conn *c, const char *reason);
 void conn_want_write(struct conn *c, bool on);
+/* From the loop only: calls `closed`, once. */
+void conn_end(struct conn *c, bool timed_out, const char *reason);
+/* Every callback of ours is between these two; the memory of a freed connection goes with the last. */
+void conn_enter(struct conn *c);
+void conn_leave(struct conn *c);
+void conn_on_timer(evutil_socket_t fd, short what, void *arg);
 void conn_want_turn(struct conn *c);
 
 /* Bytes moved, or one of enum conn_io. */
