@@ -206,7 +206,7 @@ static void add_answer(struct buf *out, uint64_t type, const char *value)
     struct str rest = str_of(value), word, host;
     struct buf one;
     struct ip ip;
-    uint64_t preference;
+    uint64_t preference = 0;
 
     buf_init(&one, 300);
     if (type == DNS_MX) {
@@ -613,7 +613,9 @@ void world_run(void)
 
     while (busy) {
         relay_turn(NULL);
-        busy = answer_questions() | answer_body() | answer_directory();
+        busy = answer_questions();
+        busy |= answer_body();
+        busy |= answer_directory();
         for (size_t i = 0; i < CONNS_MAX; i++)
             if (conns[i] != NULL)
                 busy |= serve(i);

@@ -62,6 +62,15 @@ void client_fail_text(struct client *c, enum delivery_reason reason, unsigned co
 struct client_outcome client_outcome_of_reply(struct client *c, enum smtp_stage stage);
 void client_become_ready(struct client *c);
 
+static inline bool client_has(const struct client *c, unsigned extension)
+{
+    return (c->can.extensions & extension) != 0;
+}
+
+/* client_commands.c: append the command and expect its reply. */
+void client_add_mail(struct client *c);
+void client_add_rcpt(struct client *c, size_t index);
+
 /* client_txn.c: replies of a transaction. */
 void client_on_mail(struct client *c, size_t index);
 void client_on_rcpt(struct client *c, size_t index);

@@ -11,11 +11,6 @@
 
 static void advance(struct client *c);
 
-static bool has(const struct client *c, unsigned extension)
-{
-    return (c->can.extensions & extension) != 0;
-}
-
 void message_scan(struct str body, enum message_bits *header, enum message_bits *rest)
 {
     ptrdiff_t end = str_ifind(str_sub(body, 0, IPC_CHUNK), STR("\r\n\r\n"));
@@ -31,7 +26,7 @@ bool client_must_scan(const struct client *c, const struct client_message *m)
 
     if (!unknown || m->flags & TXN_BINARYMIME)
         return false;
-    return !has(c, EXT_8BITMIME) || (m->flags & TXN_SMTPUTF8 && !has(c, EXT_SMTPUTF8));
+    return !client_has(c, EXT_8BITMIME) || (m->flags & TXN_SMTPUTF8 && !client_has(c, EXT_SMTPUTF8));
 }
 
 /* ---- verdicts ---- */
@@ -41,7 +36,7 @@ static void settle(struct client *c, struct client_rcpt *rcpt, const struct clie
     if (rcpt->state == CLIENT_RCPT_SETTLED)
         return;
     rcpt->state = CLIENT_RCPT_SETTLED;
-    rcpt->dsn = outcome->status == DELIVERY_RELAYED && has(c, EXT_DSN) && !c->settings.lmtp;
+    rcpt->dsn = outcome->status == DELIVERY_RELAYED && client_has(c, EXT_DSN) && !c->settings.lmtp;
     c->world->settled(c->owner, rcpt, outcome);
 }
 
@@ -134,19 +129,19 @@ static int what_is_impossible(const struct client *c, const struct client_messag
     bool unknown = m->body_bits == BITS_UNKNOWN && m->flags & TXN_8BITMIME;
     bool return_mode = m->has_by && m->flags & TXN_BY_RETURN;
 
-    if (has(c, EXT_SIZE) && c->can.size > 0 && m->size > c->can.size)
+    if (client_has(c, EXT_SIZE) && c->can.size > 0 && m->size > c->can.size)
         return TOO_BIG;
-    if (m->flags & TXN_BINARYMIME && !(has(c, EXT_BINARYMIME) && has(c, EXT_CHUNKING)))
+    if (m->flags & TXN_BINARYMIME && !(client_has(c, EXT_BINARYMIME) && client_has(c, EXT_CHUNKING)))
         return NO_BINARY;
-    if (m->flags & TXN_SMTPUTF8 && !has(c, EXT_SMTPUTF8) && m->header_bits != BITS_SEVEN)
+    if (m->flags & TXN_SMTPUTF8 && !client_has(c, EXT_SMTPUTF8) && m->header_bits != BITS_SEVEN)
         return NO_UTF8;
-    if (!str_is_ascii(m->sender) && !has(c, EXT_SMTPUTF8))
+    if (!str_is_ascii(m->sender) && !client_has(c, EXT_SMTPUTF8))
         return NO_UTF8;
-    if (!(m->flags & TXN_BINARYMIME) && (eight || unknown) && !has(c, EXT_8BITMIME))
+    if (!(m->flags & TXN_BINARYMIME) && (eight || unknown) && !client_has(c, EXT_8BITMIME))
         return NO_8BIT;
     if (return_mode && m->by_seconds <= 0)
         return TOO_LATE;
-    if (return_mode && (!has(c, EXT_DELIVERBY) || (uint64_t)m->by_seconds < c->can.deliver_by_min))
+    if (return_mode && (!client_has(c, EXT_DELIVERBY) || (uint64_t)m->by_seconds < c->can.deliver_by_min))
         return NO_BY;
     return -1;
 }
@@ -174,7 +169,7 @@ static void refuse_impossible_rcpts(struct client *c)
 
         if (!is_clean(rcpt->address, true) || !is_clean(rcpt->orcpt, false))
             settle(c, rcpt, &broken);
-        else if (!has(c, EXT_SMTPUTF8) && !str_is_ascii(rcpt->address))
+        else if (!client_has(c, EXT_SMTPUTF8) && !str_is_ascii(rcpt->address))
             settle(c, rcpt, &utf8);
     }
 }
@@ -185,7 +180,7 @@ static bool check_message(struct client *c)
     const struct client_message *m = c->txn.message;
     int refusal = what_is_impossible(c, m);
 
-    if (m->flags & TXN_REQUIRETLS && !(c->secure && c->verified && has(c, EXT_REQUIRETLS))) {
+    if (m->flags & TXN_REQUIRETLS && !(c->secure && c->verified && client_has(c, EXT_REQUIRETLS))) {
         c->stage = STAGE_MAIL;
         client_fail(c, &(struct client_failure){.unsuitable = true,
                            .outcome = ours(REASON_TLS, 550, "5.7.30 REQUIRETLS support required")});
@@ -210,92 +205,6 @@ static bool check_message(struct client *c)
 }
 
 /* ---- commands ---- */
-
-static bool any_utf8_rcpt(const struct client *c)
-{
-    for (size_t i = 0; i < c->txn.n; i++)
-        if (!str_is_ascii(c->txn.rcpts[i]->address))
-            return true;
-    return false;
-}
-
-static void add_deliver_by(struct client *c, const struct client_message *m)
-{
-    int64_t seconds = m->by_seconds;
-
-    if (!m->has_by || !has(c, EXT_DELIVERBY))
-        return;
-    seconds = seconds > 999999999 ? 999999999 : seconds < -999999999 ? -999999999 : seconds;
-    buf_addf(&c->out, " BY=%lld;%s%s", (long long)seconds, m->flags & TXN_BY_RETURN ? "R" : "N",
-        m->flags & TXN_BY_TRACE ? "T" : "");
-}
-
-static void add_mail_parameters(struct client *c, const struct client_message *m)
-{
-    bool eight = m->flags & TXN_8BITMIME || m->header_bits == BITS_EIGHT || m->body_bits == BITS_EIGHT;
-
-    if (has(c, EXT_SIZE))
-        buf_addf(&c->out, " SIZE=%llu", (unsigned long long)m->size);
-    if (m->flags & TXN_BINARYMIME)
-        buf_add(&c->out, STR(" BODY=BINARYMIME"));
-    else if (eight && has(c, EXT_8BITMIME))
-        buf_add(&c->out, STR(" BODY=8BITMIME"));
-    if (has(c, EXT_SMTPUTF8) && (m->flags & TXN_SMTPUTF8 || !str_is_ascii(m->sender) || any_utf8_rcpt(c)))
-        buf_add(&c->out, STR(" SMTPUTF8"));
-    if (has(c, EXT_DSN) && m->flags & (TXN_RET_FULL | TXN_RET_HDRS))
-        buf_addf(&c->out, " RET=%s", m->flags & TXN_RET_FULL ? "FULL" : "HDRS");
-    if (has(c, EXT_DSN) && m->envid.n > 0)
-        buf_addf(&c->out, " ENVID=%.*s", STR_ARG(m->envid));
-    if (m->flags & TXN_REQUIRETLS)
-        buf_add(&c->out, STR(" REQUIRETLS"));
-    add_deliver_by(c, m);
-    if (has(c, EXT_MT_PRIORITY) && m->priority != 9 && m->priority <= 18)
-        buf_addf(&c->out, " MT-PRIORITY=%d", (int)m->priority - 9);
-}
-
-static void add_mail(struct client *c)
-{
-    const struct client_message *m = c->txn.message;
-
-    buf_addf(&c->out, "MAIL FROM:<%.*s>", STR_ARG(m->sender));
-    add_mail_parameters(c, m);
-    buf_add(&c->out, STR("\r\n"));
-    client_expect(c, EXPECT_MAIL, 0);
-}
-
-static void add_notify(struct buf *out, uint64_t notify)
-{
-    static const struct {
-        uint64_t bit;
-        const char *name;
-    } names[] = {{NOTIFY_SUCCESS, "SUCCESS"}, {NOTIFY_FAILURE, "FAILURE"}, {NOTIFY_DELAY, "DELAY"}};
-    const char *before = " NOTIFY=";
-
-    if (notify & NOTIFY_NEVER) {
-        buf_add(out, STR(" NOTIFY=NEVER"));
-        return;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (!(notify & names[i].bit))
-            continue;
-        buf_addf(out, "%s%s", before, names[i].name);
-        before = ",";
-    }
-}
-
-static void add_rcpt(struct client *c, size_t index)
-{
-    const struct client_rcpt *rcpt = c->txn.rcpts[index];
-
-    buf_addf(&c->out, "RCPT TO:<%.*s>", STR_ARG(rcpt->address));
-    if (has(c, EXT_DSN)) {
-        add_notify(&c->out, rcpt->notify);
-        if (rcpt->orcpt.n > 0)
-            buf_addf(&c->out, " ORCPT=%.*s", STR_ARG(rcpt->orcpt));
-    }
-    buf_add(&c->out, STR("\r\n"));
-    client_expect(c, EXPECT_RCPT, index);
-}
 
 static void expect_end(struct client *c)
 {
@@ -338,23 +247,23 @@ static void send_content_command(struct client *c)
 
 void client_begin(struct client *c, const struct client_message *message, struct client_rcpt **rcpts, size_t n)
 {
-    bool pipelining = has(c, EXT_PIPELINING);
+    bool pipelining = client_has(c, EXT_PIPELINING);
 
     assert(c->ready && n > 0 && n <= CLIENT_RCPTS_MAX && client_expected(c) == 0);
     c->ready = false;
     c->txn = (struct transaction){.message = message, .rcpts = rcpts, .n = n, .open = true, .line_start = true,
         .reused = c->messages > 0};
     c->txn.chunking = message->flags & TXN_BINARYMIME ||
-                      (message->body_whole && pipelining && has(c, EXT_CHUNKING) && !c->settings.lmtp);
+                      (message->body_whole && pipelining && client_has(c, EXT_CHUNKING) && !c->settings.lmtp);
     c->stage = STAGE_MAIL;
     if (!check_message(c))
         return;
     c->world->wait(c->owner, CLIENT_WAIT_REPLY);
-    add_mail(c);
+    client_add_mail(c);
     if (pipelining) {
         for (size_t i = 0; i < n; i++)
             if (rcpts[i]->state == CLIENT_RCPT_OPEN)
-                add_rcpt(c, i);
+                client_add_rcpt(c, i);
         c->txn.next = n;
     }
     if (pipelining && (!c->txn.chunking || (message->body_whole && !c->settings.lmtp)))
@@ -457,7 +366,7 @@ static void advance(struct client *c)
     while (t->next < t->n && t->rcpts[t->next]->state != CLIENT_RCPT_OPEN)
         t->next++;
     if (t->next < t->n) {
-        add_rcpt(c, t->next++);
+        client_add_rcpt(c, t->next++);
         client_flush(c);
     } else if (!t->data_sent && t->accepted > 0) {
         send_content_command(c);
