@@ -77,7 +77,8 @@ class Crash(Case):
         for c in clients:
             c.start()
         try:
-            victims = ["queue", "mailbox", "tree", "filter", "directory", "relay", "smtp", "events", "resolver", "access", "web"]
+            victims = ["queue", "tree", "mailbox", "filter", "tree", "directory", "relay", "tree", "smtp", "queue", "tree", "events", "mailbox", "resolver",
+                       "tree", "access", "web"]
             for i in range(ROUNDS):
                 before = len(taken)
                 until(lambda: len(taken) >= before + 20, f"20 more messages before kill {i}, of {victims[i % len(victims)]}")
@@ -102,4 +103,5 @@ class Crash(Case):
         self.assertEqual(lost, [], f"{len(lost)} lost on the way out")
         unknown = [m for m in remote if m not in sent]
         self.assertEqual(unknown, [])
-        self.assertIn("web", ROLES)
+        self.assertLessEqual(set(victims), {"tree", *ROLES})
+        print(f"     {ROUNDS} kills while {len(taken)} messages were taken; {sum(n - 1 for n in remote.values() if n > 1)} went out twice, which RFC 5321 allows")

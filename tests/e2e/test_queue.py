@@ -187,6 +187,31 @@ class Hold(Queue):
         self.server.cli("queue", "delete", "--recipient=x@far.example")
         self.server.queue_empty()
 
+    def test_future_release_ends(self):
+        with self.server.smtp("submission", login="ann@home.example") as c:
+            c.ehlo()
+            c.sendmail("ann@home.example", ["soon@far.example"], letter("ann@home.example", "soon@far.example", "future-2"), mail_options=["HOLDFOR=2"])
+        until(lambda: self.far.to("soon@far.example"), "the message after its time")
+        self.server.queue_empty()
+
+    def test_deliver_by_returns_in_time(self):
+        self.far.on("RCPT", "451 4.2.1 later")
+        with self.server.smtp() as c:
+            c.ehlo()
+            c.sendmail("ann@home.example", ["by@far.example"], letter("ann@home.example", "by@far.example", "by-1"), mail_options=["BY=2;R"])
+        self.assertEqual(self.status(self.report("by@far.example"))[0][0], "failed")
+        self.server.queue_empty()
+
+    def test_bulk_does_not_delay_the_rest(self):
+        from sink import HANG
+        self.far.on("RCPT", HANG, match="bulk")
+        for i in range(60):
+            self.send(f"bulk{i}@far.example", subject=f"bulk-{i}", more="Precedence: bulk\r\n")
+        until(lambda: len(self.server.queue("--class=bulk")) == 60, "sixty messages that hang")
+        for i in range(5):
+            self.send(f"quick{i}@far.example", subject=f"quick-{i}")
+        until(lambda: len([m for m in self.far.messages if "quick" in m.rcpts[0]]) == 5, "the quick ones")
+
     def test_future_release_out_of_range(self):
         t = Talk(self.server.ports["submission"])
         self.addCleanup(t.s.close)
