@@ -136,7 +136,7 @@ static uint64_t on_offer(void *w, struct str *why)
 {
     struct bench *b = w;
 
-    *why = STR("Disk is nearly full");
+    *why = STR("4.3.1 Disk is nearly full");
     return b->queue_full ? 0 : 1234567890123;
 }
 

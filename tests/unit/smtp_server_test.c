@@ -218,16 +218,24 @@ static void a_full_shard_is_avoided(void **state)
     int fd = client_at_mail(role);
 
     (void)state;
-    TELL(role, &role->filter[0], queue_state, {0, 2, 0, STR("Disk is nearly full")});
+    TELL(role, &role->filter[0], queue_state, {0, 2, 0, STR("4.3.1 Disk is nearly full")});
     TELL(role, &role->filter[0], queue_state, {7, 2, 0, STR("no such shard")});
     TELL(role, &role->filter[0], queue_state, {0, 1 << 20, 0, STR("too many shards")});
     for (int i = 0; i < 20; i++) {
         world_write(role, fd, STR("RSET\r\nMAIL FROM:<a@b.example>\r\n"));
         REPLIES(role, fd, "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n");
     }
-    TELL(role, &role->filter[0], queue_state, {1, 2, 0, STR("Disk is nearly full")});
+    TELL(role, &role->filter[0], queue_state, {1, 2, 0, STR("4.3.1 Disk is nearly full")});
     world_write(role, fd, STR("RSET\r\nMAIL FROM:<a@b.example>\r\n"));
     REPLIES(role, fd, "250 2.0.0 Ok\r\n452 4.3.1 Disk is nearly full\r\n");
+    for (uint64_t shard = 0; shard < 2; shard++)
+        TELL(role, &role->filter[0], queue_state, {shard, 2, 0, STR("4.3.0 The queue is starting again")});
+    world_write(role, fd, STR("MAIL FROM:<a@b.example>\r\n"));
+    REPLIES(role, fd, "451 4.3.0 The queue is starting again\r\n");
+    for (uint64_t shard = 0; shard < 2; shard++)
+        TELL(role, &role->filter[0], queue_state, {shard, 2, 0, STR("")});
+    world_write(role, fd, STR("MAIL FROM:<a@b.example>\r\n"));
+    REPLIES(role, fd, "452 4.3.1 No message can be taken now, try again later\r\n");
     TELL(role, &role->filter[0], queue_state, {1, 2, 1, STR("")});
     world_write(role, fd, STR("MAIL FROM:<a@b.example>\r\n"));
     REPLIES(role, fd, "250 2.1.0 Ok\r\n");

@@ -170,6 +170,23 @@ static void lmtp_answers_for_each_recipient(void **state)
     bench_clear(&b);
 }
 
+/* RFC 2033 4.2: a reply for every RCPT that was answered with 250, also for one given twice; a client that
+ * waits for as many would hang. All of them are one error, or the last ones would never be sent. */
+static void lmtp_answers_for_recipients_named_twice(void **state)
+{
+    WITH(SERVICE_LMTP);
+    open_txn(&b, "MAIL FROM:<>");
+    converse(&b, {"RCPT TO:<u@x.example>", "250"}, {"RCPT TO:<u@x.example>", "250 2.1.5 Ok, once"}, {"DATA", "354"});
+    exchange(&b, "x\r\n.\r\nNOOP\r\n", "250 2.0.0 queued\r\n250 2.0.0 queued\r\n250 2.0.0 queued\r\n250 2.0.0 Ok\r\n");
+    b.set.errors = 3;
+    b.verdict = 451;
+    b.verdict_text = "4.3.0 later";
+    open_txn(&b, "MAIL FROM:<>");
+    converse(&b, {"RCPT TO:<v@x.example>", "250"}, {"RCPT TO:<w@x.example>", "250"}, {"DATA", "354"});
+    exchange(&b, "x\r\n.\r\nNOOP\r\n", "451 4.3.0 later\r\n451 4.3.0 later\r\n451 4.3.0 later\r\n250 2.0.0 Ok\r\n");
+    bench_clear(&b);
+}
+
 /* ---- BDAT ---- */
 
 static void chunks_make_a_message(void **state)
@@ -316,6 +333,7 @@ int main(void)
         cmocka_unit_test(an_early_acceptance_is_not_believed),
         cmocka_unit_test(nothing_is_read_until_the_message_is_safe),
         cmocka_unit_test(lmtp_answers_for_each_recipient),
+        cmocka_unit_test(lmtp_answers_for_recipients_named_twice),
         cmocka_unit_test(chunks_make_a_message),
         cmocka_unit_test(chunks_may_be_binary),
         cmocka_unit_test(text_chunks_are_checked),

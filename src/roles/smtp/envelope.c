@@ -3,6 +3,12 @@
 
 #include "base/clock.h"
 
+/* Words with an enhanced code of the right class: "5.1.1 no such user". */
+static bool is_reply_text(struct str text, unsigned code)
+{
+    return text.n > 4 && text.p[0] == (char)('0' + code / 100) && text.p[1] == '.';
+}
+
 /* ---- MAIL ---- */
 
 static bool hold_is_fine(struct smtp_session *s, const struct mail_command *m)
@@ -72,14 +78,13 @@ static bool set_sender(struct smtp_session *s, const struct mail_command *m)
 static bool offer_message(struct smtp_session *s)
 {
     struct str why = {0};
-    struct buf out = {.ceiling = 300};
 
     s->txn.message = s->world->offer(s->w, &why);
     if (s->txn.message != 0)
         return true;
-    buf_addf(&out, "4.3.1 %.*s", (int)(why.n < 250 ? why.n : 250), why.n ? why.p : "No message can be taken now, try again later");
-    refuse(s, 452, buf_str(&out));
-    buf_clear(&out);
+    if (!is_reply_text(why, 452)) /* queue's and filter's words bring their code with them */
+        why = STR("4.3.1 No message can be taken now, try again later");
+    refuse(s, str_starts(why, STR("4.3.1 ")) ? 452 : 451, why);
     return false;
 }
 
@@ -198,6 +203,7 @@ void on_rcpt(struct smtp_session *s, struct str args)
     } else if (!set_asked(s, &r)) {
         return;
     } else if (is_known(s, s->asked)) {
+        s->rcpts_taken++;
         say(s, STR("250 2.1.5 Ok, once is enough\r\n"));
     } else if (!s->world->spend(s->w, SMTP_BUDGET_RECIPIENTS)) {
         refuse(s, 450, STR("4.7.1 Too many recipients from your address in the last hour"));
@@ -223,6 +229,7 @@ static void take_recipient(struct smtp_session *s)
         s->txn.last->next = r;
     s->txn.last = r;
     s->txn.rcpts++;
+    s->rcpts_taken++;
     s->rcpts_refused--;
     s->state = AT_RCPT;
     say(s, STR("250 2.1.5 Ok\r\n"));
@@ -240,12 +247,6 @@ static const struct {
     {RCPT_LIMITED, 450, STR("4.7.1 Too many recipients, try again later"), true},
     {RCPT_TEMPFAIL, 451, STR("4.3.0 The recipient cannot be checked now, try again later"), true},
 };
-
-/* Words with an enhanced code of the right class: "5.1.1 no such user". */
-static bool is_reply_text(struct str text, unsigned code)
-{
-    return text.n > 4 && text.p[0] == (char)('0' + code / 100) && text.p[1] == '.';
-}
 
 void smtp_rcpt_answer(struct smtp_session *s, enum rcpt_result result, struct str text)
 {

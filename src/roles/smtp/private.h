@@ -63,6 +63,7 @@ struct smtp_session {
     unsigned asked_notify;
     struct str asked_orcpt;
     uint64_t rcpts_refused;
+    uint64_t rcpts_taken; /* with those named twice: LMTP answers for each (RFC 2033 4.2) */
     bool charged; /* directory counted this message for the account */
     /* content */
     struct data_reader data;

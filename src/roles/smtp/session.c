@@ -79,7 +79,7 @@ void forget_transaction(struct smtp_session *s)
     arena_clear(&s->arena);
     s->txn = (struct smtp_txn){0};
     s->asked = s->asked_orcpt = s->fault_text = (struct str){0};
-    s->rcpts_refused = 0;
+    s->rcpts_refused = s->rcpts_taken = 0;
     s->fault_code = 0;
     s->charged = false;
     s->mode = MODE_COMMAND;

@@ -84,13 +84,15 @@ static void answer(struct smtp_session *s, unsigned code, struct str text)
         reply(s, code, text);
 }
 
+/* With LMTP a reply for each RCPT that was taken (RFC 2033 4.2); together they are one error at most. */
 static void finish(struct smtp_session *s, unsigned code, struct str text)
 {
-    size_t times = s->set->service == SERVICE_LMTP ? s->txn.rcpts : 1; /* RFC 2033 4.2 */
+    uint64_t times = s->set->service == SERVICE_LMTP ? s->rcpts_taken : 1;
 
     note(s, code < 300 ? SMTP_NOTE_MESSAGE_TAKEN : SMTP_NOTE_MESSAGE_REFUSED, s->txn.sender, code, text);
-    for (size_t i = 0; i < times && !s->closing; i++)
-        answer(s, code, text);
+    while (times-- > 1)
+        reply(s, code, text);
+    answer(s, code, text);
     s->messages += code < 300;
     forget_transaction(s);
 }
