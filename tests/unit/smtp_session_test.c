@@ -272,7 +272,7 @@ static void xclient_is_for_listed_networks(void **state)
     bench_start(&b);
     assert_true(offers(&b, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r"));
     converse(&b, {"XCLIENT", "501 5.5.4"}, {"XCLIENT ADDR=nonsense", "501"}, {"XCLIENT COLOUR=red", "501"},
-        {"XCLIENT ADDR=+2", "501"}, {"XCLIENT HELO=a<b", "501"}, {"XCLIENT PORT=70000", "501"},
+        {"XCLIENT LOGIN=a@b.example+0D+0ABcc:", "501"}, {"XCLIENT ADDR=+2", "501"}, {"XCLIENT HELO=a<b", "501"}, {"XCLIENT PORT=70000", "501"},
         {"XCLIENT NAME=[UNAVAILABLE] ADDR=10.0.0.1 PORT=77 PROTO=ESMTP HELO=inner.example LOGIN=joe+2Bx DESTADDR=::1",
             "220 mail.test"},
         {"MAIL FROM:<>", "503 5.5.1 Send EHLO first"}, {"EHLO inner.example", "250"}, {"MAIL FROM:<a@x.example>", "250"},
