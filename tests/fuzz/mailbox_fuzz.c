@@ -42,7 +42,7 @@ static void at_exit(void)
 static void start(void)
 {
     world_open();
-    mb.boxes = boxes_new(str_of(folder), 2, DAY);
+    mb.boxes = boxes_new(str_of(folder), 0, 2, DAY);
     mb.accounts = accounts_new(NULL);
     mb.deliveries = deliveries_new(NULL, mb.boxes, mb.accounts);
     mb.sessions = sessions_new(NULL, mb.boxes);

@@ -25,7 +25,7 @@ static struct sessions *sessions;
 static void start(void)
 {
     world_open();
-    boxes = boxes_new(str_of(folder), 10, DAY);
+    boxes = boxes_new(str_of(folder), 0, 10, DAY);
     accounts = accounts_new(NULL);
     deliveries = deliveries_new(NULL, boxes, accounts);
     sessions = sessions_new(NULL, boxes);

@@ -350,7 +350,7 @@ static void watch(struct watcher *w)
 
 static void waiters_hear_after_the_sync(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err);
     struct watcher one, two;
 
@@ -379,7 +379,7 @@ static void waiters_hear_after_the_sync(void **state)
 
 static void a_failed_transaction_fails_all_that_shared_it(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err), *other = boxes_enter(b, ACCOUNT + 1, &err);
     struct watcher one, writing, elsewhere;
 
@@ -409,7 +409,7 @@ static void a_failed_transaction_fails_all_that_shared_it(void **state)
 
 static void a_failing_disk_defers(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err);
     struct watcher one;
 
@@ -427,7 +427,7 @@ static void a_failing_disk_defers(void **state)
     fault_at(0, false);
     box_leave(box);
     boxes_free(b);
-    b = boxes_new(str_of(folder), 10, DAY);
+    b = boxes_new(str_of(folder), 0, 10, DAY);
     box = boxes_enter(b, ACCOUNT, &err);
     assert_non_null(box);
     OK(store_check(box->store, &err));
@@ -437,7 +437,7 @@ static void a_failing_disk_defers(void **state)
 
 static void a_held_box_is_not_committed(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err);
     struct watcher one;
 
@@ -459,7 +459,7 @@ static void a_held_box_is_not_committed(void **state)
 
 static void idle_boxes_make_room(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 1, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 1, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err), *other;
 
     (void)state;
@@ -486,7 +486,7 @@ static bool exists(const char *suffix)
 
 static void a_removed_account_loses_its_files(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err);
     struct watcher one;
 
@@ -513,7 +513,7 @@ static void a_removed_account_loses_its_files(void **state)
 
 static void sweeping_goes_on_until_nothing_is_loose(void **state)
 {
-    struct boxes *b = boxes_new(str_of(folder), 10, DAY);
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
     struct box *box = boxes_enter(b, ACCOUNT, &err);
     bool found;
     int turns = 0;

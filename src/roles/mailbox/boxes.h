@@ -3,10 +3,9 @@
  * A box is an account whose database is open. At most `most` stay open; those nobody uses are closed
  * in the order of their last use. What is delivered to a box joins its open transaction. A flush
  * commits all of them and then syncs one after the other; the waiters of a box hear `done` only
- * after its sync. A flush is due a little after the first waiter came: as long as the last flush
- * took, at most 20 ms, so that at most half of the time is spent waiting for the disk and a lonely
- * delivery is not delayed. When many boxes were written, one syncfs of their file system takes the
- * place of a sync for each.
+ * after its sync. A flush is due a little after the first waiter came: four times as long as the last
+ * flush took, at most 100 ms, so that at most a fifth of the time is spent waiting for the disk. When
+ * many boxes were written, one syncfs of their file system takes the place of a sync for each.
  *
  * When a transaction of a box fails, all that shared it failed: nothing of it was stored. */
 #pragma once
@@ -42,8 +41,8 @@ struct box {
     void *locked_by; /* the session that has the maildrop for itself */
 };
 
-/* `folder`: data/mailbox. `keep`: how long deliveries are remembered, microseconds. */
-struct boxes *boxes_new(struct str folder, size_t most, int64_t keep);
+/* `folder`: data/mailbox. `copy`: of this role, several may use the folder. `keep`: how long deliveries are remembered, microseconds. */
+struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep);
 void boxes_free(struct boxes *b); /* commits nothing */
 void boxes_set_keep(struct boxes *b, int64_t keep);
 

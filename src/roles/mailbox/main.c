@@ -122,7 +122,7 @@ static struct boxes *open_boxes(struct role *role)
     if (mkdir(folder.p, 0700) != 0 && errno != EEXIST)
         fatal("%s: %s", folder.p, strerror(errno));
     folder.n--;
-    boxes = boxes_new(buf_str(&folder), open_most(), remember_for(role_config(role)));
+    boxes = boxes_new(buf_str(&folder), role_copy(role), open_most(), remember_for(role_config(role)));
     buf_clear(&folder);
     return boxes;
 }

@@ -131,6 +131,18 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     return true;
 }
 
+bool store_make_empty(const char *path, struct err *err)
+{
+    struct db *db;
+    bool made;
+
+    if (!db_open(&db, path, DB_SYNC_LATER, 5000, err))
+        return false;
+    made = db_migrate(db, steps, sizeof steps / sizeof *steps, err);
+    db_close(db);
+    return made;
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL)

@@ -39,6 +39,8 @@ struct content_writer {
 
 /* Opens or creates the database with its folders. `account` is its number in the directory. */
 MUST_CHECK bool store_open(struct store **store, const char *path, int64_t account, struct err *err);
+/* Makes an empty database without account, to be copied. */
+MUST_CHECK bool store_make_empty(const char *path, struct err *err);
 void store_close(struct store *s); /* rolls back what was not committed; NULL is fine */
 
 /* Opens a transaction unless one is open. */
