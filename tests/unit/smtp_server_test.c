@@ -192,22 +192,26 @@ static void a_client_that_vanishes_aborts(void **state)
     world_free(role);
 }
 
-static void a_slow_filter_stops_the_client(void **state)
+/* Each of thousands of clients had its first piece sent to a filter that did not read: more than a channel
+ * can hold, which ends the process. */
+static void a_slow_filter_stops_every_client(void **state)
 {
     struct role *role = world_new(STRANGERS MX);
     int fd = client_at_data(role);
     struct channel *filter;
 
     (void)state;
-    role->filter[0].backlog = role->filter[1].backlog = CHANNEL_HIGH + 1;
     world_write(role, fd, STR("one\r\n"));
     filter = chosen_filter(role);
     SENT(role, filter, "txn_begin a@b.example\ntxn_rcpt u@x.example\ntxn_chunk 5\n");
-    world_write(role, fd, STR("two\r\n"));
+    filter->backlog = CHANNEL_HIGH + 1; /* what others have sent */
+    world_write(role, fd, STR("two\r\n.\r\nQUIT\r\n"));
     SENT(role, filter, "");
     filter->backlog = 0;
     filter->drained(role, filter);
-    SENT(role, filter, "txn_chunk 5\n");
+    SENT(role, filter, "txn_chunk 5\ntxn_end\n");
+    TELL(role, filter, txn_done, {role->last_txn, 250, STR("2.0.0 queued")});
+    REPLIES(role, fd, "250 2.0.0 queued\r\n221 2.0.0 Bye\r\n<end>");
     close(fd);
     world_free(role);
 }
@@ -377,6 +381,28 @@ static void the_proxy_header_comes_first(void **state)
     world_free(role);
 }
 
+#define GATE "proxy_from = {\"127.0.0.1\"} xclient_from = {\"127.0.0.1\"} }\n"
+
+/* A proxy passes on what its clients say: the right to XCLIENT is the proxy's, not theirs. */
+static void clients_of_a_proxy_may_not_xclient(void **state)
+{
+    struct role *role = world_new(STRANGERS "listen \"x\" { service = \"mx\" address = {\"127.0.0.1\"} " GATE);
+    int fd = world_connect(role);
+
+    (void)state;
+    world_write(role, fd, STR("PROXY TCP4 203.0.113.1 127.0.0.1 1000 25\r\n"));
+    REPLIES(role, fd, "220 mail.test ESMTP Staffetta\r\n");
+    world_write(role, fd, STR("XCLIENT ADDR=192.0.2.1\r\n"));
+    REPLIES(role, fd, "550 5.7.0 XCLIENT is not allowed from your address\r\n");
+    close(fd);
+    fd = world_connect(role);
+    world_write(role, fd, STR("PROXY UNKNOWN\r\nXCLIENT ADDR=203.0.113.1\r\nXCLIENT ADDR=192.0.2.1\r\n"));
+    REPLIES(role, fd, "220 mail.test ESMTP Staffetta\r\n220 mail.test ESMTP Staffetta\r\n"
+                      "550 5.7.0 XCLIENT is not allowed from your address\r\n");
+    close(fd);
+    world_free(role);
+}
+
 static void all_connections_are_limited(void **state)
 {
     struct role *role = world_new(STRANGERS "limits { connections = 2 }\n" MX);
@@ -423,6 +449,7 @@ static void draining_lets_the_message_finish(void **state)
     (void)state;
     world_read(role, idle);
     server_drain(&role->server, MINUTE);
+    assert_false(server_open_doors(&role->server)); /* a reload while stopping: the descriptors are closed */
     REPLIES(role, idle, "421 4.3.2 The server is going down, try again soon\r\n<end>");
     world_write(role, busy, STR("x\r\n.\r\n"));
     filter = chosen_filter(role);
@@ -463,13 +490,14 @@ int main(void)
         cmocka_unit_test(directory_may_die),
         cmocka_unit_test(filter_may_die),
         cmocka_unit_test(a_client_that_vanishes_aborts),
-        cmocka_unit_test(a_slow_filter_stops_the_client),
+        cmocka_unit_test(a_slow_filter_stops_every_client),
         cmocka_unit_test(a_full_shard_is_avoided),
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(logins_go_to_the_password_checkers),
         cmocka_unit_test(refusals_are_told_to_events),
         cmocka_unit_test(connections_of_an_address_are_limited),
         cmocka_unit_test(the_proxy_header_comes_first),
+        cmocka_unit_test(clients_of_a_proxy_may_not_xclient),
         cmocka_unit_test(all_connections_are_limited),
         cmocka_unit_test(a_reload_is_for_new_connections),
         cmocka_unit_test(draining_lets_the_message_finish),

@@ -105,10 +105,14 @@ static void settings_for(struct client *c, enum service service)
     };
 }
 
-void client_judge(struct server *server, struct smtp_client *who)
+/* By the address that PROXY or XCLIENT said, too: behind a proxy's own rights stand strangers. */
+void client_judge(struct client *c, struct smtp_client *who)
 {
+    const struct config_listen *listen = door_config(c->door);
+
     who->loopback = ip_is_loopback(&who->ip);
-    who->trusted = network_list_holds(&role_config(server->role)->relay_nets, &who->ip);
+    who->trusted = network_list_holds(&role_config(c->server->role)->relay_nets, &who->ip);
+    who->may_xclient = listen != NULL && network_list_holds(&listen->xclients, &who->ip);
 }
 
 /* ---- the connection ---- */
@@ -187,7 +191,7 @@ static bool admit(struct client *c)
 
 static void begin_session(struct client *c)
 {
-    client_judge(c->server, &c->who);
+    client_judge(c, &c->who);
     if (!admit(c))
         return;
     record_connection(c);
@@ -234,6 +238,12 @@ static size_t on_input(void *owner, struct str bytes)
         return on_proxy_header(c, bytes);
     if (c->session == NULL)
         return bytes.n; /* turned away */
+    /* Thousands of clients with a piece each are too much, too: what waits for filter has a ceiling. */
+    if (c->filter != NULL && channel_backlog(c->filter) > CHANNEL_HIGH) {
+        c->stalled = true;
+        client_update(c);
+        return 0;
+    }
     used = smtp_input(c->session, bytes);
     client_update(c);
     return used;
@@ -304,9 +314,9 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     struct client *c = xcalloc(1, sizeof *c);
 
     c->server = server;
+    c->door = door;
     c->tls_mode = tls_mode(door);
     c->who = (struct smtp_client){.ip = *peer, .port = port};
-    c->who.may_xclient = listen != NULL && network_list_holds(&listen->xclients, peer);
     c->awaits_proxy = listen != NULL && network_list_holds(&listen->proxies, peer);
     settings_for(c, door->service);
     list_add_last(&server->clients, &c->link);
@@ -338,6 +348,8 @@ bool server_open_doors(struct server *server)
 {
     size_t n = role_listener_count(server->role), old = server->door_count;
 
+    if (server->draining)
+        return false; /* they were closed: other descriptors have their numbers now */
     if (server->doors == NULL)
         server->doors = xcalloc(DOORS_MAX, sizeof *server->doors); /* their addresses must stay */
     for (size_t i = old; i < n && i < DOORS_MAX; i++) {

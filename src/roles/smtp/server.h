@@ -56,6 +56,7 @@ enum question { ASK_NOTHING, ASK_RCPT, ASK_SENDER, ASK_AUTH };
 struct client {
     struct link link;
     struct server *server;
+    const struct door *door;
     struct policy *policy;
     struct smtp_settings settings;
     struct smtp_client who;
@@ -87,7 +88,7 @@ void client_free(struct client *c);
 void client_update(struct client *c);
 void server_drain(struct server *server, int64_t within);
 /* Fills in what follows from the address. */
-void client_judge(struct server *server, struct smtp_client *who);
+void client_judge(struct client *c, struct smtp_client *who);
 
 /* world.c */
 extern const struct smtp_world smtp_real_world;

@@ -298,7 +298,7 @@ static void world_note(void *w, enum smtp_note note, struct str subject, unsigne
 
 static void world_client_changed(void *w, struct smtp_client *who)
 {
-    client_judge(((struct client *)w)->server, who);
+    client_judge(w, who);
 }
 
 const struct smtp_world smtp_real_world = {
