@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { WINDOW_FIRST = 20, WINDOW_LOCAL = 1000 };
+enum { WINDOW_FIRST = 10 /* until relay says */, WINDOW_LOCAL = 1000 };
 
 static struct destination *make(struct lane *lane, struct str name, uint64_t window)
 {
@@ -77,9 +77,16 @@ struct route *destination_route(struct destination *d, const struct msg_resolve_
     return r;
 }
 
-uint64_t bulk_share(uint64_t window)
+uint64_t bulk_share(uint64_t places)
 {
-    return window < 2 ? window : window - (window + 3) / 4;
+    return places < 2 ? places : places - (places + 3) / 4;
+}
+
+/* relay asks for twice as many deliveries as it has connections, to keep each busy; bulk that hangs must
+ * leave some of those free. */
+static uint64_t bulk_window(const struct destination *d)
+{
+    return d->lane->role == ROLE_RELAY ? bulk_share((d->window + 1) / 2) : bulk_share(d->window);
 }
 
 enum mail_class destination_may_start(const struct destination *d, size_t lane_limit)
@@ -88,7 +95,7 @@ enum mail_class destination_may_start(const struct destination *d, size_t lane_l
         return CLASS_COUNT;
     if (!list_empty(&d->waiting[CLASS_TRANSACTIONAL]))
         return CLASS_TRANSACTIONAL;
-    if (!list_empty(&d->waiting[CLASS_BULK]) && d->bulk < bulk_share(d->window) &&
+    if (!list_empty(&d->waiting[CLASS_BULK]) && d->bulk < bulk_window(d) &&
         d->lane->bulk < bulk_share(lane_limit))
         return CLASS_BULK;
     return CLASS_COUNT;

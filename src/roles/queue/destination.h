@@ -31,8 +31,8 @@ struct route *destination_route(struct destination *d, const struct msg_resolve_
 struct destination *destination_find(struct dispatch *d, struct str name);
 /* The class that may start a delivery now, or CLASS_COUNT. lane_limit: deliveries of the lane in all. */
 enum mail_class destination_may_start(const struct destination *d, size_t lane_limit);
-/* How much of a window bulk may fill. */
-uint64_t bulk_share(uint64_t window);
+/* How many places of these bulk may fill: three quarters. */
+uint64_t bulk_share(uint64_t places);
 /* A delivery of n recipients ended: keeps the pace. */
 void destination_ended(struct destination *d, size_t n, int64_t now);
 /* When a recipient for which there is no room should come back. */
