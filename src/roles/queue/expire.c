@@ -128,7 +128,9 @@ int64_t expire_wake_in(const struct queue *q)
 {
     int64_t wait = q->expire.next - clock_monotonic();
 
-    if (q->expire.walking && !batch_failing(q))
+    if (batch_failing(q))
+        return INT64_MAX;
+    if (q->expire.walking)
         return 0;
     return wait > 0 ? wait : 0;
 }
