@@ -1,13 +1,16 @@
 #include "base/log.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/random.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 4096, HELD_MAX_BYTES = 64 * 1024, MAX_PAIRS = 24 };
+/* A byte of text becomes at most six of a line: "\u0001". */
+enum { TEXT_MAX_BYTES = 8192, LINE_MAX_BYTES = 6 * TEXT_MAX_BYTES + 2048, HELD_MAX_BYTES = 64 * 1024, MAX_PAIRS = 24 };
 
 static struct {
     char name[32];
@@ -49,36 +52,66 @@ void log_flush(void)
     the_log.held_n = 0;
 }
 
-/* Cuts formatted text into its pairs, guided by the keys that stand in the format itself. */
+enum { MARK_SIZE = 16 };
+
+/* A word nobody outside can know, so that nobody outside can write what looks like a key of ours. */
+static const char *mark(void)
+{
+    static char made[MARK_SIZE + 1];
+    unsigned char random[MARK_SIZE];
+
+    if (made[0] == 0) {
+        random_bytes(random, sizeof random);
+        for (size_t i = 0; i < MARK_SIZE; i++)
+            made[i] = (char)('A' + random[i] % 26);
+    }
+    return made;
+}
+
+/* The format with the mark before every key. */
+static bool mark_keys(const char *format, char *out, size_t size)
+{
+    struct str rest = str_of(format), word;
+    size_t n = 0;
+
+    while (str_next_word(&rest, &word)) {
+        bool key = str_find(word, '=') > 0;
+
+        if (n + word.n + MARK_SIZE + 2 > size)
+            return false;
+        if (n > 0)
+            out[n++] = ' ';
+        memcpy(out + n, mark(), key ? MARK_SIZE : 0);
+        n += key ? MARK_SIZE : 0;
+        memcpy(out + n, word.p, word.n);
+        n += word.n;
+    }
+    out[n] = 0;
+    return true;
+}
+
+/* Formatted text, cut into its pairs where the marks are. */
 struct pairs {
     struct str key[MAX_PAIRS];
     struct str value[MAX_PAIRS];
     size_t n;
 };
 
-static void split_pairs(const char *format, struct str text, struct pairs *pairs)
+static void split_pairs(struct str text, struct pairs *pairs)
 {
-    struct str rest = str_of(format), word, at = text;
+    struct str sign = {mark(), MARK_SIZE};
+    ptrdiff_t at = str_ifind(text, sign);
 
     pairs->n = 0;
-    while (pairs->n < MAX_PAIRS && str_next_word(&rest, &word)) {
-        ptrdiff_t equals = str_find(word, '=');
-        struct str key;
-        ptrdiff_t found;
+    while (at >= 0 && pairs->n < MAX_PAIRS) {
+        struct str pair = str_skip(text, (size_t)at + sign.n), *key = &pairs->key[pairs->n];
+        ptrdiff_t next = str_ifind(pair, sign);
 
-        if (equals <= 0)
-            continue;
-        key = str_sub(word, 0, (size_t)equals + 1);
-        found = str_ifind(at, key);
-        if (found < 0)
-            continue;
-        if (pairs->n > 0) {
-            struct str *last = &pairs->value[pairs->n - 1];
-            last->n = str_trim((struct str){last->p, (size_t)(at.p + found - last->p)}).n;
-        }
-        at = str_skip(at, (size_t)found + key.n);
-        pairs->key[pairs->n] = str_sub(key, 0, key.n - 1);
-        pairs->value[pairs->n++] = at;
+        text = next < 0 ? (struct str){0} : str_skip(pair, (size_t)next);
+        at = next < 0 ? -1 : 0;
+        pair = str_trim(next < 0 ? pair : str_sub(pair, 0, (size_t)next));
+        if (str_next(&pair, '=', key))
+            pairs->value[pairs->n++] = pair;
     }
 }
 
@@ -102,9 +135,8 @@ static void add_json(struct buf *line, const char *stamp, enum log_level level, 
     buf_addf(line, "{\"time\":\"%s\",\"role\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
         the_log.name, level_names[level], event);
     for (size_t i = 0; i < pairs->n; i++) {
-        buf_addf(line, ",\"%.*s\":\"", STR_ARG(pairs->key[i]));
-        add_escaped(line, pairs->value[i]);
-        buf_add_char(line, '"');
+        buf_addf(line, ",\"%.*s\":", STR_ARG(pairs->key[i]));
+        json_quote(line, pairs->value[i]);
     }
     buf_add_char(line, '}');
 }
@@ -123,21 +155,30 @@ static void add_human(struct buf *line, const char *stamp, enum log_level level,
     }
 }
 
+/* Its format is the caller's, checked by the compiler there, with marks between. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static void format_text(char *out, size_t size, const char *marked, va_list args)
+{
+    vsnprintf(out, size, marked, args);
+}
+#pragma GCC diagnostic pop
+
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
-    char text[LINE_MAX_BYTES / 2], stamp[40];
+    char text[TEXT_MAX_BYTES], marked[1024], stamp[40];
     struct pairs pairs;
     struct buf line;
     va_list args;
 
-    if (!log_wants(level))
+    if (!log_wants(level) || !mark_keys(format, marked, sizeof marked))
         return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    format_text(text, sizeof text, marked, args);
     va_end(args);
     clock_format_utc(clock_now(), stamp, sizeof stamp);
-    split_pairs(format, str_of(text), &pairs);
-    buf_init(&line, (size_t)LINE_MAX_BYTES * 2);
+    split_pairs(str_of(text), &pairs);
+    buf_init(&line, LINE_MAX_BYTES);
     (the_log.json ? add_json : add_human)(&line, stamp, level, event, &pairs);
     buf_add_char(&line, '\n');
     if (the_log.held_n + line.n > sizeof the_log.held)

@@ -4,8 +4,8 @@
  *   log_event(LOG_LEVEL_INFO, "accepted", "message=%s size=%zu from=%.*s", ...);
  *
  * The format is a list of key=value pairs separated by one blank; a value runs up to the next
- * " key=" written in the format, so values may hold blanks. Control bytes are escaped: a remote
- * peer cannot write lines of its own into the log. */
+ * " key=" written in the format, so values may hold blanks and whatever looks like a key. Control bytes
+ * are escaped: a remote peer cannot write lines or pairs of its own into the log. */
 #pragma once
 #include "base/err.h"
 
