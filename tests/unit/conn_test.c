@@ -344,6 +344,27 @@ static void peeking_takes_exactly_what_is_used(void **state)
     got(p, "PROXY\nTLS");
 }
 
+/* What was looked at stays readable: without a look at the peer's end the loop would spin on it. */
+static void peeking_notices_the_end_behind_half_a_header(void **state)
+{
+    struct peer *p = *state;
+    int pair[2];
+
+    conn_free(p->c);
+    close(p->fd);
+    test_tcp_pair(pair);
+    p->fd = pair[1];
+    p->c = conn_new(p->base, pair[0], &events, p);
+    conn_peek(p->c, true);
+    say(p, "PRO");
+    while (p->calls == 0)
+        event_base_loop(p->base, EVLOOP_ONCE);
+    shutdown(p->fd, SHUT_WR);
+    assert_true(test_loop_until(p->base, &p->closed));
+    assert_int_equal(p->got.n, 0);
+    assert_in_range(p->calls, 1, 2);
+}
+
 struct listening {
     int accepted;
     bool enough;
@@ -427,6 +448,7 @@ int main(void)
         T(waiting_for_us_is_not_idleness),
         T(total_limit_is_not_restarted),
         T(peeking_takes_exactly_what_is_used),
+        T(peeking_notices_the_end_behind_half_a_header),
         T(connects_and_accepts),
         T(a_refused_connection_is_told),
     };

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -364,6 +365,14 @@ static struct str feed(struct conn *c, struct str input)
     return input;
 }
 
+/* With bytes still unread nothing else tells that no more will follow. */
+static bool peer_has_finished(const struct conn *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 /* The owner looks; what it uses is then taken from the socket. While it wants more, the kernel is
  * told to wake us only for more. */
 static void take_peeked(struct conn *c)
@@ -381,7 +390,9 @@ static void take_peeked(struct conn *c)
     if (c->dead || c->ended)
         return;
     c->drop_input = false;
-    if (used == 0)
+    if (used == 0 && peer_has_finished(c))
+        conn_fail(c, "connection closed by the peer");
+    else if (used == 0)
         low = (int)n + 1;
     else if (recv(c->fd, scratch, used, 0) < 0)
         conn_fail(c, strerror(errno));
