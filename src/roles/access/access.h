@@ -1,5 +1,5 @@
 /* The state of the access role and of its clients; shared by main.c (start, listeners, reload, drain),
- * client.c (a connection up to login), session.c (after it). */
+ * client.c (a connection up to login), auth.c (logging in), session.c (after it). */
 #pragma once
 #include "net/remote_key.h"
 #include "base/map.h"
@@ -84,9 +84,14 @@ void client_ask(struct client *c, struct channel *peer);
 void client_asked_nothing(struct client *c);
 /* The client that asked this, or NULL for an answer nobody waits for. */
 struct client *client_find(struct access *a, const struct channel *from, uint64_t id);
-void client_challenge(struct client *c, struct str data);
-void client_auth_done(struct client *c, const struct msg_auth_done *m);
-void client_directory_gone(struct client *c);
+
+/* auth.c */
+void auth_begin(struct client *c, struct str mechanism, bool has_initial, struct str initial);
+void auth_step(struct client *c, struct str data);
+void auth_cancel(struct client *c);
+void auth_challenge(struct client *c, struct str data);
+void auth_done(struct client *c, const struct msg_auth_done *m);
+void auth_directory_gone(struct client *c);
 
 /* session.c */
 void session_begin(struct client *c, unsigned flags);

@@ -18,26 +18,17 @@ enum {
     PROXY_SECONDS = 10,
     LOGIN_IDLE_SECONDS = 60,
     LOGIN_TOTAL_SECONDS = 180,
-    DELAY_FIRST_MS = 200, /* doubled with each failure of the address */
-    DELAY_MOST_MS = 5000,
 };
 
 static struct metric connections = METRIC_COUNTER("staffetta_access_connections_total", "Connections accepted.");
 static struct metric open_now = METRIC_GAUGE("staffetta_access_connections", "Connections open.");
 static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total", "Connections refused because of failed logins.");
 static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total", "Connections refused because the address has too many.");
-static struct metric logins = METRIC_COUNTER("staffetta_access_logins_total", "Logins.");
-static struct metric failed = METRIC_COUNTER("staffetta_access_login_failures_total", "Failed logins.");
 
 static const struct login_world world;
 static const struct conn_events events;
 
 /* ---- life ---- */
-
-static void address_text(const struct client *c, char out[IP_TEXT])
-{
-    ip_format(&c->ip, out);
-}
 
 void client_asked_nothing(struct client *c)
 {
@@ -66,22 +57,6 @@ struct client *client_find(struct access *a, const struct channel *from, uint64_
     return NULL;
 }
 
-static struct channel *asked_channel(const struct client *c, enum role_id peer)
-{
-    struct channel *channel = role_peer(c->access->role, peer, c->copy);
-
-    return channel != NULL && channel_serial(channel) == c->serial ? channel : NULL;
-}
-
-static void cancel_auth(struct client *c)
-{
-    struct channel *directory = c->authenticating ? asked_channel(c, ROLE_DIRECTORY) : NULL;
-
-    if (directory != NULL)
-        ipc_send_auth_cancel(directory, &(struct msg_auth_cancel){c->id});
-    client_asked_nothing(c);
-}
-
 void client_free(struct client *c)
 {
     struct access *a = c->access;
@@ -89,7 +64,7 @@ void client_free(struct client *c)
     if (c->state == CLIENT_SESSION)
         session_abandon(c);
     if (c->authenticating)
-        cancel_auth(c);
+        auth_cancel(c);
     client_asked_nothing(c);
     if (c->counted)
         limit_disconnected(a->limits, &c->ip);
@@ -120,7 +95,7 @@ void client_bye(struct client *c, const char *why)
         return;
     if (c->machine != NULL && (c->state == CLIENT_LOGIN || (c->state == CLIENT_SESSION && !c->answered)))
         c->protocol->bye(c->machine, why);
-    cancel_auth(c);
+    auth_cancel(c);
     client_close(c);
 }
 
@@ -139,7 +114,7 @@ static bool admit(struct client *c)
     int64_t now = clock_monotonic();
     char address[IP_TEXT];
 
-    address_text(c, address);
+    ip_format(&c->ip, address);
     if (limit_banned(a->limits, &c->ip, now)) {
         metric_add(&banned, 1);
         log_info("refused", "client=%s reason=banned after failed logins", address);
@@ -208,7 +183,7 @@ static size_t proxy_input(struct client *c, struct str bytes)
     case PROXY_MORE:
         return 0;
     case PROXY_BAD:
-        address_text(c, address);
+        ip_format(&c->ip, address);
         log_warning("proxy", "client=%s reason=malformed PROXY header", address);
         client_close(c);
         return bytes.n;
@@ -296,7 +271,7 @@ static void on_secured(void *owner)
     char tls[128], address[IP_TEXT];
 
     conn_tls_text(c->conn, tls, sizeof tls);
-    address_text(c, address);
+    ip_format(&c->ip, address);
     log_debug("tls", "client=%s tls=%s", address, tls);
     if (c->state == CLIENT_TLS) {
         begin_login(c);
@@ -311,7 +286,7 @@ static void on_closed(void *owner, bool timed_out, const char *reason)
     struct client *c = owner;
     char address[IP_TEXT];
 
-    address_text(c, address);
+    ip_format(&c->ip, address);
     if (c->state == CLIENT_SESSION || c->account != 0)
         log_info("logout", "client=%s login=%.*s account=%" PRIu64 " bytes_in=%" PRIu64 " bytes_out=%" PRIu64
             " seconds=%" PRId64 " reason=%s", address, STR_ARG(c->login), c->account, c->bytes_in, c->bytes_out,
@@ -344,64 +319,19 @@ static void world_start_tls(void *arg)
     conn_start_tls_server(c->conn, tls_server_context(c->access->tls));
 }
 
-/* The first copy answers look-ups, the others check passwords; of those that are up, one by id. */
-static struct channel *auth_channel(struct access *a, uint64_t id)
-{
-    unsigned copies = role_peers(a->role, ROLE_DIRECTORY), checkers = copies > 1 ? copies - 1 : copies;
-    unsigned first = copies > 1 ? 1 : 0;
-
-    for (unsigned i = 0; i < checkers; i++) {
-        struct channel *c = role_peer(a->role, ROLE_DIRECTORY, first + (unsigned)((id + i) % checkers));
-
-        if (c != NULL)
-            return c;
-    }
-    return role_peer(a->role, ROLE_DIRECTORY, 0);
-}
-
-static void refuse_for_now(struct client *c)
-{
-    client_asked_nothing(c);
-    c->protocol->done(c->machine, &(struct login_outcome){.result = AUTH_TEMPFAIL});
-}
-
 static void world_auth_begin(void *arg, struct str mechanism, bool has_initial, struct str initial)
 {
-    struct client *c = arg;
-    struct channel *directory = auth_channel(c->access, role_next_id(c->access->role));
-    char unique[128], exporter[32], address[IP_TEXT];
-    size_t unique_n = 0;
-    bool has_exporter;
-
-    if (directory == NULL) {
-        refuse_for_now(c);
-        return;
-    }
-    if (!conn_tls_unique(c->conn, unique, sizeof unique, &unique_n))
-        unique_n = 0;
-    has_exporter = conn_tls_exporter(c->conn, exporter);
-    address_text(c, address);
-    client_ask(c, directory);
-    c->authenticating = true;
-    ipc_send_auth_begin(directory, &(struct msg_auth_begin){.id = c->id, .service = STR("pop"),
-        .mechanism = mechanism, .has_initial = has_initial, .initial = initial, .client = str_of(address),
-        .tls_unique = {unique, unique_n}, .tls_exporter = {exporter, has_exporter ? sizeof exporter : 0}});
+    auth_begin(arg, mechanism, has_initial, initial);
 }
 
 static void world_auth_step(void *arg, struct str data)
 {
-    struct client *c = arg;
-    struct channel *directory = asked_channel(c, ROLE_DIRECTORY);
-
-    if (directory == NULL || !c->authenticating)
-        refuse_for_now(c);
-    else
-        ipc_send_auth_step(directory, &(struct msg_auth_step){c->id, data});
+    auth_step(arg, data);
 }
 
 static void world_auth_cancel(void *arg)
 {
-    cancel_auth(arg);
+    auth_cancel(arg);
 }
 
 static void world_open(void *arg, unsigned session_flags)
@@ -416,97 +346,3 @@ static void world_close(void *arg)
 
 static const struct login_world world = {world_send, world_start_tls, world_auth_begin, world_auth_step,
     world_auth_cancel, world_open, world_close};
-
-/* ---- what directory says ---- */
-
-void client_challenge(struct client *c, struct str data)
-{
-    if (c->state != CLIENT_LOGIN || !c->authenticating)
-        return;
-    c->protocol->challenge(c->machine, data);
-    client_resume(c);
-}
-
-static void answer_late(evutil_socket_t fd, short what, void *arg)
-{
-    struct client *c = arg;
-
-    (void)fd;
-    (void)what;
-    if (c->state != CLIENT_LOGIN)
-        return;
-    c->protocol->done(c->machine, &c->late);
-    if (c->state == CLIENT_LOGIN)
-        client_resume(c);
-}
-
-/* Each failure of an address doubles the pause before the answer. */
-static void login_failed(struct client *c, enum auth_result result)
-{
-    const struct config *config = role_config(c->access->role);
-    unsigned failures = limit_login_failed(c->access->limits, &c->ip, (uint64_t)config->limits.login_failures,
-        config->limits.ban_time, clock_monotonic());
-    int64_t pause = DELAY_FIRST_MS;
-    struct timeval when;
-
-    for (unsigned i = 1; i < failures && pause < DELAY_MOST_MS; i++)
-        pause *= 2;
-    if (pause > DELAY_MOST_MS)
-        pause = DELAY_MOST_MS;
-    metric_add(&failed, 1);
-    c->late = (struct login_outcome){.result = result};
-    if (c->delay == NULL)
-        c->delay = evtimer_new(role_base(c->access->role), answer_late, c);
-    when.tv_sec = pause / 1000;
-    when.tv_usec = pause % 1000 * 1000;
-    evtimer_add(c->delay, &when);
-}
-
-static void login_succeeded(struct client *c, const struct msg_auth_done *m)
-{
-    char tls[128] = "", address[IP_TEXT];
-
-    limit_login_succeeded(c->access->limits, &c->ip);
-    metric_add(&logins, 1);
-    c->account = m->account;
-    str_free(&c->login);
-    c->login = str_dup(m->login);
-    conn_tls_text(c->conn, tls, sizeof tls);
-    address_text(c, address);
-    log_info("login", "client=%s login=%.*s account=%" PRIu64 " protocol=%s tls=%s", address, STR_ARG(m->login),
-        m->account, c->protocol->name, *tls ? tls : "none");
-}
-
-void client_auth_done(struct client *c, const struct msg_auth_done *m)
-{
-    bool may_read = (m->rights & AUTH_MAY_READ) && m->account != 0;
-    bool counts = m->result == AUTH_BAD_CREDENTIALS || m->result == AUTH_DISABLED;
-    char address[IP_TEXT];
-
-    if (c->state != CLIENT_LOGIN || !c->authenticating)
-        return;
-    client_asked_nothing(c);
-    if (m->result == AUTH_OK && may_read) {
-        login_succeeded(c, m);
-    } else {
-        address_text(c, address);
-        log_warning("login-failed", "client=%s login=%.*s result=%" PRIu64 " reason=%.*s", address,
-            STR_ARG(m->login), m->result, STR_ARG(m->text));
-    }
-    if (counts) {
-        login_failed(c, (enum auth_result)m->result);
-        return;
-    }
-    c->protocol->done(c->machine, &(struct login_outcome){(enum auth_result)m->result, may_read, m->data});
-    if (c->state == CLIENT_LOGIN)
-        client_resume(c);
-}
-
-void client_directory_gone(struct client *c)
-{
-    if (c->state != CLIENT_LOGIN || !c->authenticating)
-        return;
-    refuse_for_now(c);
-    if (c->state == CLIENT_LOGIN)
-        client_resume(c);
-}

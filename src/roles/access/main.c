@@ -108,7 +108,7 @@ static void on_auth_challenge(struct role *role, struct channel *from, const str
     struct client *c = client_find(access_of(role), from, m->id);
 
     if (c != NULL)
-        client_challenge(c, m->data);
+        auth_challenge(c, m->data);
 }
 
 static void on_auth_done(struct role *role, struct channel *from, const struct msg_auth_done *m)
@@ -116,7 +116,7 @@ static void on_auth_done(struct role *role, struct channel *from, const struct m
     struct client *c = client_find(access_of(role), from, m->id);
 
     if (c != NULL)
-        client_auth_done(c, m);
+        auth_done(c, m);
 }
 
 static struct client *in_session(struct role *role, const struct channel *from, uint64_t id)
@@ -162,7 +162,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
         if (c->state == CLIENT_SESSION)
             session_mailbox_gone(c);
         else
-            client_directory_gone(c);
+            auth_directory_gone(c);
     }
 }
 

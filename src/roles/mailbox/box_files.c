@@ -1,0 +1,166 @@
+/* The files of account databases: where they are, how a new one is made, how all of one go. */
+#include "boxes_private.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_ROOM = 4200 };
+
+static bool read_file(const char *path, struct buf *out, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = -1;
+    char *room;
+
+    while (fd >= 0 && (room = buf_reserve(out, 65536)) != NULL && (n = read(fd, room, 65536)) > 0)
+        out->n += (size_t)n;
+    if (fd >= 0)
+        close(fd);
+    return n == 0 || err_set(err, ERR_TEMPORARY, "%s: cannot be read", path);
+}
+
+/* SQLite needs many syncs to make a database; a copy needs one. Without it accounts are made slower. */
+static void make_empty(struct boxes *b, unsigned copy)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    char path[PATH_ROOM], file[PATH_ROOM + 16];
+    struct err err = {0};
+
+    buf_init(&b->empty, 4 * 1024 * 1024);
+    snprintf(path, sizeof path, "%.*s/empty-%u.db", STR_ARG(b->folder), copy);
+    unlink(path);
+    if (!store_make_empty(path, &err) || !read_file(path, &b->empty, &err)) {
+        log_warning("mailbox-empty", "reason=%s", err.text);
+        buf_reset(&b->empty);
+    }
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(file, sizeof file, "%s%s", path, suffixes[i]);
+        unlink(file);
+    }
+}
+
+void files_open(struct boxes *b, struct str folder, unsigned copy)
+{
+    struct stat about;
+
+    b->folder = str_dup(folder);
+    b->fd = open(b->folder.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (b->fd >= 0 && fstat(b->fd, &about) == 0)
+        b->device = about.st_dev;
+    make_empty(b, copy);
+}
+
+void files_close(struct boxes *b)
+{
+    str_free(&b->folder);
+    buf_clear(&b->empty);
+    if (b->fd >= 0)
+        close(b->fd);
+}
+
+static void folder_of(const struct boxes *b, int64_t account, char path[PATH_ROOM])
+{
+    snprintf(path, PATH_ROOM, "%.*s/%02x", STR_ARG(b->folder), (unsigned)(account % 256));
+}
+
+static void path_of(const struct boxes *b, int64_t account, const char *suffix, char path[PATH_ROOM])
+{
+    snprintf(path, PATH_ROOM, "%.*s/%02x/%" PRId64 ".db%s", STR_ARG(b->folder),
+        (unsigned)(account % 256), account, suffix);
+}
+
+void files_delete(const struct boxes *b, int64_t account)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new"};
+    char path[PATH_ROOM];
+    bool deleted = false;
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        path_of(b, account, suffixes[i], path);
+        if (unlink(path) == 0)
+            deleted = true;
+        else if (errno != ENOENT)
+            log_error("mailbox-not-deleted", "account=%" PRId64 " file=%s reason=%s", account, path,
+                strerror(errno));
+    }
+    if (deleted)
+        log_info("mailbox-deleted", "account=%" PRId64, account);
+}
+
+bool files_exist(const struct boxes *b, int64_t account)
+{
+    char path[PATH_ROOM];
+
+    path_of(b, account, "", path);
+    return access(path, F_OK) == 0;
+}
+
+/* A new folder's name must be on disk before a promise is made about what is in it. */
+static bool sync_folder(const char *folder, struct err *err)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+
+    if (!synced)
+        err_set(err, ERR_TEMPORARY, "%s: cannot sync: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
+static bool write_all(int fd, struct str bytes)
+{
+    while (bytes.n > 0) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+
+        if (n <= 0)
+            return false;
+        bytes = str_skip(bytes, (size_t)n);
+    }
+    return fdatasync(fd) == 0;
+}
+
+/* The name appears when the bytes are on disk; it is on disk itself with the first sync of the log,
+ * which syncs the folder. */
+static bool create_file(const struct boxes *b, const char *path, struct err *err)
+{
+    char fresh[PATH_ROOM + 8];
+    int fd;
+    bool written;
+
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    written = fd >= 0 && write_all(fd, buf_str(&b->empty));
+    if (!written)
+        err_set(err, ERR_TEMPORARY, "%s: %s", fresh, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (written && rename(fresh, path) != 0)
+        written = err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+    return written;
+}
+
+bool files_open_store(const struct boxes *b, int64_t account, struct store **store, bool *elsewhere, struct err *err)
+{
+    char path[PATH_ROOM];
+    struct stat about;
+
+    folder_of(b, account, path);
+    if (mkdir(path, 0700) != 0) {
+        if (errno != EEXIST)
+            return err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+    } else if (!sync_folder(b->folder.p, err)) {
+        return false;
+    }
+    *elsewhere = stat(path, &about) != 0 || about.st_dev != b->device;
+    path_of(b, account, "", path);
+    if (b->empty.n > 0 && access(path, F_OK) != 0 && errno == ENOENT && !create_file(b, path, err))
+        return false;
+    return store_open(store, path, account, err);
+}

@@ -1,0 +1,35 @@
+/* The inside of boxes.h, shared by boxes.c (what is open), box_files.c (the files) and flush.c (the group
+ * commit). */
+#pragma once
+#include "boxes.h"
+
+#include <sys/types.h>
+
+struct boxes {
+    struct str folder;
+    int fd;       /* of the folder, to sync its file system; -1: not possible */
+    dev_t device; /* its file system */
+    struct buf empty; /* a database without account: copied for new ones */
+    size_t most;
+    int64_t keep;
+    struct map map;
+    struct list idle;
+    struct list dirty;
+    size_t waiters;        /* in batches and committed */
+    int64_t dirty_since;   /* monotonic, 0 for not at all */
+    int64_t last_flush;    /* how long the last flush took */
+    int64_t this_flush;    /* time spent so far in the one under way, 0 for none */
+    bool maybe_loose;
+};
+
+/* box_files.c */
+void files_open(struct boxes *b, struct str folder, unsigned copy); /* fills folder, fd, device, empty */
+void files_close(struct boxes *b);
+bool files_exist(const struct boxes *b, int64_t account);
+void files_delete(const struct boxes *b, int64_t account);
+/* Opens the account's database, makes it if need be. elsewhere: it is on another file system. */
+MUST_CHECK bool files_open_store(const struct boxes *b, int64_t account, struct store **store, bool *elsewhere,
+    struct err *err);
+
+/* boxes.c: keeps a box alive while it is worked with; given back with box_leave. */
+void box_hold(struct box *box);
