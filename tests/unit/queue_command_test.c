@@ -227,6 +227,72 @@ static void deleted_mail_is_gone_without_a_report(void **state)
     assert_int_equal(world.queue->counts.messages, 0);
 }
 
+/* What the administrator decided while it was under way stands when the other process dies with it. */
+static void deleted_or_held_mail_is_not_tried_again_when_the_relay_dies(void **state)
+{
+    (void)state;
+    world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_send("s@local.test", "slow@other.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.deliveries, 2);
+    world_command("delete recipient=slow@remote.test");
+    world_command("hold recipient=slow@other.test");
+    world_peer(ROLE_RELAY, false);
+    world_run();
+    world_peer(ROLE_RELAY, true);
+    world_run();
+    assert_int_equal(world.deliveries, 2);
+    assert_int_equal(world_count("recipient"), 1);
+    world_command("release all=yes");
+    assert_int_equal(world.deliveries, 3);
+    world_release();
+    world_run();
+    assert_int_equal(world.relayed, 1);
+    assert_int_equal(world_count("message"), 0);
+}
+
+/* The number of a recipient that was deleted while it was under way is not given to a new one, whose
+ * row its late result would end. */
+static void a_late_result_of_a_deleted_recipient_ends_no_other(void **state)
+{
+    (void)state;
+    world_peer(ROLE_MAILBOX, false);
+    world.silent_directory = false;
+    world_send("s@local.test", "later@x.test slow@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.deliveries, 2);
+    world_command("delete recipient=slow@remote.test");
+    assert_int_equal(world_count("recipient"), 1);
+    assert_true(db_exec(store_db(world.queue->store), "UPDATE recipient SET address = 'list@local.test'", NULL));
+    world_command("retry all=yes"); /* a@ and b@local.test wait for the mailbox, c@remote.test is relayed */
+    assert_int_equal(world_count("recipient"), 2);
+    world_release();
+    world_run();
+    assert_int_equal(world_count("recipient"), 2);
+    world_peer(ROLE_MAILBOX, true);
+    world_run();
+    assert_int_equal(world.delivered, 2);
+    assert_int_equal(world_count("message"), 0);
+}
+
+/* Whatever call fails: a message is told to be gone, and no longer counted, when its rows are gone. */
+static void a_delete_that_cannot_be_stored_changes_nothing(void **state)
+{
+    (void)state;
+    world_send("s@local.test", "later@remote.test", 0, 0, 10);
+    world_run();
+    for (unsigned nth = 1; world_count("message") > 0; nth++) {
+        assert_int_equal(world.events[EVENT_DONE], 0);
+        assert_int_equal(world.queue->counts.messages, 1);
+        world_fail_at(nth);
+        world_command("delete all=yes");
+        world_fail_at(0);
+        assert_true(nth < 100);
+    }
+    assert_int_equal(world.events[EVENT_DONE], 1);
+    assert_int_equal(world.queue->counts.messages, 0);
+}
+
 /* Many rows: slices, credit, and flat memory. */
 static void thousands_are_walked_in_slices(void **state)
 {
@@ -280,6 +346,9 @@ int main(void)
         TEST(held_mail_stays_and_its_clock_stands_still),
         TEST(retry_does_not_wait),
         TEST(deleted_mail_is_gone_without_a_report),
+        TEST(deleted_or_held_mail_is_not_tried_again_when_the_relay_dies),
+        TEST(a_late_result_of_a_deleted_recipient_ends_no_other),
+        TEST(a_delete_that_cannot_be_stored_changes_nothing),
         TEST(thousands_are_walked_in_slices),
         TEST(commands_end_with_their_asker),
     };

@@ -96,6 +96,7 @@ static bool try_commit(struct queue *q, struct err *err)
         return false;
     if (!run_all(q, err) || !db_commit(store_db(q->store), err)) {
         db_rollback(store_db(q->store));
+        forget_touched(b); /* nothing was removed */
         metric_add(&failures, 1);
         return false;
     }

@@ -57,8 +57,10 @@ static void tell_active(struct queue *q, const struct rcpt_row *r, enum rcpt_sta
     if (state == RCPT_HELD)
         schedule_forget(q, r->message, r->n);
     active = rcpt_find_active(q, r->message, r->n);
-    if (active != NULL)
-        active->row.state = state;
+    if (active == NULL)
+        return;
+    active->row.state = state;
+    active->forgotten = state == RCPT_HELD;
 }
 
 static void done_hold(struct queue *q, const struct rcpt_row *r, int64_t now)

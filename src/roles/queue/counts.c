@@ -1,6 +1,7 @@
 /* Counters of the summary. */
 #include "counts.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "queue.h"
@@ -122,6 +123,13 @@ void counts_message(struct queue *q, uint64_t message, int64_t by)
     show(c);
 }
 
+int64_t counts_wake_in(const struct queue *q)
+{
+    int64_t wait = q->counts.retry_at - clock_monotonic();
+
+    return q->counts.complete ? INT64_MAX : wait > 0 ? wait : 0;
+}
+
 void counts_turn(struct queue *q)
 {
     struct counts *c = &q->counts;
@@ -129,7 +137,7 @@ void counts_turn(struct queue *q)
     struct err err = {0};
     unsigned rows = 0;
 
-    if (c->complete)
+    if (counts_wake_in(q) > 0)
         return;
     store_scan_begin(q->store, c->at_message, c->at_n, SLICE);
     while (store_scan_next(q->store, &row) && row.message <= c->last) {
@@ -143,6 +151,7 @@ void counts_turn(struct queue *q)
     }
     if (!store_scan_end(q->store, &err)) {
         log_error("count-failed", "reason=%s", err.text);
+        c->retry_at = clock_monotonic() + 5 * SECOND;
         return;
     }
     c->complete = rows < SLICE;

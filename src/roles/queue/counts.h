@@ -26,11 +26,13 @@ struct counts {
     bool complete;
     uint64_t at_message, at_n, last; /* the walk; `last` is the highest message it has to see */
     uint64_t seen;                   /* the message last counted */
+    int64_t retry_at;                /* monotonic; after a failure */
 };
 
 MUST_CHECK bool counts_start(struct queue *q, struct err *err);
 /* One slice of the walk. */
 void counts_turn(struct queue *q);
+int64_t counts_wake_in(const struct queue *q);
 /* After a commit: +1 for a row that came, -1 for one that went. */
 void counts_rcpt(struct queue *q, const struct rcpt_row *r, enum rcpt_state state, bool tried, int64_t by);
 /* The same for messages. */

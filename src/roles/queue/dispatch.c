@@ -510,6 +510,17 @@ void dispatch_on_window(struct role *role, struct channel *from, const struct ms
     mark_ready(q, d);
 }
 
+/* Not deleted, held or ended by the sweep while it was under way. When the database cannot say, its result will. */
+static bool still_waits(struct queue *q, const struct rcpt *r)
+{
+    struct rcpt_row row;
+    bool found;
+
+    if (!store_find_rcpt(q->store, r->row.message, r->row.n, &row, &found, NULL))
+        return true;
+    return found && row.state == RCPT_WAITING;
+}
+
 /* The process died with the delivery: its recipients wait again at the front, with no attempt counted;
  * one that saw this more often is put off, so that a message that kills the process does not do it for ever. */
 static void delivery_lost(struct queue *q, struct delivery *v)
@@ -520,9 +531,17 @@ static void delivery_lost(struct queue *q, struct delivery *v)
     while ((first = list_first(&v->rcpts)) != NULL) {
         struct rcpt *r = CONTAINER(first, struct rcpt, link);
 
-        if (r->losses++ >= LOSSES_MAX)
+        if (!r->forgotten && r->losses++ >= LOSSES_MAX)
             break;
         list_remove(first);
+        if (r->forgotten) {
+            rcpt_free(q, r);
+            continue;
+        }
+        if (!still_waits(q, r)) {
+            rcpt_free(q, r);
+            continue;
+        }
         r->stage = STAGE_WAITING;
         r->delivery = NULL;
         list_add_first(&d->waiting[r->row.class], &r->link);

@@ -164,6 +164,18 @@ void rcpt_free(struct queue *q, struct rcpt *r)
     free(r);
 }
 
+uint64_t mail_last_active(const struct mail *mail)
+{
+    uint64_t last = 0;
+
+    LIST_EACH(&mail->rcpts, it) {
+        const struct rcpt *r = CONTAINER(it, struct rcpt, in_mail);
+
+        last = r->row.n > last ? r->row.n : last;
+    }
+    return last;
+}
+
 struct rcpt *rcpt_find_active(struct queue *q, uint64_t message, uint64_t n)
 {
     for (struct map_node *at = map_find(&q->mails.active, place_hash(message, n)); at; at = map_find_next(at)) {

@@ -34,6 +34,7 @@ struct rcpt {
     struct rcpt_row row;
     enum stage stage;
     bool active;          /* counted by the scheduler and found by mails_find_active */
+    bool forgotten;       /* its row was ended or held by somebody else while it was being delivered */
     unsigned losses;      /* deliveries that ended with the death of the other process */
     struct map_node by_ask; /* in resolve.asked, by `ask` */
     uint64_t ask;
@@ -70,3 +71,5 @@ void rcpt_free(struct queue *q, struct rcpt *r);
 void rcpt_activate(struct queue *q, struct rcpt *r);
 void rcpt_deactivate(struct queue *q, struct rcpt *r);
 struct rcpt *rcpt_find_active(struct queue *q, uint64_t message, uint64_t n);
+/* The highest number among its active recipients. */
+uint64_t mail_last_active(const struct mail *mail);

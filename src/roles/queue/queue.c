@@ -93,7 +93,7 @@ void queue_turn(struct queue *q)
 int64_t queue_wake_in(struct queue *q)
 {
     const int64_t waits[] = {batch_wake_in(q), schedule_wake_in(q), expire_wake_in(q), health_wake_in(q),
-        commands_wake_in(q), q->counts.complete ? INT64_MAX : 0};
+        commands_wake_in(q), counts_wake_in(q)};
     int64_t least = SECOND;
 
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)

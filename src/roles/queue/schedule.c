@@ -150,7 +150,10 @@ void schedule_forget(struct queue *q, uint64_t message, uint64_t n)
 {
     struct rcpt *r = rcpt_find_active(q, message, n);
 
-    if (r != NULL && (r->stage == STAGE_TO_RESOLVE || r->stage == STAGE_RESOLVING || r->stage == STAGE_WAITING)) {
+    if (r == NULL)
+        return;
+    r->forgotten = true;
+    if (r->stage == STAGE_TO_RESOLVE || r->stage == STAGE_RESOLVING || r->stage == STAGE_WAITING) {
         resolve_remove(q, r);
         dispatch_remove(q, r);
         rcpt_free(q, r);
