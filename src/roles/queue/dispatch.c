@@ -510,17 +510,6 @@ void dispatch_on_window(struct role *role, struct channel *from, const struct ms
     mark_ready(q, d);
 }
 
-/* Not deleted, held or ended by the sweep while it was under way. When the database cannot say, its result will. */
-static bool still_waits(struct queue *q, const struct rcpt *r)
-{
-    struct rcpt_row row;
-    bool found;
-
-    if (!store_find_rcpt(q->store, r->row.message, r->row.n, &row, &found, NULL))
-        return true;
-    return found && row.state == RCPT_WAITING;
-}
-
 /* The process died with the delivery: its recipients wait again at the front, with no attempt counted;
  * one that saw this more often is put off, so that a message that kills the process does not do it for ever. */
 static void delivery_lost(struct queue *q, struct delivery *v)
@@ -535,10 +524,6 @@ static void delivery_lost(struct queue *q, struct delivery *v)
             break;
         list_remove(first);
         if (r->forgotten) {
-            rcpt_free(q, r);
-            continue;
-        }
-        if (!still_waits(q, r)) {
             rcpt_free(q, r);
             continue;
         }

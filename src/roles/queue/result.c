@@ -129,19 +129,6 @@ static bool add_target(struct queue *q, struct verdict *v, struct str address, u
     return store_add_rcpt(q->store, &row, err);
 }
 
-/* Numbers of recipients that are under way are not given again, also when their rows were deleted: the
- * late result of such a one would end the new one. */
-static uint64_t last_active_n(const struct mail *mail, uint64_t n)
-{
-    LIST_EACH(&mail->rcpts, it) {
-        const struct rcpt *r = CONTAINER(it, struct rcpt, in_mail);
-
-        if (r->row.n > n)
-            n = r->row.n;
-    }
-    return n;
-}
-
 static bool run_expand(struct queue *q, struct verdict *v, struct err *err)
 {
     struct str rest = v->info.targets, address;
@@ -156,7 +143,6 @@ static bool run_expand(struct queue *q, struct verdict *v, struct err *err)
     /* A number is not given again while a late result for it may come. */
     if (n < mail_last_active(v->rcpt->mail))
         n = mail_last_active(v->rcpt->mail);
-    n = last_active_n(v->rcpt->mail, n);
     while (v->applied && str_next(&rest, '\0', &address))
         if (address.n > 0 && !add_target(q, v, address, &n, of, err))
             return false;
