@@ -160,21 +160,23 @@ void ipc_send_window(struct channel *to, const struct msg_window *m)
     world.windows++;
 }
 
-static struct msg_body_ask asked_body;
-static struct msg_secret_ask asked_secret;
+static struct msg_body_ask asked_bodies[CONNS_MAX];
+static struct msg_secret_ask asked_secrets[CONNS_MAX];
+static size_t bodies_n, secrets_n;
 static bool pools_asked;
 
 void ipc_send_body_ask(struct channel *to, const struct msg_body_ask *m)
 {
     (void)to;
-    assert_int_equal(asked_body.id, 0);
-    asked_body = *m;
+    assert_true(bodies_n < CONNS_MAX);
+    asked_bodies[bodies_n++] = *m;
 }
 
 void ipc_send_secret_ask(struct channel *to, const struct msg_secret_ask *m)
 {
     (void)to;
-    asked_secret = *m;
+    assert_true(secrets_n < CONNS_MAX);
+    asked_secrets[secrets_n++] = *m;
 }
 
 void ipc_send_pools_ask(struct channel *to, const struct msg_pools_ask *m)
@@ -469,6 +471,8 @@ static void on_line(struct conn *c, const char *line)
             c->quit = true;
         else if (strcmp(words, "HANG") != 0)
             say(c, words);
+    } else if (strncmp(line, "HELO ", 5) == 0) {
+        say(c, "250 hi");
     } else if (strncmp(line, "MAIL ", 5) == 0) {
         on_mail(c, line);
     } else if (strncmp(line, "RCPT ", 5) == 0) {
@@ -580,29 +584,30 @@ static bool serve(size_t i)
 
 static bool answer_body(void)
 {
-    struct msg_body_ask ask = asked_body;
+    struct msg_body_ask ask;
+    struct str piece;
     size_t end = world.big_ends ? world.big_ends : world.big.n;
-    struct str piece = str_sub(world.big, ask.offset, ask.offset + 1000 < end ? ask.offset + 1000 : end);
 
-    if (ask.id == 0)
+    if (bodies_n == 0)
         return false;
-    asked_body.id = 0;
+    ask = asked_bodies[--bodies_n];
+    piece = str_sub(world.big, ask.offset, ask.offset + 1000 < end ? ask.offset + 1000 : end);
     relay_handlers.body_chunk(NULL, &queue, &(struct msg_body_chunk){ask.id, ask.offset, piece});
     return true;
 }
 
 static bool answer_directory(void)
 {
-    struct msg_secret_ask ask = asked_secret;
+    struct msg_secret_ask ask;
 
     if (pools_asked) {
         pools_asked = false;
         relay_handlers.pools_reply(NULL, &directory, &(struct msg_pools_reply){0, str_of(world.pools)});
         return true;
     }
-    if (ask.id == 0)
+    if (secrets_n == 0)
         return false;
-    asked_secret.id = 0;
+    ask = asked_secrets[--secrets_n];
     relay_handlers.secret_reply(NULL, &directory, &(struct msg_secret_reply){ask.id, !world.no_secret, STR("u"), STR("p")});
     return true;
 }
@@ -686,7 +691,8 @@ void world_open(const char *config)
     world = (struct world){.now = 1000 * SECOND};
     memset(conns, 0, sizeof conns);
     question_n = 0;
-    asked_body.id = asked_secret.id = 0;
+    bodies_n = secrets_n = 0;
+    pools_asked = false;
     snprintf(text, sizeof text, "hostname = \"me.test\"\ndata = \"/nowhere\"\nrun = \"/nowhere\"\n%s", config);
     if (!config_parse(&world.config, STR("test.conf"), str_of(text), &err))
         fail_msg("%s", err.text);
