@@ -1,6 +1,7 @@
 /* The relay as queue sees it: which server gets what, what is reported, and the limits kept. */
 #include "relay_world.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -566,6 +567,26 @@ static void both_families(void **state)
     world_close();
 }
 
+static void a_slow_address_gets_company(void **state)
+{
+    struct server *six, *four;
+    uint64_t id;
+
+    (void)state;
+    open_world("");
+    six = world_server("2001:db8::3", OFFERS);
+    four = world_server("192.0.2.3", OFFERS);
+    six->silent = true;
+    id = world_send("z.test", "r@z.test");
+    world_run();
+    assert_int_equal(four->connections, 0);
+    event_base_loop(world.base, EVLOOP_ONCE); /* the head start ends */
+    world_run();
+    expect(id, 0, DELIVERY_RELAYED, "taken");
+    assert_int_equal(four->messages, 1);
+    world_close();
+}
+
 static void source_addresses(void **state)
 {
     struct msg_deliver_remote m;
@@ -756,6 +777,7 @@ int main(void)
         cmocka_unit_test(requiretls),
         cmocka_unit_test(smart_host),
         cmocka_unit_test(both_families),
+        cmocka_unit_test(a_slow_address_gets_company),
         cmocka_unit_test(source_addresses),
         cmocka_unit_test(nothing_starts_before_the_pools_are_known),
         cmocka_unit_test(big_messages),
