@@ -101,7 +101,7 @@ static void ask_resolve(struct str text)
     if (!str_next(&text, 0, &address))
         return;
     resolved_init(&r);
-    lookup_resolve(&lookup, address, text, 1, &r);
+    lookup_resolve(&lookup, address, text, 1, false, &r);
     if (r.result == RESOLVE_TEMPFAIL && !str_starts(buf_str(&r.text), STR("4.2.1")))
         abort();
     if (r.result == RESOLVE_EXPAND && r.targets.n == 0)

@@ -334,6 +334,8 @@ static void senders(void **state)
 
 /* ---- destinations ---- */
 
+enum { EXPANDED = 2 };
+
 /* "local 1 anna@example.org", "expand a b", "remote mx - pool", "fail 5.1.1 ..." */
 static const char *destination(const char *address, const char *sender, int class)
 {
@@ -342,7 +344,7 @@ static const char *destination(const char *address, const char *sender, int clas
     struct resolved r;
 
     resolved_init(&r);
-    lookup_resolve(&lookup, str_of(address), str_of(sender), class, &r);
+    lookup_resolve(&lookup, str_of(address), str_of(sender), class & 1, class & EXPANDED, &r);
     for (size_t i = 0; i < r.targets.n; i++)
         if (r.targets.p[i] == 0)
             r.targets.p[i] = ' ';
@@ -407,6 +409,33 @@ static void aliases_of_aliases(void **state)
     goes("e@example.org", "", "fail 5.4.6 The alias leads only to itself");
     must("alias set a@example.org enabled=no");
     goes("a@example.org", "", "fail 5.2.1 This mailbox is switched off");
+}
+
+static void an_account_keeps_a_copy_and_forwards(void **state)
+{
+    (void)state;
+    refuses("alias add anna@example.org x@outside.example", EX_CANTCREAT, "among the targets");
+    must("alias add anna@example.org Anna@example.org x@outside.example");
+    goes("anna@example.org", "", "expand anna@example.org x@outside.example ");
+    goes("anna+tag@example.org", "", "expand anna@example.org x@outside.example ");
+    assert_string_equal(destination("anna@example.org", "", EXPANDED), "local 1 anna@example.org");
+    must("alias add list@example.org anna@example.org bob@example.org");
+    goes("list@example.org", "", "expand anna@example.org bob@example.org x@outside.example ");
+    must("account set anna@example.org quota=1M");
+    must("alias set anna@example.org enabled=no");
+    goes("anna@example.org", "", "local 1 anna@example.org");
+    must("alias set anna@example.org enabled=yes");
+    refuses("alias set anna@example.org y@outside.example", EX_CANTCREAT, "among the targets");
+    refuses("alias remove anna@example.org to=anna@example.org", EX_CANTCREAT, "among the targets");
+    goes("anna@example.org", "", "expand anna@example.org x@outside.example ");
+    must("account set anna@example.org enabled=no");
+    goes("anna@example.org", "", "fail 5.2.1 This mailbox is switched off");
+    must("account set anna@example.org enabled=yes");
+    must("alias remove anna@example.org");
+    goes("anna@example.org", "", "local 1 anna@example.org");
+    must("alias add anna@example.org anna@example.org x@outside.example");
+    must("account remove anna@example.org force=yes");
+    goes("anna@example.org", "", "expand x@outside.example ");
 }
 
 static void deep_and_wide_aliases_are_bounded(void **state)
@@ -838,6 +867,7 @@ int main(void)
         TEST(senders),
         TEST(destinations),
         TEST(aliases_of_aliases),
+        TEST(an_account_keeps_a_copy_and_forwards),
         TEST(deep_and_wide_aliases_are_bounded),
         TEST(routes_and_pools),
         TEST(postmaster_reaches_somebody),

@@ -270,6 +270,16 @@ static void an_alias_is_replaced_by_its_targets(void **state)
     assert_empty();
 }
 
+static void an_account_keeps_a_copy_and_forwards(void **state)
+{
+    (void)state;
+    world_send("s@local.test", "keep@local.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.delivered, 1);
+    assert_int_equal(world.relayed, 1);
+    assert_empty();
+}
+
 static void an_alias_loop_ends(void **state)
 {
     (void)state;
@@ -748,6 +758,7 @@ int main(void)
         TEST(nothing_is_reported_about_a_report),
         TEST(success_is_reported_when_asked_for),
         TEST(an_alias_is_replaced_by_its_targets),
+        TEST(an_account_keeps_a_copy_and_forwards),
         TEST(an_alias_loop_ends),
         TEST(a_delay_is_told_once_and_the_end_too),
         TEST(nothing_outlives_its_lifetime),

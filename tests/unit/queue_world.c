@@ -267,6 +267,9 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     } else if (str_eq(m->address, STR("single@local.test"))) {
         reply.result = RESOLVE_EXPAND;
         reply.targets = STR("a@local.test\0");
+    } else if (str_eq(m->address, STR("keep@local.test")) && !m->expanded) {
+        reply.result = RESOLVE_EXPAND;
+        reply.targets = STR("keep@local.test\0c@remote.test\0");
     } else if (str_eq(m->address, STR("loop@local.test"))) {
         reply.result = RESOLVE_EXPAND;
         reply.targets = STR("loop@local.test\0");

@@ -4,6 +4,7 @@
  * Recipients say what becomes of them:
  *   ...@local.test      account 7: delivered by mailbox        ...@remote.test, ...@other.test  relayed
  *   list@local.test     alias of a@, b@local.test and c@remote.test
+ *   keep@local.test     the same account, and c@remote.test: keeps a copy and forwards
  *   loop@local.test     alias of loop@local.test
  *   nobody@local.test   no such user                           gone@...   failed by the other side
  *   later@...           deferred every time                    once@...   deferred the first time only

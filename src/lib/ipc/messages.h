@@ -112,7 +112,7 @@ enum route_tls {
     TLS_IMPLICIT,  /* TLS from the first byte, name and chain checked */
 };
 /* class: 0 transactional, 1 bulk. */
-#define FIELDS_resolve_ask(U, I, S, T) U(id) U(class) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)
+#define FIELDS_resolve_ask(U, I, S, T) U(id) U(class) U(expanded) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)
 /* targets: addresses, each ended by NUL. hosts: as in route_kind, empty for MX. credential: number of
  * a stored login for the smart host (asked with secret_ask), 0 for none. pool: name of the source
  * address pool, empty for the default. */

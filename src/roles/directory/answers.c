@@ -89,7 +89,7 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
 
     resolved_init(&r);
     metric_add(&resolves, 1);
-    lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, &r);
+    lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
     if (r.result == RESOLVE_TEMPFAIL)
         metric_add(&troubles, 1);
     ipc_send_resolve_reply(from, &(struct msg_resolve_reply){.id = m->id,

@@ -39,19 +39,20 @@ static int find(struct command *c, struct account *a)
                        "no account %s: `staffetta account list` shows what is there", key.p);
 }
 
-/* Only a sending-only account may share its address with an alias. */
+/* Only a sending-only account, or one that keeps a copy, may share its address with an alias. */
 static int check_alias(struct command *c, const struct account *a)
 {
     struct str key = name_str(&a->key);
     struct err err = {0};
     struct name ignored;
-    bool found;
+    bool found, keeps;
 
     if (a->sending_only)
         return 0;
-    if (!store_text(c->store, SQL_ALIAS_GET, &key, 1, &ignored, &found, &err))
+    if (!store_text(c->store, SQL_ALIAS_GET, &key, 1, &ignored, &found, &err) ||
+        !lookup_leads_to(c->lookup, key, key, &keeps, &err))
         return command_broken(c, &err);
-    return found ? command_fail(c, EX_CANTCREAT,
+    return found && !keeps ? command_fail(c, EX_CANTCREAT,
                        "%s is an alias: remove it first, or use kind=sending-only", a->key.p)
                  : 0;
 }

@@ -65,14 +65,32 @@ static int add_target(struct command *c, const struct alias *a, struct str text)
 
     if (code != 0)
         return code;
-    if (str_eq(name_str(&key), name_str(&a->key)))
-        return command_fail(c, EX_DATAERR,
-            "an alias cannot lead to itself: give the account another address and add both to the "
-            "alias");
     values[0] = name_str(&a->key);
     values[1] = name_str(&key);
     values[2] = name_str(&canonical);
     return store_run(c->store, SQL_TARGET_PUT, values, 3, &err) ? 0 : command_broken(c, &err);
+}
+
+/* An address may be an account's and an alias' when the account keeps a copy: then the alias leads to
+ * itself too. Other aliases do not. */
+static int check_itself(struct command *c, const struct alias *a)
+{
+    struct account account;
+    struct err err = {0};
+    bool is_account, itself;
+
+    if (!store_get_account(c->store, name_str(&a->key), &account, &is_account, &err) ||
+        !lookup_leads_to(c->lookup, name_str(&a->key), name_str(&a->key), &itself, &err))
+        return command_broken(c, &err);
+    is_account = is_account && !account.sending_only;
+    if (is_account && !itself)
+        return command_fail(c, EX_CANTCREAT,
+            "%s is an account: name it among the targets too if it keeps a copy, or use another "
+            "address",
+            a->key.p);
+    if (itself && !is_account)
+        return command_fail(c, EX_DATAERR, "an alias that is no account cannot lead to itself");
+    return 0;
 }
 
 /* Targets are the words after the address, or given as to=... */
@@ -127,23 +145,11 @@ static int read_options(struct command *c, struct alias *a)
     if (code == 0)
         code = add_targets(c, a);
     if (code == 0)
+        code = check_itself(c, a);
+    if (code == 0)
         code = check_reach(c, a);
     lookup_changed(c->lookup);
     return code;
-}
-
-static int check_account(struct command *c, const struct alias *a)
-{
-    struct account account;
-    struct err err = {0};
-    bool found;
-
-    if (!store_get_account(c->store, name_str(&a->key), &account, &found, &err))
-        return command_broken(c, &err);
-    if (found && !account.sending_only)
-        return command_fail(
-            c, EX_CANTCREAT, "%s is an account: an alias needs another address", a->key.p);
-    return 0;
 }
 
 static int add(struct command *c)
@@ -157,8 +163,6 @@ static int add(struct command *c)
         code = command_local_domain(c, name_str(&a.key), &a.domain);
     if (code == 0)
         code = command_local_part(c, name_str(&a.key));
-    if (code == 0)
-        code = check_account(c, &a);
     if (code != 0)
         return code;
     if (!get(c, &a, &found, &err))
@@ -204,7 +208,10 @@ static int remove_alias(struct command *c)
         if (!store_run(c->store, SQL_TARGET_REMOVE, values, 2, &err) ||
             !store_number(c->store, SQL_TARGET_COUNT, values[0], &left, &err))
             return command_broken(c, &err);
+        code = left > 0 ? check_itself(c, &a) : 0;
     }
+    if (code != 0)
+        return code;
     if (left == 0 && (!store_run(c->store, SQL_TARGET_CLEAR, values, 1, &err) ||
                          !store_run(c->store, SQL_ALIAS_REMOVE, values, 1, &err)))
         return command_broken(c, &err);

@@ -113,10 +113,40 @@ static bool find_alias(
     return stmt_done(s, err);
 }
 
+bool lookup_leads_to(
+    struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err)
+{
+    struct stmt *s = store_stmt(l->store, SQL_TARGET_HAS);
+
+    stmt_str(s, alias);
+    stmt_str(s, key);
+    *yes = stmt_row(s);
+    return stmt_done(s, err);
+}
+
+/* An account with an alias of the same address that leads to itself too keeps a copy and forwards. */
+static bool find_forwarding(struct lookup *l, struct str key, struct found *out, struct err *err)
+{
+    struct found alias;
+    bool both;
+
+    if (!lookup_leads_to(l, key, key, &both, err))
+        return false;
+    if (both && !find_alias(l, key, &alias, &both, err))
+        return false;
+    if (both && alias.place == PLACE_ALIAS)
+        out->place = PLACE_ALIAS;
+    return true;
+}
+
 static bool find_exact(
     struct lookup *l, struct str key, struct found *out, bool *found, struct err *err)
 {
-    return find_account(l, key, out, found, err) && (*found || find_alias(l, key, out, found, err));
+    if (!find_account(l, key, out, found, err))
+        return false;
+    if (!*found)
+        return find_alias(l, key, out, found, err);
+    return out->place != PLACE_ACCOUNT || find_forwarding(l, key, out, err);
 }
 
 /* "user+tag@domain" to "user@domain"; false when there is no tag. */
@@ -443,17 +473,6 @@ enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t accou
 
 /* ---- senders ---- */
 
-static bool target_is(
-    struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err)
-{
-    struct stmt *s = store_stmt(l->store, SQL_TARGET_HAS);
-
-    stmt_str(s, alias);
-    stmt_str(s, key);
-    *yes = stmt_row(s);
-    return stmt_done(s, err);
-}
-
 static bool same_domain(struct str key, struct str domain)
 {
     struct str local, its;
@@ -471,12 +490,12 @@ static bool account_owns(
     *owns = str_eq(key, name_str(&a->key));
     if (*owns)
         return true;
-    if (!target_is(l, key, name_str(&a->key), owns, err))
+    if (!lookup_leads_to(l, key, name_str(&a->key), owns, err))
         return false;
     if (*owns || !strip_tag(l, key, &plain))
         return true;
     *owns = str_eq(name_str(&plain), name_str(&a->key));
-    return *owns || target_is(l, name_str(&plain), name_str(&a->key), owns, err);
+    return *owns || lookup_leads_to(l, name_str(&plain), name_str(&a->key), owns, err);
 }
 
 static bool account_sends_as(

@@ -26,7 +26,7 @@ void lookup_changed(struct lookup *l);
 
 enum place {
     PLACE_ACCOUNT, /* `account`, delivered to `address` */
-    PLACE_ALIAS,   /* `address` is the alias' key */
+    PLACE_ALIAS,   /* `address` is the alias' key; `account` when it is an account's address too */
     PLACE_FORWARD, /* a catch-all or postmaster that lives elsewhere: `address` */
     PLACE_REMOTE,
     PLACE_BACKUP,
@@ -49,6 +49,10 @@ MUST_CHECK bool lookup_fold(
 
 /* Where a key belongs. False only when the database failed. */
 MUST_CHECK bool lookup_find(struct lookup *l, struct str key, struct found *out, struct err *err);
+
+/* Whether key is one of the alias' own targets. */
+MUST_CHECK bool lookup_leads_to(
+    struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err);
 
 /* RCPT. `text` is the reply with its enhanced code. now: monotonic. Charges `account` for what is
  * accepted. */
@@ -77,6 +81,7 @@ struct resolved {
 void resolved_init(struct resolved *r);
 void resolved_clear(struct resolved *r);
 /* Where mail for an address goes now. Always gives an answer; a failing database is
- * RESOLVE_TEMPFAIL. */
-void lookup_resolve(
-    struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *out);
+ * RESOLVE_TEMPFAIL. expanded: an alias led to it, so an account that keeps a copy and forwards gets
+ * its copy and is not expanded again. */
+void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class,
+    bool expanded, struct resolved *out);

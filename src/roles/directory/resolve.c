@@ -29,6 +29,7 @@ struct seen {
     struct str key, target; /* owned */
     int depth;
     bool alias; /* to be expanded, or was */
+    bool keeps; /* an account of that address gets a copy */
 };
 
 struct expansion {
@@ -102,7 +103,18 @@ static bool visit(
     return true;
 }
 
-static bool expand_one(struct expansion *e, const struct seen *alias, struct err *err)
+/* The alias leads to its own address: a copy for the account there, if there is one. */
+static bool keep_copy(struct expansion *e, struct seen *alias, struct err *err)
+{
+    struct found found;
+
+    if (!lookup_find(e->lookup, alias->key, &found, err))
+        return false;
+    alias->keeps = found.place == PLACE_ALIAS && found.account != 0;
+    return true;
+}
+
+static bool expand_one(struct expansion *e, struct seen *alias, struct err *err)
 {
     struct name last = {0}, key, target;
     struct stmt *s = store_stmt(e->lookup->store, SQL_TARGET_LIST);
@@ -119,6 +131,8 @@ static bool expand_one(struct expansion *e, const struct seen *alias, struct err
             name_set(&key, column_str(s, 1));
         }
         if (!stmt_done(s, err))
+            return false;
+        if (more && str_eq(name_str(&key), alias->key) && !keep_copy(e, alias, err))
             return false;
         if (more && !visit(e, name_str(&target), name_str(&key), alias->depth + 1, err))
             return false;
@@ -137,12 +151,12 @@ bool lookup_expand(
     list_init(&e.all);
     add_seen(&e, key, key, 0, true);
     for (struct link *it = e.all.head.next; done && it != &e.all.head; it = it->next) {
-        const struct seen *s = CONTAINER(it, struct seen, link);
+        struct seen *s = CONTAINER(it, struct seen, link);
 
-        if (s->alias) {
+        if (s->alias)
             done = expand_one(&e, s, err);
-        } else {
-            buf_add(targets, s->target);
+        if (!s->alias || s->keeps) {
+            buf_add(targets, s->alias ? s->key : s->target);
             buf_add_char(targets, 0);
         }
     }
@@ -316,7 +330,7 @@ static bool resolve_alias(struct lookup *l, struct str key, struct resolved *r, 
 }
 
 static bool resolve_found(struct lookup *l, const struct found *found, struct str key,
-    struct str sender, int64_t class, struct resolved *r, struct err *err)
+    struct str sender, int64_t class, bool expanded, struct resolved *r, struct err *err)
 {
     bool routed;
 
@@ -324,6 +338,8 @@ static bool resolve_found(struct lookup *l, const struct found *found, struct st
     case PLACE_ACCOUNT:
         return resolve_local(l, found, key, sender, class, r, err);
     case PLACE_ALIAS:
+        if (expanded && found->account != 0)
+            return resolve_local(l, found, key, sender, class, r, err);
         return resolve_alias(l, name_str(&found->address), r, err);
     case PLACE_FORWARD:
         r->result = RESOLVE_EXPAND;
@@ -347,8 +363,8 @@ static bool resolve_found(struct lookup *l, const struct found *found, struct st
     return true;
 }
 
-void lookup_resolve(
-    struct lookup *l, struct str address, struct str sender, int64_t class, struct resolved *r)
+void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class,
+    bool expanded, struct resolved *r)
 {
     struct name canonical, key;
     struct found found;
@@ -361,7 +377,7 @@ void lookup_resolve(
     }
     r->address = canonical;
     if (!lookup_find(l, name_str(&key), &found, &err) ||
-        !resolve_found(l, &found, name_str(&key), sender, class, r, &err)) {
+        !resolve_found(l, &found, name_str(&key), sender, class, expanded, r, &err)) {
         buf_reset(&r->targets);
         say(r, RESOLVE_TEMPFAIL, "4.3.0 The directory cannot answer now");
     }

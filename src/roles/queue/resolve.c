@@ -51,6 +51,7 @@ static void ask(struct queue *q, struct channel *c, struct rcpt *r)
     map_add(&q->resolve.asked, &r->by_ask, map_hash_number(r->ask));
     q->resolve.in_flight++;
     ipc_send_resolve_ask(c, &(struct msg_resolve_ask){.id = r->ask, .class = r->row.class,
+        .expanded = r->row.depth > 0,
         .address = r->row.address, .sender = r->mail->row.sender});
 }
 
