@@ -130,6 +130,21 @@ class Drain(unittest.TestCase):
             server.mailbox_holds("bob@home.example", 1)
         self.assertEqual(server.stop(), 0)
 
+    def test_a_reload_while_stopping_changes_nothing(self):
+        """Roles took it for a reason to open listeners they had closed: on descriptors that were their clients' by then."""
+        server = self.serve()
+        t = Talk(server.ports["mx"])
+        t.lines("EHLO c.example", "MAIL FROM:<a@b.example>", "RCPT TO:<bob@home.example>", "DATA")
+        t.raw("Subject: drain-2\r\n\r\nhalf\r\n")
+        idle = Talk(server.ports["mx"])
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(idle.reply()[0], 421)
+        server.process.send_signal(signal.SIGHUP)
+        t.raw("rest\r\n.\r\n")
+        self.assertIn(t.reply()[0], (250, 421))
+        self.assertEqual(server.stop(), 0)
+        self.assertNotIn("reloaded", server.log_text())
+
     def test_a_client_that_hangs_does_not_hold_the_end(self):
         server = self.serve()
         t = Talk(server.ports["mx"])

@@ -101,6 +101,8 @@ static void on_hangup(evutil_socket_t sig, short what, void *arg)
     struct err err = {0};
 
     (void)sig, (void)what;
+    if (s->stopping)
+        return; /* the roles that are left have closed their listeners */
     notify_systemd("RELOADING=1");
     if (files_load(s, &err)) {
         processes_reload(s);
