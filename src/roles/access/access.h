@@ -1,5 +1,5 @@
-/* The state of the access role and of its clients; shared by main.c (start, listeners, reload, drain),
- * client.c (a connection up to login), auth.c (logging in), session.c (after it). */
+/* The state of the access role and of its clients; shared by main.c (start, reload, drain), listeners.c,
+ * handlers.c (messages), client.c (a connection up to login), auth.c (logging in), session.c (after it). */
 #pragma once
 #include "net/remote_key.h"
 #include "base/map.h"
@@ -103,6 +103,14 @@ void session_closed(struct client *c);
 void session_abandon(struct client *c); /* the client is gone: tells mailbox */
 void session_mailbox_gone(struct client *c);
 
-/* main.c */
+/* listeners.c */
+void access_open_listeners(struct access *a);
+void access_close_listeners(struct access *a);
 void access_listen(struct access *a); /* the number of clients has changed */
+/* On failure the certificates in use stay. */
+MUST_CHECK bool access_load_certificates(struct access *a, struct err *err);
+
+/* handlers.c */
+extern const struct handlers access_handlers;
 struct access *access_of(struct role *role);
+void access_peer_gone(struct role *role, struct channel *peer);

@@ -1,0 +1,78 @@
+/* What the access role does with each message, and with peers that go. */
+#include "access.h"
+
+struct access *access_of(struct role *role)
+{
+    return role_state(role);
+}
+
+static void on_auth_challenge(struct role *role, struct channel *from, const struct msg_auth_challenge *m)
+{
+    struct client *c = client_find(access_of(role), from, m->id);
+
+    if (c != NULL)
+        auth_challenge(c, m->data);
+}
+
+static void on_auth_done(struct role *role, struct channel *from, const struct msg_auth_done *m)
+{
+    struct client *c = client_find(access_of(role), from, m->id);
+
+    if (c != NULL)
+        auth_done(c, m);
+}
+
+static struct client *in_session(struct role *role, const struct channel *from, uint64_t id)
+{
+    struct client *c = client_find(access_of(role), from, id);
+
+    return c != NULL && c->state == CLIENT_SESSION ? c : NULL;
+}
+
+static void on_session_data(struct role *role, struct channel *from, const struct msg_session_data *m)
+{
+    struct client *c = in_session(role, from, m->id);
+
+    if (c != NULL)
+        session_data(c, m->data);
+}
+
+static void on_session_more(struct role *role, struct channel *from, const struct msg_session_more *m)
+{
+    struct client *c = in_session(role, from, m->id);
+
+    if (c != NULL)
+        session_more(c, m->bytes);
+}
+
+static void on_session_close(struct role *role, struct channel *from, const struct msg_session_close *m)
+{
+    struct client *c = in_session(role, from, m->id);
+
+    if (c != NULL)
+        session_closed(c);
+}
+
+const struct handlers access_handlers = {
+    .auth_challenge = on_auth_challenge,
+    .auth_done = on_auth_done,
+    .session_data = on_session_data,
+    .session_more = on_session_more,
+    .session_close = on_session_close,
+};
+
+void access_peer_gone(struct role *role, struct channel *peer)
+{
+    struct access *a = access_of(role);
+
+    LIST_EACH(&a->clients, it) {
+        struct client *c = CONTAINER(it, struct client, link);
+
+        if (c->id == 0 || c->serial != channel_serial(peer))
+            continue;
+        if (c->state == CLIENT_SESSION)
+            session_mailbox_gone(c);
+        else
+            auth_directory_gone(c);
+    }
+}

@@ -1,0 +1,81 @@
+/* Listening sockets and certificates of the access role. */
+#include "access.h"
+#include "base/log.h"
+#include "pop3_login.h"
+
+#include <stdlib.h>
+
+/* ---- listeners ---- */
+
+void access_listen(struct access *a)
+{
+    bool full = a->count >= (size_t)role_config(a->role)->limits.connections;
+
+    if (full == a->full)
+        return;
+    a->full = full;
+    log_info("listeners", "open=%s connections=%zu", full ? "no" : "yes", a->count);
+    LIST_EACH(&a->listeners, it)
+        acceptor_enable(CONTAINER(it, struct listener, link)->acceptor, !full);
+}
+
+static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t port)
+{
+    (void)port;
+    client_new(owner, fd, peer);
+}
+
+void access_open_listeners(struct access *a)
+{
+    for (size_t i = 0; i < role_listener_count(a->role); i++) {
+        const struct role_listener *from = role_listener_at(a->role, i);
+        struct listener *l;
+
+        if (from->service != SERVICE_POP3)
+            continue;
+        l = xcalloc(1, sizeof *l);
+        l->access = a;
+        l->protocol = &pop3_login;
+        l->index = from->index;
+        l->acceptor = acceptor_new(role_base(a->role), from->fd, on_accepted, l);
+        list_add_last(&a->listeners, &l->link);
+    }
+}
+
+void access_close_listeners(struct access *a)
+{
+    LIST_EACH(&a->listeners, it) {
+        struct listener *l = CONTAINER(it, struct listener, link);
+
+        list_remove(it);
+        acceptor_free(l->acceptor);
+        free(l);
+    }
+}
+
+/* ---- certificates ---- */
+
+static bool sign(void *arg, struct str key, enum key_operation operation, struct str input, struct buf *out)
+{
+    return role_sign(arg, key, operation, input, out);
+}
+
+bool access_load_certificates(struct access *a, struct err *err)
+{
+    size_t n = role_certificate_count(a->role);
+    struct tls_pem *pems = xcalloc(n, sizeof *pems);
+    struct tls_server *fresh = NULL;
+    bool loaded;
+
+    a->signer = (struct key_signer){sign, a->role};
+    for (size_t i = 0; i < n; i++)
+        pems[i] = (struct tls_pem){
+            role_certificate_at(a->role, i)->chain, role_certificate_at(a->role, i)->key, &a->signer};
+    loaded = n == 0 || tls_server_new(&fresh, pems, n, a->tls, err);
+    free(pems);
+    if (!loaded)
+        return false;
+    tls_server_free(a->tls);
+    a->tls = fresh;
+    return true;
+}

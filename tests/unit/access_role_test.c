@@ -1,0 +1,340 @@
+/* Connections of the access role: login through directory, the stream to mailbox and its credit, peers
+ * that die, limits of an address. */
+#include "access_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int setup(void **state)
+{
+    (void)state;
+    world_open();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close();
+    return 0;
+}
+
+/* What the client has received so far, exactly. */
+static void hears(int client, const char *expected)
+{
+    static char heard[400000];
+    ssize_t n;
+
+    world_run();
+    n = recv(client, heard, sizeof heard - 1, MSG_DONTWAIT);
+    heard[n > 0 ? n : 0] = 0;
+    if (strcmp(heard, expected) != 0)
+        fail_msg("expected: %s\n   heard: %.300s", expected, heard);
+}
+
+static void asked(const char *expected)
+{
+    world_run();
+    if (!str_eq(buf_str(&world_asked), str_of(expected)))
+        fail_msg("expected: %s\n   asked: %.*s", expected, (int)(world_asked.n > 300 ? 300 : world_asked.n), world_asked.p);
+    buf_reset(&world_asked);
+}
+
+static void say(int client, const char *text)
+{
+    assert_int_equal(send(client, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    world_run();
+}
+
+static bool is_closed(int client)
+{
+    char byte;
+
+    world_run();
+    return recv(client, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void directory_says(enum auth_result result, uint64_t account, unsigned rights)
+{
+    access_handlers.auth_done(NULL, world_directory, &(struct msg_auth_done){.id = world_id, .result = result,
+        .account = account, .rights = rights, .login = STR("ann")});
+    world_run();
+}
+
+static void mailbox_says(const char *text)
+{
+    access_handlers.session_data(NULL, world_mailbox, &(struct msg_session_data){world_id, str_of(text)});
+    world_run();
+}
+
+static int logged_in(void)
+{
+    int client = world_connect("127.0.0.1");
+
+    hears(client, "+OK pop.test POP3 server ready\r\n");
+    say(client, "USER ann\r\nPASS secret\r\n");
+    hears(client, "+OK Now the password\r\n");
+    asked("begin USERPASS 127.0.0.1 |ann|secret\n");
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    asked("open 5 flags=0 ann 127.0.0.1\n");
+    return client;
+}
+
+static void a_session_from_login_to_the_end(void **state)
+{
+    int client = logged_in();
+
+    (void)state;
+    mailbox_says("+OK 3 messages\r\n");
+    asked("more 16\n");
+    hears(client, "+OK 3 messages\r\n");
+    say(client, "STAT\r\n");
+    asked("data STAT\r\n\n");
+    mailbox_says("+OK 3 9\r\n");
+    access_handlers.session_close(NULL, world_mailbox, &(struct msg_session_close){world_id});
+    hears(client, "+OK 3 9\r\n");
+    assert_true(is_closed(client));
+    assert_int_equal(world_access.count, 0);
+    close(client);
+}
+
+static void what_was_pipelined_behind_the_login_goes_to_mailbox(void **state)
+{
+    int client = world_connect("127.0.0.1");
+
+    (void)state;
+    say(client, "USER ann\r\nPASS secret\r\nSTAT\r\nQUIT\r\n");
+    asked("begin USERPASS 127.0.0.1 |ann|secret\n");
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    asked("open 5 flags=0 ann 127.0.0.1\ndata STAT\r\nQUIT\r\n\n");
+    close(client);
+    asked("close\n");
+    assert_int_equal(world_access.count, 0);
+}
+
+static void input_waits_for_credit(void **state)
+{
+    static char much[100000];
+    int client = logged_in(), size = 1 << 20;
+    size_t sent = 0;
+
+    (void)state;
+    setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    memset(much, 'x', sizeof much);
+    assert_int_equal(send(client, much, sizeof much, MSG_NOSIGNAL), (ssize_t)sizeof much);
+    world_run();
+    for (size_t i = 0; i < world_asked.n; i++)
+        sent += world_asked.p[i] == 'x';
+    assert_int_equal(sent, SESSION_WINDOW);
+    buf_reset(&world_asked);
+    access_handlers.session_more(NULL, world_mailbox, &(struct msg_session_more){world_id, 5});
+    asked("data xxxxx\n");
+    access_handlers.session_more(NULL, world_mailbox, &(struct msg_session_more){world_id, UINT64_MAX});
+    asked(""); /* a stranger's number */
+    world_backlog = CHANNEL_HIGH + 1;
+    access_handlers.session_more(NULL, world_mailbox, &(struct msg_session_more){world_id, 3});
+    asked("");
+    world_drained();
+    asked("data xxx\n");
+    close(client);
+}
+
+static void output_that_is_not_taken_is_not_granted(void **state)
+{
+    static char much[60000];
+    int client = logged_in(), size = 4096, more = 0;
+
+    (void)state;
+    setsockopt(client, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    memset(much, 'y', sizeof much - 1);
+    for (int i = 0; i < 20; i++) {
+        buf_reset(&world_asked);
+        mailbox_says(much);
+        if (world_asked.n == 0)
+            break;
+        more++;
+    }
+    assert_true(more > 2 && more < 20);
+    buf_reset(&world_asked);
+    for (int i = 0; i < 2000 && world_asked.n == 0; i++) {
+        char sink[60000];
+
+        if (recv(client, sink, sizeof sink, MSG_DONTWAIT) > 0)
+            world_run();
+    }
+    asked("more 59999\n"); /* taken now */
+    for (int i = 0; i < 20 && !str_ends(buf_str(&world_asked), STR("close\n")); i++)
+        mailbox_says(much); /* until it is more than was granted: the session ends */
+    assert_true(str_ends(buf_str(&world_asked), STR("close\n")));
+    close(client);
+}
+
+static void directory_dies(void **state)
+{
+    int client = world_connect("127.0.0.1");
+    struct channel *directory = world_directory;
+
+    (void)state;
+    say(client, "USER ann\r\nPASS secret\r\n");
+    world_directory = NULL;
+    access_peer_gone(NULL, directory);
+    hears(client, "+OK pop.test POP3 server ready\r\n+OK Now the password\r\n"
+                  "-ERR [SYS/TEMP] Logins are not possible now, try again later\r\n");
+    say(client, "AUTH PLAIN AGEAYg==\r\n");
+    hears(client, "-ERR [SYS/TEMP] Logins are not possible now, try again later\r\n");
+    say(client, "NOOP\r\n");
+    hears(client, "+OK\r\n");
+    close(client);
+}
+
+static void mailbox_dies(void **state)
+{
+    struct channel *mailbox = world_mailbox;
+    int before = logged_in(), silent;
+
+    (void)state;
+    mailbox_says("+OK\r\n");
+    hears(before, "+OK\r\n");
+    buf_reset(&world_asked);
+    silent = logged_in();
+    world_mailbox = NULL;
+    access_peer_gone(NULL, mailbox);
+    hears(silent, "-ERR [SYS/TEMP] The mailbox is not available now, try again later\r\n");
+    hears(before, ""); /* in the middle of an answer there is nothing to say */
+    assert_true(is_closed(before) && is_closed(silent));
+    close(before);
+    close(silent);
+    silent = world_connect("127.0.0.1");
+    say(silent, "USER ann\r\nPASS secret\r\n");
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    hears(silent, "+OK pop.test POP3 server ready\r\n+OK Now the password\r\n"
+                  "-ERR [SYS/TEMP] The mailbox is not available now, try again later\r\n");
+    assert_true(is_closed(silent));
+    close(silent);
+}
+
+static void failed_logins_are_answered_late_and_banned(void **state)
+{
+    int client = world_connect("127.0.0.1");
+
+    (void)state;
+    hears(client, "+OK pop.test POP3 server ready\r\n");
+    say(client, "USER ann\r\nPASS wrong\r\n");
+    hears(client, "+OK Now the password\r\n");
+    directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
+    hears(client, ""); /* not yet */
+    close(client);
+    for (int i = 0; i < 2; i++) {
+        client = world_connect("127.0.0.1");
+        say(client, "USER ann\r\nPASS wrong\r\n");
+        directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
+        close(client);
+        world_run();
+    }
+    client = world_connect("127.0.0.1");
+    hears(client, "-ERR [SYS/TEMP] Not now, try again later\r\n");
+    assert_true(is_closed(client));
+    close(client);
+    client = world_connect("192.0.2.1");
+    hears(client, "+OK pop.test POP3 server ready\r\n");
+    close(client);
+}
+
+static void connections_of_an_address(void **state)
+{
+    int clients[4];
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        clients[i] = world_connect("192.0.2.1");
+    hears(clients[2], "+OK pop.test POP3 server ready\r\n");
+    hears(clients[3], "-ERR [SYS/TEMP] Not now, try again later\r\n");
+    close(clients[0]);
+    close(clients[3]);
+    world_run();
+    clients[0] = world_connect("192.0.2.1");
+    hears(clients[0], "+OK pop.test POP3 server ready\r\n");
+    for (int i = 0; i < 3; i++)
+        close(clients[i]);
+}
+
+static void answers_nobody_waits_for(void **state)
+{
+    struct channel other = {ROLE_MAILBOX, 0, 77};
+    int client = logged_in();
+
+    (void)state;
+    access_handlers.session_data(NULL, &other, &(struct msg_session_data){world_id, STR("evil\r\n")});
+    access_handlers.session_data(NULL, world_mailbox, &(struct msg_session_data){world_id + 1, STR("evil\r\n")});
+    access_handlers.session_close(NULL, world_mailbox, &(struct msg_session_close){world_id + 1});
+    access_handlers.auth_done(NULL, world_directory, &(struct msg_auth_done){.id = world_id, .account = 9, .rights = 3});
+    access_handlers.auth_challenge(NULL, world_directory, &(struct msg_auth_challenge){world_id, STR("x")});
+    hears(client, "");
+    mailbox_says("+OK\r\n");
+    hears(client, "+OK\r\n");
+    close(client);
+}
+
+static void a_client_that_leaves_during_the_login(void **state)
+{
+    int client = world_connect("127.0.0.1");
+    uint64_t id;
+
+    (void)state;
+    say(client, "AUTH LOGIN\r\n");
+    id = world_id;
+    access_handlers.auth_challenge(NULL, world_directory, &(struct msg_auth_challenge){id, STR("User Name")});
+    hears(client, "+OK pop.test POP3 server ready\r\n+ VXNlciBOYW1l\r\n");
+    buf_reset(&world_asked);
+    close(client);
+    asked("cancel\n");
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    asked("");
+}
+
+static void the_proxy_header_names_the_client(void **state)
+{
+    struct network proxies[] = {{{4, {192, 0, 2, 0}}, 24}};
+    int client;
+
+    (void)state;
+    world_listener.proxies = (struct network_list){proxies, 1};
+    client = world_connect("192.0.2.1");
+    hears(client, "");
+    say(client, "PROXY TCP4 198.51.100.7 192.0.2.1 5555 110\r\nAUTH SCRAM-SHA-256 biws\r\n");
+    hears(client, "+OK pop.test POP3 server ready\r\n");
+    asked("begin SCRAM-SHA-256 198.51.100.7 n,,\n");
+    close(client);
+    client = world_connect("192.0.2.1");
+    say(client, "CAPA\r\n");
+    assert_true(is_closed(client));
+    close(client);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_session_from_login_to_the_end),
+        TEST(what_was_pipelined_behind_the_login_goes_to_mailbox),
+        TEST(input_waits_for_credit),
+        TEST(output_that_is_not_taken_is_not_granted),
+        TEST(directory_dies),
+        TEST(mailbox_dies),
+        TEST(failed_logins_are_answered_late_and_banned),
+        TEST(connections_of_an_address),
+        TEST(answers_nobody_waits_for),
+        TEST(a_client_that_leaves_during_the_login),
+        TEST(the_proxy_header_names_the_client),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
