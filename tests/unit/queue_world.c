@@ -529,7 +529,11 @@ void world_run(void)
     unsigned quiet = 0;
 
     for (unsigned turns = 0; turns < 200000 && quiet < 3; turns++) {
-        bool any = false;
+        int64_t wait = queue_wake_in(world.queue);
+        bool any = wait > 0 && wait < SECOND / 100;
+
+        if (any) /* waits for company: a moment later */
+            time_passed += wait;
 
         queue_turn(world.queue);
         for (unsigned r = 0; r < ROLE_COUNT; r++)

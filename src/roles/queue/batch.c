@@ -10,8 +10,10 @@
 #include <stdlib.h>
 
 enum {
-    LAZY_BYTES = 1024 * 1024,
-    LAZY_TIME = 200 * 1000, /* microseconds */
+    FULL_BYTES = 1024 * 1024,
+    FULL_COUNT = 100,
+    SOON = 5 * 1000, /* microseconds */
+    LAZY = 200 * 1000,
     TOUCHED_KEPT = 4096,
 };
 
@@ -30,15 +32,17 @@ void batch_init(struct batch *b)
     metric_show(&failures);
 }
 
-void batch_add(struct queue *q, struct op *op, bool urgent, size_t bytes)
+void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes)
 {
+    static const int64_t waits[] = {[BATCH_NOW] = 0, [BATCH_SOON] = SOON, [BATCH_LAZY] = LAZY};
     struct batch *b = &q->batch;
+    int64_t at = clock_monotonic() + waits[wait];
 
-    if (list_empty(&b->ops))
-        b->lazy_since = clock_monotonic();
+    if (list_empty(&b->ops) || at < b->commit_at)
+        b->commit_at = at;
     list_add_last(&b->ops, &op->link);
-    b->urgent |= urgent;
-    b->lazy_bytes += bytes;
+    b->count++;
+    b->bytes += bytes;
 }
 
 void batch_touch(struct queue *q, uint64_t message)
@@ -118,8 +122,7 @@ static void finish_all(struct queue *q)
         list_remove(first);
         list_add_last(&ended, first);
     }
-    b->urgent = false;
-    b->lazy_bytes = 0;
+    b->count = b->bytes = 0;
     while ((first = list_first(&ended)) != NULL) {
         struct op *op = CONTAINER(first, struct op, link);
 
@@ -148,7 +151,6 @@ static bool refuse_all(struct queue *q, const struct err *err)
         list_remove(it);
         op->type->failed(q, op, err);
     }
-    b->lazy_bytes = 0;
     return !list_empty(&b->ops);
 }
 
@@ -210,7 +212,7 @@ void batch_turn(struct queue *q)
     if (!refuse_all(q, &err)) {
         forget_touched(b);
         bounce_forget(q);
-        b->urgent = false;
+        b->count = b->bytes = 0;
         b->retry_at = 0;
         return;
     }
@@ -241,8 +243,8 @@ int64_t batch_wake_in(const struct queue *q)
         wait = b->retry_at - clock_monotonic();
         return wait > 0 ? wait : 0;
     }
-    if (b->urgent || b->lazy_bytes >= LAZY_BYTES)
+    if (b->bytes >= FULL_BYTES || b->count >= FULL_COUNT)
         return 0;
-    wait = b->lazy_since + LAZY_TIME - clock_monotonic();
+    wait = b->commit_at - clock_monotonic();
     return wait > 0 ? wait : 0;
 }

@@ -37,16 +37,21 @@ struct batch {
     uint64_t *touched;   /* messages that may have lost their last recipient */
     bool *removed;
     size_t touched_n, touched_size;
-    size_t lazy_bytes;   /* of operations nobody waits for */
-    bool urgent;
+    size_t count, bytes; /* of the operations */
+    int64_t commit_at;   /* monotonic: when the first of them must be committed */
     int64_t retry_at;    /* monotonic; 0 while the database works */
-    int64_t lazy_since;  /* monotonic */
 };
 
 void batch_init(struct batch *b);
-/* urgent: somebody waits for the commit; otherwise it may be put off a little so that pieces of large
- * messages share commits; bytes is what it holds meanwhile. */
-void batch_add(struct queue *q, struct op *op, bool urgent, size_t bytes);
+/* How long an operation may wait for company. A commit waits for the disk, and everything else waits for
+ * the commit: one that nobody waits for should not cause it alone. */
+enum batch_wait {
+    BATCH_NOW,  /* a client waits for the answer */
+    BATCH_SOON, /* results of deliveries: 5 ms or 100 of them */
+    BATCH_LAZY, /* pieces of large messages: 200 ms or 1 MB */
+};
+/* bytes: what it holds meanwhile. */
+void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes);
 /* Called by run(): look after the run whether this message has recipients left. */
 void batch_touch(struct queue *q, uint64_t message);
 /* Runs and commits what is there. */

@@ -255,7 +255,7 @@ static enum slice change(struct queue *q, struct command *c, enum change kind)
     if (h->n == 0)
         changes_free(q, h);
     else
-        batch_add(q, &h->op, true, 0);
+        batch_add(q, &h->op, BATCH_NOW, 0);
     return SLICE_MORE;
 }
 

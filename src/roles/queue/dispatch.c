@@ -97,7 +97,7 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
     p->due = destination_park(d, clock_now());
     r->stage = STAGE_STORING;
     metric_add(&parked, 1);
-    batch_add(q, &p->op, schedule_is_full(q), 0);
+    batch_add(q, &p->op, schedule_is_full(q) ? BATCH_SOON : BATCH_LAZY, 0);
 }
 
 /* Recipients one destination may keep waiting in memory. */

@@ -173,7 +173,7 @@ static void txn_drop(struct queue *q, struct txn *t)
 
         c->op.type = &cleanup_type;
         c->message = t->row.id;
-        batch_add(q, &c->op, false, 0);
+        batch_add(q, &c->op, BATCH_LAZY, 0);
     }
     txn_free(q, t);
 }
@@ -239,7 +239,7 @@ static void give_piece(struct queue *q, struct txn *t, size_t n)
     buf_consume(&t->body, n);
     count_body(q, t, before);
     q->incoming.bytes += n;
-    batch_add(q, &p->op, false, n);
+    batch_add(q, &p->op, BATCH_LAZY, n);
 }
 
 /* ---- the envelope and the body ---- */
@@ -475,7 +475,7 @@ void incoming_on_end(struct role *role, struct channel *from, const struct msg_t
     set_head(q, t, m->prepend);
     t->state = TXN_STORING;
     t->op.type = &txn_type;
-    batch_add(q, &t->op, true, 0);
+    batch_add(q, &t->op, BATCH_NOW, 0);
 }
 
 void incoming_on_abort(struct role *role, struct channel *from, const struct msg_txn_abort *m)
