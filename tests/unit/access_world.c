@@ -65,7 +65,7 @@ int world_connect(const char *ip)
 void world_run(void)
 {
     for (int i = 0; i < 50; i++)
-        event_base_loop(base, EVLOOP_NONBLOCK);
+        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 /* ---- what the role calls ---- */
