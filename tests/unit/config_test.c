@@ -160,6 +160,8 @@ static void mistakes_are_named(void **state)
         {"limits { errors = 99999999999999999999 }", "t.conf:1: errors = \"99999999999999999999\": expected a number from 1 to 1000000000"},
         {HOST "limits { message_size = 5K\nheader_size = 16K }", "t.conf:3: header_size is larger than message_size: expected at most that"},
         {"relay { ipv6 = maybe }", "t.conf:1: ipv6 = \"maybe\": expected true or false"},
+        {"relay { recipients_per_transaction = 1001 }",
+            "t.conf:1: recipients_per_transaction = \"1001\": expected a number from 1 to 1000"},
         {"relay { port = 65536 }", "t.conf:1: port = \"65536\": expected a number from 1 to 65535"},
         {"copies { smtp = 65 }", "t.conf:1: smtp = \"65\": expected a number from 1 to 64"},
         {"copies { web = 2 }", "t.conf:1: web = \"2\": expected 1"},

@@ -76,7 +76,7 @@ static const struct {
     {"relay", "connections", AMOUNT(1, 100000)},
     {"relay", "connections_per_destination", AMOUNT(1, 10000)},
     {"relay", "messages_per_connection", AMOUNT(1, 1000000)},
-    {"relay", "recipients_per_transaction", AMOUNT(1, 100000)},
+    {"relay", "recipients_per_transaction", AMOUNT(1, 1000)}, /* what relay can carry */
     {"relay", "connect_time", AMOUNT(SECOND, HOUR)},
     {"relay", "command_time", AMOUNT(SECOND, HOUR)},
     {"relay", "idle_time", AMOUNT(0, HOUR)},
