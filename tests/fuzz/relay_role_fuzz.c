@@ -17,6 +17,7 @@ static struct {
 } sent[DELIVERIES];
 static size_t sent_n;
 static struct str in;
+static uint64_t next_n; /* of strange recipients: numbers are queue's business, and never used twice */
 
 static const char *const domains[] = {"x.test", "y.test", "z.test", "two.test", "nowhere.test", "broken.test", "null.test",
     "quiet.test", "[192.0.2.1]", "[IPv6:2001:db8::3]", "b\xc3\xbc.test", "..", "me.test"};
@@ -78,7 +79,7 @@ static void strange_message(void)
         relay_handlers.deliver_go(NULL, from, &(struct msg_deliver_go){id});
         break;
     case 1:
-        relay_handlers.deliver_rcpt(NULL, from, &(struct msg_deliver_rcpt){.id = id, .n = 999, .address = bytes});
+        relay_handlers.deliver_rcpt(NULL, from, &(struct msg_deliver_rcpt){.id = id, .n = next_n++, .address = bytes});
         break;
     case 2:
         relay_handlers.body_chunk(NULL, from, &(struct msg_body_chunk){id, number(), bytes});
@@ -193,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     in = (struct str){(const char *)data, size};
     sent_n = 0;
+    next_n = 1000;
     memset(big, 'x', sizeof big);
     world_open("log_level = \"error\"\nrelay { connections = 6 }\n");
     world.secure_zone = number() & 1;

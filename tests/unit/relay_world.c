@@ -449,10 +449,14 @@ static void on_mail(struct conn *c, const char *line)
 
 static void on_data(struct conn *c)
 {
-    if (c->accepted == 0)
+    size_t before = c->say.n;
+
+    if (c->accepted == 0) {
         say(c, "503 5.5.1 RCPT first");
-    else if (!by_rule(c, "DATA", "", "354 go"))
-        c->in_content = true;
+    } else {
+        by_rule(c, "DATA", "", "354 go");
+        c->in_content = str_starts(str_skip(buf_str(&c->say), before), STR("354"));
+    }
     buf_clear(&c->server->last_content);
     buf_init(&c->server->last_content, 1 << 24);
 }
