@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -212,6 +213,36 @@ static void a_slow_filter_stops_every_client(void **state)
     SENT(role, filter, "txn_chunk 5\ntxn_end\n");
     TELL(role, filter, txn_done, {role->last_txn, 250, STR("2.0.0 queued")});
     REPLIES(role, fd, "250 2.0.0 queued\r\n221 2.0.0 Bye\r\n<end>");
+    close(fd);
+    world_free(role);
+}
+
+/* A block of short commands asked for megabytes of replies before anybody looked. */
+static void a_client_that_reads_nothing_gets_no_more(void **state)
+{
+    struct role *role = world_new(STRANGERS MX);
+    int fd, replies = 0, small = 16 * 1024;
+    struct buf flood, all;
+    struct client *c;
+
+    (void)state;
+    setsockopt(role->listener.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small); /* or the kernel takes it all */
+    fd = world_connect(role);
+    c = CONTAINER(list_first(&role->server.clients), struct client, link);
+    buf_init(&flood, CONN_INPUT_MAX);
+    for (int i = 0; i < 6000; i++)
+        buf_add(&flood, STR("EHLO xxx\r\n"));
+    world_write(role, fd, buf_str(&flood));
+    assert_in_range(conn_output_waiting(c->conn), 0, CONN_OUTPUT_HIGH + 4096);
+    buf_init(&all, 16 << 20);
+    do /* who reads gets it all */
+        buf_add(&all, world_read(role, fd));
+    while (conn_output_waiting(c->conn) > 0 || poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100) > 0);
+    for (struct str rest = buf_str(&all), line; str_next(&rest, '\n', &line);)
+        replies += str_starts(line, STR("250-mail.test"));
+    assert_int_equal(replies, 6000);
+    buf_clear(&all);
+    buf_clear(&flood);
     close(fd);
     world_free(role);
 }
@@ -491,6 +522,7 @@ int main(void)
         cmocka_unit_test(filter_may_die),
         cmocka_unit_test(a_client_that_vanishes_aborts),
         cmocka_unit_test(a_slow_filter_stops_every_client),
+        cmocka_unit_test(a_client_that_reads_nothing_gets_no_more),
         cmocka_unit_test(a_full_shard_is_avoided),
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(logins_go_to_the_password_checkers),

@@ -449,11 +449,17 @@ static size_t take(struct smtp_session *s, struct str bytes)
     return bytes.n;
 }
 
+/* A block of input can ask for fifty times as much output. */
+static bool must_read_first(const struct smtp_session *s)
+{
+    return s->world->full != NULL && s->world->full(s->w);
+}
+
 size_t smtp_input(struct smtp_session *s, struct str bytes)
 {
     size_t used = 0, n;
 
-    while (used < bytes.n && !smtp_waits(s) && !s->closing) {
+    while (used < bytes.n && !smtp_waits(s) && !s->closing && !must_read_first(s)) {
         n = take(s, str_skip(bytes, used));
         if (n == 0)
             break;

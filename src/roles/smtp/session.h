@@ -63,6 +63,8 @@ enum smtp_budget { SMTP_BUDGET_MESSAGES, SMTP_BUDGET_RECIPIENTS };
 
 struct smtp_world {
     void (*send)(void *w, struct str bytes);
+    /* So much was sent and not read that no further command is taken for now; NULL for never. */
+    bool (*full)(void *w);
     void (*close)(void *w); /* when everything is sent */
     /* What the client sent already is dropped; smtp_secured follows. */
     void (*start_tls)(void *w);

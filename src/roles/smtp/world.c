@@ -15,6 +15,11 @@ static void world_send(void *w, struct str bytes)
     conn_send(((struct client *)w)->conn, bytes);
 }
 
+static bool world_full(void *w)
+{
+    return conn_output_waiting(((struct client *)w)->conn) > CONN_OUTPUT_HIGH;
+}
+
 static void world_close(void *w)
 {
     conn_close_when_sent(((struct client *)w)->conn);
@@ -303,6 +308,7 @@ static void world_client_changed(void *w, struct smtp_client *who)
 
 const struct smtp_world smtp_real_world = {
     .send = world_send,
+    .full = world_full,
     .close = world_close,
     .start_tls = world_start_tls,
     .delay = world_delay,
