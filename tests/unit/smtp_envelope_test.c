@@ -291,6 +291,12 @@ static void received_fields_say_how_it_came(void **state)
         {"DATA", "354"}, {".", "250"});
     assert_true(in(&b.trace, "with UTF8SMTP\r\n"));
     assert_false(in(&b.trace, " for <"));
+    /* A header is ASCII unless the message was announced with SMTPUTF8. */
+    converse(&b, {"EHLO b\xc3\xbcro", "250"}, {"MAIL FROM:<a@b.example>", "250"}, {"RCPT TO:<u@x.example>", "250"}, {"DATA", "354"},
+        {".", "250"});
+    assert_true(str_is_ascii(buf_str(&b.trace)) && in(&b.trace, "from b??ro ("));
+    converse(&b, {"MAIL FROM:<a@b.example> SMTPUTF8", "250"}, {"RCPT TO:<u@x.example>", "250"}, {"DATA", "354"}, {".", "250"});
+    assert_true(in(&b.trace, "from b\xc3\xbcro ("));
     bench_clear(&b);
     bench_init(&b, SERVICE_SUBMISSION);
     bench_start(&b);

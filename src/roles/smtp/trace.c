@@ -19,7 +19,10 @@ static void write_from(struct smtp_session *s, struct buf *out)
     if (s->account != 0 || s->client.ip.family == 0)
         return;
     ip_format(&s->client.ip, ip);
-    buf_addf(out, "from %.*s ([%s%s])\r\n\t", STR_ARG(s->helo), s->client.ip.family == 6 ? "IPv6:" : "", ip);
+    buf_add(out, STR("from "));
+    for (size_t i = 0; i < s->helo.n; i++) /* said before anybody knew that the message is no UTF-8 one */
+        buf_add_char(out, (unsigned char)s->helo.p[i] < 0x80 || s->txn.flags & TXN_SMTPUTF8 ? s->helo.p[i] : '?');
+    buf_addf(out, " ([%s%s])\r\n\t", s->client.ip.family == 6 ? "IPv6:" : "", ip);
 }
 
 struct str protocol_name(const struct smtp_session *s)
