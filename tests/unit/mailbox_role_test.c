@@ -137,6 +137,19 @@ static void a_repeated_delivery_is_stored_once(void **state)
     assert_int_equal(stored(), 1);
 }
 
+/* Two processes made the same queue id: what arrived at another time is another message. */
+static void a_queue_id_that_comes_twice_is_two_messages(void **state)
+{
+    (void)state;
+    for (int64_t arrived = 1; arrived <= 2; arrived++)
+        deliveries_local(deliveries, world_queue, &(struct msg_deliver_local){.id = (uint64_t)arrived, .message = 100,
+            .account = ACCOUNT, .n = 1, .size = 1, .arrived = arrived, .sender = STR("s@far.example"),
+            .rcpt = STR("r@home.example"), .original = STR("r@home.example"), .body = STR("x")});
+    account_is(true, 0, 0);
+    boxes_finish(boxes);
+    assert_int_equal(stored(), 2);
+}
+
 static void nothing_is_answered_before_a_crash_loses_it(void **state)
 {
     (void)state;
@@ -497,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_delivery_is_answered_after_the_flush),
         TEST(a_repeated_delivery_is_stored_once),
+        TEST(a_queue_id_that_comes_twice_is_two_messages),
         TEST(nothing_is_answered_before_a_crash_loses_it),
         TEST(quota_is_exact),
         TEST(quota_of_messages),

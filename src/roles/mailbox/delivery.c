@@ -22,6 +22,7 @@ struct delivery {
     uint64_t serial; /* of the queue's channel */
     unsigned shard;
     uint64_t id, message, account, n, size, flags;
+    int64_t mark; /* by which a repetition is known */
     struct str sender, rcpt;
     struct str body;   /* our copy, while directory is asked */
     bool has_body;     /* it came with deliver_local */
@@ -216,7 +217,7 @@ static bool fits(const struct delivery *d, uint64_t size)
 /* The content is complete: makes it a message and lets the delivery wait for the sync. */
 static void add_to_batch(struct delivery *d, int64_t content, int64_t size)
 {
-    struct store_delivery what = {.message = (int64_t)d->message, .content = content, .size = size,
+    struct store_delivery what = {.message = d->mark, .content = content, .size = size,
         .received = clock_now(),
         .features = d->scan.has_8bit && (d->flags & TXN_SMTPUTF8) ? CONTENT_UTF8_HEADER : 0};
     struct err err = {0};
@@ -286,7 +287,7 @@ static void pull_end(struct delivery *d)
     struct err err = {0};
     bool was;
 
-    if (!store_was_delivered(d->box->store, (int64_t)d->message, &was, &err)) {
+    if (!store_was_delivered(d->box->store, d->mark, &was, &err)) {
         box_fail(d->box, &err);
     } else if (was) { /* by a delivery to another address of this account, meanwhile */
         d->repeated = true;
@@ -361,7 +362,7 @@ static void store(struct delivery *d, struct str body)
         finish(d, &no_storage);
         return;
     }
-    if (!store_was_delivered(d->box->store, (int64_t)d->message, &was, &err)) {
+    if (!store_was_delivered(d->box->store, d->mark, &was, &err)) {
         box_writing(d->box, &d->waiter);
         box_fail(d->box, &err);
     } else if (was) {
@@ -397,6 +398,13 @@ static bool sane(const struct deliveries *all, const struct msg_deliver_local *m
            m->account % role_copies(all->role) == role_copy(all->role);
 }
 
+/* Queue ids are made by several processes, which may at last make the same one twice; the time of arrival,
+ * which stays with a message in the queue, tells the second message from a repetition of the first. */
+static int64_t mark_of(const struct msg_deliver_local *m)
+{
+    return (int64_t)(m->message ^ (uint64_t)m->arrived * UINT64_C(0x9e3779b97f4a7c15));
+}
+
 static struct delivery *add(struct deliveries *all, struct channel *from, const struct msg_deliver_local *m)
 {
     struct delivery *d = xcalloc(1, sizeof *d);
@@ -408,6 +416,7 @@ static struct delivery *add(struct deliveries *all, struct channel *from, const 
     d->shard = channel_copy(from);
     d->id = m->id;
     d->message = m->message;
+    d->mark = mark_of(m);
     d->account = m->account;
     d->n = m->n;
     d->size = m->size;

@@ -72,7 +72,8 @@ CREATE TABLE loose (
     PRIMARY KEY (account, content)
 ) @clustered;
 
--- Queue ids of what was stored already: a repeated delivery is answered and not stored again.
+-- What was stored already, by queue id and time of arrival in one number: a repeated delivery is answered
+-- and not stored again.
 CREATE TABLE delivered (
     account BIGINT NOT NULL,
     message BIGINT NOT NULL,
