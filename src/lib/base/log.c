@@ -4,9 +4,12 @@
 #include "base/json.h"
 #include "base/random.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A byte of text becomes at most six of a line: "\u0001". */
@@ -18,13 +21,17 @@ static struct {
     bool json;
     char held[HELD_MAX_BYTES];
     size_t held_n;
+    bool is_file, lost;
 } the_log = {.name = "staffetta", .least = LOG_LEVEL_INFO};
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
 void log_open(const char *role, unsigned copy)
 {
+    struct stat about;
+
     snprintf(the_log.name, sizeof the_log.name, "%s[%u]", role, copy);
+    the_log.is_file = fstat(STDERR_FILENO, &about) == 0 && S_ISREG(about.st_mode);
 }
 
 void log_set(enum log_level least, bool json)
@@ -38,17 +45,35 @@ bool log_wants(enum log_level level)
     return level >= the_log.least;
 }
 
+/* Whether a write of PIPE_BUF bytes returns at once: always for a file, for a pipe or a socket
+ * (systemd's journal) only while its reader keeps up. */
+static bool takes_more(void)
+{
+    struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return the_log.is_file || (poll(&fd, 1, 0) == 1 && fd.revents & POLLOUT);
+}
+
+/* A log nobody reads must not stop the mail: what it does not take now is lost, and said so later. */
 void log_flush(void)
 {
+    static const char note[] = "(log lines were lost here: the reader of the log was too slow)\n";
     size_t done = 0;
 
+    if (the_log.lost && the_log.held_n && takes_more())
+        the_log.lost = write(STDERR_FILENO, note, sizeof note - 1) < 0;
     while (done < the_log.held_n) {
-        ssize_t n = write(STDERR_FILENO, the_log.held + done, the_log.held_n - done);
+        size_t piece = the_log.held_n - done;
+        ssize_t n;
 
+        if (!the_log.is_file && piece > PIPE_BUF)
+            piece = PIPE_BUF;
+        n = takes_more() ? write(STDERR_FILENO, the_log.held + done, piece) : -1;
         if (n <= 0)
-            break; /* a log nobody reads must not stop the mail */
+            break;
         done += (size_t)n;
     }
+    the_log.lost |= done < the_log.held_n;
     the_log.held_n = 0;
 }
 

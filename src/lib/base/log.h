@@ -1,4 +1,6 @@
-/* One line an event on standard error, for people or as JSON. Lines are collected and written by
+/* Never waits for a slow reader of the log: lines are lost then, with a note where.
+ *
+ * One line an event on standard error, for people or as JSON. Lines are collected and written by
  * log_flush(), which the role's loop calls once a turn; errors are written at once.
  *
  *   log_event(LOG_LEVEL_INFO, "accepted", "message=%s size=%zu from=%.*s", ...);

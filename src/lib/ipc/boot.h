@@ -35,6 +35,7 @@ struct role {
     int exit_code;
 
     int signer_fd; /* of a front; -1 while there is none */
+    int64_t signer_rests_until;
     struct signing signing;
     struct channel *signers[ROLE_COUNT][MAX_COPIES]; /* of the holder of the keys */
 

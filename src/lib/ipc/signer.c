@@ -1,6 +1,7 @@
 /* The signing line. A TLS handshake cannot wait in the loop, so the front asks on a socket of its own
  * and waits for the answer there; signing takes the holder as long as it would take the front. On the
  * other end it is a channel like any other. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "ipc/boot.h"
 
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 enum { PATIENCE_SECONDS = 1, REPLY_MAX = 4096, STALE_MAX = 16 };
+/* After one that was not answered: handshakes fail at once meanwhile, and the loop goes on with the rest. */
+#define REST (10 * SECOND)
 
 static void signer_ended(struct channel *c)
 {
@@ -79,6 +82,15 @@ static void on_reply(struct role *role, struct channel *from, const struct msg_k
     buf_add(role->signing.out, m->output);
 }
 
+/* Somewhere in a frame: what follows could not be told apart, so the line ends; directory's next start
+ * brings a new one. */
+static bool line_broken(struct role *role)
+{
+    close(role->signer_fd);
+    role->signer_fd = -1;
+    return false;
+}
+
 static bool take_reply(struct role *role)
 {
     static const struct handlers handlers = {.key_sign_reply = on_reply};
@@ -86,9 +98,10 @@ static bool take_reply(struct role *role)
     uint32_t length;
     const char *why;
 
-    if (!read_all(role->signer_fd, &length, sizeof length) || length > sizeof frame ||
-        !read_all(role->signer_fd, frame, length))
-        return false;
+    if (!read_all(role->signer_fd, &length, sizeof length))
+        return false; /* nothing came in time: frames are written whole */
+    if (length > sizeof frame || !read_all(role->signer_fd, frame, length))
+        return line_broken(role);
     if (!ipc_dispatch(role, NULL, ROLE_DIRECTORY, role->type->id, &handlers, str_from(frame, length), &why))
         fatal("signing line: %s", why);
     return true;
@@ -99,7 +112,7 @@ bool role_sign(struct role *role, struct str key, uint64_t operation, struct str
     struct buf frame;
     bool sent;
 
-    if (role->signer_fd < 0)
+    if (role->signer_fd < 0 || clock_monotonic() < role->signer_rests_until)
         return false;
     role->signing = (struct signing){.id = role_next_id(role), .out = out};
     buf_init(&frame, REPLY_MAX);
@@ -110,6 +123,8 @@ bool role_sign(struct role *role, struct str key, uint64_t operation, struct str
     for (int i = 0; sent && !role->signing.answered && i < STALE_MAX; i++)
         if (!take_reply(role))
             break;
+    if (!role->signing.answered)
+        role->signer_rests_until = clock_monotonic() + REST;
     if (!role->signing.answered)
         log_warning("signing", "reason=%s", "directory did not answer; the TLS handshake fails");
     return role->signing.answered && role->signing.done && !out->failed;

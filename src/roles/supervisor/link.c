@@ -55,6 +55,16 @@ void link_send(struct process *p, struct buf *frame, int fd)
     buf_reset(frame);
 }
 
+/* Without descriptors the new process cannot be connected: it is started again after its pause. */
+static bool make_pair(struct process *p, int pair[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+        return true;
+    log_error("connect", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, strerror(errno));
+    kill(p->pid, SIGKILL);
+    return false;
+}
+
 static void send_peer(struct process *p, const struct process *peer, int fd, struct buf *frame)
 {
     ipc_encode_boot_peer(frame, &(struct msg_boot_peer){peer->role, peer->copy, peer->copies});
@@ -65,8 +75,8 @@ static void connect_pair(struct process *a, struct process *b, struct buf *frame
 {
     int pair[2], size = 512 * 1024;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        fatal("socketpair: %s", strerror(errno));
+    if (!make_pair(a, pair))
+        return;
     for (int i = 0; i < 2; i++) {
         setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         setsockopt(pair[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -91,8 +101,8 @@ static void connect_signer(struct process *a, struct process *b, struct buf *fra
 
     if (holder->role != ROLE_DIRECTORY || holder->copy != 0 || (front->role != ROLE_SMTP && front->role != ROLE_ACCESS))
         return;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        fatal("socketpair: %s", strerror(errno));
+    if (!make_pair(a, pair))
+        return;
     send_signer(a, front, pair[0], frame);
     send_signer(b, front, pair[1], frame);
     close(pair[0]);

@@ -127,8 +127,21 @@ static bool bind_section(struct supervisor *s, unsigned index, struct err *err)
     return true;
 }
 
+/* No role inherits what systemd passed, named in a section or not. */
+static void keep_from_children(void)
+{
+    const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+    uint64_t n;
+
+    if (pid == NULL || strtol(pid, NULL, 10) != (long)getpid() || !str_to_u64(str_of(count), 1024, &n))
+        return;
+    for (int fd = FIRST_SYSTEMD_FD; fd < FIRST_SYSTEMD_FD + (int)n; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 bool listeners_bind(struct supervisor *s, struct err *err)
 {
+    keep_from_children();
     for (unsigned i = 0; i < s->config->listener_count; i++)
         if (!bind_section(s, i, err))
             return false;
