@@ -73,9 +73,7 @@ static void failed_logins_ban_for_a_while(void **state)
     assert_true(limit_banned(t, &a, MINUTE));
     assert_false(limit_banned(t, &b, MINUTE));
     assert_false(limit_banned(t, &a, 16 * MINUTE + 1));
-    /* the count starts anew after the time, and after a success */
-    assert_int_equal(limit_login_failed(t, &a, 3, 15 * MINUTE, HOUR), 1);
-    limit_login_succeeded(t, &a);
+    /* the count starts anew after the time */
     assert_int_equal(limit_login_failed(t, &a, 3, 15 * MINUTE, HOUR), 1);
     limit_free(t);
 }

@@ -186,14 +186,6 @@ unsigned limit_login_failed(struct limit_table *t, const struct ip *ip, uint64_t
     return a->failures;
 }
 
-void limit_login_succeeded(struct limit_table *t, const struct ip *ip)
-{
-    struct address *a = look(t, ip);
-
-    if (a != NULL)
-        a->failures = 0;
-}
-
 bool limit_banned(struct limit_table *t, const struct ip *ip, int64_t now)
 {
     struct address *a = look(t, ip);

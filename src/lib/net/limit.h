@@ -22,7 +22,7 @@ void limit_disconnected(struct limit_table *t, const struct ip *ip);
 bool limit_count(struct limit_table *t, const struct ip *ip, enum limit_kind kind, uint64_t most, int64_t now);
 
 /* A login failed: returns how many did within `within`, this one included. The address is banned for
- * `within` once they reach `most`. */
+ * `within` once they reach `most`. A success in between forgives nothing: else the owner of one account
+ * could guess at all the others. */
 unsigned limit_login_failed(struct limit_table *t, const struct ip *ip, uint64_t most, int64_t within, int64_t now);
-void limit_login_succeeded(struct limit_table *t, const struct ip *ip);
 bool limit_banned(struct limit_table *t, const struct ip *ip, int64_t now);

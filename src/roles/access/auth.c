@@ -133,7 +133,6 @@ static void login_succeeded(struct client *c, const struct msg_auth_done *m)
 {
     char tls[128] = "", address[IP_TEXT];
 
-    limit_login_succeeded(c->access->limits, &c->ip);
     metric_add(&logins, 1);
     c->account = m->account;
     str_free(&c->login);

@@ -296,8 +296,6 @@ static void world_note(void *w, enum smtp_note note, struct str subject, unsigne
 {
     struct client *c = w;
 
-    if (note == SMTP_NOTE_LOGIN)
-        limit_login_succeeded(c->server->limits, &smtp_client_of(c->session)->ip);
     record_note(c, note, subject, code, text);
 }
 
