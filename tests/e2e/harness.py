@@ -274,9 +274,10 @@ class Server:
     def log_tail(self, lines=60):
         return "\n".join(self.log_text().splitlines()[-lines:])
 
-    def complaints(self):
-        """Lines of a sanitizer in the log."""
-        return [l for l in self.log_text().splitlines() if any(s in l for s in SANITIZER)]
+    def complaints(self, kills=False):
+        """Lines of a sanitizer in the log, and of roles that ended without being asked to (or being killed by the test)."""
+        lines = self.log_text().splitlines()
+        return [l for l in lines if any(s in l for s in SANITIZER) or "role-ended" in l and "error" in l and not (kills and "signal=9" in l)]
 
     # ---- the command line ----
 
@@ -432,6 +433,7 @@ class Case(unittest.TestCase):
     config, listen, as_root, hostname, environ = {}, {}, False, "mail.home.example", {}
     zone = None      # text of a DNS zone, see zone.py
     server = nsd = None
+    kills = False    # the tests kill roles (signal 9), so that such ends in the log are no fault
     expect_exit = 0
 
     @classmethod
@@ -467,9 +469,9 @@ class Case(unittest.TestCase):
         try:
             running = cls.server.process is not None
             code = cls.server.stop()
-            complaints = cls.server.complaints()
+            complaints = cls.server.complaints(cls.kills)
             if complaints:
-                raise AssertionError("sanitizer:\n" + "\n".join(complaints[:20]) + "\n" + cls.server.log_tail())
+                raise AssertionError("roles that crashed, or a sanitizer:\n" + "\n".join(complaints[:20]) + "\n" + cls.server.log_tail())
             if running and code != cls.expect_exit:
                 raise AssertionError(f"the server ended with {code}\n{cls.server.log_tail()}")
         finally:

@@ -18,6 +18,7 @@ CLIENTS = 4
 
 
 class Crash(Case):
+    kills = True
     config = {"queue": {"retry": ["1s", "1s", "1s", "1s", "2s"]}, "relay": {"command_time": "20s"}}
 
     @classmethod

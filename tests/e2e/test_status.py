@@ -9,6 +9,7 @@ from mailcase import Mail
 
 
 class Seeing(Mail):
+    kills = True
     config = {"queue": {"retry": ["1s"]}}
 
     def fetch(self, path="/metrics"):

@@ -23,6 +23,7 @@ def accepts(server, rcpt="bob@home.example", mark="x"):
 
 
 class Crashes(Mail):
+    kills = True
     def test_every_role_comes_back_and_mail_flows(self):
         for role in ROLES:
             with self.subTest(role):
@@ -291,6 +292,7 @@ def accepts_connection(server):
 @unittest.skipIf(os.geteuid() != 0, "needs root")
 class Root(Mail):
     as_root = True
+    kills = True
 
     def test_each_role_has_a_user_of_its_own(self):
         users = {}
@@ -335,6 +337,7 @@ class Root(Mail):
 
 
 class Copies(Mail):
+    kills = True
     config = {"relay_networks": [], "copies": {"smtp": 2, "filter": 2, "queue": 2, "relay": 2, "mailbox": 2, "access": 2, "directory": 3}}
 
     def test_mail_flows_through_all(self):
