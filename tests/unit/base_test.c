@@ -79,6 +79,7 @@ static void queue_ids_grow_and_read_back(void **state)
     uint64_t last = 0;
 
     (void)state;
+    msgid_set_source(703);
     for (int i = 0; i < 5000; i++) {
         uint64_t id = msgid_new(), back;
         char text[MSGID_TEXT + 1];
@@ -89,6 +90,7 @@ static void queue_ids_grow_and_read_back(void **state)
         assert_true(msgid_parse(str_of(text), &back) && back == id);
     }
     assert_true(clock_now() - msgid_time(last) < MINUTE);
+    assert_int_equal(last >> 12 & 1023, 703);
     assert_false(msgid_parse(STR("0000000000000"), &last));
     assert_false(msgid_parse(STR("00000000I0000"), &last));
     assert_false(msgid_parse(STR("123"), &last));

@@ -7,15 +7,20 @@
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static const int64_t epoch = INT64_C(1577836800) * SECOND;
 
-enum { TAG_BITS = 12, COUNTER_BITS = 10 };
+enum { SOURCE_BITS = 10, RANDOM_BITS = 2, TAG_BITS = SOURCE_BITS + RANDOM_BITS, COUNTER_BITS = 10 };
+
+static uint64_t tag;
+
+void msgid_set_source(unsigned source)
+{
+    tag = (uint64_t)(source & ((1u << SOURCE_BITS) - 1)) << RANDOM_BITS | random_below(1u << RANDOM_BITS);
+}
 
 uint64_t msgid_new(void)
 {
-    static uint64_t last_ms, counter, tag;
+    static uint64_t last_ms, counter;
     uint64_t ms = (uint64_t)((clock_now() - epoch) / 1000);
 
-    if (tag == 0)
-        tag = 1 + random_below((1u << TAG_BITS) - 1);
     if (ms > last_ms) {
         last_ms = ms;
         counter = 0;

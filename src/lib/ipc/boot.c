@@ -22,6 +22,7 @@ static void on_hello(struct role *role, struct channel *from, const struct msg_b
     role->copy = (unsigned)m->copy;
     role->copies = (unsigned)m->copies;
     log_open(role_name(role->type->id), role->copy);
+    msgid_set_source((unsigned)role->type->id * MAX_COPIES + role->copy);
 }
 
 static void set_log(const struct config *config)
