@@ -39,6 +39,7 @@ static const struct {
     {"user@stra\xc3\x9f" "e.example", ADDRESS_UTF8, "user@xn--strae-oqa.example"},
     {"postmaster", ADDRESS_LOCAL_ONLY, "postmaster"},
     {A64 "@example.org", 0, A64 "@example.org"},
+    {A64 A64 A64 A63 "@example.org", 0, A64 A64 A64 A63 "@example.org"}, /* VERP, SRS: longer than 64 */
     {A64 "@" A63 "." A63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0,
         A64 "@" A63 "." A63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
     {A63 "\xc3\xb6@example.org", ADDRESS_UTF8, A63 "\xc3\xb6@example.org"},
@@ -77,10 +78,10 @@ static const struct {
     {"a@\xff.example", ADDRESS_UTF8, NULL},
     {"a@\xe2\x80\xae.example", ADDRESS_UTF8, NULL},
     {"a@\xc2\xb2", ADDRESS_UTF8, NULL}, /* becomes "2" */
-    {A64 "a@example.org", 0, NULL},
-    {A64 "a@example.org", ADDRESS_UTF8, NULL},
-    {A64 A64 "\xc3\xb6@example.org", ADDRESS_UTF8, NULL},
-    {A64 "@" A63 "." A63 "." A63, 0, NULL},
+    {A64 A64 A64 A64 "@example.org", 0, NULL},
+    {A64 A64 A64 A64 "@example.org", ADDRESS_UTF8, NULL},
+    {A64 A64 A64 A63 "\xc3\xb6@example.org", ADDRESS_UTF8, NULL},
+    {"a@" A63 "." A63 "." A63 "." A63 ".aa", 0, NULL},
     {"a@" A64 ".example", 0, NULL},
     {"a@" A64 A64 A64 A64, 0, NULL},
 };

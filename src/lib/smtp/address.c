@@ -64,7 +64,7 @@ static bool read_local(struct str text, unsigned flags, struct address *a, const
             return refuse(why, "misplaced dot in the local part");
     }
     a->local = str_sub(text, 0, n);
-    if (n > (size_t)(str_is_ascii(a->local) ? ADDRESS_LOCAL_MAX : ADDRESS_LOCAL_MAX_UTF8))
+    if (n > ADDRESS_LOCAL_MAX)
         return refuse(why, "local part too long");
     return true;
 }
@@ -151,11 +151,6 @@ static bool read_domain(struct str text, unsigned flags, struct address *a, cons
     return true;
 }
 
-static bool fits_path(struct str address)
-{
-    return address.n + 2 <= (size_t)(str_is_ascii(address) ? ADDRESS_PATH_MAX : ADDRESS_PATH_MAX_UTF8);
-}
-
 /* A mailbox at the start of text; *n is its length. */
 static bool read_mailbox(struct str text, unsigned flags, struct address *a, size_t *n, const char **why)
 {
@@ -175,7 +170,7 @@ static bool read_mailbox(struct str text, unsigned flags, struct address *a, siz
     a->utf8 = !str_is_ascii(str_sub(text, 0, *n));
     if (a->utf8 && !str_is_utf8(str_sub(text, 0, *n)))
         return refuse(why, "not UTF-8");
-    return fits_path(str_sub(text, 0, *n)) || refuse(why, "address too long");
+    return true;
 }
 
 /* Passes over "@a,@b:" (RFC 5321 appendix C: accepted, ignored). */
@@ -296,7 +291,7 @@ static void write_literal(const struct ip *ip, struct buf *out)
 
 static void write_local(const struct address *a, struct buf *out)
 {
-    char room[ADDRESS_LOCAL_MAX_UTF8 + 2];
+    char room[ADDRESS_LOCAL_MAX + 2];
     struct buf plain = {.p = room, .capacity = sizeof room, .ceiling = sizeof room};
 
     if (!a->quoted) {
@@ -332,7 +327,7 @@ bool address_write(const struct address *a, struct buf *out, const char **why)
         else if (!write_name(a->domain, out, why))
             return false;
     }
-    return (!out->failed && fits_path(str_skip(buf_str(out), before))) || refuse(why, "address too long");
+    return (!out->failed && out->n - before <= ADDRESS_TEXT_MAX) || refuse(why, "address too long");
 }
 
 bool address_canonical(struct str text, unsigned flags, struct buf *out, const char **why)

@@ -8,13 +8,11 @@
 #include "base/buf.h"
 #include "base/ip.h"
 
-/* Octets (RFC 5321 4.5.3.1; a path counts with its brackets). UTF-8 gets room on top. */
+/* Octets. RFC 5321 4.5.3.1 asks for 64, 255 and 256 at least; return paths with a signature or another
+ * address inside (VERP, SRS, reply addresses of services) are longer in the field. */
 enum {
-    ADDRESS_LOCAL_MAX = 64,
-    ADDRESS_LOCAL_MAX_UTF8 = 128,
+    ADDRESS_LOCAL_MAX = 255,
     ADDRESS_DOMAIN_MAX = 255,
-    ADDRESS_PATH_MAX = 256,
-    ADDRESS_PATH_MAX_UTF8 = 384,
     ADDRESS_TEXT_MAX = 1000, /* canonical text, quoting included; fits IPC_ADDRESS */
 };
 
