@@ -3,6 +3,7 @@
 usage: demo.py --build FOLDER --folder FOLDER [--once]
 """
 import argparse
+import atexit
 import os
 import pathlib
 import shutil
@@ -29,8 +30,10 @@ def fresh_folder(wanted):
     """The folder, empty; elsewhere when root asked for it below a private folder, since the server does not run as root."""
     folder = pathlib.Path(wanted).resolve()
     if os.geteuid() == 0 and not reachable(folder.parent):
-        folder = pathlib.Path(tempfile.gettempdir()) / "staffetta-demo"
-        print(f"   (only root may pass through to {pathlib.Path(wanted).resolve().parent}, so it is in {folder})")
+        private, folder = folder.parent, pathlib.Path(tempfile.mkdtemp(prefix="staffetta-demo-"))
+        print(f"   (only root may pass through to {private}, so it is in {folder}, which goes away at the end)")
+        atexit.register(shutil.rmtree, folder, True)
+        return folder
     if folder.exists():
         if not (folder / "staffetta.conf").exists() and any(folder.iterdir()):
             sys.exit(f"{folder} exists and is not a demonstration: move it away first")

@@ -1,7 +1,11 @@
 """The SMTP client: where a message goes, in what order hosts are tried, and what becomes of it when they misbehave."""
+import os
+import signal
+import socket
 import ssl
+import threading
 
-from harness import Case, letter, make_certificate, until
+from harness import PASSWORD, Case, Server, letter, make_certificate, until
 from sink import CLOSE, HANG, server_context
 
 ZONE = """
@@ -400,6 +404,19 @@ class Routes(Relay):
         self.server.send("any@sending.example", "x@anywhere.example")
         until(lambda: s.messages, "the message")
 
+    def test_by_class(self):
+        bulk, far = self.sink("127.0.0.1", port=0), self.sink("127.0.0.1", port=0)
+        self.server.route("recipient:mixed.example", "smtp", f"127.0.0.1:{far.port}")
+        self.server.route("class:bulk", "smtp", f"127.0.0.1:{bulk.port}")
+        try:
+            for rcpt, more in (("news@letters.example", "Precedence: bulk\r\n"), ("person@mixed.example", "")):
+                self.server.send("ann@home.example", rcpt, letter("ann@home.example", rcpt, more=more))
+            until(lambda: bulk.messages and far.messages, "one message each way")
+        finally:
+            self.server.cli("route", "remove", "class:bulk")
+        self.assertEqual((bulk.messages[0].rcpts, far.messages[0].rcpts), (["news@letters.example"], ["person@mixed.example"]))
+        self.assertEqual((bulk.count, far.count), (1, 1))
+
     def test_lmtp(self):
         s = self.sink("127.0.0.1", port=0, lmtp=True)
         s.on("DOT", "550 5.2.2 full", match="full@")
@@ -440,3 +457,136 @@ class Pools(Relay):
         self.send("x@one.example", subject="not pooled")
         until(lambda: s.count == 9, "the other message")
         self.assertEqual(s.messages[-1].helo, "mail.home.example")
+
+    def test_a_class_has_its_pool(self):
+        s = self.sink("127.0.0.11")
+        self.server.cli("pool", "add", "letters", "127.0.0.23", "--ehlo=letters.pool.example")
+        self.server.cli("pool", "bind", "class:bulk", "letters")
+        for subject, more in (("bulk-1", "Precedence: bulk\r\n"), ("single-1", "")):
+            self.server.send("ann@home.example", "x@one.example", letter("ann@home.example", "x@one.example", subject, more=more))
+        until(lambda: s.count == 2, "both messages")
+        found = {"bulk" if b"bulk-1" in m.data else "single": (m.peer, m.helo) for m in s.messages}
+        self.assertEqual(found["bulk"], ("127.0.0.23", "letters.pool.example"))
+        self.assertEqual(found["single"][1], "mail.home.example")
+
+
+class Tap:
+    """A wire between two servers that writes down what the client says."""
+
+    def __init__(self, port):
+        self.port_behind, self.heard, self.open = port, bytearray(), []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.port_behind))
+            self.open += [client, server]
+            threading.Thread(target=self.copy, args=(client, server, self.heard), daemon=True).start()
+            threading.Thread(target=self.copy, args=(server, client, bytearray()), daemon=True).start()
+
+    def copy(self, source, target, heard):
+        try:
+            while data := source.recv(65536):
+                heard += data
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.close()
+        for s in self.open:
+            s.close()
+
+
+class SmartHost(Relay):
+    """A second Staffetta is the smart host, so that a login means what it means elsewhere."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.smart = Server({"relay_networks": []}, hostname="smart.far.example")
+        cls.cleanup.callback(cls.smart.destroy)
+        cls.smart.start()
+        cls.smart.domain("far.example")
+        cls.smart.account("box@far.example")
+        cls.smart.account("node@far.example", "--send-as=any")
+
+    def route(self, port, password=PASSWORD, **options):
+        self.server.route("recipient:far.example", "smtp", f"127.0.0.1:{port}", login="node@far.example", password=password, **options)
+        self.addCleanup(self.server.cli, "route", "remove", "recipient:far.example")
+
+    def arrived(self, subject):
+        found = until(lambda: [m for m in self.smart.mailbox("box@far.example") if subject.encode() in m], f"{subject} at the smart host")
+        self.assertEqual(len(found), 1)
+        return found[0].decode().replace("\n\t", " ")
+
+    def test_scram_within_tls(self):
+        self.route(self.smart.ports["submission"], tls="required")
+        self.send("box@far.example", subject="scram-tls-1")
+        self.assertRegex(self.arrived("scram-tls-1"), r"by smart\.far\.example with ESMTPSA ")
+        self.server.queue_empty()
+        self.assertIn("node@far.example", until(lambda: self.smart.cli("trace", "box@far.example").stdout, "the story at the smart host"))
+
+    def test_scram_within_implicit_tls(self):
+        self.route(self.smart.ports["submissions"], tls="implicit")
+        self.send("box@far.example", subject="scram-tls-2")
+        self.assertRegex(self.arrived("scram-tls-2"), r"with ESMTPSA ")
+
+    def test_scram_keeps_the_password_to_itself(self):
+        tap = Tap(self.smart.ports["submission"])
+        self.addCleanup(tap.close)
+        self.route(tap.port, tls="none")
+        self.send("box@far.example", subject="scram-clear-1")
+        self.assertRegex(self.arrived("scram-clear-1"), r"with ESMTPA ")
+        self.assertIn(b"AUTH SCRAM-SHA-256 ", tap.heard)
+        self.assertNotIn(PASSWORD.encode(), tap.heard)
+
+    def test_a_wrong_password_waits_and_is_told(self):
+        self.route(self.smart.ports["submission"], password="wrong", tls="required")
+        self.send("box@far.example", subject="scram-wrong-1")
+        until(lambda: [r for r in self.server.queue() if "535" in str(r) or "5.7.8" in str(r)], "the refusal in the queue")
+        self.assertFalse([m for m in self.smart.mailbox("box@far.example") if b"scram-wrong-1" in m])
+
+    def test_login_where_nothing_better_is_offered(self):
+        s = self.sink("127.0.0.1", port=0, users={"node@far.example": PASSWORD}, tls=server_context(self.server.chain, self.server.key))
+        s.on("EHLO", lambda session, line: "250-sink.example\n250 AUTH LOGIN" if session.secure else None)
+        self.route(s.port, tls="required")
+        self.send("box@far.example", subject="login-1")
+        until(lambda: s.messages, "the message")
+        self.assertEqual((s.messages[0].login, s.messages[0].tls), ("node@far.example", True))
+        self.assertEqual(s.said("AUTH LOGIN"), 1)
+
+
+class Stuck(Relay):
+    """Whatever is broken, a message ends with its lifetime and its sender hears of it."""
+    config = {"queue": {"retry": ["1s"], "lifetime": "4s", "bounce_lifetime": "4s", "delay_notice": "0s"}, "relay": {"command_time": "30s", "connect_time": "30s"}}
+    kills = True
+
+    def test_dns_is_silent(self):
+        self.nsd.silent()
+        self.send("silent-2@silent.example")
+        self.assertIn("Action: failed", self.bounce_of("silent-2@silent.example"))
+        self.server.queue_empty()
+
+    def test_every_host_of_the_route_is_down(self):
+        self.server.route("recipient:down.example", "smtp", "127.0.0.1:1 127.0.0.1:2")
+        self.send("down-2@down.example")
+        self.assertIn("Action: failed", self.bounce_of("down-2@down.example"))
+        self.server.queue_empty()
+
+    def test_the_host_hangs_and_relay_dies(self):
+        s = self.sink("127.0.0.1", port=0)
+        s.on("DATA", HANG)
+        self.server.route("recipient:hanging.example", "smtp", f"127.0.0.1:{s.port}")
+        self.send("hang-2@hanging.example")
+        until(lambda: s.said("DATA"), "an attempt")
+        os.kill(self.server.roles()["relay"][0], signal.SIGKILL)
+        self.assertIn("Action: failed", self.bounce_of("hang-2@hanging.example"))
+        self.server.queue_empty()
