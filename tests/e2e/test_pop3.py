@@ -170,6 +170,34 @@ class Protocol(Pop):
         self.assertTrue(t.say("*").startswith("-ERR"))
         self.assertTrue(t.say("AUTH NOSUCH").startswith("-ERR"))
 
+    def test_auth_scram_plus(self):
+        context = self.server.trust()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        for spoil, said in ((b"", "+OK"), (b"x", "-ERR [AUTH]")):
+            with self.subTest(said):
+                t = self.line()
+                t.starttls_pop(context)
+                self.assertIn("SCRAM-SHA-256-PLUS", "\n".join(t.many("CAPA")))
+                client = scram.Scram("ann@home.example", PASSWORD, t.s.get_channel_binding("tls-unique") + spoil)
+                challenge = t.say("AUTH SCRAM-SHA-256-PLUS " + base64.b64encode(client.first()).decode())
+                reply = t.say(base64.b64encode(client.final(base64.b64decode(challenge[2:]))).decode())
+                if not spoil:
+                    self.assertTrue(client.proven(base64.b64decode(reply[2:])), reply)
+                    reply = t.say("")
+                self.assertTrue(reply.startswith(said), reply)
+
+    def test_auth_login(self):
+        t = self.line()
+        self.assertTrue(t.say("AUTH LOGIN").startswith("+ "))
+        self.assertTrue(t.say(base64.b64encode(b"bob@home.example").decode()).startswith("+ "))
+        self.assertTrue(t.say(base64.b64encode(PASSWORD.encode()).decode()).startswith("+OK"))
+
+    def test_ipv6(self):
+        t = Line(self.server.ports["pop3"], "::1")
+        self.addCleanup(t.s.close)
+        self.assertTrue(t.say("AUTH PLAIN " + plain("ann@home.example")).startswith("+OK"))
+        self.assertTrue(t.say("QUIT").startswith("+OK"))
+
     def test_plaintext_before_the_handshake_is_dropped(self):
         t = self.line()
         t.raw("STLS\r\nUSER evil\r\n")
@@ -237,3 +265,56 @@ class Protocol(Pop):
         t.starttls_pop(self.server.trust())
         t.say("USER app1")
         self.assertTrue(t.say("PASS app secret word").startswith("-ERR"))
+
+
+class Gate(Pop):
+    """Behind a proxy, and who takes too long before the login."""
+    config = {"limits": {"login_failures": 3, "ban_time": "1h", "connections_per_address": 3}}
+    listen = {"pop3": {"proxy_from": ["127.0.0.1"]}}
+
+    def through(self, ip):
+        t = Line(self.server.ports["pop3"], greeting=False)
+        self.addCleanup(t.s.close)
+        t.raw(f"PROXY TCP4 {ip} 127.0.0.1 4444 110\r\n")
+        t.greeting = t.reply()
+        return t
+
+    def test_no_password_without_tls_from_outside(self):
+        t = self.through("192.0.2.60")
+        words = "\n".join(t.many("CAPA"))
+        self.assertNotIn("USER", words)
+        self.assertNotIn("PLAIN", words)
+        self.assertTrue(t.say("USER ann@home.example").startswith("-ERR"))
+        self.assertTrue(t.say("AUTH PLAIN " + plain("ann@home.example")).startswith("-ERR"))
+        t.starttls_pop(self.server.trust())
+        self.assertTrue(t.say("AUTH PLAIN " + plain("ann@home.example")).startswith("+OK"))
+
+    def test_connections_of_an_address(self):
+        held = [self.through("192.0.2.61") for _ in range(3)]
+        self.assertTrue(all(t.greeting.startswith("+OK") for t in held))
+        self.assertTrue(self.through("192.0.2.61").greeting.startswith("-ERR"))
+        self.assertTrue(self.through("192.0.2.62").greeting.startswith("+OK"))
+
+    def test_after_failures_the_address_is_banned(self):
+        for _ in range(3):
+            t = self.through("192.0.2.63")
+            t.starttls_pop(self.server.trust())
+            self.assertTrue(t.say("AUTH PLAIN " + plain("bob@home.example", "wrong")).startswith("-ERR [AUTH]"))
+            t.s.close()
+        self.assertTrue(self.through("192.0.2.63").greeting.startswith("-ERR"))
+        self.assertTrue(self.through("192.0.2.64").greeting.startswith("+OK"))
+
+    def test_who_takes_too_long_is_cut(self):
+        """A proxy that says nothing (10 s), a client that never logs in (60 s); one that has logged in stays."""
+        inside = self.through("192.0.2.65")
+        inside.starttls_pop(self.server.trust())
+        self.assertTrue(inside.say("AUTH PLAIN " + plain("carl@home.example")).startswith("+OK"))
+        silent = Line(self.server.ports["pop3"], greeting=False)
+        self.addCleanup(silent.s.close)
+        idle = self.through("192.0.2.66")
+        secure = Line(self.server.ports["pop3s"], greeting=False)  # never begins its handshake
+        self.addCleanup(secure.s.close)
+        for t in (silent, secure, idle):
+            t.s.settimeout(120)
+            self.assertTrue(t.closed())
+        self.assertTrue(inside.say("NOOP").startswith("+OK"))

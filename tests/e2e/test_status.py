@@ -79,6 +79,23 @@ class Seeing(Mail):
             self.assertIn("not just now", self.story(queue_id))
             self.assertIn("not just now", self.story("reader@story.example"))
 
+    def test_the_story_names_the_remote_host_and_its_tls(self):
+        from sink import server_context
+        with self.sink("127.0.0.1", port=0, tls=server_context(self.server.chain, self.server.key)) as s:
+            s.on("RCPT", "550 5.7.1 not to him", match="refused@")
+            self.server.route("recipient:secure.example", "smtp", f"127.0.0.1:{s.port}", tls="required")
+            for user in ("reader", "refused"):
+                self.server.send("ann@home.example", f"{user}@secure.example")
+            text = until(lambda: "relayed" in (t := self.story("reader@secure.example")) and t, "the end of the story")
+            line = [l for l in text.splitlines() if "relayed" in l][0]
+            for word in ("127.0.0.1", "TLSv1.3", "2.0.0 taken"):
+                self.assertIn(word, line)
+            text = until(lambda: "failed" in (t := self.story("refused@secure.example")) and t, "the end of the other story")
+            line = [l for l in text.splitlines() if "failed" in l][0]
+            for word in ("127.0.0.1", "TLSv1.3", "not to him"):
+                self.assertIn(word, line)
+            self.server.queue_empty()
+
     def test_trace_of_nothing(self):
         done = self.server.cli("trace", "nosuch@nowhere.example", check=False)
         self.assertIn(done.returncode, (0, 1, *range(64, 79)))

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -50,6 +51,9 @@ class Crashes(Mail):
             until(lambda: not alive(pid), "its end")
         until(lambda: self.server.roles().get("events"), "events to come back once more")
         until(lambda: accepts(self.server, mark="meanwhile"), "mail to be taken")
+        pauses = [int(ms) for ms in re.findall(r" restart role=events copy=0 pause_ms=(\d+)", self.server.log_text())]
+        self.assertGreaterEqual(len(pauses), 4)
+        self.assertTrue(all(later == 2 * before for before, later in zip(pauses, pauses[1:])), pauses)
 
 
 class Reload(Mail):
