@@ -16,9 +16,11 @@ enum verb_flags {
     VERB_PASSWORD = 1 << 0,       /* needs one: asks on the terminal or reads a line */
     VERB_MAY_PASSWORD = 1 << 1,   /* the same, only with --password or --password-stdin */
     VERB_NEEDS_OPTION = 1 << 2,   /* refuses to work on everything: at least one word or option */
+    VERB_OF_MAILBOX = 1 << 3,     /* the address becomes the number of its account, which the mailbox role knows */
+    VERB_WITH_USAGE = 1 << 4,     /* the mailbox role is asked, too, how much the account holds */
 };
 
-/* An option "--name=VALUE" (hint is the placeholder), or a switch without hint. `wire`: the setting a
+/* An option "--name=VALUE" (hint: what stands for the value), or a switch without hint. `wire`: the setting a
  * switch stands for; for an option its name on the wire, where that is another (else hyphens just
  * become underscores there). */
 struct verb_option {
@@ -55,4 +57,4 @@ int verb_run(struct cli *cli, int argc, char **argv);
 void verb_write_usage(struct buf *out, const struct command *command, const struct verb *verb);
 
 extern const struct verb domain_verbs[], account_verbs[], alias_verbs[], credential_verbs[], route_verbs[],
-    pool_verbs[], queue_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];
+    pool_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];
