@@ -68,6 +68,55 @@ class Commands(Case):
         self.server.cli("alias", "remove", "info@home.example")
         self.fails("alias", "remove", "info@home.example")
 
+    def test_alias_set_and_show(self):
+        self.server.account("first@home.example")
+        self.server.cli("alias", "add", "help@home.example", "first@home.example")
+        self.server.cli("alias", "set", "help@home.example", "first@home.example", "second@outside.example")
+        shown = self.server.cli("alias", "show", "help@home.example").stdout
+        self.assertIn("first@home.example", shown)
+        self.assertIn("second@outside.example", shown)
+        self.server.cli("alias", "remove", "help@home.example", "--to=first@home.example")
+        self.assertNotIn("first@home.example", self.server.cli("alias", "show", "help@home.example").stdout)
+        self.fails("alias", "show", "nosuch@home.example")
+        self.fails("alias", "set", "nosuch@home.example", "first@home.example")
+
+    def test_credential_set_and_show(self):
+        self.server.account("owner@home.example")
+        self.server.cli("credential", "add", "device1", "--account=owner@home.example", input="first device secret\n")
+        self.server.cli("credential", "set", "device1", "--messages-per-hour=7", "--enabled=no")
+        shown = self.server.rows("credential", "show", "device1")[0]
+        self.assertEqual((shown["account"], int(shown["messages_per_hour"]), bool(shown["enabled"])), ("owner@home.example", 7, False))
+        self.assertNotIn("secret", str(shown))
+        with self.assertRaises(smtplib.SMTPAuthenticationError):
+            self.server.smtp("submission", login="device1", password="first device secret")
+        self.server.cli("credential", "set", "device1", "--enabled=yes", "--password", input="second device secret\n")
+        self.server.smtp("submission", login="device1", password="second device secret").quit()
+        self.fails("credential", "show", "nosuch")
+        self.fails("credential", "add", "device2", "--account=nosuch@home.example", input="some long secret\n")
+
+    def test_route_set_and_show(self):
+        self.server.route("recipient:routed.example", "smtp", "127.0.0.1:25", tls="verified", login="us", password="hidden words")
+        self.server.cli("route", "set", "recipient:routed.example", "--tls=required", "--hosts=127.0.0.2:2525")
+        shown = self.server.cli("route", "show", "recipient:routed.example").stdout
+        self.assertIn("127.0.0.2:2525", shown)
+        self.assertIn("required", shown)
+        self.assertNotIn("hidden words", shown)
+        self.assertIn("recipient:routed.example", self.server.cli("route", "list").stdout)
+        self.server.cli("route", "remove", "recipient:routed.example")
+        self.fails("route", "show", "recipient:routed.example")
+
+    def test_pool_set_and_unbind(self):
+        self.server.cli("pool", "add", "letters", "127.0.0.40", "--weight=2", "--ehlo=out.home.example")
+        self.server.cli("pool", "set", "letters", "127.0.0.40", "--weight=5")
+        row = self.server.rows("pool", "show", "letters")[0]
+        self.assertEqual((row["address"], int(row["weight"])), ("127.0.0.40", 5))
+        self.server.cli("pool", "bind", "class:bulk", "letters")
+        self.fails("pool", "remove", "letters")
+        self.assertIn("class:bulk", self.server.cli("pool", "bindings").stdout)
+        self.server.cli("pool", "unbind", "class:bulk")
+        self.server.cli("pool", "remove", "letters")
+        self.fails("pool", "show", "letters")
+
     def test_unknown_commands_and_options(self):
         for args in (("frobnicate",), ("domain",), ("domain", "frobnicate"), ("account", "add", "y@home.example", "--nosuch=1"), ("account", "show"),
                      ("alias", "list", "--limit=banana"), ("route", "add", "recipient:x.example", "teleport"), ("route", "add", "nonsense", "mx"),
