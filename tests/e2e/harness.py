@@ -50,14 +50,20 @@ def until(condition, what="the condition", limit=None):
         time.sleep(0.02)
 
 
+_given = set()
+
+
 def free_port(kind=socket.SOCK_STREAM):
-    """A port below the range the kernel takes outgoing ports from, free on every address."""
+    """A port below the range the kernel takes outgoing ports from, free on every address, never the same twice."""
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
+        if port in _given:
+            continue
         with socket.socket(socket.AF_INET6, kind) as s:
             s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             with contextlib.suppress(OSError):
                 s.bind(("::", port))
+                _given.add(port)
                 return port
 
 

@@ -11,6 +11,13 @@ static int open_world(void **state)
     return 0;
 }
 
+static int open_tight_world(void **state)
+{
+    (void)state;
+    world_open("queue { memory = 1M }");
+    return 0;
+}
+
 static int close_world(void **state)
 {
     (void)state;
@@ -393,6 +400,40 @@ static void a_full_disk_refuses_mail_and_loses_nothing(void **state)
     assert_empty();
 }
 
+/* Bodies that wait for more of themselves: beyond the budget nothing new comes in, beyond twice the
+ * budget nothing at all; what is there can still end. */
+static void too_much_mail_at_once_is_refused_and_what_is_there_ends(void **state)
+{
+    uint64_t ids[40], message;
+    unsigned n = 0;
+
+    (void)state;
+    world_run();
+    while (world.accepting && n < 40) {
+        message = 0;
+        ids[n] = world_txn_begin("s@remote.test", 0, &message);
+        world_txn_rcpt(ids[n], "u@local.test", 0);
+        world_txn_chunk(ids[n++], 60000);
+        world_run();
+    }
+    assert_true(n >= (1 << 20) / 60000 && n < 20);
+    assert_int_equal(world_count("chunk"), 0);
+    world_send("s@local.test", "u@local.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.code, 452);
+    assert_non_null(strstr(world.reply, "4.3.1 Too much mail at once"));
+    for (unsigned i = 0; i < n; i++)
+        world_txn_end(ids[i], 0);
+    world_run();
+    assert_int_equal(world.accepted, n);
+    assert_int_equal(world.delivered, n);
+    assert_true(world.accepting);
+    world_send("s@local.test", "u@local.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.code, 250);
+    assert_empty();
+}
+
 static void hold_until_is_honoured(void **state)
 {
     uint64_t id = ++world.next_txn;
@@ -737,6 +778,7 @@ static void higher_priority_goes_first(void **state)
     assert_empty();
 }
 
+#define TIGHT(f) cmocka_unit_test_setup_teardown(f, open_tight_world, close_world)
 #define SMALL(f) cmocka_unit_test_setup_teardown(f, open_small_world, close_world)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
 
@@ -764,6 +806,7 @@ int main(void)
         TEST(nothing_outlives_its_lifetime),
         TEST(a_dying_relay_costs_no_attempt_at_first),
         TEST(a_full_disk_refuses_mail_and_loses_nothing),
+        TIGHT(too_much_mail_at_once_is_refused_and_what_is_there_ends),
         TEST(hold_until_is_honoured),
         TEST(a_message_due_by_a_time_is_returned_then),
         TEST(a_late_message_is_told_at_its_time_and_as_a_delay),
