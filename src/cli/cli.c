@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"status", "processes, listeners, queue", NULL, verb_run, status_verbs},
     {"domain", "the domains this server is responsible for", NULL, verb_run, domain_verbs},
     {"account", "mailboxes and their passwords", NULL, verb_run, account_verbs},
+    {"mailbox", "what accounts hold", NULL, verb_run, mailbox_verbs},
     {"alias", "addresses that stand for others", NULL, verb_run, alias_verbs},
     {"credential", "logins of programs that only send", NULL, verb_run, credential_verbs},
     {"route", "where outgoing mail goes, other than by MX", NULL, verb_run, route_verbs},

@@ -2,6 +2,7 @@
 #include "cli/remote.h"
 #include "cli/rows.h"
 #include "cli/secret.h"
+#include "cli/usage.h"
 #include "ipc/args.h"
 
 #include <stdio.h>
@@ -35,6 +36,15 @@ static bool add_password(struct verb_call *call, int *code)
     return true;
 }
 
+static int ask(const struct cli *cli, const struct command *command, const struct verb_call *call, struct rows *rows)
+{
+    if (call->verb->flags & VERB_OF_MAILBOX)
+        return usage_mailbox(cli, call->verb, buf_str(&call->args), rows);
+    if (call->verb->flags & VERB_WITH_USAGE)
+        return usage_account(cli, buf_str(&call->args), rows);
+    return remote_command(cli, command->name, buf_str(&call->args), rows_add, rows);
+}
+
 int verb_run(struct cli *cli, int argc, char **argv)
 {
     const struct command *command = cli_find(argv[0]);
@@ -51,7 +61,7 @@ int verb_run(struct cli *cli, int argc, char **argv)
         rows_init(&rows, call.verb->layout, cli->json || call.json, stdout);
         if (args_option(buf_str(&call.args), "limit", &limit) && !str_to_u64(limit, UINT32_MAX, &rows.limit))
             rows.limit = 0; /* the role says what is wrong with it */
-        code = remote_command(cli, command->name, buf_str(&call.args), rows_add, &rows);
+        code = ask(cli, command, &call, &rows);
         rows_end(&rows);
     }
     verb_call_clear(&call);

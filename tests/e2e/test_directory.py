@@ -1,7 +1,11 @@
 """Domains, accounts, aliases, credentials, routes and pools: the commands, and what mail does about them."""
+import contextlib
+import os
 import smtplib
+import sqlite3
+import unittest
 
-from harness import PASSWORD, Case, letter, until
+from harness import PASSWORD, Case, letter, run, until, with_users
 from mailcase import Mail, plain
 
 
@@ -227,6 +231,156 @@ class Effects(Mail):
         t = self.talk()
         t.code("MAIL FROM:<a@b.example>")
         self.assertEqual(t.code("RCPT TO:<anybody@backup.example>"), 250)
+
+
+class Usage(Mail):
+    """What accounts hold, as the numbers of the mailbox role say: three copies, so that each account has to be found."""
+    config = {"relay_networks": [], "copies": {"mailbox": 3}}
+
+    def held(self, user):
+        """Messages and bytes as the owner sees them."""
+        c = self.server.pop3(user)
+        try:
+            return c.stat()
+        finally:
+            c.quit()
+
+    def filled(self, user, count):
+        self.server.account(user)
+        for i in range(count):
+            self.assertEqual(self.deliver(self.talk(), f"Subject: use-{i}\r\n\r\n" + "x" * 60 * i + "\r\n", rcpt=user)[0], 250)
+        self.server.mailbox_holds(user, count)
+        return self.held(user)
+
+    def inbox(self, user):
+        rows = self.server.rows("mailbox", "show", user)
+        self.assertEqual({r["folder"] for r in rows}, {"INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"})
+        self.assertEqual(sum(r["messages"] for r in rows if r["folder"] != "INBOX"), 0)
+        return next(r for r in rows if r["folder"] == "INBOX")
+
+    def test_numbers_of_each_account(self):
+        for n in (1, 2, 3, 4):
+            count, size = self.filled(f"use{n}@home.example", n)
+            self.assertEqual(count, n)
+            inbox = self.inbox(f"use{n}@home.example")
+            self.assertEqual((inbox["messages"], inbox["bytes"], inbox["unseen"]), (n, size, n))
+
+    def test_for_people(self):
+        self.filled("people@home.example", 2)
+        lines = self.server.cli("mailbox", "show", "People@Home.Example").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["FOLDER", "MESSAGES", "BYTES", "UNSEEN"])
+        inbox, total = (next(l.split() for l in lines if l.startswith(name)) for name in ("INBOX", "total"))
+        self.assertEqual(inbox[1:], total[1:])
+        self.assertEqual((total[1], total[3]), ("2", "2"))
+        self.assertEqual(lines[-1].split(), total)
+
+    def test_removed_messages_are_gone(self):
+        self.filled("less@home.example", 2)
+        c = self.server.pop3("less@home.example")
+        c.dele(1)
+        c.quit()
+        count, size = self.held("less@home.example")
+        inbox = self.inbox("less@home.example")
+        self.assertEqual((inbox["messages"], inbox["bytes"]), (count, size))
+        self.assertEqual(count, 1)
+
+    def test_check(self):
+        self.filled("sound@home.example", 3)
+        self.assertIn("sound", self.server.cli("mailbox", "check", "sound@home.example").stdout)
+        self.assertEqual([r["result"] for r in self.server.rows("mailbox", "check", "sound@home.example")], ["sound"])
+
+    def test_check_finds_what_is_wrong(self):
+        self.filled("hurt@home.example", 1)
+        number = self.server.rows("account", "show", "hurt@home.example")[0]["id"]
+        self.server.stop()
+        try:
+            with contextlib.closing(sqlite3.connect(self.server.data / "mailbox" / f"{number % 256:02x}" / f"{number}.db")) as db, db:
+                db.execute("UPDATE folder SET bytes = bytes + 1 WHERE name = 'Sent'")
+            self.server.own()
+        finally:
+            self.server.start()
+        done = self.server.cli("mailbox", "check", "hurt@home.example", check=False)
+        self.assertEqual((done.returncode, done.stdout), (65, ""))
+        self.assertIn("1 folders with wrong totals", done.stderr)
+
+    def test_account_show_tells_the_usage(self):
+        self.server.account("q@home.example", "--quota=10M")
+        row = self.server.rows("account", "show", "q@home.example")[0]
+        self.assertEqual((row["quota"], row["used"], row["used_messages"]), (10 << 20, 0, 0))
+        self.deliver(self.talk(), "Subject: q-1\r\n\r\nx\r\n", rcpt="q@home.example")
+        self.server.mailbox_holds("q@home.example", 1)
+        count, size = self.held("q@home.example")
+        row = self.server.rows("account", "show", "q@home.example")[0]
+        self.assertEqual((row["used"], row["used_messages"]), (size, count))
+        names = [l.split(":")[0] for l in self.server.cli("account", "show", "q@home.example").stdout.splitlines()]
+        at = names.index("quota")
+        self.assertEqual(names[at:at + 4], ["quota", "quota_messages", "used", "used_messages"])
+
+    def test_wrong_arguments(self):
+        for args in ((), ("show",), ("check",), ("show", ""), ("stats",), ("frobnicate", "bob@home.example"), ("show", "a@home.example", "b@home.example"),
+                     ("check", "bob@home.example", "--nosuch=1"), ("show", "bob@home.example", "account=1")):
+            with self.subTest(args):
+                done = self.server.cli("mailbox", *args, check=False)
+                self.assertEqual(done.returncode, 64, done.stdout + done.stderr)
+                self.assertIn("usage:", done.stderr)
+
+    def test_unknown_accounts(self):
+        for verb in ("show", "check"):
+            done = self.server.cli("mailbox", verb, "nobody@home.example", check=False)
+            self.assertEqual((done.returncode, done.stdout), (67, ""), done.stderr)
+            self.assertIn("nobody@home.example", done.stderr)
+
+    def test_account_without_a_mailbox(self):
+        self.server.account("fresh@home.example")
+        for verb in ("show", "check"):
+            done = self.server.cli("mailbox", verb, "fresh@home.example", check=False)
+            self.assertEqual((done.returncode, done.stdout), (66, ""), done.stderr)
+            self.assertIn("no mailbox yet", done.stderr)
+
+    def test_without_a_server(self):
+        count, size = self.filled("quiet@home.example", 2)
+        self.server.account("empty@home.example")
+        self.server.stop()
+        try:
+            inbox = self.inbox("quiet@home.example")
+            self.assertEqual((inbox["messages"], inbox["bytes"]), (count, size))
+            self.assertIn("sound", self.server.cli("mailbox", "check", "quiet@home.example").stdout)
+            self.assertEqual(self.server.rows("account", "show", "quiet@home.example")[0]["used"], size)
+            self.assertEqual(self.server.cli("mailbox", "show", "nobody@home.example", check=False).returncode, 67)
+            done = self.server.cli("account", "show", "empty@home.example")
+            self.assertEqual(done.stderr, "")
+            self.assertIn("used_messages:", done.stdout)
+            (self.server.data / "mailbox").rename(self.server.data / "aside")
+            done = self.server.cli("account", "show", "quiet@home.example")
+            (self.server.data / "aside").rename(self.server.data / "mailbox")
+            self.assertEqual(done.stderr, "")
+            self.assertNotIn("used", done.stdout)
+        finally:
+            self.server.start()
+
+
+@unittest.skipIf(os.geteuid() != 0, "needs root")
+class UsageAsRoot(Mail):
+    as_root = True
+
+    def test_no_file_becomes_one_of_root(self):
+        self.assertEqual(self.deliver(self.talk(), "Subject: own-1\r\n\r\nx\r\n", rcpt="ann@home.example")[0], 250)
+        self.server.mailbox_holds("ann@home.example", 1)
+        self.server.stop()
+        try:
+            for role in ("mailbox", "directory"):  # as if root had made them: they are given back
+                os.chown(self.server.data / role, 0, 0)
+            for args in (("mailbox", "show"), ("mailbox", "check"), ("account", "show")):
+                done = run(*with_users(self.server.folder, self.server.command(*args, "ann@home.example")), env=self.server.env())
+                self.assertTrue(done.stdout, args)
+            self.assertIn("used_messages:", done.stdout)
+            for role in ("mailbox", "directory"):
+                for path in [self.server.data / role, *(self.server.data / role).rglob("*")]:
+                    self.assertNotEqual(path.stat().st_uid, 0, path)
+        finally:
+            self.server.start()
+        self.assertEqual(self.deliver(self.talk(), "Subject: own-2\r\n\r\nx\r\n", rcpt="ann@home.example")[0], 250)
+        self.server.mailbox_holds("ann@home.example", 2)
 
 
 class Quota(Mail):

@@ -1,6 +1,8 @@
-/* What web does with text: requests of the command socket, metrics of many processes as one. */
+/* What web does with text: requests of the command socket, metrics of many processes as one; and which
+ * processes a command goes to. */
 #include "roles/web/exposition.h"
 #include "roles/web/request.h"
+#include "roles/web/routes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,6 +91,68 @@ static void metrics_stay_below_the_ceiling(void **state)
     exposition_free(e);
 }
 
+/* ---- routes ---- */
+
+enum { SHARDS = 4, BOXES = 3 };
+
+/* The world of routes.c. */
+unsigned role_peers(const struct role *role, enum role_id peer)
+{
+    (void)role;
+    return peer == ROLE_QUEUE ? SHARDS : peer == ROLE_MAILBOX ? BOXES : 1;
+}
+
+static const struct {
+    const char *command;
+    struct str args;
+    enum role_id role;
+    size_t count;   /* copies asked */
+    unsigned first; /* the others follow */
+} routed[] = {
+    {"account", STR("show\0a@b.example\0"), ROLE_DIRECTORY, 1, 0},
+    {"queue", STR("list\0"), ROLE_QUEUE, SHARDS, 0},
+    {"mailbox", STR("show\0account=7\0"), ROLE_MAILBOX, 1, 1},
+    {"mailbox", STR("check\0account=9\0"), ROLE_MAILBOX, 1, 0},
+    {"mailbox", STR("account=9223372036854775807\0show\0"), ROLE_MAILBOX, 1, 1},
+    {"mailbox", STR("stats\0"), ROLE_MAILBOX, BOXES, 0},
+    {"mailbox", STR(""), ROLE_MAILBOX, BOXES, 0},
+    {"mailbox", STR("show\0account=\0"), ROLE_MAILBOX, BOXES, 0},
+    {"mailbox", STR("show\0account=-1\0"), ROLE_MAILBOX, BOXES, 0},
+    {"mailbox", STR("show\0account=7x\0"), ROLE_MAILBOX, BOXES, 0},
+    {"mailbox", STR("show\0account=9223372036854775808\0"), ROLE_MAILBOX, BOXES, 0},
+};
+
+static void commands_find_their_role(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof routed / sizeof *routed; i++) {
+        struct ask_target targets[ROUTE_TARGETS];
+        struct web web = {0};
+        size_t n = 0;
+
+        assert_int_equal(route_command(&web, str_of(routed[i].command), routed[i].args, targets, &n), ROUTE_ROLES);
+        if (n != routed[i].count)
+            fail_msg("row %zu: %zu targets", i, n);
+        for (size_t k = 0; k < n; k++) {
+            assert_int_equal(targets[k].role, routed[i].role);
+            assert_int_equal(targets[k].copy, routed[i].first + k);
+        }
+    }
+}
+
+static void commands_without_a_role(void **state)
+{
+    struct ask_target targets[ROUTE_TARGETS];
+    struct web web = {0};
+    size_t n = 5;
+
+    (void)state;
+    assert_int_equal(route_command(&web, STR("status"), STR(""), targets, &n), ROUTE_HERE);
+    assert_int_equal(n, 0);
+    assert_int_equal(route_command(&web, STR("mailboxes"), STR(""), targets, &n), ROUTE_UNKNOWN);
+    assert_int_equal(route_command(&web, STR(""), STR(""), targets, &n), ROUTE_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +160,8 @@ int main(void)
         cmocka_unit_test(requests_that_are_none),
         cmocka_unit_test(metrics_are_merged),
         cmocka_unit_test(metrics_stay_below_the_ceiling),
+        cmocka_unit_test(commands_find_their_role),
+        cmocka_unit_test(commands_without_a_role),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

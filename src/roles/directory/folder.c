@@ -1,11 +1,10 @@
 #include "folder.h"
 
+#include "ipc/user.h"
+
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static bool make(const char *path, mode_t mode, struct err *err)
 {
@@ -33,43 +32,6 @@ static bool make_above(const char *path, struct err *err)
     return made;
 }
 
-static const struct passwd *role_user(const struct config *config)
-{
-    const struct passwd *user;
-    struct buf name;
-
-    buf_init(&name, 300);
-    buf_addf(&name, "%.*s-directory%c", STR_ARG(config->user), 0);
-    user = name.failed ? NULL : getpwnam(name.p);
-    if (user == NULL) {
-        buf_reset(&name);
-        buf_addf(&name, "%.*s%c", STR_ARG(config->user), 0);
-        user = name.failed ? NULL : getpwnam(name.p);
-    }
-    buf_clear(&name);
-    return user;
-}
-
-static bool become(const struct config *config, const char *path, struct err *err)
-{
-    const struct passwd *user;
-
-    if (geteuid() != 0 || config->user.n == 0)
-        return true;
-    user = role_user(config);
-    if (user == NULL || user->pw_uid == 0)
-        return err_set(err, ERR_PERMANENT,
-            "there is neither a user %.*s-directory nor a user %.*s to run as; create them with "
-            "systemd-sysusers "
-            "(packaging/staffetta.sysusers) or useradd --system",
-            STR_ARG(config->user), STR_ARG(config->user));
-    if (chown(path, user->pw_uid, user->pw_gid) != 0 || setgroups(0, NULL) != 0 ||
-        setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
-        return err_set(
-            err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
-    return true;
-}
-
 bool folder_prepare(const struct config *config, struct err *err)
 {
     struct buf path;
@@ -80,7 +42,8 @@ bool folder_prepare(const struct config *config, struct err *err)
     if (path.failed)
         return err_set(err, ERR_PERMANENT, "the name of the data folder is too long");
     umask(066); /* folders may be passed through, files are for their owner */
-    done = make_above(path.p, err) && make(path.p, 0700, err) && become(config, path.p, err);
+    done = make_above(path.p, err) && make(path.p, 0700, err) &&
+           user_become(config, ROLE_DIRECTORY, path.p, err);
     buf_clear(&path);
     return done;
 }

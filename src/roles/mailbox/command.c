@@ -52,11 +52,20 @@ static void show(const struct ask *ask, struct box *box)
 static void check(const struct ask *ask, struct box *box)
 {
     struct err err = {0};
+    struct buf row;
 
-    if (!box_settle(box, &err) || !store_check(box->store, &err))
+    if (!box_settle(box, &err) || !store_check(box->store, &err)) {
         end(ask, EX_DATAERR, err.text);
-    else
-        end(ask, 0, "");
+        return;
+    }
+    buf_init(&row, IPC_CHUNK);
+    json_open(&row);
+    json_int(&row, "account", box->account);
+    json_str(&row, "result", STR("sound"));
+    json_close(&row);
+    send_row(ask, &row);
+    buf_clear(&row);
+    end(ask, 0, "");
 }
 
 static void stats(const struct ask *ask)

@@ -2,9 +2,9 @@
 #include "base/msgid.h"
 #include "ipc/args.h"
 
-/* Who is asked: one copy, the shard that owns the message named in the arguments (all, when none is
- * named), every copy, or every process there is. */
-enum whom { FIRST_COPY, OWNING_SHARD, EVERY_PROCESS, OURSELVES };
+/* Who is asked: one copy, the shard that owns the message named in the arguments, the copy that owns the
+ * account named there (all copies, when none is named), or every process there is. */
+enum whom { FIRST_COPY, OWNING_SHARD, OWNING_COPY, EVERY_PROCESS, OURSELVES };
 
 static const struct route {
     const char *command;
@@ -19,6 +19,7 @@ static const struct route {
     {"route", ROLE_DIRECTORY, FIRST_COPY},
     {"pool", ROLE_DIRECTORY, FIRST_COPY},
     {"queue", ROLE_QUEUE, OWNING_SHARD},
+    {"mailbox", ROLE_MAILBOX, OWNING_COPY},
     {"trace", ROLE_EVENTS, FIRST_COPY},
     {"check-sandbox", ROLE_COUNT, EVERY_PROCESS},
 };
@@ -48,6 +49,20 @@ static void add_shards(const struct web *web, enum role_id role, struct str args
         add_copies(web, role, targets, n);
 }
 
+/* The number in "mailbox show account=7". What is no number goes to all: each says what is wrong. */
+static void add_owner(const struct web *web, enum role_id role, struct str args, struct ask_target *targets,
+    size_t *n)
+{
+    unsigned copies = role_peers(web->role, role);
+    uint64_t account;
+    struct str value;
+
+    if (copies > 0 && args_option(args, "account", &value) && str_to_u64(value, INT64_MAX, &account))
+        add(targets, n, role, (unsigned)(account % copies));
+    else
+        add_copies(web, role, targets, n);
+}
+
 enum route_result route_command(const struct web *web, struct str command, struct str args,
     struct ask_target targets[ROUTE_TARGETS], size_t *n)
 {
@@ -67,6 +82,9 @@ enum route_result route_command(const struct web *web, struct str command, struc
         break;
     case OWNING_SHARD:
         add_shards(web, route->role, args, targets, n);
+        break;
+    case OWNING_COPY:
+        add_owner(web, route->role, args, targets, n);
         break;
     case EVERY_PROCESS:
         for (unsigned r = 0; r < ROLE_COUNT; r++)
