@@ -85,6 +85,24 @@ class Proxy(Mail):
         self.assertEqual(t.code("AUTH PLAIN " + plain("ann@home.example")), 235)
 
 
+class Strangers(Mail):
+    """Nobody is listed: whoever claims to be a proxy is what he is."""
+    listen = {"mx": {"proxy_from": ["192.0.2.0/24"], "xclient_from": ["192.0.2.0/24"]}}
+
+    def test_proxy(self):
+        t = Talk(self.server.ports["mx"])
+        self.addCleanup(t.s.close)
+        self.assertEqual(t.code("PROXY TCP4 192.0.2.70 127.0.0.1 5555 25"), 500)
+        t.code("EHLO stranger.example")
+        self.assertEqual(self.deliver(t, "Subject: stranger-1\r\n\r\nx\r\n")[0], 250)
+        self.assertNotIn("192.0.2.70", self.in_mailbox("bob@home.example", "stranger-1"))
+
+    def test_xclient(self):
+        t = self.talk(helo=None)
+        self.assertNotIn("XCLIENT", t.say("EHLO stranger.example")[1])
+        self.assertEqual(t.code("XCLIENT ADDR=192.0.2.71") // 100, 5)
+
+
 class Xclient(Mail):
     listen = {"mx": {"xclient_from": ["127.0.0.1"]}}
 

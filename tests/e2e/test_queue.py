@@ -150,7 +150,9 @@ class Dsn(Queue):
         self.server.cli("alias", "add", "team@home.example", "bob@home.example", "x@far.example")
         self.send("team@home.example", rcpt=["NOTIFY=SUCCESS"])
         actions = until(lambda: [a for r in self.reports("team@home.example") for a in self.status(r)], "a report")
-        self.assertIn(actions[0][0], ("expanded", "delivered"))
+        self.assertEqual((actions[0][0], actions[0][2]), ("expanded", "team@home.example"))
+        self.server.queue_empty()
+        self.assertEqual(len(self.reports("team@home.example")), 1)
 
     def test_never(self):
         self.far.on("RCPT", "550 5.1.1 no")
@@ -192,6 +194,26 @@ class Hold(Queue):
             c.ehlo()
             c.sendmail("ann@home.example", ["soon@far.example"], letter("ann@home.example", "soon@far.example", "future-2"), mail_options=["HOLDFOR=2"])
         until(lambda: self.far.to("soon@far.example"), "the message after its time")
+        self.server.queue_empty()
+
+    def test_hold_until_a_moment(self):
+        import datetime
+        then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        with self.server.smtp("submission", login="ann@home.example") as c:
+            c.ehlo()
+            c.sendmail("ann@home.example", ["moment@far.example"], letter("ann@home.example", "moment@far.example", "future-3"),
+                       mail_options=[f"HOLDUNTIL={then:%Y-%m-%dT%H:%M:%SZ}"])
+        until(lambda: self.far.to("moment@far.example"), "the message at its moment")
+        self.assertGreaterEqual(datetime.datetime.now(datetime.timezone.utc), then.replace(microsecond=0))
+
+    def test_deliver_by_tells_and_goes_on(self):
+        self.far.on("RCPT", "451 4.2.1 later")
+        with self.server.smtp() as c:
+            c.ehlo()
+            c.sendmail("ann@home.example", ["told@far.example"], letter("ann@home.example", "told@far.example", "by-2"), mail_options=["BY=2;N"])
+        self.assertEqual(self.status(self.report("told@far.example"))[0][0], "delayed")
+        self.far.calm()
+        until(lambda: self.far.to("told@far.example"), "the message, late")
         self.server.queue_empty()
 
     def test_deliver_by_returns_in_time(self):

@@ -246,7 +246,7 @@ class Clients(Mail):
             "--auth-password", PASSWORD, "--from", "ann@home.example", "--to", "bob@home.example", "--h-Subject", "swaks-2")
         self.in_mailbox("bob@home.example", "swaks-2")
 
-    def test_swaks_xclient_is_refused(self):
+    def test_swaks_unknown_recipient(self):
         done = run("swaks", "--server", "127.0.0.1", "--port", self.server.ports["mx"], "--to", "nobody@home.example", "--quit-after", "RCPT", check=False)
         self.assertEqual(done.returncode, 24, done.stdout)
 
