@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -193,6 +194,22 @@ class Start(unittest.TestCase):
         s = self.server()
         s.file.write_text("hostname = 'x\n")
         self.refused(s, "staffetta.conf:")
+
+    def test_a_queue_shard_left_out_with_mail(self):
+        """Fewer shards than hold mail is refused: nobody would deliver what is in the others."""
+        s = self.server(config={"copies": {"queue": 2}})
+        s.start()
+        with smtplib.SMTP("127.0.0.1", s.ports["mx"]) as c:
+            for i in range(8):
+                c.sendmail("a@far.example", [f"b{i}@remote.example"], f"Subject: {i}\r\n\r\nx\r\n")
+        shards = {row["domain"]: row["messages"] for row in s.rows("queue", "summary") if row["domain"].startswith("(shard")}
+        self.assertEqual(shards, {"(shard 0)": 4, "(shard 1)": 4})
+        s.stop()
+        s.write_config(copies={"queue": 1})
+        self.refused(s, "queue-1.db", "queue = 2")
+        s.write_config()
+        s.start()
+        self.assertEqual(len(s.queue()), 8)
 
     def test_a_port_that_is_taken(self):
         s = self.server()

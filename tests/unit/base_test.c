@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct item {
@@ -74,21 +75,35 @@ static void a_heap_gives_the_smallest_first(void **state)
     heap_clear(&h);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
 static void queue_ids_grow_and_read_back(void **state)
 {
+    static uint64_t seen[5000];
     uint64_t last = 0;
+    uint64_t odd = 0;
 
     (void)state;
     msgid_set_source(703);
     for (int i = 0; i < 5000; i++) {
-        uint64_t id = msgid_new(), back;
+        uint64_t id = seen[i] = msgid_new(), back;
         char text[MSGID_TEXT + 1];
 
-        assert_true(id > last && id < UINT64_C(1) << 63);
+        assert_true(id >> 22 >= last >> 22 && id < UINT64_C(1) << 63);
         last = id;
+        odd += id & 1;
         msgid_format(id, text);
         assert_true(msgid_parse(str_of(text), &back) && back == id);
     }
+    assert_int_equal(odd, 2500); /* shards get equal shares */
+    qsort(seen, 5000, sizeof seen[0], compare_ids);
+    for (int i = 1; i < 5000; i++)
+        assert_true(seen[i] != seen[i - 1]);
     assert_true(clock_now() - msgid_time(last) < MINUTE);
     assert_int_equal(last >> 12 & 1023, 703);
     assert_false(msgid_parse(STR("0000000000000"), &last));

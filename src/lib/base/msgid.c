@@ -16,18 +16,21 @@ void msgid_set_source(unsigned source)
     tag = (uint64_t)(source & ((1u << SOURCE_BITS) - 1)) << RANDOM_BITS | random_below(1u << RANDOM_BITS);
 }
 
+/* The counter runs on from one millisecond to the next, so that ids spread evenly over the shards of a
+ * queue, which are chosen by id modulo their number, at any rate. */
 uint64_t msgid_new(void)
 {
-    static uint64_t last_ms, counter;
+    static uint64_t last_ms, used, counter;
     uint64_t ms = (uint64_t)((clock_now() - epoch) / 1000);
 
     if (ms > last_ms) {
         last_ms = ms;
-        counter = 0;
-    } else if (++counter == 1u << COUNTER_BITS) {
+        used = 0;
+    } else if (++used == 1u << COUNTER_BITS) {
         last_ms++; /* borrow from the next millisecond rather than wait */
-        counter = 0;
+        used = 0;
     }
+    counter = (counter + 1) & ((1u << COUNTER_BITS) - 1);
     return last_ms << (TAG_BITS + COUNTER_BITS) | tag << COUNTER_BITS | counter;
 }
 

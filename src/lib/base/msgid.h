@@ -1,7 +1,7 @@
 /* Queue ids: the name of a message from the moment it is offered until its story is forgotten.
  *
  * 63 bits: milliseconds since 2020-01-01 (41), who made it (10), random bits of this process (2), a
- * counter in the millisecond (10). They grow with time, so a table keyed by them is appended to; no two
+ * counter (10). They grow with time, so a table keyed by them is appended to; no two
  * processes make the same, and a process whose clock was set back is told apart by the random bits and
  * by the time of arrival that goes with an id. Written as 13 characters of
  * Crockford's base 32 (no I, L, O, U). */

@@ -13,7 +13,7 @@ struct health {
     const char *reason; /* with its enhanced code; for !accepting */
     int64_t next;       /* monotonic: of the next look at the disk */
     bool disk_full;
-    char folder[512];
+    char folder[4096];
 };
 
 void health_init(struct queue *q, const char *folder);

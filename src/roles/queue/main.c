@@ -1,4 +1,5 @@
 /* Start-up of the queue role. */
+#include "leftover.h"
 #include "queue.h"
 
 #include <event2/event.h>
@@ -71,6 +72,9 @@ int main(int argc, char **argv)
     struct err err = {0};
     int code;
 
+    /* Only the first shard of a server looks; a single command without a server has no peers. */
+    if (role_copy(role) == 0 && role_peers(role, ROLE_FILTER) > 0 && !leftover_check(role_config(role), &err))
+        fatal("queue: %s", err.text);
     if (!queue_open(&q, role, &err))
         fatal("queue: %s", err.text);
     role_sandbox(role);

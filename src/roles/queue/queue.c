@@ -26,10 +26,12 @@ const struct handlers queue_handlers = {
     .control_cancel = commands_on_cancel,
 };
 
+enum { FOLDER_ROOM = 4096 };
+
 bool queue_open(struct queue **queue, struct role *role, struct err *err)
 {
     struct queue *q = xcalloc(1, sizeof *q);
-    char folder[400], path[500];
+    char folder[FOLDER_ROOM], path[FOLDER_ROOM + 32];
 
     q->role = role;
     snprintf(folder, sizeof folder, "%.*s/queue", STR_ARG(role_config(role)->data));
