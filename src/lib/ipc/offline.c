@@ -9,6 +9,7 @@
  * own code cannot tell the difference. Rows go to standard output, the closing text to standard error. */
 #include "ipc/boot.h"
 #include "ipc/ipc.h"
+#include "ipc/user.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -70,6 +71,7 @@ static void take_copy(struct role *role)
 void offline_begin(struct role *role, int argc, char **argv)
 {
     struct offline *o = xcalloc(1, sizeof *o);
+    struct err err = {0};
     struct buf text;
 
     buf_init(&text, IPC_LIST);
@@ -77,6 +79,8 @@ void offline_begin(struct role *role, int argc, char **argv)
     take_copy(role);
     boot_config_from_text(role, str_of(argv[0]), buf_str(&text));
     buf_clear(&text);
+    if ((role->type->sandbox & SANDBOX_FILES) && !user_prepare_folder(role->config, role->type->id, &err))
+        fatal("%s", err.text);
     o->command = str_of(argv[1]);
     buf_init(&o->args, IPC_LIST);
     for (int i = 2; i < argc; i++)

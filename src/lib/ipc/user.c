@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One user a role ("staffetta-mailbox"), or one for all of them, as the supervisor looks for them. */
@@ -25,7 +26,7 @@ static const struct passwd *find_user(const struct config *config, enum role_id 
     return user;
 }
 
-bool user_become(const struct config *config, enum role_id role, const char *folder, struct err *err)
+static bool become(const struct config *config, enum role_id role, const char *folder, struct err *err)
 {
     const struct passwd *user;
 
@@ -41,4 +42,45 @@ bool user_become(const struct config *config, enum role_id role, const char *fol
         setuid(user->pw_uid) != 0)
         return err_set(err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
     return true;
+}
+
+static bool make(const char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return true;
+    return err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
+}
+
+/* data and what is above it, as the supervisor makes them. */
+static bool make_above(const char *path, struct err *err)
+{
+    struct buf part;
+    bool made = true;
+
+    buf_init(&part, 4096);
+    for (const char *at = path; made && *at; at++) {
+        if (*at == '/' && at > path) {
+            buf_reset(&part);
+            buf_add(&part, str_from(path, (size_t)(at - path)));
+            buf_add_char(&part, 0);
+            made = make(part.p, 0711, err);
+        }
+    }
+    buf_clear(&part);
+    return made;
+}
+
+bool user_prepare_folder(const struct config *config, enum role_id role, struct err *err)
+{
+    struct buf path;
+    bool done;
+
+    buf_init(&path, 4096);
+    buf_addf(&path, "%.*s/%s%c", STR_ARG(config->data), role_name(role), 0);
+    if (path.failed)
+        return err_set(err, ERR_PERMANENT, "the name of the data folder is too long");
+    umask(066); /* folders may be passed through, files are for their owner */
+    done = make_above(path.p, err) && make(path.p, 0700, err) && become(config, role, path.p, err);
+    buf_clear(&path);
+    return done;
 }

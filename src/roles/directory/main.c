@@ -2,7 +2,6 @@
  * and is the only writer; the other copies check passwords. No network, no files but its database.
  */
 #include "directory.h"
-#include "folder.h"
 
 #include "base/log.h"
 
@@ -74,8 +73,7 @@ static void open_database(struct directory *d)
 
     buf_init(&path, 4096);
     buf_addf(&path, "%.*s/directory/directory.db%c", STR_ARG(role_config(d->role)->data), 0);
-    if (path.failed || !folder_prepare(role_config(d->role), &err) ||
-        !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
+    if (path.failed || !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
         fatal("%s", err.text);
     buf_clear(&path);
 }

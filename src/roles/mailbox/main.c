@@ -2,7 +2,6 @@
  * sessions after login. This file is start-up, turns of the loop, and the end. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "ipc/user.h"
 #include "mailbox.h"
 
 #include <errno.h>
@@ -114,18 +113,11 @@ static struct boxes *open_boxes(struct role *role)
 {
     struct buf folder;
     struct boxes *boxes;
-    struct err err = {0};
 
     buf_init(&folder, 4096);
     buf_addf(&folder, "%.*s/mailbox", STR_ARG(role_config(role)->data));
     if (folder.failed)
         fatal("the name of the data folder is too long");
-    buf_add_char(&folder, 0);
-    if (mkdir(folder.p, 0700) != 0 && errno != EEXIST)
-        fatal("%s: %s", folder.p, strerror(errno));
-    if (!user_become(role_config(role), ROLE_MAILBOX, folder.p, &err))
-        fatal("%s", err.text);
-    folder.n--;
     boxes = boxes_new(buf_str(&folder), role_copy(role), open_most(), remember_for(role_config(role)));
     buf_clear(&folder);
     return boxes;
