@@ -332,6 +332,37 @@ static void concurrency_grows_and_falls(void **state)
     world_close();
 }
 
+static void concurrency_falls_at_each_step(void **state)
+{
+    static const struct {
+        const char *verb, *says;
+    } troubles[] = {{"GREETING", "421 too many connections"}, {"GREETING", "450 4.7.1 slow down"}, {"MAIL", "421 4.7.0 too fast"},
+        {"RCPT", "421 4.7.0 bye"}, {"END", "421 4.3.2 later"}, {"MAIL", "HANG"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
+        struct server *a;
+        uint64_t before;
+
+        open_world("relay { connections_per_destination = 20 messages_per_connection = 1 idle_time = 0s }\n");
+        a = world_server("192.0.2.1", OFFERS);
+        for (int n = 0; n < 60; n++)
+            world_send("x.test", "r@x.test");
+        world_run();
+        before = world.window;
+        assert_true(before > 10);
+        world_pass(2 * SECOND);
+        world_rule(a, troubles[i].verb, "", troubles[i].says, 1);
+        world_send("x.test", "r@x.test");
+        world_run();
+        if (strcmp(troubles[i].says, "HANG") == 0)
+            world_time_out();
+        if (world.window >= before)
+            fail_msg("%s at %s: %d, was %d", troubles[i].says, troubles[i].verb, (int)world.window, (int)before);
+        world_close();
+    }
+}
+
 static void destinations_with_the_same_servers_share_the_limit(void **state)
 {
     struct server *a, *b;
@@ -768,6 +799,7 @@ int main(void)
         cmocka_unit_test(connections_are_reused),
         cmocka_unit_test(a_stale_connection_costs_nothing),
         cmocka_unit_test(concurrency_grows_and_falls),
+        cmocka_unit_test(concurrency_falls_at_each_step),
         cmocka_unit_test(destinations_with_the_same_servers_share_the_limit),
         cmocka_unit_test(connections_in_all_are_limited),
         cmocka_unit_test(pace),
