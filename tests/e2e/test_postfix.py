@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 import postfix
-from harness import Case, letter, until
+from harness import Case, letter, may_mount, until
 
 ZONE = """
 remote.example. MX 10 postfix.remote.example.
@@ -14,7 +14,7 @@ postfix.remote.example. A 127.0.0.31
 """
 
 
-@unittest.skipIf(os.geteuid() != 0, "needs root")
+@unittest.skipUnless(may_mount(), "needs root with mount namespaces")
 class Postfix(Case):
     zone = ZONE
 

@@ -326,7 +326,9 @@ class Full(Queue):
 
     def test_refused_when_full_and_taken_again_after(self):
         filler = self.server.data / "filler"
+        self.far.on("RCPT", "451 4.2.1 later")
         self.send("bob@home.example", subject="before")
+        self.send("waiting@far.example", subject="waiting")
         with open(filler, "wb") as f:
             space = os.statvfs(self.server.data)
             f.write(b"x" * (space.f_bavail * space.f_frsize - (4 << 20)))
@@ -339,6 +341,10 @@ class Full(Queue):
         code, text = until(lambda: (r := refused())[0] != 250 and r, "the server to notice")
         self.assertEqual((code, text[:5]), (452, b"4.3.1"))
         self.assertEqual(len(self.server.mailbox("bob@home.example")), 1)  # reading goes on
+        self.far.calm()
+        until(lambda: self.far.to("waiting@far.example"), "what waited to leave all the same")
+        until(lambda: not self.server.queue(), "its end to be stored")
+        self.assertEqual(refused()[0], 452)
         filler.unlink()
         until(lambda: refused()[0] == 250, "the server to take mail again")
         self.send("bob@home.example", subject="after")

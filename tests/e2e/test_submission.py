@@ -70,6 +70,13 @@ class Auth(Mail):
         t = self.talk("submission")
         self.assertEqual(t.lines("AUTH LOGIN", b64("ann@home.example"), b64(PASSWORD)), [334, 334, 235])
 
+    def test_login_with_initial_response(self):
+        """The password that follows was taken for the name, refused, and logged."""
+        t = self.talk("submission")
+        self.assertEqual(t.say("AUTH LOGIN " + b64("ann@home.example")), (334, b64("Password")))
+        self.assertEqual(t.code(b64(PASSWORD)), 235)
+        self.assertNotIn(PASSWORD, self.server.log_text())
+
     def test_scram_sha_256(self):
         t = self.talk("submission")
         self.assertEqual(scram.converse(t, "SCRAM-SHA-256", scram.Scram("ann@home.example", PASSWORD))[0], 235)
