@@ -348,6 +348,35 @@ static void nothing_outlives_its_lifetime(void **state)
     assert_empty();
 }
 
+static bool summary_has(const char *text)
+{
+    world_command("summary");
+    return str_ifind(buf_str(&world.rows), str_of(text)) >= 0;
+}
+
+/* While nothing can be stored nothing can end: the number says so until it can. */
+static void what_is_overdue_is_seen(void **state)
+{
+    (void)state;
+    world_send("s@local.test", "slow@local.test", 0, 0, 10);
+    world_run();
+    assert_true(summary_has("\"oldest_overdue_seconds\":0,"));
+    world_disk_full(true);
+    world_pass(5 * DAY + HOUR);
+    world_pass(20 * MINUTE);
+    assert_true(summary_has("\"oldest_overdue_seconds\":"));
+    assert_false(summary_has("\"oldest_overdue_seconds\":0,"));
+    assert_int_equal(world_count("recipient"), 1);
+    world_disk_full(false);
+    world_pass(20 * MINUTE);
+    world_pass(20 * MINUTE);
+    assert_true(summary_has("\"oldest_overdue_seconds\":0,"));
+    assert_int_equal(world.events[EVENT_FAILED], 1);
+    world_release();
+    world_run();
+    assert_empty();
+}
+
 static void a_dying_relay_costs_no_attempt_at_first(void **state)
 {
     (void)state;
@@ -804,6 +833,7 @@ int main(void)
         TEST(an_alias_loop_ends),
         TEST(a_delay_is_told_once_and_the_end_too),
         TEST(nothing_outlives_its_lifetime),
+        TEST(what_is_overdue_is_seen),
         TEST(a_dying_relay_costs_no_attempt_at_first),
         TEST(a_full_disk_refuses_mail_and_loses_nothing),
         TIGHT(too_much_mail_at_once_is_refused_and_what_is_there_ends),
