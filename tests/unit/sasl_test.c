@@ -136,6 +136,22 @@ static enum sasl_state converse(const struct try *t)
 
 #define RIGHT "p\xc3\xa4sswort & more"
 
+/* .NET and smtplib send the name with the command: the next thing said is the password. */
+static void login_takes_the_name_at_once(void **state)
+{
+    struct sasl *s = sasl_new(library, &world, STR("login"), STR(""), STR(""));
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, SASL_DATA_MAX);
+    assert_int_equal(sasl_step(s, STR("anna@example.org"), &out), SASL_MORE);
+    assert_true(str_eq(buf_str(&out), STR("Password")));
+    assert_int_equal(sasl_step(s, STR(RIGHT), &out), SASL_RIGHT);
+    assert_true(str_eq(sasl_typed_name(s), STR("anna@example.org")));
+    buf_clear(&out);
+    sasl_free(s);
+}
+
 static void clients_log_in(void **state)
 {
     static const struct try tries[] = {
@@ -435,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(clients_log_in),
+        TEST(login_takes_the_name_at_once),
         TEST(malformed_messages),
         TEST(an_end_is_an_end),
         TEST(the_world_may_refuse),

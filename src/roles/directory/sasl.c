@@ -19,6 +19,7 @@ struct sasl {
     struct name typed;
     enum sasl_state verdict; /* of the world, while it is not SASL_MORE */
     bool looked_up, ended;
+    bool asks_first; /* LOGIN */
     int steps;
 };
 
@@ -138,6 +139,7 @@ struct sasl *sasl_new(struct sasl_library *lib, const struct sasl_world *world,
         free(s);
         return NULL;
     }
+    s->asks_first = strcmp(mechanisms[i], "LOGIN") == 0;
     gsasl_session_hook_set(s->session, s);
     set_binding(s, GSASL_CB_TLS_UNIQUE, tls_unique);
     set_binding(s, GSASL_CB_TLS_EXPORTER, tls_exporter);
@@ -209,13 +211,31 @@ static enum sasl_state library_step(struct sasl *s, struct str data, struct buf 
     return rc == GSASL_AUTHENTICATION_ERROR ? SASL_WRONG : SASL_MALFORMED;
 }
 
+/* LOGIN asks for the name first, but many clients (.NET, smtplib) send it with the command. libgsasl would
+ * drop it, and take the password that follows for the name. */
+static enum sasl_state named_at_once(struct sasl *s, struct str name, struct buf *out)
+{
+    struct buf question;
+    enum sasl_state state;
+
+    buf_init(&question, SASL_DATA_MAX);
+    state = library_step(s, (struct str){0}, &question);
+    buf_clear(&question);
+    return state == SASL_MORE ? library_step(s, name, out) : state;
+}
+
 enum sasl_state sasl_step(struct sasl *s, struct str data, struct buf *out)
 {
     enum sasl_state state;
 
     if (s->ended || data.n > SASL_DATA_MAX || ++s->steps > SASL_STEPS_MAX)
         return SASL_MALFORMED;
-    state = s->session == NULL ? user_and_password(s, data) : library_step(s, data, out);
+    if (s->session == NULL)
+        state = user_and_password(s, data);
+    else if (s->steps == 1 && data.n > 0 && s->asks_first)
+        state = named_at_once(s, data, out);
+    else
+        state = library_step(s, data, out);
     s->ended = state != SASL_MORE;
     return state;
 }
