@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import unittest
 
-from harness import LIMIT, ROLES, Case, Server, Talk, alive, free_port, greets, letter, make_certificate, stage, until
+from harness import LIMIT, ROLES, Server, Talk, alive, free_port, greets, letter, make_certificate, stage, until
 from mailcase import Mail
 
 
