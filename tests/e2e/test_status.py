@@ -115,9 +115,24 @@ class JsonLog(Mail):
                 self.fail(f"no JSON: {line}")
 
     def test_no_password_in_the_log(self):
+        import poplib
+        import scram
         from harness import PASSWORD
+        from mailcase import b64, plain
+        wrong = "wrong but still nobody's business"
         self.server.smtp("submission", login="ann@home.example").quit()
-        self.assertNotIn(PASSWORD, self.server.log_text())
+        for password, code in ((PASSWORD, 235), (wrong, 535)):
+            self.assertEqual(self.talk("submission").code("AUTH PLAIN " + plain("ann@home.example", password)), code)
+            self.assertEqual(self.talk("submission").lines("AUTH LOGIN", b64("ann@home.example"), b64(password))[2], code)
+            self.assertEqual(self.talk("submission").lines("AUTH LOGIN " + b64("ann@home.example"), b64(password))[1], code)
+            self.assertEqual(scram.converse(self.talk("submission"), "SCRAM-SHA-256", scram.Scram("ann@home.example", password))[0], code)
+        self.server.pop3("ann@home.example").quit()
+        with self.assertRaises(poplib.error_proto):
+            self.server.pop3("ann@home.example", wrong)
+        said = self.server.log_text() + self.server.cli("trace", "ann@home.example", check=False).stdout
+        for password in (PASSWORD, wrong):
+            self.assertNotIn(password, said)
+            self.assertNotIn(b64(password), said)
 
 
 class Memory(Mail):
