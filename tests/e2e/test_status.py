@@ -30,8 +30,17 @@ class Seeing(Mail):
             self.assertRegex(line, r"^(# (HELP|TYPE) \w+ .*|\w+(\{[^}]*\})? [-+0-9.eE]+(inf|NaN)?|)$")
         for role in ROLES:
             self.assertIn(f'"{role}"', text)
+            self.assertRegex(text, rf'(?m)^staffetta_\w+_bucket\{{role="{role}"')
         self.assertIn("oldest_overdue_seconds", text)
-        self.assertIn("_bucket{", text)
+
+    def test_histograms_move(self):
+        names = ("smtp_reply", "filter_message", "events_commit", "access_session", "web_command", "web_request")
+        counts = lambda: {n: self.total(rf"staffetta_{n}_seconds_count\{{") for n in names}
+        before = counts()
+        self.deliver(self.talk(), "Subject: timed-1\r\n\r\nx\r\n")
+        self.in_mailbox("bob@home.example", "timed-1")
+        self.server.rows("status")
+        until(lambda: all(n > before[k] for k, n in counts().items()), "all histograms to move")
 
     def test_metrics_refuse_nonsense(self):
         self.assertEqual(self.fetch("/etc/passwd")[0], 404)

@@ -53,7 +53,7 @@ struct client {
     enum listen_tls tls_mode;
     struct ip ip;
     bool counted; /* in the limits of its address */
-    int64_t since;
+    int64_t since, logged_in; /* monotonic; the second is 0 before login */
 
     uint64_t id;     /* of the exchange with directory, then of the session; 0 for none */
     uint64_t serial; /* of the channel that id is for */
@@ -72,6 +72,7 @@ struct client {
 };
 
 /* client.c */
+void client_show_metrics(void);
 void client_new(struct listener *listener, int fd, const struct ip *peer);
 void client_free(struct client *c);
 /* Stops reading, sends what waits, closes. */

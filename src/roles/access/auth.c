@@ -135,6 +135,7 @@ static void login_succeeded(struct client *c, const struct msg_auth_done *m)
 
     metric_add(&logins, 1);
     c->account = m->account;
+    c->logged_in = clock_monotonic();
     str_free(&c->login);
     c->login = str_dup(m->login);
     conn_tls_text(c->conn, tls, sizeof tls);

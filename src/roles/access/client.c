@@ -24,11 +24,20 @@ static struct metric connections = METRIC_COUNTER("staffetta_access_connections_
 static struct metric open_now = METRIC_GAUGE("staffetta_access_connections", "Connections open.");
 static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total", "Connections refused because of failed logins.");
 static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total", "Connections refused because the address has too many.");
+static struct metric session_time = METRIC_HISTOGRAM("staffetta_access_session_seconds", "Time from login to the end of the connection.");
 
 static const struct login_world world;
 static const struct conn_events events;
 
 /* ---- life ---- */
+
+void client_show_metrics(void)
+{
+    struct metric *all[] = {&connections, &open_now, &banned, &too_many, &session_time};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        metric_show(all[i]);
+}
 
 void client_asked_nothing(struct client *c)
 {
@@ -61,6 +70,8 @@ void client_free(struct client *c)
 {
     struct access *a = c->access;
 
+    if (c->logged_in != 0)
+        metric_observe(&session_time, clock_monotonic() - c->logged_in);
     if (c->state == CLIENT_SESSION)
         session_abandon(c);
     if (c->authenticating)

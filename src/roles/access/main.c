@@ -69,6 +69,7 @@ int main(int argc, char **argv)
     list_init(&a.listeners);
     map_init(&a.asked);
     role_set_state(role, &a);
+    client_show_metrics();
     if (!access_load_certificates(&a, &err))
         fatal("certificates: %s", err.text);
     access_open_listeners(&a);

@@ -330,6 +330,7 @@ void auth_open(struct directory *d)
     metric_show(&succeeded);
     metric_show(&failed);
     metric_show(&refused);
+    metric_show(&duration);
     map_init(&d->exchanges);
     list_init(&d->exchange_order);
     password_cache_init(&d->passwords);

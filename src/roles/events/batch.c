@@ -1,4 +1,5 @@
 #include "batch.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
@@ -12,6 +13,7 @@ static struct metric written = METRIC_COUNTER("staffetta_events_written_total", 
 static struct metric repeated = METRIC_COUNTER("staffetta_events_repeated_total", "Events that were known already.");
 static struct metric waiting = METRIC_GAUGE("staffetta_events_pending", "Events not on disk yet.");
 static struct metric commits = METRIC_COUNTER("staffetta_events_commits_total", "Commits of events.");
+static struct metric commit_time = METRIC_HISTOGRAM("staffetta_events_commit_seconds", "Time of a commit, sync included.");
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -28,6 +30,7 @@ void batch_init(struct batch *b, struct role *role, struct store *store)
     metric_show(&repeated);
     metric_show(&waiting);
     metric_show(&commits);
+    metric_show(&commit_time);
 }
 
 static void note_sender(struct batch *b, struct channel *from, uint64_t seq)
@@ -71,13 +74,16 @@ void batch_add(struct batch *b, struct channel *from, const struct msg_event *e)
 
 void batch_commit(struct batch *b)
 {
+    int64_t start = clock_monotonic();
     struct err err = {0};
 
     event_del(b->timer);
     if (!store_commit(b->store, &err))
         give_up(b, &err);
-    if (b->pending > 0)
+    if (b->pending > 0) {
         metric_add(&commits, 1);
+        metric_observe(&commit_time, clock_monotonic() - start);
+    }
     for (size_t i = 0; i < b->sender_count; i++) {
         if (b->senders[i].seq > 0)
             ipc_send_event_ack(b->senders[i].from, &(struct msg_event_ack){b->senders[i].seq});

@@ -19,6 +19,7 @@ static struct metric refusals = METRIC_COUNTER("staffetta_filter_refused_total",
 static struct metric open_txns = METRIC_GAUGE("staffetta_filter_transactions", "Messages on their way through.");
 static struct metric held_bytes = METRIC_GAUGE("staffetta_filter_held_bytes", "Bytes of headers held in memory.");
 static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total", "Addresses in From asked of the directory.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_filter_message_seconds", "Time from the first of a message to passing on its end.");
 
 struct txn {
     struct filter *filter;
@@ -26,6 +27,7 @@ struct txn {
     struct map_node by_source, by_id;
     struct channel *source, *queue; /* NULL once gone or answered */
     uint64_t source_serial, source_id, id;
+    int64_t began; /* monotonic */
     size_t held; /* counted in filter->held */
     struct list questions;
     struct message message;
@@ -40,7 +42,7 @@ struct question {
 
 void transaction_show_metrics(void)
 {
-    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks};
+    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &latency};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         metric_show(all[i]);
@@ -142,6 +144,7 @@ static void send_end(void *owner, uint64_t flags, struct str prepend, struct str
     if (t->queue == NULL)
         return;
     metric_add(&messages, 1);
+    metric_observe(&latency, clock_monotonic() - t->began);
     ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id});
     flow_wrote(t->filter, t->queue);
 }
@@ -205,6 +208,7 @@ static struct txn *txn_new(struct filter *f, struct channel *from, struct channe
     t->source_serial = channel_serial(from);
     t->source_id = m->id;
     t->id = role_next_id(f->role);
+    t->began = clock_monotonic();
     list_init(&t->questions);
     list_add_last(&f->open, &t->link);
     map_add(&f->by_source, &t->by_source, source_hash(t->source_serial, t->source_id));

@@ -23,6 +23,7 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     files_open(b, folder, copy);
     metric_show(&open_now);
     metric_show(&failures);
+    flush_show_metrics();
     return b;
 }
 

@@ -31,5 +31,8 @@ void files_delete(const struct boxes *b, int64_t account);
 MUST_CHECK bool files_open_store(const struct boxes *b, int64_t account, struct store **store, bool *elsewhere,
     struct err *err);
 
+/* flush.c */
+void flush_show_metrics(void);
+
 /* boxes.c: keeps a box alive while it is worked with; given back with box_leave. */
 void box_hold(struct box *box);

@@ -17,6 +17,11 @@ static struct metric syncs = METRIC_COUNTER("staffetta_mailbox_syncs_total", "Sy
 static struct metric sync_time = METRIC_HISTOGRAM("staffetta_mailbox_sync_seconds", "Time of one sync.");
 static struct metric failures = METRIC_COUNTER("staffetta_mailbox_storage_failures_total", "Transactions of account databases that failed.");
 
+void flush_show_metrics(void)
+{
+    metric_show(&sync_time);
+}
+
 /* ---- waiters ---- */
 
 static void mark_dirty(struct box *box)

@@ -30,6 +30,7 @@ void batch_init(struct batch *b)
     metric_show(&commits);
     metric_show(&operations);
     metric_show(&failures);
+    metric_show(&commit_time);
 }
 
 void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes)

@@ -22,6 +22,14 @@ static struct metric results[] = {
 static struct metric under_way = METRIC_GAUGE("staffetta_relay_deliveries", "Deliveries taken from queue and not finished.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_relay_seconds", "Time of a delivery, waiting included.");
 
+void delivery_show_metrics(void)
+{
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
+        metric_show(&results[i]);
+    metric_show(&under_way);
+    metric_show(&latency);
+}
+
 static uint64_t hash_of(const struct channel *queue, uint64_t id)
 {
     uint64_t key[2] = {channel_serial(queue), id};

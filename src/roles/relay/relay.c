@@ -226,6 +226,7 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     if (relay->timer == NULL || relay->drain_timer == NULL)
         fatal("cannot create timers");
     event_add(relay->timer, &(struct timeval){1, 0});
+    delivery_show_metrics();
     read_own_addresses(relay);
     return open_tls(relay, err);
 }

@@ -90,6 +90,7 @@ struct delivery {
 };
 
 /* delivery.c */
+void delivery_show_metrics(void);
 void delivery_on_remote(struct role *role, struct channel *from, const struct msg_deliver_remote *m);
 void delivery_on_rcpt(struct role *role, struct channel *from, const struct msg_deliver_rcpt *m);
 void delivery_on_go(struct role *role, struct channel *from, const struct msg_deliver_go *m);

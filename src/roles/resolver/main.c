@@ -153,6 +153,7 @@ int main(int argc, char **argv)
         fatal("resolver: %s", err.text);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         metric_show(&answers[i]);
+    metric_show(&latency);
     role_sandbox(r.role);
     return role_run(r.role);
 }

@@ -19,11 +19,12 @@ static struct metric refused_mail = METRIC_COUNTER_L("staffetta_smtp_rejects_tot
 static struct metric refused_rcpt = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"rcpt\"", "Refusals by command.");
 static struct metric refused_message = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"message\"", "Refusals by command.");
 static struct metric cut = METRIC_COUNTER("staffetta_smtp_cut_total", "Ill-behaved clients that were disconnected.");
+static struct metric reply_time = METRIC_HISTOGRAM("staffetta_smtp_reply_seconds", "Time from the end of a message to its reply.");
 
 void record_show_metrics(void)
 {
     struct metric *all[] = {&connections, &open_now, &turned_away, &timeouts, &tls_12, &tls_13, &login_good,
-        &login_bad, &messages, &refused_mail, &refused_rcpt, &refused_message, &cut};
+        &login_bad, &messages, &refused_mail, &refused_rcpt, &refused_message, &cut, &reply_time};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         metric_show(all[i]);
@@ -100,6 +101,14 @@ static void log_refusal(struct client *c, const char *event, struct str subject,
         STR_ARG(text));
 }
 
+/* A message with a fault of its own is refused without a wait, and not timed. */
+static void time_reply(struct client *c)
+{
+    if (c->ended != 0)
+        metric_observe(&reply_time, clock_monotonic() - c->ended);
+    c->ended = 0;
+}
+
 void record_note(struct client *c, enum smtp_note note, struct str subject, unsigned code, struct str text)
 {
     switch (note) {
@@ -124,11 +133,13 @@ void record_note(struct client *c, enum smtp_note note, struct str subject, unsi
         break;
     case SMTP_NOTE_MESSAGE_REFUSED:
         metric_add(&refused_message, 1);
+        time_reply(c);
         log_refusal(c, "message-refused", subject, code, text);
         tell_events(c, (struct str){0}, code, text);
         break;
     case SMTP_NOTE_MESSAGE_TAKEN:
         metric_add(&messages, 1);
+        time_reply(c);
         break;
     case SMTP_NOTE_CUT:
         metric_add(&cut, 1);

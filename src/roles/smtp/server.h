@@ -74,6 +74,7 @@ struct client {
     struct channel *directory, *filter;
     const struct smtp_txn *unsent; /* begun, but filter will hear of it together with the first content */
     int64_t since; /* monotonic: when the present wait began, 0 for none */
+    int64_t ended; /* monotonic: when the content was complete, 0 before and after the reply */
 };
 
 /* clients.c */

@@ -276,7 +276,7 @@ static void world_end(void *w)
 {
     struct client *c = w;
 
-    c->since = clock_monotonic();
+    c->since = c->ended = clock_monotonic();
     if (c->filter == NULL)
         return;
     send_envelope(c);

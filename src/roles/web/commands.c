@@ -24,11 +24,19 @@ struct client {
     struct conn *conn;
     uint64_t uid;
     bool busy;
+    int64_t began;         /* monotonic: the command, while busy */
     struct ask *ask;       /* while a role works for it */
     struct status *status; /* while we do */
 };
 
 static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total", "Clients of the command socket refused.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_web_command_seconds", "Time to answer a command, the client's reading included.");
+
+void commands_show_metrics(void)
+{
+    metric_show(&refused);
+    metric_show(&latency);
+}
 
 static void client_free(struct client *c)
 {
@@ -64,6 +72,8 @@ static void send_done(struct client *c, int code, struct str text)
     json_close(&line);
     send_line(c, buf_str(&line));
     buf_clear(&line);
+    if (c->busy)
+        metric_observe(&latency, clock_monotonic() - c->began);
     c->busy = false;
     c->ask = NULL;
     c->status = NULL;
@@ -165,6 +175,7 @@ static size_t on_input(void *owner, struct str bytes)
     if (end < 0 && bytes.n < LONGEST_LINE)
         return 0;
     c->busy = true;
+    c->began = clock_monotonic();
     conn_read(c->conn, false);
     conn_idle_limit(c->conn, reading_limit);
     request_init(&r);

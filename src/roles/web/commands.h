@@ -14,6 +14,7 @@
 
 enum { COMMANDS_CLIENTS = 64 };
 
+void commands_show_metrics(void);
 /* A connection was accepted; takes over fd. */
 void commands_accept(struct web *web, int fd);
 /* Draining: idle clients are closed now, the others after their command. */

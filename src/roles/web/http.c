@@ -1,4 +1,5 @@
 #include "http.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -26,6 +27,7 @@ struct exchange {
     const struct page *page;
     struct gather_wait wait;
     bool asked, ready;
+    int64_t began; /* monotonic */
     struct buf body;
 };
 
@@ -36,6 +38,7 @@ struct page {
 };
 
 static struct metric requests = METRIC_COUNTER("staffetta_web_requests_total", "HTTP requests answered.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_web_request_seconds", "Time to answer an HTTP request.");
 
 static void start_metrics(struct exchange *x);
 static void start_health(struct exchange *x);
@@ -150,6 +153,7 @@ static enum MHD_Result answer(struct exchange *x, unsigned status, const char *t
     done = MHD_queue_response(x->connection, status, r);
     MHD_destroy_response(r);
     metric_add(&requests, 1);
+    metric_observe(&latency, clock_monotonic() - x->began);
     return done;
 }
 
@@ -183,6 +187,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     if (x == NULL) {
         *state = x = xcalloc(1, sizeof *x);
         x->http = owner;
+        x->began = clock_monotonic();
         x->connection = connection;
         buf_init(&x->body, ALL_TEXT);
         return MHD_YES;
@@ -226,6 +231,8 @@ struct http *http_new(struct web *web)
     struct http *h = xcalloc(1, sizeof *h);
     const union MHD_DaemonInfo *info;
 
+    metric_show(&requests);
+    metric_show(&latency);
     h->web = web;
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_CONNECTION_LIMIT,

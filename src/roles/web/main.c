@@ -107,6 +107,7 @@ int main(int argc, char **argv)
     map_init(&web.asks);
     web.gather = gather_new(&web);
     web.http = http_new(&web);
+    commands_show_metrics();
     take_listeners(&web);
     role_sandbox(web.role);
     return role_run(web.role);
