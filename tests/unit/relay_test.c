@@ -337,6 +337,7 @@ static void concurrency_falls_at_each_step(void **state)
     static const struct {
         const char *verb, *says;
     } troubles[] = {{"GREETING", "421 too many connections"}, {"GREETING", "450 4.7.1 slow down"}, {"MAIL", "421 4.7.0 too fast"},
+        {"MAIL", "450 4.7.1 slow down"}, {"RCPT", "451 4.3.2 too many at once"}, {"END", "451 4.3.2 too busy"},
         {"RCPT", "421 4.7.0 bye"}, {"END", "421 4.3.2 later"}, {"MAIL", "HANG"}};
 
     (void)state;

@@ -35,11 +35,21 @@ static void on_ready(void *owner)
     connection_session_ready(owner);
 }
 
+/* A 4xx that is about the server, not about one recipient or this message. */
+static bool asks_for_less(const struct client_outcome *outcome)
+{
+    return outcome->status == DELIVERY_DEFERRED && outcome->remote && outcome->code / 100 == 4 &&
+           outcome->reason != REASON_NO_USER && outcome->reason != REASON_MAILBOX_FULL &&
+           outcome->reason != REASON_CONTENT;
+}
+
 static void on_settled(void *owner, struct client_rcpt *rcpt, const struct client_outcome *outcome)
 {
     struct connection *k = owner;
     struct rcpt *r = CONTAINER(rcpt, struct rcpt, c);
 
+    if (k->d != NULL && asks_for_less(outcome))
+        site_busy(k->relay, k->site, k->d->at);
     if (k->d != NULL)
         delivery_result(k->relay, k->d, r, outcome, k);
     if (k->d != NULL && outcome->status == DELIVERY_RELAYED)
