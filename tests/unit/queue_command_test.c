@@ -1,8 +1,11 @@
 /* `staffetta queue ...` as the role sees it. */
 #include "queue_world.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int open_world(void **state)
 {
@@ -192,6 +195,63 @@ static void held_mail_stays_and_its_clock_stands_still(void **state)
     assert_int_equal(world.events[EVENT_FAILED], 1);
 }
 
+/* Time passes; gives how many warnings of old holds were logged meanwhile. */
+static unsigned warnings_in(int64_t span)
+{
+    int standard_error = dup(STDERR_FILENO);
+    FILE *log = tmpfile();
+    unsigned found = 0;
+    char line[2048];
+
+    assert_non_null(log);
+    dup2(fileno(log), STDERR_FILENO);
+    log_set(LOG_LEVEL_WARNING, false);
+    for (; span > 0; span -= HOUR)
+        world_pass(span < HOUR ? span : HOUR);
+    log_flush();
+    log_set(LOG_LEVEL_ERROR + 1, false);
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL)
+        found += strstr(line, "held-long") != NULL;
+    fclose(log);
+    return found;
+}
+
+/* Held mail outlives its lifetime, and whoever looks sees it. */
+static void a_hold_is_seen(void **state)
+{
+    uint64_t first = world_send("s@local.test", "later@remote.test", 0, TXN_BULK, 10), second;
+
+    (void)state;
+    world_run();
+    world_command("summary");
+    assert_true(rows_have("\"oldest_hold_seconds\":0,"));
+    command_id("hold", first);
+    assert_int_equal(warnings_in(DAY), 0);
+    second = world_send("s@local.test", "later@remote.test", 0, 0, 10);
+    world_run();
+    command_id("hold", second);
+    world_pass(MINUTE);
+    assert_int_equal(world_metric("staffetta_queue_held"), 2);
+    assert_in_range(world_metric("staffetta_queue_oldest_hold_seconds"), 86400, 86400 + 120);
+    world_command("summary");
+    assert_true(rows_have("\"oldest_hold_seconds\":864"));
+    assert_int_equal(warnings_in(4 * DAY - HOUR), 0);
+    assert_int_equal(warnings_in(2 * HOUR), 1); /* older than its lifetime */
+    assert_int_equal(warnings_in(20 * HOUR), 0);
+    assert_int_equal(warnings_in(4 * HOUR + DAY), 2); /* once a day */
+    command_id("delete", first);
+    world_pass(MINUTE);
+    assert_int_equal(world_metric("staffetta_queue_held"), 1);
+    assert_in_range(world_metric("staffetta_queue_oldest_hold_seconds"), 6 * 86400 + 3600, 6 * 86400 + 7200);
+    command_id("release", second);
+    assert_int_equal(warnings_in(2 * DAY), 0);
+    assert_int_equal(world_metric("staffetta_queue_held"), 0);
+    assert_int_equal(world_metric("staffetta_queue_oldest_hold_seconds"), 0);
+}
+
 static void retry_does_not_wait(void **state)
 {
     (void)state;
@@ -344,6 +404,7 @@ int main(void)
         TEST(mistakes_are_explained),
         TEST(show_and_export_tell_all),
         TEST(held_mail_stays_and_its_clock_stands_still),
+        TEST(a_hold_is_seen),
         TEST(retry_does_not_wait),
         TEST(deleted_mail_is_gone_without_a_report),
         TEST(deleted_or_held_mail_is_not_tried_again_when_the_relay_dies),

@@ -361,9 +361,12 @@ static void what_is_overdue_is_seen(void **state)
     world_send("s@local.test", "slow@local.test", 0, 0, 10);
     world_run();
     assert_true(summary_has("\"oldest_overdue_seconds\":0,"));
+    world_pass(5 * SECOND);
+    assert_in_range(world_metric("staffetta_queue_oldest_overdue_seconds"), 0, 10);
     world_disk_full(true);
     world_pass(5 * DAY + HOUR);
     world_pass(20 * MINUTE);
+    assert_true(world_metric("staffetta_queue_oldest_overdue_seconds") > 5 * 86400);
     assert_true(summary_has("\"oldest_overdue_seconds\":"));
     assert_false(summary_has("\"oldest_overdue_seconds\":0,"));
     assert_int_equal(world_count("recipient"), 1);
@@ -371,6 +374,7 @@ static void what_is_overdue_is_seen(void **state)
     world_pass(20 * MINUTE);
     world_pass(20 * MINUTE);
     assert_true(summary_has("\"oldest_overdue_seconds\":0,"));
+    assert_int_equal(world_metric("staffetta_queue_oldest_overdue_seconds"), 0);
     assert_int_equal(world.events[EVENT_FAILED], 1);
     world_release();
     world_run();

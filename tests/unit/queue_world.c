@@ -1,6 +1,7 @@
 #include "queue_world.h"
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/msgid.h"
 #include "config/config.h"
 #include "ipc/role.h"
@@ -665,6 +666,24 @@ void world_crash(void)
     kill_queue();
     forget_shipments();
     start();
+}
+
+int64_t world_metric(const char *name)
+{
+    char line[128];
+    struct buf text;
+    int64_t value = -1;
+    const char *at;
+
+    buf_init(&text, 1 << 20);
+    metric_write(&text, "queue", 0);
+    buf_add_char(&text, 0);
+    snprintf(line, sizeof line, "\n%s{", name);
+    at = strstr(text.p, line);
+    if (at != NULL && (at = strstr(at, "} ")) != NULL)
+        value = strtoll(at + 2, NULL, 10);
+    buf_clear(&text);
+    return value;
 }
 
 int64_t world_count(const char *table)

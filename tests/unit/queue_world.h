@@ -72,6 +72,8 @@ void world_txn_abort(uint64_t id);
 void world_release(void);
 /* "queue" with these words, separated by blanks; runs until it is done. */
 void world_command(const char *words);
+/* The metric of that name, without labels of its own; -1 for none. */
+int64_t world_metric(const char *name);
 /* Rows of a table. */
 int64_t world_count(const char *table);
 /* Makes the nth SQL call from now fail (1 is the next); 0 for none. */

@@ -23,21 +23,7 @@ static void tally_json(struct buf *b, const struct tally *t)
     json_int(b, "held", t->held);
 }
 
-/* How late the most overdue recipient is, in seconds. */
-static bool overdue(struct queue *q, int64_t *seconds, struct err *err)
-{
-    int64_t first, oldest = INT64_MAX, now = clock_now();
-
-    for (enum mail_class class = CLASS_TRANSACTIONAL; class < CLASS_COUNT; class++) {
-        if (!store_next_due(q->store, class, 0, &first, err))
-            return false;
-        oldest = first < oldest ? first : oldest;
-    }
-    *seconds = oldest < now ? (now - oldest) / SECOND : 0;
-    return true;
-}
-
-static void total_json(struct queue *q, struct buf *b, int64_t overdue_seconds)
+static void total_json(struct queue *q, struct buf *b, const struct ages *ages)
 {
     char name[32];
 
@@ -49,7 +35,8 @@ static void total_json(struct queue *q, struct buf *b, int64_t overdue_seconds)
     json_int(b, "active",
         (int64_t)(q->mails.active_count[CLASS_TRANSACTIONAL] + q->mails.active_count[CLASS_BULK]));
     json_int(b, "delivering", (int64_t)q->dispatch.under_way);
-    json_int(b, "oldest_overdue_seconds", overdue_seconds);
+    json_int(b, "oldest_overdue_seconds", ages->overdue);
+    json_int(b, "oldest_hold_seconds", ages->hold);
     json_bool(b, "accepting", q->health.accepting);
     json_bool(b, "counted", q->counts.complete);
     json_close(b);
@@ -73,15 +60,15 @@ enum slice command_summary(struct queue *q, struct command *c)
     const struct domain_count *top[SUMMARY_MAX];
     size_t most = c->filter.limit && c->filter.limit < SUMMARY_MAX ? (size_t)c->filter.limit : SUMMARY_DOMAINS, n;
     struct err err = {0};
-    int64_t seconds;
+    struct ages ages;
     struct buf b;
 
-    if (!overdue(q, &seconds, &err)) {
+    if (!expire_ages(q, &ages, &err)) {
         command_fail(c, EX_IOERR, "%s", err.text);
         return SLICE_OVER;
     }
     buf_init(&b, 4096);
-    total_json(q, &b, seconds);
+    total_json(q, &b, &ages);
     command_send_row(c, buf_str(&b));
     buf_clear(&b);
     n = counts_top(&q->counts, top, most);

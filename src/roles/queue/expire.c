@@ -13,6 +13,8 @@ enum { SLICE = 1000, EXPIRE_AT_ONCE = 50 };
 
 static struct metric oldest_overdue =
     METRIC_GAUGE("staffetta_queue_oldest_overdue_seconds", "How late the most overdue recipient is.");
+static struct metric oldest_hold =
+    METRIC_GAUGE("staffetta_queue_oldest_hold_seconds", "How long the oldest hold has lasted.");
 static struct metric sweeps = METRIC_COUNTER("staffetta_queue_sweeps_total", "Completed sweeps for overdue recipients.");
 static struct metric swept =
     METRIC_COUNTER("staffetta_queue_swept_total", "Recipients the sweep ended because nothing else had.");
@@ -38,9 +40,65 @@ static int64_t grace(const struct queue *q)
 void expire_init(struct expire *e)
 {
     e->next = clock_monotonic() + 5 * SECOND;
+    e->measure_at = e->next;
     metric_show(&oldest_overdue);
+    metric_show(&oldest_hold);
     metric_show(&sweeps);
     metric_show(&swept);
+}
+
+static int64_t seconds_since(int64_t then, int64_t now)
+{
+    return then < now ? (now - then) / SECOND : 0;
+}
+
+bool expire_ages(struct queue *q, struct ages *ages, struct err *err)
+{
+    int64_t first, overdue = INT64_MAX, hold = INT64_MAX, now = clock_now();
+    struct due_place place;
+    bool found;
+
+    *ages = (struct ages){0};
+    for (enum mail_class class = CLASS_TRANSACTIONAL; class < CLASS_COUNT; class++) {
+        if (!store_next_due(q->store, class, 0, &first, err) ||
+            !store_oldest_hold(q->store, class, &place, &found, err))
+            return false;
+        overdue = first < overdue ? first : overdue;
+        if (!found || place.due >= hold)
+            continue;
+        hold = place.due;
+        ages->held = place;
+    }
+    ages->overdue = seconds_since(overdue, now);
+    ages->hold = seconds_since(hold, now);
+    return true;
+}
+
+static void warn_of_hold(struct queue *q, const struct ages *ages)
+{
+    char id[MSGID_TEXT + 1];
+
+    msgid_format(ages->held.message, id);
+    log_warning("held-long", "message=%s n=%" PRIu64 " seconds=%" PRId64 " held=%" PRId64
+        " reason=held longer than queue.lifetime; release or delete it", id, ages->held.n, ages->hold,
+        q->counts.all.held);
+    q->expire.warn_at = clock_monotonic() + DAY;
+}
+
+static void measure(struct queue *q)
+{
+    struct err err = {0};
+    struct ages ages;
+
+    q->expire.measure_at = clock_monotonic() + period(q);
+    if (!expire_ages(q, &ages, &err)) {
+        log_error("measure-failed", "reason=%s", err.text);
+        return;
+    }
+    metric_set(&oldest_overdue, ages.overdue);
+    metric_set(&oldest_hold, ages.hold);
+    if (ages.hold > role_config(q->role)->queue.lifetime / SECOND && clock_monotonic() >= q->expire.warn_at)
+        warn_of_hold(q, &ages);
 }
 
 /* Ends one recipient by what the database says of it alone. */
@@ -65,7 +123,7 @@ static bool expire_rcpt(struct queue *q, const struct due_place *place, struct e
     return true;
 }
 
-static void end_class(struct queue *q, int64_t now)
+static void end_class(struct queue *q)
 {
     struct expire *e = &q->expire;
 
@@ -75,14 +133,13 @@ static void end_class(struct queue *q, int64_t now)
         return;
     }
     e->walking = false;
-    metric_set(&oldest_overdue, e->oldest < now ? (now - e->oldest) / SECOND : 0);
     metric_add(&sweeps, 1);
     resolve_sweep(q);
     dispatch_sweep(q);
     schedule_rescan(q);
 }
 
-static void begin_sweep(struct queue *q, int64_t now)
+static void begin_sweep(struct queue *q)
 {
     struct expire *e = &q->expire;
 
@@ -90,7 +147,6 @@ static void begin_sweep(struct queue *q, int64_t now)
     e->walking = true;
     e->class = CLASS_TRANSACTIONAL;
     e->at = (struct due_place){0};
-    e->oldest = now;
 }
 
 void expire_turn(struct queue *q)
@@ -102,16 +158,16 @@ void expire_turn(struct queue *q)
     struct err err = {0};
     bool good;
 
+    if (clock_monotonic() >= e->measure_at)
+        measure(q);
     if (!e->walking && clock_monotonic() >= e->next)
-        begin_sweep(q, now);
+        begin_sweep(q);
     if (!e->walking || batch_failing(q))
         return;
     store_sweep_begin(q->store, e->class, &e->at, now, SLICE);
     while (n < EXPIRE_AT_ONCE && store_sweep_next(q->store, &place)) {
         rows++;
         e->at = place;
-        if (place.due < e->oldest)
-            e->oldest = place.due;
         if (place.expires + grace(q) <= now)
             ended[n++] = place;
     }
@@ -121,7 +177,7 @@ void expire_turn(struct queue *q)
     if (!good)
         log_error("sweep-failed", "reason=%s", err.text);
     if (!good || (rows < SLICE && n < EXPIRE_AT_ONCE))
-        end_class(q, now);
+        end_class(q);
 }
 
 int64_t expire_wake_in(const struct queue *q)

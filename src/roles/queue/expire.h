@@ -1,9 +1,11 @@
 /* The sweep that makes "never stuck" true whatever else is broken: once a minute it walks the index of
  * waiting recipients in the database, a slice a turn, without looking at what the scheduler believes, and
- * ends every one whose lifetime is over. It also measures how late the most overdue one is.
+ * ends every one whose lifetime is over. As often, and also while nothing can be stored and so nothing can
+ * end, it measures how late the most overdue one is and how long the oldest hold lasts.
  *
  * A recipient may be under way when its lifetime ends; its result gets 15 minutes to come in first. Held
- * recipients are not expired: the administrator stopped their clock (see docs/queue.md). */
+ * recipients are not expired: the administrator stopped their clock (see docs/queue.md); a hold that lasts
+ * longer than a lifetime is warned of once a day. */
 #pragma once
 #include "store.h"
 
@@ -14,9 +16,17 @@ struct expire {
     bool walking;
     enum mail_class class; /* being walked */
     struct due_place at;
-    int64_t oldest;        /* due time of the most overdue recipient seen in this sweep */
+    int64_t measure_at;    /* monotonic */
+    int64_t warn_at;       /* monotonic: not again about old holds before */
+};
+
+/* Seconds the most overdue recipient is late, and since the oldest hold; 0 for none. */
+struct ages {
+    int64_t overdue, hold;
+    struct due_place held; /* the oldest hold; all zero for none */
 };
 
 void expire_init(struct expire *e);
 void expire_turn(struct queue *q);
+MUST_CHECK bool expire_ages(struct queue *q, struct ages *ages, struct err *err);
 int64_t expire_wake_in(const struct queue *q);

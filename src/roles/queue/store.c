@@ -11,7 +11,7 @@
 enum statement {
     ADD_MESSAGE, ADD_RCPT, ADD_CHUNK, DROP_CHUNKS, DELETE_RCPT, DEFER_RCPT, SET_DUE, HOLD_RCPT, RELEASE_RCPT,
     REMOVE_IF_DONE, FIND_MESSAGE, READ_HEAD, READ_CHUNK, HAS_ADDRESS, LAST_N, FIND_RCPT, DUE, SCAN, SWEEP,
-    NEXT_DUE, LAST_MESSAGE, NEXT_CHUNKED, STATEMENT_COUNT,
+    NEXT_DUE, OLDEST_HOLD, LAST_MESSAGE, NEXT_CHUNKED, STATEMENT_COUNT,
 };
 
 #define MESSAGE_COLUMNS                                                                            \
@@ -55,6 +55,8 @@ static const char *const sql[STATEMENT_COUNT] = {
               "(due, expires, message, n) > ($2, $3, $4, $5) AND due <= $6 "
               "ORDER BY due, expires, message, n LIMIT $7",
     [NEXT_DUE] = "SELECT due FROM recipient WHERE state = 0 AND class = $1 AND due >= $2 ORDER BY due LIMIT 1",
+    [OLDEST_HOLD] = "SELECT due, expires, message, n FROM recipient WHERE state = 1 AND class = $1 "
+                    "ORDER BY due, expires, message, n LIMIT 1",
     [LAST_MESSAGE] = "SELECT id FROM message ORDER BY id DESC LIMIT 1",
     [NEXT_CHUNKED] = "SELECT message FROM chunk WHERE message > $1 ORDER BY message LIMIT 1",
 };
@@ -419,6 +421,23 @@ bool store_next_due(struct store *st, enum mail_class class, int64_t from, int64
     return true;
 }
 
+static void read_place(struct stmt *s, struct due_place *place)
+{
+    *place = (struct due_place){column_int(s, 0), column_int(s, 1), (uint64_t)column_int(s, 2),
+        (uint64_t)column_int(s, 3)};
+}
+
+bool store_oldest_hold(struct store *st, enum mail_class class, struct due_place *place, bool *found, struct err *err)
+{
+    struct stmt *s = st->statements[OLDEST_HOLD];
+
+    stmt_int(s, (int64_t)class);
+    *found = stmt_row(s);
+    if (*found)
+        read_place(s, place);
+    return stmt_done(s, err) || err_prefix(err, "oldest hold");
+}
+
 /* ---- walking ---- */
 
 static void begin_places(struct store *st, enum statement which, enum mail_class class,
@@ -484,8 +503,7 @@ bool store_sweep_next(struct store *st, struct due_place *place)
 
     if (!stmt_row(s))
         return false;
-    *place = (struct due_place){column_int(s, 0), column_int(s, 1), (uint64_t)column_int(s, 2),
-        (uint64_t)column_int(s, 3)};
+    read_place(s, place);
     return true;
 }
 

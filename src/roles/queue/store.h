@@ -103,5 +103,8 @@ MUST_CHECK bool store_sweep_end(struct store *st, struct err *err);
 
 /* The first due time of waiting recipients of the class at or after `from`; INT64_MAX for none. */
 MUST_CHECK bool store_next_due(struct store *st, enum mail_class class, int64_t from, int64_t *due, struct err *err);
+/* The held recipient of the class that was held first; its due is when. */
+MUST_CHECK bool store_oldest_hold(struct store *st, enum mail_class class, struct due_place *place, bool *found,
+    struct err *err);
 /* The highest id of a message; 0 for none. */
 MUST_CHECK bool store_last_message(struct store *st, uint64_t *id, struct err *err);
