@@ -220,17 +220,16 @@ static unsigned warnings_in(int64_t span)
 }
 
 /* Held mail outlives its lifetime, and whoever looks sees it. */
-static void a_hold_is_seen(void **state)
+static void see_hold(uint64_t flags_of_first, uint64_t flags_of_second)
 {
-    uint64_t first = world_send("s@local.test", "later@remote.test", 0, TXN_BULK, 10), second;
+    uint64_t first = world_send("s@local.test", "later@remote.test", 0, flags_of_first, 10), second;
 
-    (void)state;
     world_run();
     world_command("summary");
     assert_true(rows_have("\"oldest_hold_seconds\":0,"));
     command_id("hold", first);
     assert_int_equal(warnings_in(DAY), 0);
-    second = world_send("s@local.test", "later@remote.test", 0, 0, 10);
+    second = world_send("s@local.test", "later@remote.test", 0, flags_of_second, 10);
     world_run();
     command_id("hold", second);
     world_pass(MINUTE);
@@ -250,6 +249,18 @@ static void a_hold_is_seen(void **state)
     assert_int_equal(warnings_in(2 * DAY), 0);
     assert_int_equal(world_metric("staffetta_queue_held"), 0);
     assert_int_equal(world_metric("staffetta_queue_oldest_hold_seconds"), 0);
+}
+
+static void a_hold_is_seen(void **state)
+{
+    (void)state;
+    see_hold(0, TXN_BULK);
+}
+
+static void a_hold_of_bulk_is_seen(void **state)
+{
+    (void)state;
+    see_hold(TXN_BULK, 0);
 }
 
 static void retry_does_not_wait(void **state)
@@ -405,6 +416,7 @@ int main(void)
         TEST(show_and_export_tell_all),
         TEST(held_mail_stays_and_its_clock_stands_still),
         TEST(a_hold_is_seen),
+        TEST(a_hold_of_bulk_is_seen),
         TEST(retry_does_not_wait),
         TEST(deleted_mail_is_gone_without_a_report),
         TEST(deleted_or_held_mail_is_not_tried_again_when_the_relay_dies),
