@@ -71,6 +71,8 @@ static void metrics_are_merged(void **state)
     assert_int_equal(sum, 7);
     assert_true(exposition_sum(e, "a_total", "role=\"y\"", &sum));
     assert_int_equal(sum, 4);
+    assert_true(exposition_largest(e, "a_total", NULL, &sum));
+    assert_int_equal(sum, 4);
     assert_false(exposition_sum(e, "b_total", NULL, &sum));
     buf_clear(&out);
     exposition_free(e);

@@ -167,13 +167,14 @@ bool exposition_write(const struct exposition *e, struct buf *out)
     return !e->cut && !out->failed;
 }
 
-bool exposition_sum(const struct exposition *e, const char *name, const char *labels, int64_t *sum)
+static bool combine(const struct exposition *e, const char *name, const char *labels, bool largest, int64_t *value)
 {
     struct family *f = find(e, str_of(name));
     struct str rest, line;
     bool found = false;
+    int64_t one;
 
-    *sum = 0;
+    *value = 0;
     if (f == NULL)
         return false;
     rest = buf_str(&f->samples);
@@ -186,8 +187,19 @@ bool exposition_sum(const struct exposition *e, const char *name, const char *la
             continue;
         memcpy(number, line.p + blank + 1, line.n - (size_t)blank - 1);
         number[line.n - (size_t)blank - 1] = 0;
-        *sum += strtoll(number, NULL, 10);
+        one = strtoll(number, NULL, 10);
+        *value = !largest ? *value + one : !found || one > *value ? one : *value;
         found = true;
     }
     return found;
+}
+
+bool exposition_sum(const struct exposition *e, const char *name, const char *labels, int64_t *sum)
+{
+    return combine(e, name, labels, false, sum);
+}
+
+bool exposition_largest(const struct exposition *e, const char *name, const char *labels, int64_t *largest)
+{
+    return combine(e, name, labels, true, largest);
 }

@@ -14,3 +14,5 @@ bool exposition_write(const struct exposition *e, struct buf *out);
 /* The sum of a metric's samples over all processes; `labels` (may be NULL) must be among its labels.
  * False when there is no such sample. */
 bool exposition_sum(const struct exposition *e, const char *name, const char *labels, int64_t *sum);
+/* The largest instead: ages. */
+bool exposition_largest(const struct exposition *e, const char *name, const char *labels, int64_t *largest);

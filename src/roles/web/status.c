@@ -9,28 +9,30 @@
 
 enum { ROW = 4096, ALL_TEXT = 8 << 20 };
 
-/* The numbers shown, in this order: metrics of the roles, summed over copies. `kind` "rate" adds the
- * average a minute since the server started. */
+/* The numbers shown, in this order: metrics of the roles, summed over copies. RATE adds the average a
+ * minute since the server started; of an AGE the largest is shown. */
+enum shown_kind { NOW, RATE, AGE };
 static const struct shown {
     const char *name, *metric, *labels;
-    bool rate;
+    enum shown_kind kind;
 } numbers[] = {
-    {"messages in the queue", "staffetta_queue_messages", NULL, false},
-    {"recipients in the queue", "staffetta_queue_recipients", NULL, false},
-    {"recipients waiting for another attempt", "staffetta_queue_deferred", NULL, false},
-    {"recipients held", "staffetta_queue_held", NULL, false},
-    {"deliveries under way", "staffetta_queue_deliveries", NULL, false},
-    {"oldest overdue, seconds", "staffetta_queue_oldest_overdue_seconds", NULL, false},
-    {"messages accepted", "staffetta_queue_accepted_total", NULL, true},
-    {"recipients delivered", "staffetta_queue_delivered_total", NULL, true},
-    {"recipients relayed", "staffetta_queue_relayed_total", NULL, true},
-    {"attempts deferred", "staffetta_queue_deferred_total", NULL, true},
-    {"recipients failed", "staffetta_queue_failed_total", NULL, true},
-    {"SMTP connections", "staffetta_smtp_connections", NULL, false},
-    {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, true},
-    {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, true},
-    {"POP3 connections", "staffetta_access_connections", NULL, false},
-    {"POP3 connections taken", "staffetta_access_connections_total", NULL, true},
+    {"messages in the queue", "staffetta_queue_messages", NULL, NOW},
+    {"recipients in the queue", "staffetta_queue_recipients", NULL, NOW},
+    {"recipients waiting for another attempt", "staffetta_queue_deferred", NULL, NOW},
+    {"recipients held", "staffetta_queue_held", NULL, NOW},
+    {"deliveries under way", "staffetta_queue_deliveries", NULL, NOW},
+    {"oldest overdue, seconds", "staffetta_queue_oldest_overdue_seconds", NULL, AGE},
+    {"oldest hold, seconds", "staffetta_queue_oldest_hold_seconds", NULL, AGE},
+    {"messages accepted", "staffetta_queue_accepted_total", NULL, RATE},
+    {"recipients delivered", "staffetta_queue_delivered_total", NULL, RATE},
+    {"recipients relayed", "staffetta_queue_relayed_total", NULL, RATE},
+    {"attempts deferred", "staffetta_queue_deferred_total", NULL, RATE},
+    {"recipients failed", "staffetta_queue_failed_total", NULL, RATE},
+    {"SMTP connections", "staffetta_smtp_connections", NULL, NOW},
+    {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, RATE},
+    {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, RATE},
+    {"POP3 connections", "staffetta_access_connections", NULL, NOW},
+    {"POP3 connections taken", "staffetta_access_connections_total", NULL, RATE},
 };
 
 struct status {
@@ -100,16 +102,16 @@ static int64_t oldest_start(const struct web *web)
 
 static void add_number(struct status *s, struct buf *row, const struct exposition *e, const struct shown *n)
 {
-    int64_t sum, up = clock_now() - oldest_start(s->web);
+    int64_t value, up = clock_now() - oldest_start(s->web);
 
-    if (!exposition_sum(e, n->metric, n->labels, &sum))
+    if (!(n->kind == AGE ? exposition_largest : exposition_sum)(e, n->metric, n->labels, &value))
         return;
     json_open(row);
     json_str(row, "kind", STR("number"));
     json_str(row, "name", str_of(n->name));
-    json_int(row, "value", sum);
-    if (n->rate)
-        json_int(row, "per_minute", up > MINUTE ? sum * 60 / (up / SECOND) : sum);
+    json_int(row, "value", value);
+    if (n->kind == RATE)
+        json_int(row, "per_minute", up > MINUTE ? value * 60 / (up / SECOND) : value);
     send_row(s, row);
 }
 
