@@ -27,21 +27,10 @@ static void send_query(struct dns_client *c, const struct dns_query *query)
     c->send(c->world, &(struct msg_dns_ask){query->id, query->type, str_of(query->name)});
 }
 
-static bool name_can_be_asked(struct str name)
-{
-    struct buf wire;
-    bool ok;
-
-    buf_init(&wire, DNS_NAME_WIRE);
-    ok = name.n > 0 && name.n < DNS_NAME_TEXT && str_is_printable(name) && dns_write_name(&wire, name);
-    buf_clear(&wire);
-    return ok;
-}
-
 bool dns_client_ask(struct dns_client *c, struct dns_query *query, struct str name, unsigned type,
     dns_done_fn *done, void *owner)
 {
-    if (!name_can_be_asked(name))
+    if (!dns_name_can_be_asked(name))
         return false;
     dns_client_cancel(c, query);
     *query = (struct dns_query){.id = ++c->last_id, .type = type, .done = done, .owner = owner};

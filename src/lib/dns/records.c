@@ -167,3 +167,14 @@ bool dns_read_txt(struct str rdata, struct buf *out)
     }
     return !out->failed;
 }
+
+bool dns_name_can_be_asked(struct str name)
+{
+    struct buf wire;
+    bool ok;
+
+    buf_init(&wire, DNS_NAME_WIRE);
+    ok = name.n > 0 && name.n < DNS_NAME_TEXT && str_is_printable(name) && dns_write_name(&wire, name);
+    buf_clear(&wire);
+    return ok;
+}

@@ -36,6 +36,8 @@ bool dns_read_name(struct str *wire, char out[DNS_NAME_TEXT]);
 /* The other way round: appends the wire form. False for a name that has none (empty label, label over
  * 63 bytes, name over 255). A last dot is allowed. */
 bool dns_write_name(struct buf *out, struct str text);
+/* Printable, with a wire form, and short enough for DNS_NAME_TEXT. */
+bool dns_name_can_be_asked(struct str name);
 
 struct dns_mx {
     uint16_t preference;

@@ -8,39 +8,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One user a role ("staffetta-mailbox"), or one for all of them, as the supervisor looks for them. */
-static const struct passwd *find_user(const struct config *config, enum role_id role)
+static const struct passwd *find_named(struct str prefix, const char *separator, const char *role)
 {
     const struct passwd *user;
     struct buf name;
 
     buf_init(&name, 300);
-    buf_addf(&name, "%.*s-%s%c", STR_ARG(config->user), role_name(role), 0);
+    buf_addf(&name, "%.*s%s%s%c", STR_ARG(prefix), separator, role, 0);
     user = name.failed ? NULL : getpwnam(name.p);
-    if (user == NULL) {
-        buf_reset(&name);
-        buf_addf(&name, "%.*s%c", STR_ARG(config->user), 0);
-        user = name.failed ? NULL : getpwnam(name.p);
-    }
     buf_clear(&name);
     return user;
 }
 
-static bool become(const struct config *config, enum role_id role, const char *folder, struct err *err)
+bool user_find(const struct config *config, enum role_id role, uid_t *uid, gid_t *gid, bool *change, struct err *err)
 {
     const struct passwd *user;
 
-    if (geteuid() != 0 || config->user.n == 0)
+    *change = geteuid() == 0 && config->user.n > 0;
+    if (!*change)
         return true;
-    user = find_user(config, role);
-    if (user == NULL || user->pw_uid == 0)
+    user = find_named(config->user, "-", role_name(role));
+    if (user == NULL)
+        user = find_named(config->user, "", "");
+    if (user == NULL)
         return err_set(err, ERR_PERMANENT,
             "there is neither a user %.*s-%s nor a user %.*s to run as; create them with systemd-sysusers "
-            "(packaging/staffetta.sysusers) or useradd --system",
+            "(packaging/sysusers.d/staffetta.conf) or useradd --system",
             STR_ARG(config->user), role_name(role), STR_ARG(config->user));
-    if (chown(folder, user->pw_uid, user->pw_gid) != 0 || setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 ||
-        setuid(user->pw_uid) != 0)
-        return err_set(err, ERR_PERMANENT, "cannot become user %s: %s", user->pw_name, strerror(errno));
+    if (user->pw_uid == 0)
+        return err_set(err, ERR_PERMANENT, "user %s is root; roles never run as root", user->pw_name);
+    *uid = user->pw_uid;
+    *gid = user->pw_gid;
+    return true;
+}
+
+static bool become(const struct config *config, enum role_id role, const char *folder, struct err *err)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    bool change;
+
+    if (!user_find(config, role, &uid, &gid, &change, err))
+        return false;
+    if (change && (chown(folder, uid, gid) != 0 || setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0))
+        return err_set(err, ERR_PERMANENT, "cannot become the user of %s: %s", role_name(role), strerror(errno));
     return true;
 }
 

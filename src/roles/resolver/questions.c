@@ -105,24 +105,13 @@ static void pump(struct questions *qs)
     qs->pumping = false;
 }
 
-static bool name_is_good(struct str name)
-{
-    struct buf wire;
-    bool ok;
-
-    buf_init(&wire, DNS_NAME_WIRE);
-    ok = name.n > 0 && name.n < DNS_NAME_TEXT && str_is_printable(name) && dns_write_name(&wire, name);
-    buf_clear(&wire);
-    return ok;
-}
-
 void questions_ask(struct questions *qs, struct channel *from, const struct msg_dns_ask *ask, int64_t now)
 {
     struct msg_dns_reply refusal = {.id = ask->id, .status = DNS_SERVFAIL};
     struct question *q = NULL;
     struct waiter *w;
 
-    if (ask->type == 0 || ask->type > UINT16_MAX || !name_is_good(ask->name)) {
+    if (ask->type == 0 || ask->type > UINT16_MAX || !dns_name_can_be_asked(ask->name)) {
         refusal.text = STR("not a domain name");
         qs->calls->answer(qs->world, from, &refusal);
         return;

@@ -1,9 +1,9 @@
 #include "roles/supervisor/supervisor.h"
+#include "ipc/user.h"
 #include "net/remote_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,33 +102,6 @@ bool files_load(struct supervisor *s, struct err *err)
     return true;
 }
 
-bool files_role_user(const struct supervisor *s, enum role_id role, uid_t *uid, gid_t *gid,
-    bool *change, struct err *err)
-{
-    char name[128];
-    const struct passwd *user;
-
-    *change = geteuid() == 0 && s->config->user.n > 0;
-    if (!*change)
-        return true;
-    snprintf(name, sizeof name, "%.*s-%s", STR_ARG(s->config->user), role_name(role));
-    user = getpwnam(name);
-    if (user == NULL) {
-        snprintf(name, sizeof name, "%.*s", STR_ARG(s->config->user));
-        user = getpwnam(name);
-    }
-    if (user == NULL)
-        return err_set(err, ERR_PERMANENT,
-            "there is neither a user %s-%s nor a user %s to run %s as; create them with "
-            "systemd-sysusers (packaging/staffetta.sysusers) or useradd --system",
-            name, role_name(role), name, role_name(role));
-    if (user->pw_uid == 0)
-        return err_set(err, ERR_PERMANENT, "user %s is root; roles never run as root", name);
-    *uid = user->pw_uid;
-    *gid = user->pw_gid;
-    return true;
-}
-
 static bool make_folder(const char *path, mode_t mode, struct err *err)
 {
     char partial[4096];
@@ -154,7 +127,7 @@ static bool prepare_role_folder(struct supervisor *s, enum role_id role, struct 
     gid_t gid;
     bool change;
 
-    if (!files_role_user(s, role, &uid, &gid, &change, err))
+    if (!user_find(s->config, role, &uid, &gid, &change, err))
         return false;
     snprintf(path, sizeof path, "%.*s/%s", STR_ARG(s->config->data), role_name(role));
     if (!make_folder(path, 0711, err))

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/control.h"
+#include "ipc/user.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -76,7 +77,7 @@ static void become_user(struct supervisor *s, enum role_id role)
     bool change;
     struct err err = {0};
 
-    if (!files_role_user(s, role, &uid, &gid, &change, &err))
+    if (!user_find(s->config, role, &uid, &gid, &change, &err))
         fatal("%s", err.text);
     if (change && (setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0))
         fatal("cannot become the user of %s: %s", role_name(role), strerror(errno));

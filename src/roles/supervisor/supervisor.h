@@ -54,9 +54,6 @@ struct supervisor {
 /* files.c: configuration and certificates from disk, the data folders. */
 MUST_CHECK bool files_load(struct supervisor *s, struct err *err); /* changes nothing on failure */
 MUST_CHECK bool files_prepare_folders(struct supervisor *s, struct err *err);
-/* The user a role runs as: false when the process keeps its own. */
-MUST_CHECK bool files_role_user(const struct supervisor *s, enum role_id role, uid_t *uid, gid_t *gid,
-    bool *change, struct err *err);
 
 /* listeners.c: ports and local sockets, bound here or passed by systemd. */
 MUST_CHECK bool listeners_bind(struct supervisor *s, struct err *err);
