@@ -116,6 +116,18 @@ static void binds_and_reads(void **state)
     db_close(db);
 }
 
+/* Statements hold words of the driver as schema files do. */
+static void like_ignores_case(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL);
+
+    (void)state;
+    assert_int_equal(count(db, "SELECT 'Ab%C' @like 'aB\\%c' ESCAPE '\\'"), 1);
+    assert_int_equal(count(db, "SELECT 'AbxC' @like 'aB\\%c' ESCAPE '\\'"), 0);
+    assert_int_equal(count(db, "SELECT '@likely' = '@' || 'likely'"), 1);
+    db_close(db);
+}
+
 static void failures_are_latched(void **state)
 {
     struct db *db = opened(DB_SYNC_FULL);
@@ -373,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(binds_and_reads, fresh),
+        cmocka_unit_test_setup(like_ignores_case, fresh),
         cmocka_unit_test_setup(failures_are_latched, fresh),
         cmocka_unit_test_setup(errors_say_what_to_do, fresh),
         cmocka_unit_test_setup(migrates_from_every_version, fresh),

@@ -103,6 +103,15 @@ static void list_filters(void **state)
         {"list younger_than=1h", 4},
         {"list limit=3", 3},
         {"list class=transactional domain=remote.test", 1},
+        {"list recipient=l_ter@remote.test", 0},
+        {"list recipient=%@remote.test", 0},
+        {"list recipient=later\\@remote.test", 0},
+        {"list recipient=*@*.TEST domain=OTHER.*", 1},
+        {"list domain=%.test", 0},
+        {"list reply=NOT", 4},
+        {"list reply=n_t", 0},
+        {"list reply=n*t", 0},
+        {"list reply=4.2.1", 4},
     };
 
     (void)state;
@@ -369,22 +378,41 @@ static void thousands_are_walked_in_slices(void **state)
 {
     (void)state;
     world_peer(ROLE_DIRECTORY, false);
-    for (int i = 0; i < 3000; i++)
+    for (int i = 0; i < 5000; i++)
         world_send("s@local.test", "a@x.test b@x.test", 0, 0, 10);
     world_run();
     world_command("list");
-    assert_int_equal(world.row_count, 6000);
+    assert_int_equal(world.row_count, 10000);
     world_command("list recipient=b@x.test");
-    assert_int_equal(world.row_count, 3000);
+    assert_int_equal(world.row_count, 5000);
+    world_command("list recipient=b@x.test limit=4900");
+    assert_int_equal(world.row_count, 4900);
     world_command("hold recipient=a@x.test");
-    assert_true(rows_have("\"held\":3000"));
-    assert_int_equal(world.queue->counts.all.held, 3000);
+    assert_true(rows_have("\"held\":5000"));
+    assert_int_equal(world.queue->counts.all.held, 5000);
     world_command("delete state=held");
-    assert_int_equal(world_count("recipient"), 3000);
+    assert_int_equal(world_count("recipient"), 5000);
     world_peer(ROLE_DIRECTORY, true);
     world_run();
-    assert_int_equal(world.relayed, 3000);
+    assert_int_equal(world.relayed, 5000);
     assert_int_equal(world_count("message"), 0);
+}
+
+/* Longer than a pattern of the database may be: looked at row by row. */
+static void a_very_long_filter_still_answers(void **state)
+{
+    static char words[8000];
+
+    (void)state;
+    fill();
+    memcpy(words, "list recipient=", 15);
+    memset(words + 15, '*', sizeof words - 16);
+    world_command(words);
+    assert_int_equal(world.row_count, 4);
+    words[20] = '!';
+    world_command(words);
+    assert_int_equal(world.row_count, 0);
+    assert_int_equal(world.done_code, 0);
 }
 
 /* A command that nobody reads any more ends; its changes under way do too. */
@@ -423,6 +451,7 @@ int main(void)
         TEST(a_late_result_of_a_deleted_recipient_ends_no_other),
         TEST(a_delete_that_cannot_be_stored_changes_nothing),
         TEST(thousands_are_walked_in_slices),
+        TEST(a_very_long_filter_still_answers),
         TEST(commands_end_with_their_asker),
     };
 

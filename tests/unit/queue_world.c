@@ -482,7 +482,7 @@ void world_command(const char *words)
     struct str rest = str_of(words), one;
     struct buf args;
 
-    buf_init(&args, 4096);
+    buf_init(&args, 16384);
     buf_reset(&world.rows);
     world.row_count = 0;
     world.command_done = false;

@@ -1,6 +1,7 @@
-/* The SQL interface. One file of SQL serves every driver; the driver replaces three words in schema
- * files: @id (a 64-bit primary key that is the table's order), @blob, and @clustered after the closing
- * parenthesis of a table whose rows are stored in primary-key order. Parameters are $1, $2 ...
+/* The SQL interface. One file of SQL serves every driver; the driver replaces four words: in schema
+ * files @id (a 64-bit primary key that is the table's order), @blob, and @clustered after the closing
+ * parenthesis of a table whose rows are stored in primary-key order; in statements @like, which is LIKE
+ * for which the case of ASCII letters does not matter. Parameters are $1, $2 ...
  *
  * A statement latches its first failure: bind and step freely, check stmt_run/stmt_done once. Text and
  * blobs are bound by reference and must live until the statement ran; columns are views that live

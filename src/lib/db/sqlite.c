@@ -400,20 +400,19 @@ static bool starts_word(const char *at, const char *word)
     return strncmp(at, word, n) == 0 && !ascii_is_alnum(at[n]) && at[n] != '_';
 }
 
-bool driver_run_schema(struct db *db, const char *text, struct err *err)
+char *sqlite_translate(const char *text)
 {
-    static const char *const words[][2] = {
-        {"@id", "INTEGER PRIMARY KEY"}, {"@blob", "BLOB"}, {"@clustered", "WITHOUT ROWID"}};
+    static const char *const words[][2] = {{"@id", "INTEGER PRIMARY KEY"}, {"@blob", "BLOB"},
+        {"@clustered", "WITHOUT ROWID"}, {"@like", "LIKE"}};
     struct buf sql;
-    bool done;
 
     buf_init(&sql, 1024 * 1024);
     while (*text) {
         size_t w = 0;
 
-        while (w < 3 && !starts_word(text, words[w][0]))
+        while (w < 4 && !starts_word(text, words[w][0]))
             w++;
-        if (w == 3) {
+        if (w == 4) {
             buf_add_char(&sql, *text++);
         } else {
             buf_add(&sql, str_of(words[w][1]));
@@ -422,8 +421,15 @@ bool driver_run_schema(struct db *db, const char *text, struct err *err)
     }
     buf_add_char(&sql, 0);
     if (sql.failed)
-        fatal("schema text too long");
-    done = db_exec(db, sql.p, err);
-    buf_clear(&sql);
+        fatal("SQL text too long");
+    return sql.p;
+}
+
+bool driver_run_schema(struct db *db, const char *text, struct err *err)
+{
+    char *sql = sqlite_translate(text);
+    bool done = db_exec(db, sql, err);
+
+    free(sql);
     return done;
 }

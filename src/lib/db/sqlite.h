@@ -19,4 +19,6 @@ struct db {
 bool sqlite_failed(struct db *db, int rc, struct err *err);
 /* False with err set while statements must not run: SQLite has ended the transaction by itself. */
 bool sqlite_usable(struct db *db, struct err *err);
+/* The text with this driver's words in the place of @words; to be freed. */
+char *sqlite_translate(const char *text);
 void sqlite_free_statements(struct db *db);

@@ -68,7 +68,7 @@ struct stmt *stmt_new(struct db *db, const char *sql)
     struct stmt *s = xcalloc(1, sizeof *s);
 
     s->db = db;
-    s->sql = xstrndup(sql, strlen(sql));
+    s->sql = sqlite_translate(sql);
     list_add_last(&db->stmts, &s->link);
     prepare(s);
     /* A failure here is no business of the first use, which tries again. */

@@ -1,5 +1,5 @@
-/* One running command; shared by commands.c (what is asked), command_rows.c (what is shown) and
- * command_change.c (what is changed). */
+/* One running command; shared by commands.c (what is asked), command_walk.c (what is looked at),
+ * command_rows.c (what is shown) and command_change.c (what is changed). */
 #pragma once
 #include "commands.h"
 #include "filter.h"
@@ -11,14 +11,16 @@ struct command {
     struct channel *to; /* NULL once that is gone */
     struct str args;    /* owned; filter points into it */
     struct filter filter;
-    uint64_t at_message, at_n; /* scanned so far */
+    struct buf address, reply; /* patterns for the database */
+    struct rcpt_place at;      /* walked so far */
+    struct rcpt_place stretch; /* the end of the stretch of this turn */
     uint64_t offset;           /* of an export */
     size_t credit;             /* rows that may still be sent */
     uint64_t matched, changed;
-    unsigned pending;          /* changes in the batch */
-    bool shown;                /* of `show`: the message itself */
-    bool ended;                /* the scan is at its end */
-    bool over;                 /* control_done was sent */
+    unsigned pending; /* changes in the batch */
+    bool shown;       /* of `show`: the message itself */
+    bool ended;       /* the walk is at its end */
+    bool over;        /* control_done was sent */
 };
 
 enum slice {
@@ -28,11 +30,19 @@ enum slice {
     SLICE_OVER, /* it has sent its own */
 };
 
-enum { COMMAND_SCAN = 1000, COMMAND_CHANGE = 200 };
+enum { COMMAND_CHANGE = 200 };
 
 void command_fail(struct command *c, unsigned code, const char *format, ...) PRINTF(3, 4);
 /* Sends a finished row and takes it off the credit. */
 void command_send_row(struct command *c, struct str json);
+
+/* The walk: init once; a turn is begin, next until it gives false or the caller has enough, end.
+ * whole: everything of the stretch was taken; at the end of the table c->ended is set. */
+void command_walk_init(struct command *c);
+void command_walk_clear(struct command *c);
+MUST_CHECK bool command_walk_begin(struct queue *q, struct command *c, struct err *err);
+bool command_walk_next(struct queue *q, struct command *c, struct rcpt_row *r);
+MUST_CHECK bool command_walk_end(struct queue *q, struct command *c, bool whole, struct err *err);
 
 enum slice command_summary(struct queue *q, struct command *c);
 enum slice command_list(struct queue *q, struct command *c);

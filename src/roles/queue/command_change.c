@@ -195,23 +195,15 @@ static bool collect(struct queue *q, struct changes *h, const struct rcpt_row *r
 static bool scan(struct queue *q, struct command *c, struct changes *h, struct err *err)
 {
     struct rcpt_row r;
-    size_t rows = 0;
-    bool good = true;
+    bool good = true, more = true;
 
-    store_scan_begin(q->store, c->at_message, c->at_n, COMMAND_SCAN);
-    while (good && !c->ended && h->n < COMMAND_CHANGE && store_scan_next(q->store, &r)) {
-        rows++;
-        c->ended = c->filter.message && r.message != c->filter.message;
-        if (c->ended)
-            break;
-        c->at_message = r.message;
-        c->at_n = r.n;
+    if (!command_walk_begin(q, c, err))
+        return false;
+    while (good && !c->ended && h->n < COMMAND_CHANGE && (more = command_walk_next(q, c, &r))) {
         good = collect(q, h, &r, h->now, err);
         c->ended = c->filter.limit && c->matched >= c->filter.limit;
     }
-    if (good && rows < COMMAND_SCAN && h->n < COMMAND_CHANGE)
-        c->ended = true;
-    return store_scan_end(q->store, good ? err : NULL) && good;
+    return command_walk_end(q, c, !more, good ? err : NULL) && good;
 }
 
 static enum slice finish(struct queue *q, struct command *c, enum change kind)

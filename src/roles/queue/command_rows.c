@@ -132,44 +132,40 @@ static bool matches(struct queue *q, struct command *c, const struct rcpt_row *r
     return !c->filter.has_sender || filter_matches_sender(&c->filter, m->sender);
 }
 
-static bool past_end(const struct command *c, const struct rcpt_row *r)
+/* A row that the walk stops at is shown or passed over, never left half way. */
+static void show_row(struct queue *q, struct command *c, const struct rcpt_row *r, int64_t now, struct buf *b)
 {
-    return c->filter.message && r->message != c->filter.message;
+    struct message_row m;
+
+    if (!matches(q, c, r, &m, now))
+        return;
+    buf_reset(b);
+    rcpt_json(q, b, r, &m);
+    command_send_row(c, buf_str(b));
+    c->ended = ++c->matched == c->filter.limit;
 }
 
 enum slice command_list(struct queue *q, struct command *c)
 {
     int64_t now = clock_now();
-    struct message_row m;
-    struct rcpt_row r;
     struct err err = {0};
-    size_t rows = 0;
+    struct rcpt_row r;
+    bool more = true, walked;
     struct buf b;
 
     buf_init(&b, IPC_CHUNK);
-    store_scan_begin(q->store, c->at_message, c->at_n, COMMAND_SCAN);
-    while (!c->ended && c->credit > 0 && store_scan_next(q->store, &r)) {
-        rows++;
-        c->ended = past_end(c, &r);
-        if (c->ended)
-            break;
-        c->at_message = r.message;
-        c->at_n = r.n;
-        if (!matches(q, c, &r, &m, now))
-            continue;
-        buf_reset(&b);
-        rcpt_json(q, &b, &r, &m);
-        command_send_row(c, buf_str(&b));
-        c->ended = ++c->matched == c->filter.limit;
+    walked = command_walk_begin(q, c, &err);
+    if (walked) {
+        while (!c->ended && c->credit > 0 && (more = command_walk_next(q, c, &r)))
+            show_row(q, c, &r, now, &b);
+        walked = command_walk_end(q, c, !more, &err);
     }
     buf_clear(&b);
-    if (!store_scan_end(q->store, &err)) {
+    if (!walked) {
         command_fail(c, EX_IOERR, "%s", err.text);
         return SLICE_OVER;
     }
-    if (c->ended || (rows < COMMAND_SCAN && c->credit > 0))
-        return SLICE_END;
-    return SLICE_MORE;
+    return c->ended ? SLICE_END : SLICE_MORE;
 }
 
 /* The row of `show` about the message; false when it was answered with a failure. */

@@ -60,6 +60,7 @@ void command_release_memory(struct command *c)
     if (c->pending > 0)
         return; /* the last change calls again */
     list_remove(&c->link);
+    command_walk_clear(c);
     str_free(&c->args);
     free(c);
 }
@@ -129,8 +130,7 @@ void commands_on_ask(struct role *role, struct channel *from, const struct msg_c
         command_release_memory(c);
         return;
     }
-    c->at_message = c->filter.message ? c->filter.message : c->filter.after_message;
-    c->at_n = c->filter.message ? 0 : c->filter.after_n;
+    command_walk_init(c);
 }
 
 static struct command *find(struct queue *q, struct channel *from, uint64_t id)

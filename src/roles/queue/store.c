@@ -10,7 +10,7 @@
 
 enum statement {
     ADD_MESSAGE, ADD_RCPT, ADD_CHUNK, DROP_CHUNKS, DELETE_RCPT, DEFER_RCPT, SET_DUE, HOLD_RCPT, RELEASE_RCPT,
-    REMOVE_IF_DONE, FIND_MESSAGE, READ_HEAD, READ_CHUNK, HAS_ADDRESS, LAST_N, FIND_RCPT, DUE, SCAN, SWEEP,
+    REMOVE_IF_DONE, FIND_MESSAGE, READ_HEAD, READ_CHUNK, HAS_ADDRESS, LAST_N, FIND_RCPT, DUE, SCAN, STRETCH, MATCH, SWEEP,
     NEXT_DUE, OLDEST_HOLD, LAST_MESSAGE, NEXT_CHUNKED, STATEMENT_COUNT,
 };
 
@@ -51,6 +51,9 @@ static const char *const sql[STATEMENT_COUNT] = {
             "(due, expires, message, n) > ($2, $3, $4, $5) AND due <= $6 "
             "ORDER BY due, expires, message, n LIMIT $7",
     [SCAN] = "SELECT " RCPT_COLUMNS " FROM recipient WHERE (message, n) > ($1, $2) ORDER BY message, n LIMIT $3",
+    [STRETCH] = "SELECT message, n FROM recipient WHERE (message, n) > ($1, $2) ORDER BY message, n LIMIT 1 OFFSET $3",
+    [MATCH] = "SELECT " RCPT_COLUMNS " FROM recipient WHERE (message, n) > ($1, $2) AND (message, n) <= ($3, $4) "
+              "AND address @like $5 ESCAPE '\\' AND reply @like $6 ESCAPE '\\' ORDER BY message, n",
     [SWEEP] = "SELECT due, expires, message, n FROM recipient WHERE state = 0 AND class = $1 AND "
               "(due, expires, message, n) > ($2, $3, $4, $5) AND due <= $6 "
               "ORDER BY due, expires, message, n LIMIT $7",
@@ -489,6 +492,42 @@ bool store_scan_next(struct store *st, struct rcpt_row *row)
 bool store_scan_end(struct store *st, struct err *err)
 {
     return stmt_done(st->statements[SCAN], err) || err_prefix(err, "scan recipients");
+}
+
+bool store_find_stretch(struct store *st, const struct rcpt_place *after, uint64_t rows, struct rcpt_place *end,
+    struct err *err)
+{
+    struct stmt *s = with_ids(st, STRETCH, after->message, after->n);
+
+    *end = RCPT_PLACE_LAST;
+    stmt_int(s, (int64_t)rows - 1);
+    if (stmt_row(s))
+        *end = (struct rcpt_place){(uint64_t)column_int(s, 0), (uint64_t)column_int(s, 1)};
+    return stmt_done(s, err) || err_prefix(err, "scan recipients");
+}
+
+void store_match_begin(struct store *st, const struct rcpt_place *after, const struct rcpt_place *end,
+    struct str address, struct str reply)
+{
+    struct stmt *s = with_ids(st, MATCH, after->message, after->n);
+
+    stmt_int(s, (int64_t)end->message);
+    stmt_int(s, (int64_t)end->n);
+    stmt_str(s, address);
+    stmt_str(s, reply);
+}
+
+bool store_match_next(struct store *st, struct rcpt_row *row)
+{
+    if (!stmt_row(st->statements[MATCH]))
+        return false;
+    read_rcpt(st->statements[MATCH], row);
+    return true;
+}
+
+bool store_match_end(struct store *st, struct err *err)
+{
+    return stmt_done(st->statements[MATCH], err) || err_prefix(err, "scan recipients");
 }
 
 void store_sweep_begin(struct store *st, enum mail_class class, const struct due_place *after, int64_t until,

@@ -44,6 +44,13 @@ struct due_place {
     uint64_t message, n;
 };
 
+/* A place in the order (message, n). */
+struct rcpt_place {
+    uint64_t message, n;
+};
+
+#define RCPT_PLACE_LAST ((struct rcpt_place){INT64_MAX, INT64_MAX})
+
 struct store;
 
 /* Opens, migrates and removes pieces of messages whose end never came. */
@@ -95,6 +102,16 @@ MUST_CHECK bool store_due_end(struct store *st, struct err *err);
 void store_scan_begin(struct store *st, uint64_t message, uint64_t n, uint64_t limit);
 bool store_scan_next(struct store *st, struct rcpt_row *row);
 MUST_CHECK bool store_scan_end(struct store *st, struct err *err);
+/* The place of the `rows`th recipient after that place, RCPT_PLACE_LAST when there are fewer. */
+MUST_CHECK bool store_find_stretch(struct store *st, const struct rcpt_place *after, uint64_t rows,
+    struct rcpt_place *end, struct err *err);
+/* The same order, after one place and up to another, those alone whose address and last reply are like
+ * the patterns ('%' any characters, '\\' quotes): the database looks at a million rows in a fraction of
+ * the time in which we could be shown them. The patterns must live until the end. */
+void store_match_begin(struct store *st, const struct rcpt_place *after, const struct rcpt_place *end,
+    struct str address, struct str reply);
+bool store_match_next(struct store *st, struct rcpt_row *row);
+MUST_CHECK bool store_match_end(struct store *st, struct err *err);
 /* For the sweep: places only, straight from the index, due at or before `until`. */
 void store_sweep_begin(struct store *st, enum mail_class class, const struct due_place *after, int64_t until,
     uint64_t limit);
