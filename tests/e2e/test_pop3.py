@@ -267,6 +267,29 @@ class Protocol(Pop):
         self.assertTrue(t.say("PASS app secret word").startswith("-ERR"))
 
 
+class Time(Pop):
+    """The idle limit cannot be set below the ten minutes of the RFC: access_role_test has it."""
+    config = {"limits": {"login_failures": 1000, "pop3_session_time": "4s"}}
+
+    def test_a_session_that_is_cut_deletes_nothing(self):
+        self.fill("ann", 2)
+        t = self.login("ann")
+        self.assertTrue(t.say("DELE 1").startswith("+OK"))
+        with self.assertRaises((EOFError, OSError)):
+            while True:  # talking does not lengthen it
+                self.assertTrue(t.say("NOOP").startswith("+OK"))
+        until(lambda: "reason=timeout" in self.server.log_text(), "the cut in the log")
+        self.server.mailbox_holds("ann@home.example", 2)
+
+    def test_the_floor_of_the_idle_limit(self):
+        file = self.server.folder / "idle.conf"
+        for span, good in (("9m", False), ("10m", True)):
+            file.write_text(self.server.file.read_text().replace("limits {\n", f'limits {{\n    pop3_idle_time = "{span}"\n'))
+            done = self.server.cli("check-config", "-c", file, check=False)
+            self.assertEqual(done.returncode == 0, good, done.stderr)
+            self.assertEqual("pop3_idle_time" in done.stderr, not good)
+
+
 class Gate(Pop):
     """Behind a proxy, and who takes too long before the login."""
     config = {"limits": {"login_failures": 3, "ban_time": "1h", "connections_per_address": 3}}

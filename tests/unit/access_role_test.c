@@ -1,6 +1,7 @@
 /* Connections of the access role: login through directory, the stream to mailbox and its credit, peers
  * that die, limits of an address. */
 #include "access_world.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -265,6 +267,56 @@ static void connections_of_an_address(void **state)
         close(clients[i]);
 }
 
+/* Turns of the loop until the client is cut, which it has to be; meanwhile it says `words`, if any. */
+static void is_cut_while_saying(int client, const char *words)
+{
+    struct timespec pause = {0, 5 * 1000 * 1000};
+
+    for (int i = 0; i < 2000; i++) {
+        char heard[100];
+
+        world_run();
+        if (recv(client, heard, sizeof heard, MSG_DONTWAIT) == 0)
+            return;
+        if (words != NULL)
+            (void)send(client, words, strlen(words), MSG_NOSIGNAL);
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("never cut");
+}
+
+static void who_is_silent_after_login_is_cut(void **state)
+{
+    int client, stays;
+
+    (void)state;
+    stays = logged_in(); /* no limit was set when this one came */
+    world_config.limits.pop3_idle_time = 20000;
+    client = logged_in();
+    is_cut_while_saying(client, NULL); /* without a word: RFC 1939, section 3 */
+    asked("close\n");
+    hears(stays, "");
+    say(stays, "NOOP\r\n");
+    asked("data NOOP\r\n\n");
+    close(client);
+    close(stays);
+}
+
+static void a_session_has_an_end_even_for_who_talks(void **state)
+{
+    int client;
+
+    (void)state;
+    world_config.limits.pop3_idle_time = 10 * MINUTE;
+    world_config.limits.pop3_session_time = 40000;
+    client = logged_in();
+    is_cut_while_saying(client, "\n");
+    world_run();
+    assert_true(str_ends(buf_str(&world_asked), STR("close\n")));
+    assert_int_equal(world_access.count, 0);
+    close(client);
+}
+
 static void answers_nobody_waits_for(void **state)
 {
     struct channel other = {ROLE_MAILBOX, 0, 77};
@@ -331,6 +383,8 @@ int main(void)
         TEST(mailbox_dies),
         TEST(failed_logins_are_answered_late_and_banned),
         TEST(connections_of_an_address),
+        TEST(who_is_silent_after_login_is_cut),
+        TEST(a_session_has_an_end_even_for_who_talks),
         TEST(answers_nobody_waits_for),
         TEST(a_client_that_leaves_during_the_login),
         TEST(the_proxy_header_names_the_client),

@@ -44,7 +44,9 @@
     D(ban_time, SPAN, "15m", "How long an address with too many failed logins is refused.")        \
     D(greeting_delay, SPAN, "0s", "Pause before the greeting on MX listeners; who talks in it is disconnected.") \
     D(idle_time, SPAN, "5m", "A client that sends nothing for this long is disconnected (RFC 5321 4.5.3.2).") \
-    D(connection_time, SPAN, "2h", "Longest connection of an SMTP client in all.")
+    D(connection_time, SPAN, "2h", "Longest connection of an SMTP client in all.")                 \
+    D(pop3_idle_time, SPAN, "10m", "A POP3 client that has logged in and then sends nothing for this long is disconnected; nothing is deleted. At least 10m (RFC 1939, section 3).") \
+    D(pop3_session_time, SPAN, "12h", "Longest POP3 session, from login on; nothing is deleted of one that is cut.")
 
 #define CONFIG_QUEUE(D)                                                                            \
     D(lifetime, SPAN, "5d", "After this a message that cannot be delivered is returned.")          \

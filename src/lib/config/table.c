@@ -64,6 +64,8 @@ static const struct {
     {"limits", "ban_time", AMOUNT(SECOND, 365 * DAY)},
     {"limits", "idle_time", AMOUNT(SECOND, DAY)},
     {"limits", "connection_time", AMOUNT(SECOND, 30 * DAY)},
+    {"limits", "pop3_idle_time", AMOUNT(10 * MINUTE, DAY)}, /* RFC 1939, section 3 */
+    {"limits", "pop3_session_time", AMOUNT(SECOND, 30 * DAY)},
     {"limits", NULL, AMOUNT(1, 1000000000)},
     {"queue", "lifetime", AMOUNT(SECOND, 365 * DAY)},
     {"queue", "bounce_lifetime", AMOUNT(SECOND, 365 * DAY)},

@@ -9,8 +9,6 @@
 
 #include <inttypes.h>
 
-enum { IDLE_MINUTES = 10 }; /* RFC 1939, section 3 */
-
 static struct channel *channel_of(const struct client *c)
 {
     struct channel *mailbox = role_peer(c->access->role, ROLE_MAILBOX, c->copy);
@@ -33,6 +31,7 @@ static void on_drained(struct role *role, struct channel *mailbox)
 void session_begin(struct client *c, unsigned flags)
 {
     struct role *role = c->access->role;
+    const struct config *config = role_config(role);
     struct channel *mailbox = role_peer_for(role, ROLE_MAILBOX, c->account);
     char address[IP_TEXT];
 
@@ -47,8 +46,8 @@ void session_begin(struct client *c, unsigned flags)
     channel_on_drained(mailbox, on_drained);
     c->state = CLIENT_SESSION;
     c->credit = c->allowed = SESSION_WINDOW;
-    conn_total_limit(c->conn, 0);
-    conn_idle_limit(c->conn, IDLE_MINUTES * MINUTE);
+    conn_total_limit(c->conn, config->limits.pop3_session_time);
+    conn_idle_limit(c->conn, config->limits.pop3_idle_time);
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = c->id, .protocol = c->protocol->session,
         .flags = flags, .account = c->account, .login = c->login, .client = str_of(address)});
     conn_read(c->conn, true);
