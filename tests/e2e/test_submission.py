@@ -6,6 +6,7 @@ import subprocess
 import scram
 from harness import PASSWORD, Talk, letter, make_certificate, run
 from mailcase import Mail, b64, plain
+from mitm import Mitm
 
 
 class Submission(Mail):
@@ -99,6 +100,28 @@ class Auth(Mail):
         t.starttls(context)
         t.code("EHLO c.example")
         self.assertEqual(scram.converse(t, "SCRAM-SHA-256-PLUS", scram.Scram("ann@home.example", PASSWORD, b"0123456789ab"))[0], 535)
+
+    def gsasl(self, port, password=PASSWORD):
+        """GNU SASL's own client; built on GnuTLS, it binds with tls-exporter (RFC 9266) where TLS 1.3 is spoken."""
+        return run("gsasl", "--smtp", "--starttls", f"--connect=127.0.0.1:{port}", "--hostname=mail.home.example", "--mechanism=SCRAM-SHA-256-PLUS",
+                   "--authentication-id=ann@home.example", f"--password={password}", f"--x509-ca-file={self.server.chain}",
+                   "--priority=NORMAL:-VERS-ALL:+VERS-TLS1.3", check=False, input="")
+
+    def test_scram_plus_over_tls_1_3(self):
+        done = self.gsasl(self.server.ports["submission"])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("\n235 ", done.stdout)
+        done = self.gsasl(self.server.ports["submission"], password="wrong")
+        self.assertIn("\n535 ", done.stdout)
+
+    def test_scram_plus_over_tls_1_3_sees_a_man_in_the_middle(self):
+        """The password is right, the certificate is trusted, every byte is passed on: only the binding is not the same."""
+        middle = Mitm(self.server.ports["submission"], self.server.chain, self.server.key)
+        self.addCleanup(middle.close)
+        done = self.gsasl(middle.port)
+        self.assertIn("\n535 ", done.stdout)
+        self.assertNotIn("\n235 ", done.stdout)
+        self.assertIn(b"AUTH SCRAM-SHA-256-PLUS", b"".join(middle.passed))
 
     def test_wrong_passwords_and_users_look_alike(self):
         t = self.talk("submission")

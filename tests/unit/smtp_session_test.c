@@ -144,6 +144,21 @@ static void starttls_starts_anew(void **state)
     bench_clear(&b);
 }
 
+static void starttls_may_come_before_ehlo(void **state)
+{
+    for (int helo = 0; helo < 2; helo++) {
+        WITH(SERVICE_SUBMISSION);
+        bench_start(&b);
+        if (helo)
+            converse(&b, {"HELO c", "250"});
+        converse(&b, {"STARTTLS", "220"});
+        smtp_secured(b.s, STR("TLSv1.3 X"), true);
+        converse(&b, {"MAIL FROM:<>", "503 5.5.1 Send EHLO first"}, {"EHLO c", "250"});
+        bench_clear(&b);
+    }
+}
+
+
 static void pipelined_commands_are_answered_in_order(void **state)
 {
     WITH(SERVICE_MX);
@@ -345,6 +360,7 @@ int main(void)
         cmocka_unit_test(loopback_may_log_in_without_tls),
         cmocka_unit_test(lmtp_and_smtp_greet_differently),
         cmocka_unit_test(starttls_starts_anew),
+        cmocka_unit_test(starttls_may_come_before_ehlo),
         cmocka_unit_test(pipelined_commands_are_answered_in_order),
         cmocka_unit_test(waits_for_an_answer_before_the_next_line),
         cmocka_unit_test(lines_are_bounded_and_end_with_crlf),

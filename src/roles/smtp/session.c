@@ -233,7 +233,7 @@ static void on_starttls(struct smtp_session *s, struct str args)
 {
     if (s->secure) {
         refuse(s, 503, STR("5.5.1 TLS is on already"));
-    } else if (!(offered(s) & EXT_STARTTLS)) {
+    } else if (!s->set->starttls) { /* some clients (gsasl) send it before EHLO, others after HELO */
         refuse(s, 502, STR("5.5.1 STARTTLS is not offered"));
     } else if (args.n > 0) {
         refuse(s, 501, STR("5.5.4 STARTTLS takes no argument"));
