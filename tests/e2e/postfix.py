@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 
+import debs
 from harness import free_port, listening, until, with_users
 
 USERS = ["postfix", "postdrop"]
@@ -41,17 +42,8 @@ postlog   unix-dgram n - n  -  1  postlogd
 
 
 def unpack(folder):
-    """Debian's postfix package below folder; the cache (STAFFETTA_CACHE or the user's) spares a second download."""
-    folder = pathlib.Path(folder)
-    cache = pathlib.Path(os.environ.get("STAFFETTA_CACHE", pathlib.Path(tempfile.gettempdir()) / f"staffetta-cache-{os.geteuid()}"))
-    cache.mkdir(mode=0o755, exist_ok=True)
-    if not list(cache.glob("postfix_*.deb")):
-        done = subprocess.run(["apt-get", "download", "postfix"], cwd=cache, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError("apt-get download postfix: " + done.stderr.strip())
-    target = folder / "postfix"
-    subprocess.run(["dpkg", "-x", sorted(cache.glob("postfix_*.deb"))[-1], target], check=True)
-    return target
+    """Debian's postfix package below folder."""
+    return debs.unpack(pathlib.Path(folder) / "postfix", "postfix")
 
 
 def tool(root, name):

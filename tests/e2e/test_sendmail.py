@@ -1,7 +1,10 @@
 """`staffetta sendmail` as cron, PHP and mail(1) use /usr/sbin/sendmail."""
 import os
+import subprocess
+import unittest
 
-from harness import Talk, until
+import debs
+from harness import Talk, may_mount, stage, until
 from mailcase import Mail
 
 
@@ -64,7 +67,6 @@ class Sendmail(Mail):
         link = self.server.folder / "sendmail"
         if not link.exists():
             os.symlink(self.server.command()[0], link)
-        import subprocess
         done = subprocess.run([link, "-t"], input="To: bob@home.example\nSubject: sm-12\n\nx\n", text=True, capture_output=True, env=self.server.env(),
                               timeout=60, **self.server.identity())
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -94,3 +96,96 @@ class Sendmail(Mail):
     def test_the_local_socket_is_smtp(self):
         self.assertTrue((self.server.run_folder / "smtp.sock").is_socket())
         self.assertEqual(Talk(self.server.ports["mx"]).greeting[0], 220)
+
+
+class Programs(Mail):
+    """Real programs that hand their mail to /usr/sbin/sendmail."""
+    as_root = os.geteuid() == 0  # as on a machine; the programs themselves run as nobody
+    config = {}
+
+    def setUp(self):
+        self.sendmail = self.server.folder / "sendmail"
+        if not self.sendmail.exists():
+            os.symlink(stage() / "staffetta", self.sendmail)
+
+    def unpacked(self, *packages):
+        folder = self.server.folder / "programs"
+        folder.mkdir(mode=0o755, exist_ok=True)
+        try:
+            return debs.unpack(folder, *packages)
+        except RuntimeError as e:
+            raise unittest.SkipTest(str(e))
+
+    def program(self, *argv, input="", **environ):
+        """Runs it as nobody who has nothing but the server's configuration."""
+        user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        return subprocess.run([str(a) for a in argv], input=input, capture_output=True, text=True, timeout=60, cwd="/", env={**self.server.env(), **environ}, **user)
+
+    def mailx(self, *argv, input="Hello.\n"):
+        root = self.unpacked("bsd-mailx", "liblockfile1")
+        (self.server.folder / "mailrc").write_text(f"set sendmail={self.sendmail}\n")
+        return self.program(root / "usr/bin/bsd-mailx", *argv, input=input, MAILRC=str(self.server.folder / "mailrc"),
+                            LD_LIBRARY_PATH=str(next(root.glob("usr/lib/*-linux-gnu"))))
+
+    def test_mail(self):
+        done = self.mailx("-s", "mailx-1", "bob@home.example", input="Hello.\n.hidden\nend\n")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        got = self.in_mailbox("bob@home.example", "mailx-1")
+        self.assertIn("Hello.\n.hidden\nend\n", got)
+        self.assertTrue(got.startswith("Return-Path: <nobody@mail.home.example>"), got[:80])
+
+    def test_mail_with_copies_and_a_sender(self):
+        done = self.mailx("-s", "mailx-2", "-c", "ann@home.example", "-b", "sales@home.example", "-a", "X-Mark: 7", "-r", "ann@home.example", "bob@home.example")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        got = self.in_mailbox("ann@home.example", "mailx-2")
+        self.assertIn("\nX-Mark: 7\n", got)
+        self.assertNotIn("sales@", got.split("\n\n")[0].split("\nFrom:")[1])
+        self.assertTrue(got.startswith("Return-Path: <ann@home.example>"), got[:80])
+        self.in_mailbox("bob@home.example", "mailx-2")
+
+    def test_mail_says_what_went_wrong(self):
+        done = self.mailx("-s", "mailx-3", "nosuch@home.example")
+        self.assertIn("nosuch@home.example", done.stdout + done.stderr)
+
+    def php(self, code, *options):
+        return self.program("php", "-n", "-d", f"sendmail_path={self.sendmail} -t -i", *options, "-r", code)
+
+    def test_php(self):
+        done = self.php('var_dump(mail("bob@home.example", "php-1", "Hello.\\n.\\nend\\n", "From: ann@home.example\\r\\nBcc: ann@home.example", "-fann@home.example"));')
+        self.assertEqual((done.stdout, done.stderr), ("bool(true)\n", ""))
+        got = self.in_mailbox("bob@home.example", "php-1")
+        self.assertIn("Hello.\n.\nend\n", got)
+        self.assertNotIn("Bcc", got)
+        self.assertTrue(got.startswith("Return-Path: <ann@home.example>"), got[:80])
+        self.in_mailbox("ann@home.example", "php-1")
+
+    def test_php_is_told_of_a_failure(self):
+        self.assertEqual(self.php('var_dump(@mail("nosuch@home.example", "php-2", "x"));').stdout, "bool(false)\n")
+
+    def test_the_call_of_cron(self):
+        done = self.program(self.sendmail, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", "bob@home.example",
+                            input="From: root (Cron Daemon)\nTo: bob@home.example\nSubject: cron-1\nMIME-Version: 1.0\n\nout\n.\nput\n")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("out\n.\nput\n", self.in_mailbox("bob@home.example", "cron-1"))
+
+    @unittest.skipUnless(may_mount(), "needs root with mount namespaces")
+    def test_cron(self):
+        """Debian's cron in a mount namespace of its own: its tables, /run and /usr/sbin/sendmail are ours there, nothing else sees them."""
+        root = self.unpacked("cron")
+        tables, wrapper = self.server.folder / "crontabs", self.server.folder / "wrapper"
+        tables.mkdir()
+        (tables / "root").write_text("MAILTO=bob@home.example\n@reboot echo cron-2 says hello\n")
+        os.chmod(tables / "root", 0o600)
+        keep = " ".join(f"{k}='{self.server.env()[k]}'" for k in ("STAFFETTA_CONFIG", "STAFFETTA_LIBEXEC", "ASAN_OPTIONS"))
+        wrapper.write_text(f'#!/bin/sh\nexec env {keep} "{self.sendmail}" "$@"\n')
+        os.chmod(wrapper, 0o755)
+        script = ('for d in /run /var/spool /usr/sbin /etc/cron.d; do [ ! -d $d ] || mount -t tmpfs none $d || exit 1; done; '
+                  '[ ! -e /etc/crontab ] || mount --bind /dev/null /etc/crontab || exit 1; '
+                  'mkdir -p /var/spool/cron/crontabs && cp -p "$1/root" /var/spool/cron/crontabs/root && cp "$2" /usr/sbin/sendmail && exec "$3" -f')
+        cron = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", tables, wrapper, root / "usr/sbin/cron"],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.assertIn("cron-2 says hello", self.in_mailbox("bob@home.example", "cron-2 says"))
+        finally:
+            cron.terminate()
+            cron.wait()
