@@ -32,6 +32,8 @@ static void assert_nothing_left(unsigned n)
     assert_int_equal(world.queue->counts.messages, 0);
     assert_int_equal(world.queue->counts.all.waiting[0], 0);
     assert_int_equal(world.queue->counts.all.deferred, 0);
+    if (world_verify() > 0)
+        fail_msg("call %u: %s", n, world.wrong_check);
 }
 
 static void assert_exactly_once(unsigned n)

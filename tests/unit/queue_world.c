@@ -15,10 +15,11 @@
 #include <unistd.h>
 
 struct world world;
+struct world_hooks world_hooks;
 
 /* ---- time and faults, linked in with --wrap ---- */
 
-static int64_t time_passed;
+static int64_t time_passed, frozen;
 static unsigned fail_in;
 static bool has_failed, disk_full;
 
@@ -39,12 +40,12 @@ bool __wrap_stmt_done(struct stmt *s, struct err *err);
 
 int64_t __wrap_clock_now(void)
 {
-    return __real_clock_now() + time_passed;
+    return (frozen ? frozen : __real_clock_now()) + time_passed;
 }
 
 int64_t __wrap_clock_monotonic(void)
 {
-    return __real_clock_monotonic() + time_passed;
+    return (frozen ? frozen : __real_clock_monotonic()) + time_passed;
 }
 
 jmp_buf world_death;
@@ -141,6 +142,8 @@ static struct role *const no_role = (struct role *)&channels; /* never looked in
 enum role_id channel_role(const struct channel *c) { return c->role; }
 unsigned channel_copy(const struct channel *c) { (void)c; return 0; }
 uint64_t channel_serial(const struct channel *c) { return c->serial; }
+void channel_gave(struct channel *c, enum handover what) { (void)c; (void)what; }
+void channel_took(struct channel *c, enum handover what) { (void)c; (void)what; }
 size_t channel_backlog(const struct channel *c) { return c->out.n; }
 void role_set_state(struct role *role, void *s) { (void)role; state = s; }
 void *role_state(struct role *role) { (void)role; return state; }
@@ -150,6 +153,62 @@ unsigned role_copies(const struct role *role) { (void)role; return 1; }
 unsigned role_peers(const struct role *role, enum role_id peer) { (void)role; (void)peer; return 1; }
 uint64_t role_next_id(struct role *role) { (void)role; return ++ids; }
 void role_exit(struct role *role) { (void)role; world.exited = true; }
+
+/* ---- verification ---- */
+
+struct verification {
+    unsigned holds;
+    bool accepts;
+};
+
+void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
+{
+    (void)v;
+    assert_non_null(advice);
+    world.checks++;
+    if (expected == found)
+        return;
+    world.wrong++;
+    snprintf(world.wrong_check, sizeof world.wrong_check, "%s: %lld and %lld", check, (long long)expected, (long long)found);
+}
+
+void verify_book(struct verification *v, const char *name, int64_t value)
+{
+    (void)v;
+    assert_non_null(name);
+    assert_true(value >= 0 || strstr(name, "written off") != NULL);
+}
+
+void verify_unknown(struct verification *v, const char *check, const char *why)
+{
+    (void)v;
+    fail_msg("%s: %s", check, why);
+}
+
+void verify_hold(struct verification *v) { v->holds++; }
+void verify_release(struct verification *v) { v->holds--; }
+bool verify_accepts(const struct verification *v) { return v->accepts; }
+
+unsigned world_verify_while(bool accept, void (*meanwhile)(unsigned turn))
+{
+    struct verification v = {0, accept};
+
+    world.checks = world.wrong = 0;
+    world.wrong_check[0] = '\0';
+    queue_verify(world.queue, &v);
+    for (unsigned turn = 0; v.holds > 0; turn++) {
+        assert_true(turn < 100000);
+        queue_turn(world.queue);
+        if (meanwhile != NULL)
+            meanwhile(turn);
+    }
+    return world.wrong;
+}
+
+unsigned world_verify(void)
+{
+    return world_verify_while(false, NULL);
+}
 
 struct channel *role_peer(const struct role *role, enum role_id peer, unsigned copy)
 {
@@ -175,6 +234,8 @@ static void on_txn_done(struct role *role, struct channel *from, const struct ms
     snprintf(world.reply, sizeof world.reply, "%.*s", STR_ARG(m->text));
     world.answers++;
     *(m->code == 250 ? &world.accepted : &world.refused) += 1;
+    if (world_hooks.answered != NULL)
+        world_hooks.answered(m->id, (unsigned)m->code);
 }
 
 static void on_queue_state(struct role *role, struct channel *from, const struct msg_queue_state *m)
@@ -257,7 +318,7 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     address_split(m->address, &local, &domain);
     if (str_eq(domain, STR("local.test"))) {
         reply.result = RESOLVE_LOCAL;
-        reply.account = 7;
+        reply.account = str_starts(local, STR("box")) ? (uint64_t)strtol(local.p + 3, NULL, 10) : 7;
     }
     if (str_eq(m->address, STR("nobody@local.test"))) {
         reply.result = RESOLVE_FAIL;
@@ -346,6 +407,8 @@ static void answer_rcpt(struct channel *c, struct shipment *s, unsigned i)
         done.text = STR("4.2.1 not now");
     } else {
         *(local ? &world.delivered : &world.relayed) += 1;
+        if (world_hooks.relayed != NULL)
+            world_hooks.relayed(s->addresses[i]);
     }
     dispatch_on_rcpt_done(no_role, c, &done);
 }
@@ -510,6 +573,7 @@ static bool pump(struct channel *c)
     struct buf frames = c->out;
     struct str rest = buf_str(&frames);
     bool any = rest.n > 0;
+    const struct handlers *handlers = c->role == ROLE_MAILBOX && world_hooks.mailbox ? world_hooks.mailbox : &peers;
 
     buf_init(&c->out, 64 << 20);
     while (rest.n > 0) {
@@ -517,7 +581,7 @@ static bool pump(struct channel *c)
         const char *why = "";
 
         memcpy(&length, rest.p, sizeof length);
-        if (!ipc_dispatch(no_role, c, ROLE_QUEUE, c->role, &peers, str_sub(rest, 4, 4 + length), &why))
+        if (!ipc_dispatch(no_role, c, ROLE_QUEUE, c->role, handlers, str_sub(rest, 4, 4 + length), &why))
             fail_msg("%s", why);
         rest = str_skip(rest, 4 + length);
     }
@@ -540,6 +604,7 @@ void world_run(void)
         for (unsigned r = 0; r < ROLE_COUNT; r++)
             if (channels[r].up)
                 any |= pump(&channels[r]);
+        any |= world_hooks.turn != NULL && world_hooks.turn();
         quiet = any || queue_wake_in(world.queue) == 0 ? 0 : quiet + 1;
     }
     assert_true(quiet == 3);
@@ -661,11 +726,41 @@ void world_close(void)
     buf_clear(&world.order);
 }
 
-void world_crash(void)
+void world_halt(void)
 {
     kill_queue();
     forget_shipments();
+}
+
+void world_boot(void)
+{
     start();
+}
+
+void world_crash(void)
+{
+    world_halt();
+    start();
+}
+
+void world_freeze_clock(int64_t now)
+{
+    frozen = now;
+}
+
+void world_rcpt_done(const struct msg_rcpt_done *m)
+{
+    dispatch_on_rcpt_done(no_role, &channels[ROLE_MAILBOX], m);
+}
+
+void world_deliver_done(const struct msg_deliver_done *m)
+{
+    dispatch_on_deliver_done(no_role, &channels[ROLE_MAILBOX], m);
+}
+
+void world_body_ask(const struct msg_body_ask *m)
+{
+    dispatch_on_body_ask(no_role, &channels[ROLE_MAILBOX], m);
 }
 
 int64_t world_metric(const char *name)

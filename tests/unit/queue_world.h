@@ -8,7 +8,8 @@
  *   loop@local.test     alias of loop@local.test
  *   nobody@local.test   no such user                           gone@...   failed by the other side
  *   later@...           deferred every time                    once@...   deferred the first time only
- *   slow@...            no result until world_release          drop@...   discarded */
+ *   slow@...            no result until world_release          drop@...   discarded
+ *   boxN@local.test     account N */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,14 +49,34 @@ struct world {
     unsigned max_per_delivery;
     uint64_t last_delivery;  /* its id */
     size_t held_back;        /* deliveries to slow@ */
+    unsigned checks, wrong;  /* of the last verification */
+    char wrong_check[200];
 };
 
 extern struct world world;
+
+/* What a test may put into this world; NULL for nothing. */
+struct world_hooks {
+    const struct handlers *mailbox; /* in the place of the mailbox played here */
+    bool (*turn)(void);             /* once a turn of world_run; true when something happened */
+    void (*answered)(uint64_t txn, unsigned code);
+    void (*relayed)(const char *address); /* delivered, or taken by the next server */
+};
+extern struct world_hooks world_hooks;
 
 void world_open(const char *config); /* more lines of configuration, or "" */
 void world_close(void);
 /* The process dies (nothing is committed) and a new one starts. */
 void world_crash(void);
+/* The same in two steps; between them the files may be replaced. */
+void world_halt(void);
+void world_boot(void);
+/* The world's clocks stand still but for world_pass and the waits of world_run; 0: they run again. */
+void world_freeze_clock(int64_t now);
+/* What the mailbox of world_hooks says. */
+void world_rcpt_done(const struct msg_rcpt_done *m);
+void world_deliver_done(const struct msg_deliver_done *m);
+void world_body_ask(const struct msg_body_ask *m);
 /* The peer is gone, or back as a new process. */
 void world_peer(enum role_id role, bool up);
 /* Turns until nothing more happens. */
@@ -74,6 +95,10 @@ void world_release(void);
 void world_command(const char *words);
 /* The metric of that name, without labels of its own; -1 for none. */
 int64_t world_metric(const char *name);
+/* How many checks of `status --verify` are wrong: none, if the books are right. */
+unsigned world_verify(void);
+/* The same, with something to do after each turn; accept: what is wrong is written off. */
+unsigned world_verify_while(bool accept, void (*meanwhile)(unsigned turn));
 /* Rows of a table. */
 int64_t world_count(const char *table);
 /* Makes the nth SQL call from now fail (1 is the next); 0 for none. */

@@ -1,6 +1,7 @@
 /* How a role comes to life: what the supervisor says on the control socket, or, for a single command
  * without a server, what the configuration file says. Used by role.c only. */
 #pragma once
+#include "base/list.h"
 #include "ipc/role.h"
 
 enum { MAX_COPIES = 64, MAX_LISTENERS = 64, MAX_CERTIFICATES = 64 };
@@ -39,6 +40,7 @@ struct role {
     struct signing signing;
     struct channel *signers[ROLE_COUNT][MAX_COPIES]; /* of the holder of the keys */
 
+    struct list verifications; /* verify.c */
     struct offline *offline; /* a single command, no supervisor */
 };
 

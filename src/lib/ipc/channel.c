@@ -30,6 +30,7 @@ struct channel {
     struct buf out;
     size_t out_done; /* of out, already written */
     bool reading, ended, high, write_waits;
+    struct handover_counts counts;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -91,6 +92,21 @@ struct buf *channel_output(struct channel *c)
 size_t channel_backlog(const struct channel *c)
 {
     return c->out.n - c->out_done;
+}
+
+void channel_gave(struct channel *c, enum handover what)
+{
+    c->counts.gave[what]++;
+}
+
+void channel_took(struct channel *c, enum handover what)
+{
+    c->counts.took[what]++;
+}
+
+const struct handover_counts *channel_counts(const struct channel *c)
+{
+    return &c->counts;
 }
 
 void channel_on_drained(struct channel *c, void (*drained)(struct role *, struct channel *))

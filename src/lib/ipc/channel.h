@@ -31,3 +31,29 @@ void channel_read(struct channel *c, bool on);
 
 /* Writes what waits, as far as the socket takes it; called by the loop once a turn. */
 void channel_flush(struct channel *c);
+
+/* What must not get lost between two processes. Each end counts it since the channel was made: the giver
+ * when it sends it, the taker when it has understood it. verify.h compares. */
+enum handover {
+    HANDOVER_ACCEPTED,  /* 250s for messages: queue, filter, smtp */
+    HANDOVER_DELIVERED, /* results of recipients: mailbox or relay to queue */
+    HANDOVER_RELAYED,
+    HANDOVER_DEFERRED,
+    HANDOVER_FAILED,
+    HANDOVER_EVENT,     /* to events */
+    HANDOVER_COUNT,
+};
+
+struct handover_counts {
+    uint64_t gave[HANDOVER_COUNT], took[HANDOVER_COUNT];
+};
+
+/* A result in enum delivery_status; what is none counts as deferred. */
+static inline enum handover handover_of(uint64_t status)
+{
+    return status <= DELIVERY_FAILED ? (enum handover)(HANDOVER_DELIVERED + status) : HANDOVER_DEFERRED;
+}
+
+void channel_gave(struct channel *c, enum handover what);
+void channel_took(struct channel *c, enum handover what);
+const struct handover_counts *channel_counts(const struct channel *c);

@@ -262,6 +262,12 @@ enum { CONTROL_ROWS = 200 };
 #define FIELDS_stats_ask(U, I, S, T) U(id)
 #define FIELDS_stats_reply(U, I, S, T) U(id) S(text, IPC_LIST)
 
+/* ---- any two roles, when web asks whether everything adds up (ipc/verify.h) ---- */
+/* What the sender gave to this peer since their channel was made, by enum handover; the answer repeats
+ * the id with what had arrived when it was read. */
+#define FIELDS_count_mark(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
+#define FIELDS_count_seen(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
+
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)
 #define ALL_BUT_SUPERVISOR (ANY_ROLE & ~ROLE_BIT(SUPERVISOR))
@@ -328,4 +334,6 @@ enum { CONTROL_ROWS = 200 };
     M(control_cancel, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                           \
     M(control_done, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                             \
     M(stats_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                                \
-    M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))
+    M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
+    M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
+    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)

@@ -62,6 +62,8 @@ static void on_control_ask(struct role *role, struct channel *from, const struct
 {
     if (str_eq(m->command, STR("check-sandbox")))
         check_sandbox(role, from, m->id);
+    else if (str_eq(m->command, STR("verify")))
+        verify_on_ask(role, from, m);
     else if (role->type->handlers->control_ask != NULL)
         role->type->handlers->control_ask(role, from, m);
     else
@@ -87,6 +89,7 @@ static void peer_ended(struct channel *c)
     log_debug("peer-gone", "peer=%s copy=%u", role_name(channel_role(c)), channel_copy(c));
     if (role->type->peer_gone != NULL)
         role->type->peer_gone(role, c);
+    verify_peer_gone(role, c);
     channel_free(c);
 }
 
@@ -111,10 +114,13 @@ static struct role *role_new(const struct role_type *type)
     role->handlers = *type->handlers;
     role->handlers.stats_ask = on_stats_ask;
     role->handlers.control_ask = on_control_ask;
+    role->handlers.count_mark = verify_on_mark;
+    role->handlers.count_seen = verify_on_seen;
     if (role->handlers.control_more == NULL)
         role->handlers.control_more = ignore_more;
     if (role->handlers.control_cancel == NULL)
         role->handlers.control_cancel = ignore_cancel;
+    list_init(&role->verifications);
     role->passed_fd = -1;
     role->signer_fd = -1;
     event_config_set_flag(how, EVENT_BASE_FLAG_NOLOCK);

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "ipc/channel.h"
 #include "ipc/ipc.h"
+#include "ipc/verify.h"
 #include "net/sandbox.h"
 
 struct event_base;
@@ -39,6 +40,7 @@ struct role_type {
     void (*peer_gone)(struct role *, struct channel *);
     void (*reload)(struct role *);         /* role_config and certificates are the new ones */
     void (*drain)(struct role *, int64_t within); /* call role_exit when done, at the latest after `within` */
+    void (*verify)(struct role *, struct verification *); /* its own checks, see verify.h */
     void (*turn)(struct role *);           /* after each turn of the loop: group commit, batches */
 };
 

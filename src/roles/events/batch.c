@@ -56,10 +56,19 @@ static _Noreturn void give_up(struct batch *b, const struct err *err)
     fatal("events: %s", err->text);
 }
 
+void batch_verify(const struct batch *b, struct verification *v)
+{
+    verify_equal(v, "events that came, and written or known already", b->taken, written.value + repeated.value,
+        "the story of a message is incomplete; no mail is touched");
+}
+
 void batch_add(struct batch *b, struct channel *from, const struct msg_event *e)
 {
     struct err err = {0};
     bool added = false;
+
+    channel_took(from, HANDOVER_EVENT);
+    b->taken++;
 
     if (!store_add(b->store, e, &added, &err))
         give_up(b, &err);

@@ -87,6 +87,13 @@ static void on_drain(struct role *role, int64_t within)
     role_exit(role);
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    const struct events *e = role_state(role);
+
+    batch_verify(&e->batch, v);
+}
+
 static const struct handlers handlers = {
     .event = on_event,
     .control_ask = on_control_ask,
@@ -99,6 +106,7 @@ static const struct role_type events_role = {
     .sandbox = SANDBOX_FILES,
     .peer_gone = on_peer_gone,
     .drain = on_drain,
+    .verify = on_verify,
 };
 
 static bool open_store(struct events *e, struct err *err)

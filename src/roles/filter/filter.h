@@ -27,6 +27,7 @@ struct filter {
     struct map by_id;       /* our id, which queue answers with */
     struct map questions;   /* by the id of sender_ask */
     size_t count, held;
+    int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */
     struct shard_state shards[FILTER_SHARDS];
 };
 

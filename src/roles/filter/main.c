@@ -59,6 +59,14 @@ static void on_drain(struct role *role, int64_t within)
     role_exit(role);
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    const struct filter *f = role_state(role);
+
+    verify_equal(v, "250s of queue, and passed on or nobody left to hear", f->accepted, f->passed_on + f->unheard,
+        "an answer was lost in filter: report this, with the log");
+}
+
 static const struct handlers handlers = {
     .txn_begin = transaction_on_begin,
     .txn_rcpt = transaction_on_rcpt,
@@ -78,6 +86,7 @@ static const struct role_type filter_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = on_verify,
 };
 
 int main(int argc, char **argv)

@@ -110,6 +110,10 @@ static void txn_free(struct txn *t)
 static void answer(struct filter *f, struct channel *to, uint64_t id, unsigned code, struct str text)
 {
     ipc_send_txn_done(to, &(struct msg_txn_done){.id = id, .code = code, .text = text});
+    if (code == 250) {
+        channel_gave(to, HANDOVER_ACCEPTED);
+        f->passed_on++;
+    }
     flow_wrote(f, to);
 }
 
@@ -301,10 +305,18 @@ void transaction_on_done(struct role *role, struct channel *from, const struct m
     struct filter *f = role_state(role);
     struct txn *t = find_by_id(f, m->id);
 
-    if (t == NULL || t->queue != from)
+    if (m->code == 250) {
+        channel_took(from, HANDOVER_ACCEPTED);
+        f->accepted++;
+    }
+    if (t == NULL || t->queue != from) {
+        f->unheard += m->code == 250;
         return;
+    }
     if (t->source != NULL)
         answer(f, t->source, t->source_id, (unsigned)m->code, m->text);
+    else
+        f->unheard += m->code == 250;
     txn_free(t);
 }
 

@@ -42,6 +42,7 @@ struct deliveries {
     struct accounts *accounts;
     struct map map; /* by id; of all channels */
     size_t waiting_bytes;
+    int64_t told, unheard; /* messages that are stored: queue was told, or gone */
 };
 
 static struct metric delivered = METRIC_COUNTER("staffetta_mailbox_delivered_total", "Messages stored.");
@@ -134,6 +135,7 @@ static void send_answer(struct channel *queue, uint64_t id, uint64_t n, const st
 {
     ipc_send_rcpt_done(queue, &(struct msg_rcpt_done){.id = id, .n = n, .status = o->status,
         .reason = o->reason, .code = o->code, .text = str_of(o->text)});
+    channel_gave(queue, handover_of(o->status));
     ipc_send_deliver_done(queue, &(struct msg_deliver_done){id});
 }
 
@@ -169,9 +171,17 @@ static void finish(struct delivery *d, const struct outcome *o)
     else
         log_info("not-stored", "message=%s account=%" PRIu64 " to=%.*s reply=%s", id, d->account,
             STR_ARG(d->rcpt), o->text);
+    if (o->status == DELIVERY_DELIVERED)
+        *(queue != NULL ? &d->all->told : &d->all->unheard) += 1;
     if (queue != NULL)
         send_answer(queue, d->id, d->n, o);
     delivery_free(d);
+}
+
+void deliveries_verify(const struct deliveries *all, struct verification *v)
+{
+    verify_equal(v, "messages stored or known, and queue told or gone", delivered.value + repeated.value,
+        all->told + all->unheard, "a result was lost in mailbox: the message stays queued and is tried again");
 }
 
 static void on_flushed(struct waiter *w, bool stored, const struct err *err)

@@ -16,4 +16,5 @@ void deliveries_free(struct deliveries *all);
 void deliveries_local(struct deliveries *all, struct channel *from, const struct msg_deliver_local *m);
 void deliveries_chunk(struct deliveries *all, struct channel *from, const struct msg_body_chunk *m);
 void deliveries_peer_gone(struct deliveries *all, struct channel *queue);
+void deliveries_verify(const struct deliveries *all, struct verification *v);
 size_t deliveries_open(const struct deliveries *all);

@@ -123,6 +123,11 @@ static struct boxes *open_boxes(struct role *role)
     return boxes;
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    deliveries_verify(mailbox_of(role)->deliveries, v);
+}
+
 static const struct role_type mailbox_role = {
     .id = ROLE_MAILBOX,
     .handlers = &mailbox_handlers,
@@ -131,6 +136,7 @@ static const struct role_type mailbox_role = {
     .peer_gone = mailbox_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = on_verify,
     .turn = on_turn,
 };
 

@@ -87,7 +87,9 @@ static bool run_all(struct queue *q, struct err *err)
     for (size_t i = 0; i < b->touched_n; i++)
         if (!store_remove_if_done(q->store, b->touched[i], &b->removed[i], err))
             return false;
-    return true;
+        else
+            ledger_note(q, LEDGER_ENDED, b->removed[i]);
+    return ledger_store(q, err);
 }
 
 static bool try_commit(struct queue *q, struct err *err)
@@ -97,6 +99,7 @@ static bool try_commit(struct queue *q, struct err *err)
 
     forget_touched(b);
     bounce_forget(q);
+    ledger_begin(q);
     if (!db_begin(store_db(q->store), err))
         return false;
     if (!run_all(q, err) || !db_commit(store_db(q->store), err)) {
@@ -105,6 +108,7 @@ static bool try_commit(struct queue *q, struct err *err)
         metric_add(&failures, 1);
         return false;
     }
+    ledger_committed(q);
     metric_add(&commits, 1);
     metric_observe(&commit_time, clock_monotonic() - start);
     return true;

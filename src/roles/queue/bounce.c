@@ -101,9 +101,12 @@ void bounce_note(struct queue *q, struct verdict *v)
     enum dsn_action action;
     struct report *r;
 
-    if (!action_of(v, &action) ||
-        !bounce_wanted(action, row->notify, mail->row.flags, null_sender, v->info.dsn))
+    if (!action_of(v, &action))
         return;
+    if (!bounce_wanted(action, row->notify, mail->row.flags, null_sender, v->info.dsn)) {
+        ledger_note(q, LEDGER_UNTOLD, action == DSN_FAILED);
+        return;
+    }
     r = report_for(q, mail, group_of(action));
     if (r->n == r->size) {
         r->size = r->size ? r->size * 2 : 1;
@@ -208,14 +211,20 @@ static void write_report(struct queue *q, struct report *r)
 }
 
 /* Shards own messages by number. */
-static uint64_t own_id(const struct queue *q)
+static bool own_id(struct queue *q, uint64_t *id, struct err *err)
 {
-    uint64_t id, shards = role_copies(q->role) ? role_copies(q->role) : 1;
+    uint64_t shards = role_copies(q->role) ? role_copies(q->role) : 1;
+    struct message_row row;
+    bool taken = true;
 
-    do {
-        id = msgid_new();
-    } while (id % shards != role_copy(q->role));
-    return id;
+    while (taken) {
+        do
+            *id = msgid_new();
+        while (*id % shards != role_copy(q->role));
+        if (!store_find_message(q->store, *id, &row, &taken, err))
+            return false;
+    }
+    return true;
 }
 
 static bool store_text(struct queue *q, struct report *r, struct err *err)
@@ -230,23 +239,30 @@ static bool store_text(struct queue *q, struct report *r, struct err *err)
     for (uint64_t seq = 0; !is_inline && r->stored && seq * STORE_PIECE < text.n; seq++)
         if (!store_add_chunk(q->store, r->row.id, seq, str_sub(text, seq * STORE_PIECE, (seq + 1) * STORE_PIECE), err))
             return false;
+    ledger_note(q, LEDGER_REPORTS, r->stored);
+    ledger_note(q, LEDGER_REPORTED, r->stored);
     return !r->stored || store_add_rcpt(q->store, &r->rcpt, err);
 }
 
 static bool store_report(struct queue *q, struct report *r, struct err *err)
 {
     const struct message_row *m = &r->mail->row;
-    int64_t now = clock_now();
+    int64_t now = clock_now(), failures = r->group == GROUP_FAILED ? (int64_t)r->n : 0;
+    uint64_t id;
 
-    r->row = (struct message_row){.id = own_id(q), .created = now, .kind = KIND_REPORT, .class = m->class,
+    if (!own_id(q, &id, err))
+        return false;
+    r->row = (struct message_row){.id = id, .created = now, .kind = KIND_REPORT, .class = m->class,
         .flags = m->flags & TXN_REQUIRETLS, .priority = 9, .sender = STR(""), .protocol = STR("report"),
         .expires = now + role_config(q->role)->queue.bounce_lifetime};
     write_report(q, r);
     r->row.message_id = str_of(r->message_id);
     if (r->text.failed) {
         log_error("report-too-large", "message=%" PRIu64 " recipients=%zu", m->id, r->n);
+        ledger_note(q, LEDGER_UNTOLD, failures);
         return true;
     }
+    ledger_note(q, LEDGER_TOLD, failures);
     r->rcpt = (struct rcpt_row){.message = r->row.id, .n = 1, .class = m->class, .due = now,
         .expires = r->row.expires, .notify = NOTIFY_NEVER, .address = m->sender, .original = m->sender};
     return store_text(q, r, err);

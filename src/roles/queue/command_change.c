@@ -44,8 +44,10 @@ static bool run_delete(struct queue *q, const struct rcpt_row *r, int64_t now, b
     (void)now;
     if (!store_delete_rcpt(q->store, r->message, r->n, changed, err))
         return false;
-    if (*changed)
-        batch_touch(q, r->message);
+    if (!*changed)
+        return true;
+    batch_touch(q, r->message);
+    ledger_note(q, LEDGER_DELETED, 1);
     return true;
 }
 

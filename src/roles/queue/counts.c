@@ -107,6 +107,7 @@ static bool ahead(const struct counts *c, uint64_t message, uint64_t n)
 
 void counts_rcpt(struct queue *q, const struct rcpt_row *r, enum rcpt_state state, bool tried, int64_t by)
 {
+    audit_rcpt(q, r->message, r->n, by);
     if (ahead(&q->counts, r->message, r->n))
         return;
     add(&q->counts, r, state, tried, by);
@@ -117,6 +118,7 @@ void counts_message(struct queue *q, uint64_t message, int64_t by)
 {
     struct counts *c = &q->counts;
 
+    audit_message(q, message, by);
     if (!c->complete && message <= c->last && message > c->seen)
         return;
     c->messages += by;

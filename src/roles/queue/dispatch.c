@@ -477,7 +477,11 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
     struct delivery *v = find(q, from, m->id);
     struct rcpt *r = v == NULL ? NULL : take_rcpt(v, m->n);
     int64_t latest = clock_now() + DAY;
+    struct result_counts *counts = &q->dispatch.results[m->status <= DELIVERY_FAILED ? m->status : DELIVERY_DEFERRED];
 
+    channel_took(from, handover_of(m->status));
+    counts->came++;
+    *(r == NULL ? &counts->moot : &counts->waiting) += 1;
     if (r == NULL)
         return;
     outcome_add(q, v->outcome, r, &(struct verdict_info){.kind = kind_of(m->status),

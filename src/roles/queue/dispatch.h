@@ -25,6 +25,12 @@ struct lane {
     struct destination *local; /* of a mailbox copy */
 };
 
+/* Results of one status since the start: those that came, of these not committed yet, and without effect
+ * (the recipient was deleted or ended meanwhile). */
+struct result_counts {
+    int64_t came, waiting, moot;
+};
+
 struct dispatch {
     struct lane mailbox[LANES_MAX], relay[LANES_MAX];
     struct map destinations; /* of relay, by name */
@@ -32,6 +38,7 @@ struct dispatch {
     struct map deliveries;   /* by id */
     struct list asks;        /* deliveries that wait for a piece of their body */
     size_t under_way;
+    struct result_counts results[DELIVERY_FAILED + 1];
 };
 
 void dispatch_init(struct dispatch *d);

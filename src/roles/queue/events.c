@@ -114,6 +114,7 @@ void events_turn(struct queue *q)
 
     while (c != NULL && e->unsent != NULL && channel_backlog(c) <= CHANNEL_HIGH) {
         ipc_send_event(c, &e->unsent->m);
+        channel_gave(c, HANDOVER_EVENT);
         e->unsent = after(e, e->unsent);
     }
 }

@@ -101,7 +101,9 @@ static bool message_is_open(struct queue *q, uint64_t message)
 static void answer(struct channel *c, uint64_t id, unsigned code, struct str text)
 {
     ipc_send_txn_done(c, &(struct msg_txn_done){.id = id, .code = code, .text = text});
-    if (code != 250)
+    if (code == 250)
+        channel_gave(c, HANDOVER_ACCEPTED);
+    else
         metric_add(&refused, 1);
 }
 
@@ -117,6 +119,8 @@ static void answer_txn(struct queue *q, const struct txn *t, unsigned code, stru
 {
     struct channel *c = source(q, t);
 
+    if (code == 250)
+        *(c != NULL ? &q->incoming.answered : &q->incoming.unheard) += 1;
     if (c != NULL)
         answer(c, t->id, code, text);
 }
@@ -401,6 +405,8 @@ static bool txn_run(struct queue *q, struct op *op, struct err *err)
     t->conflict = good && !added;
     for (size_t i = 0; good && added && i < t->n; i++)
         good = store_add_rcpt(q->store, &t->rcpts[i], err);
+    ledger_note(q, LEDGER_MESSAGES, added);
+    ledger_note(q, LEDGER_ACCEPTED, added ? (int64_t)t->n : 0);
     return good;
 }
 

@@ -12,6 +12,7 @@ struct incoming {
     struct map by_key;     /* (channel, id of filter) */
     struct map by_message; /* no two at once with one queue id */
     size_t count, bytes;
+    int64_t answered, unheard; /* 250s; those whose filter was gone */
 };
 
 void incoming_init(struct incoming *in);

@@ -55,6 +55,12 @@ static void drain(struct role *role, int64_t within)
         queue_drain(role_state(role), within);
 }
 
+static void verify(struct role *role, struct verification *v)
+{
+    if (role_state(role) != NULL)
+        queue_verify(role_state(role), v);
+}
+
 static const struct role_type queue_role = {
     .id = ROLE_QUEUE,
     .handlers = &queue_handlers,
@@ -62,6 +68,7 @@ static const struct role_type queue_role = {
     .peer_up = peer_up,
     .peer_gone = peer_gone,
     .drain = drain,
+    .verify = verify,
     .turn = turn,
 };
 

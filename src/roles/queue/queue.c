@@ -50,8 +50,9 @@ bool queue_open(struct queue **queue, struct role *role, struct err *err)
     events_init(&q->events);
     health_init(q, folder);
     commands_init(&q->commands);
+    audit_init(q);
     role_set_state(role, q);
-    if (!counts_start(q, err)) {
+    if (!counts_start(q, err) || !ledger_open(q, err)) {
         queue_close(q);
         return false;
     }
@@ -86,6 +87,7 @@ void queue_turn(struct queue *q)
     dispatch_turn(q);
     expire_turn(q);
     counts_turn(q);
+    audit_turn(q);
     commands_turn(q);
     events_turn(q);
     if (q->draining)
@@ -95,7 +97,7 @@ void queue_turn(struct queue *q)
 int64_t queue_wake_in(struct queue *q)
 {
     const int64_t waits[] = {batch_wake_in(q), schedule_wake_in(q), expire_wake_in(q), health_wake_in(q),
-        commands_wake_in(q), counts_wake_in(q)};
+        commands_wake_in(q), counts_wake_in(q), audit_wake_in(q)};
     int64_t least = SECOND;
 
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
@@ -132,6 +134,11 @@ void queue_peer_gone(struct queue *q, struct channel *c)
     default:
         break;
     }
+}
+
+void queue_verify(struct queue *q, struct verification *v)
+{
+    audit_verify(q, v);
 }
 
 void queue_drain(struct queue *q, int64_t within)

@@ -1,5 +1,6 @@
 /* The role's state: one struct a module, each described in the module's header. */
 #pragma once
+#include "audit.h"
 #include "batch.h"
 #include "commands.h"
 #include "counts.h"
@@ -9,6 +10,7 @@
 #include "health.h"
 #include "incoming.h"
 #include "ipc/role.h"
+#include "ledger.h"
 #include "mail.h"
 #include "resolve.h"
 #include "schedule.h"
@@ -27,6 +29,8 @@ struct queue {
     struct events events;
     struct health health;
     struct counts counts;
+    struct ledger ledger;
+    struct audit audit;
     struct commands commands;
     bool draining;
     int64_t drain_until; /* monotonic */
@@ -43,6 +47,7 @@ void queue_turn(struct queue *q);
 int64_t queue_wake_in(struct queue *q);
 void queue_peer_up(struct queue *q, struct channel *c);
 void queue_peer_gone(struct queue *q, struct channel *c);
+void queue_verify(struct queue *q, struct verification *v);
 void queue_drain(struct queue *q, int64_t within);
 /* The last recipient of a message is gone, and so is the message. */
 void queue_message_ended(struct queue *q, uint64_t message);

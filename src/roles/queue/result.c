@@ -76,12 +76,20 @@ void outcome_add(struct queue *q, struct outcome *o, struct rcpt *r, const struc
 
 /* ---- in the transaction ---- */
 
+/* Of verdicts that end a recipient. */
+static const enum ledger_entry entries[] = {
+    [VERDICT_DELIVERED] = LEDGER_DELIVERED, [VERDICT_RELAYED] = LEDGER_RELAYED,
+    [VERDICT_DISCARDED] = LEDGER_DISCARDED, [VERDICT_EXPANDED] = LEDGER_EXPANDED,
+    [VERDICT_FAILED] = LEDGER_FAILED, [VERDICT_EXPIRED] = LEDGER_EXPIRED};
+
 static bool run_end(struct queue *q, struct verdict *v, struct err *err)
 {
     if (!store_delete_rcpt(q->store, v->rcpt->row.message, v->rcpt->row.n, &v->applied, err))
         return false;
-    if (v->applied)
-        batch_touch(q, v->rcpt->row.message);
+    if (!v->applied)
+        return true;
+    batch_touch(q, v->rcpt->row.message);
+    ledger_note(q, entries[v->info.kind], 1);
     return true;
 }
 
@@ -146,6 +154,7 @@ static bool run_expand(struct queue *q, struct verdict *v, struct err *err)
     while (v->applied && str_next(&rest, '\0', &address))
         if (address.n > 0 && !add_target(q, v, address, &n, of, err))
             return false;
+    ledger_note(q, LEDGER_TARGETS, (int64_t)v->added_n);
     return true;
 }
 
@@ -207,11 +216,24 @@ static bool outcome_run(struct queue *q, struct op *op, struct err *err)
     return true;
 }
 
+/* These two come from mailbox and relay alone, see dispatch.h. */
+static void count_settled(struct queue *q, const struct verdict *v)
+{
+    struct result_counts *counts;
+
+    if (v->info.kind != VERDICT_DELIVERED && v->info.kind != VERDICT_RELAYED)
+        return;
+    counts = &q->dispatch.results[v->info.kind == VERDICT_DELIVERED ? DELIVERY_DELIVERED : DELIVERY_RELAYED];
+    counts->waiting--;
+    counts->moot += !v->applied;
+}
+
 static void outcome_free(struct queue *q, struct outcome *o)
 {
     LIST_EACH(&o->verdicts, it) {
         struct verdict *v = CONTAINER(it, struct verdict, link);
 
+        count_settled(q, v);
         list_remove(it);
         rcpt_free(q, v->rcpt);
         free(v->added);
@@ -240,8 +262,12 @@ static void outcome_done(struct queue *q, struct op *op)
 /* The rows stay as they are: the next sweep finds what is due. */
 static void outcome_failed(struct queue *q, struct op *op, const struct err *err)
 {
+    struct outcome *o = CONTAINER(op, struct outcome, op);
+
     (void)err;
-    outcome_free(q, CONTAINER(op, struct outcome, op));
+    LIST_EACH(&o->verdicts, it)
+        CONTAINER(it, struct verdict, link)->applied = false;
+    outcome_free(q, o);
 }
 
 static const struct op_type outcome_type = {outcome_run, outcome_done, outcome_failed, true};

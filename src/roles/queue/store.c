@@ -5,6 +5,7 @@
 #include "base/buf.h"
 
 #include "0001.sql.h"
+#include "0002.sql.h"
 
 #include <stdlib.h>
 
@@ -117,7 +118,7 @@ static bool sweep_unfinished(struct store *st, struct err *err)
 
 bool store_open(struct store **store, const char *path, struct err *err)
 {
-    static const char *const steps[] = {schema_queue_0001};
+    static const char *const steps[] = {schema_queue_0001, schema_queue_0002};
     struct store *st = xcalloc(1, sizeof *st);
 
     buf_init(&st->message_text, ROW_TEXT);

@@ -178,6 +178,7 @@ static void report(struct delivery *d, struct rcpt *r)
             .code = r->result.code, .dsn = r->c.dsn, .text = r->result.text,
             .host = r->result.remote ? str_of(r->host) : (struct str){0}, .ip = str_of(r->ip), .tls = str_of(r->tls),
             .source = str_of(r->source)});
+    channel_gave(d->queue, handover_of(r->result.status));
 }
 
 void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, const struct client_outcome *outcome,

@@ -70,7 +70,11 @@ static void on_auth_done(struct role *role, struct channel *from, const struct m
 static void on_txn_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
 {
     struct server *server = role_state(role);
+    int64_t said = record_messages();
 
+    if (m->code == 250)
+        channel_took(from, HANDOVER_ACCEPTED);
+    server->accepted += m->code == 250;
     for (struct map_node *n = map_find(&server->txns, map_hash_number(m->id)); n != NULL; n = map_find_next(n)) {
         struct client *c = CONTAINER(n, struct client, txn_node);
 
@@ -79,8 +83,15 @@ static void on_txn_done(struct role *role, struct channel *from, const struct ms
         client_forget_transaction(c);
         smtp_txn_done(c->session, m->code > 599 ? 451 : (unsigned)m->code, m->text);
         client_update(c);
-        return;
+        break;
     }
+    server->unsaid += m->code == 250 && record_messages() == said;
+}
+
+void server_verify(struct server *server, struct verification *v)
+{
+    verify_equal(v, "250s of filter, and said or the client was gone", server->accepted,
+        record_messages() + server->unsaid, "an answer was lost in smtp: report this, with the log");
 }
 
 static void on_queue_state(struct role *role, struct channel *from, const struct msg_queue_state *m)

@@ -46,6 +46,11 @@ static void sweep_now_and_then(struct server *server)
     event_add(&server->sweep, &every);
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    server_verify(role_state(role), v);
+}
+
 static const struct role_type smtp_role = {
     .id = ROLE_SMTP,
     .handlers = &smtp_handlers,
@@ -54,6 +59,7 @@ static const struct role_type smtp_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = on_verify,
 };
 
 int main(int argc, char **argv)

@@ -30,6 +30,11 @@ void record_show_metrics(void)
         metric_show(all[i]);
 }
 
+int64_t record_messages(void)
+{
+    return messages.value;
+}
+
 void record_connection(struct client *c)
 {
     char ip[IP_TEXT];
@@ -88,6 +93,7 @@ static void tell_events(struct client *c, struct str rcpt, unsigned code, struct
     ipc_send_event(events, &(struct msg_event){.seq = ++c->server->event_seq, .time = clock_now(),
                                .message = txn->message, .kind = EVENT_REJECTED, .sender = txn->sender, .rcpt = rcpt,
                                .details = buf_str(&details)});
+    channel_gave(events, HANDOVER_EVENT);
     buf_clear(&details);
 }
 

@@ -49,6 +49,7 @@ struct server {
     } shards[SHARDS_MAX];
     uint64_t shard_count; /* 0: not known yet */
     uint64_t event_seq;
+    int64_t accepted, unsaid; /* 250s of filter; those that no client could be told */
 };
 
 enum question { ASK_NOTHING, ASK_RCPT, ASK_SENDER, ASK_AUTH };
@@ -101,9 +102,11 @@ extern const struct handlers smtp_handlers;
 void server_peer_up(struct server *server, struct channel *channel);
 void server_peer_gone(struct server *server, struct channel *channel);
 void server_sweep(struct server *server);
+void server_verify(struct server *server, struct verification *v);
 
 /* record.c */
 void record_show_metrics(void);
+int64_t record_messages(void); /* answered with 250 since the start */
 void record_connection(struct client *c);
 void record_connections(struct server *server);
 void record_refused_connection(const struct ip *ip, const char *reason);

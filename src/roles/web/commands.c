@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "ipc/args.h"
 #include "net/conn.h"
 #include "request.h"
 #include "routes.h"
@@ -141,6 +142,8 @@ static void run(struct client *c, const struct request *r)
     struct str command = buf_str(&r->command), args = buf_str(&r->args);
     size_t n;
 
+    if (str_eq(command, STR("status")) && str_eq(args_word(args, 0), STR("verify")))
+        command = STR("verify");
     log_info("command", "name=%.*s uid=%llu", STR_ARG(command), (unsigned long long)c->uid);
     switch (route_command(c->web, command, args, targets, &n)) {
     case ROUTE_HERE:

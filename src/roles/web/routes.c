@@ -22,6 +22,7 @@ static const struct route {
     {"mailbox", ROLE_MAILBOX, OWNING_COPY},
     {"trace", ROLE_EVENTS, FIRST_COPY},
     {"check-sandbox", ROLE_COUNT, EVERY_PROCESS},
+    {"verify", ROLE_COUNT, EVERY_PROCESS},
 };
 
 static void add(struct ask_target *targets, size_t *n, enum role_id role, unsigned copy)

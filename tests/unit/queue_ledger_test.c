@@ -1,0 +1,163 @@
+/* The books of a shard: right after everything that can happen, right while it happens, and wrong when
+ * somebody else has changed a row. */
+#include "queue_world.h"
+
+#include "db/db.h"
+
+#include <string.h>
+
+static void assert_right(void)
+{
+    if (world_verify() > 0)
+        fail_msg("%s", world.wrong_check);
+    assert_true(world.checks >= 10);
+}
+
+static void send_all_kinds(void)
+{
+    world_send("ann@a.test", "list@local.test keep@local.test single@local.test drop@x.test a@local.test", NOTIFY_SUCCESS, 0, 100);
+    world_send("ann@a.test", "nobody@local.test gone@remote.test gone@local.test", 0, 0, 200000);
+    world_send("", "nobody@local.test c@remote.test", 0, 0, 100);
+    world_send("bob@a.test", "later@remote.test later@local.test once@remote.test", 0, TXN_BULK, 3000);
+    world_send("bob@a.test", "gone@remote.test loop@local.test", NOTIFY_NEVER, 0, 100);
+}
+
+static void they_are_right_from_the_first_day_on(void **state)
+{
+    (void)state;
+    world_open("");
+    assert_right();
+    send_all_kinds();
+    world_run();
+    assert_right();
+    world_pass(HOUR);
+    assert_right();
+    world_command("hold all=yes");
+    assert_right();
+    world_command("release all=yes");
+    world_pass(6 * DAY);
+    assert_right();
+    world_command("delete all=yes");
+    assert_right();
+    world_close();
+}
+
+static void they_survive_the_process(void **state)
+{
+    (void)state;
+    world_open("");
+    send_all_kinds();
+    world_crash(); /* nothing was committed */
+    assert_right();
+    send_all_kinds();
+    world_run();
+    world_crash();
+    assert_right();
+    world_pass(HOUR);
+    world_crash();
+    assert_right();
+    world_close();
+}
+
+static void more_work(unsigned turn)
+{
+    if (turn % 2 == 0 && turn < 40)
+        send_all_kinds();
+    if (turn == 10)
+        world_command("delete sender=bob@a.test");
+    if (turn % 5 == 0)
+        world_run();
+}
+
+static void they_are_right_while_work_goes_on(void **state)
+{
+    (void)state;
+    world_open("");
+    for (unsigned i = 0; i < 1500; i++)
+        world_send("cat@a.test", "later@local.test later@remote.test", 0, 0, 100);
+    world_run();
+    world_pass(MINUTE);
+    assert_int_equal(world_verify_while(false, more_work), 0);
+    world_close();
+}
+
+static void behind_our_back(const char *sql)
+{
+    struct err err = {0};
+
+    if (!db_exec(store_db(world.queue->store), sql, &err))
+        fail_msg("%s", err.text);
+}
+
+static void assert_notices(const char *sql, const char *check, unsigned wrong)
+{
+    world_open("");
+    world_send("ann@a.test", "later@remote.test later@local.test", 0, 0, 100);
+    world_send("ann@a.test", "later@remote.test", 0, 0, 200000);
+    world_run();
+    assert_right();
+    behind_our_back(sql);
+    assert_int_equal(world_verify(), wrong);
+    if (strstr(world.wrong_check, check) == NULL)
+        fail_msg("%s", world.wrong_check);
+    world_crash();
+    assert_true(world_verify() >= 1); /* a new start makes nothing good */
+    world_close();
+}
+
+/* Also in memory there is now one more than in the database: two numbers are wrong. */
+static void a_row_taken_away_is_noticed(void **state)
+{
+    (void)state;
+    assert_notices("DELETE FROM recipient WHERE n = 2", "queue summary", 2);
+}
+
+static void a_message_taken_away_is_noticed(void **state)
+{
+    (void)state;
+    assert_notices("DELETE FROM message WHERE id = (SELECT min(id) FROM message)", "recipients without a message", 2);
+}
+
+static void a_piece_of_a_body_taken_away_is_noticed(void **state)
+{
+    (void)state;
+    assert_notices("DELETE FROM chunk WHERE seq = 1", "body is not whole", 1);
+}
+
+static void a_ledger_changed_by_hand_is_noticed(void **state)
+{
+    (void)state;
+    assert_notices("UPDATE ledger SET delivered = delivered + 1", "on disk", 1);
+}
+
+static void what_is_accepted_is_right_again(void **state)
+{
+    (void)state;
+    world_open("");
+    world_send("ann@a.test", "later@remote.test later@local.test", 0, 0, 100);
+    world_run();
+    behind_our_back("DELETE FROM recipient WHERE n = 2");
+    world_crash();
+    assert_int_equal(world_verify(), 1);
+    assert_int_equal(world_verify_while(true, NULL), 1);
+    assert_right();
+    world_crash();
+    assert_right();
+    world_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(they_are_right_from_the_first_day_on),
+        cmocka_unit_test(they_survive_the_process),
+        cmocka_unit_test(they_are_right_while_work_goes_on),
+        cmocka_unit_test(a_row_taken_away_is_noticed),
+        cmocka_unit_test(a_message_taken_away_is_noticed),
+        cmocka_unit_test(a_piece_of_a_body_taken_away_is_noticed),
+        cmocka_unit_test(a_ledger_changed_by_hand_is_noticed),
+        cmocka_unit_test(what_is_accepted_is_right_again),
+    };
+
+    return cmocka_run_group_tests_name("queue_ledger", tests, NULL, NULL);
+}
