@@ -9,9 +9,10 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import unittest
 
-from harness import LIMIT, ROLES, Server, Talk, alive, free_port, greets, letter, make_certificate, stage, until
+from harness import LIMIT, ROLES, Server, Talk, alive, free_port, greets, letter, listening, make_certificate, stage, until
 from mailcase import Mail
 
 
@@ -278,32 +279,59 @@ class Start(unittest.TestCase):
                 said += n.recv(4096).decode() + "\n"
             self.assertEqual(s.stop(), 0)
 
-    def test_socket_activation(self):
-        s = Server(listen={"mx": {"systemd": "mx.socket"}})
+    def activated(self, listen, sockets):
+        """A server that is handed these sockets as systemd does it, in this order from descriptor 3 on: [(name, socket)]."""
+        s = Server(listen=listen)
         self.addCleanup(s.destroy)
-        taken = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(taken.close)
-        port = taken.getsockname()[1]
-        log = open(s.log, "ab")
-        self.addCleanup(log.close)
-        copy = taken.detach()
-        if copy != 3:
-            saved = os.dup(3) if pathlib.Path("/proc/self/fd/3").exists() else None
-            os.dup2(copy, 3)
-        try:
-            s.process = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *s.command("serve", "-c", s.file)], stdout=log, stderr=log,
-                                         stdin=subprocess.DEVNULL, pass_fds=[3], env={**s.env(), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "mx.socket"}, cwd=s.folder,
-                                         **s.identity())
-        finally:
-            if copy != 3:
-                os.close(copy)
-                os.close(3)
-                if saved is not None:
-                    os.dup2(saved, 3)
-                    os.close(saved)
-        until(lambda: s.process.poll() is not None or greets(port), "an answer on the socket that was handed over")
-        self.assertIsNone(s.process.poll(), s.log_tail())
+        s.log_start = 0
+        held = [os.dup(end.fileno()) for _, end in sockets]
+        self.addCleanup(lambda: [os.close(fd) for fd in held])
+        script = 'import os, sys; high = [os.dup2(int(fd), 100 + i, False) for i, fd in enumerate(sys.argv[1].split(","))]\n' \
+                 'os.closerange(3, 100)\n' \
+                 'for i, fd in enumerate(high): os.dup2(fd, 3 + i)\n' \
+                 'os.environ["LISTEN_PID"] = str(os.getpid()); os.execv(sys.argv[2], sys.argv[2:])'
+        with open(s.log, "ab") as log:
+            s.process = subprocess.Popen([sys.executable, "-c", script, ",".join(map(str, held)), *s.command("serve", "-c", s.file)], stdout=log, stderr=log,
+                                         stdin=subprocess.DEVNULL, pass_fds=held, cwd=s.folder, **s.identity(),
+                                         env={**s.env(), "LISTEN_FDS": str(len(held)), "LISTEN_FDNAMES": ":".join(name for name, _ in sockets)})
+        return s
+
+    def test_socket_activation(self):
+        """Several services at once, found by name in whatever order, some on IPv4 and IPv6, and one nobody asked for."""
+        def ear(family):
+            end = socket.create_server(("::1", 0) if family == socket.AF_INET6 else ("127.0.0.1", 0), family=family)
+            self.addCleanup(end.close)
+            return end
+
+        names = ["pop3s.socket", "mx.socket", "stranger.socket", "submissions.socket", "mx.socket", "pop3s.socket", "submissions.socket"]
+        kinds = [socket.AF_INET, socket.AF_INET, socket.AF_INET, socket.AF_INET6, socket.AF_INET6, socket.AF_INET6, socket.AF_INET]
+        sockets = [(name, ear(kind)) for name, kind in zip(names, kinds)]
+        s = self.activated({n: {"systemd": f"{n}.socket"} for n in ("mx", "submissions", "pop3s")}, sockets)
+        s.wait_ready()
+        for name, end in sockets:
+            ip, port = end.getsockname()[:2]
+            with self.subTest(name=name, ip=ip), socket.create_connection((ip, port), 30) as c:
+                c.settimeout(1 if name == "stranger.socket" else 30)
+                if name == "stranger.socket":
+                    self.assertRaises(TimeoutError, c.recv, 100)  # nobody accepts there
+                elif name == "mx.socket":
+                    self.assertTrue(c.recv(100).startswith(b"220 "))
+                else:
+                    secure = s.trust().wrap_socket(c)
+                    self.assertTrue(secure.recv(100).startswith(b"+OK " if name == "pop3s.socket" else b"220 "))
+                    secure.close()
+        for name in ("mx", "submissions", "pop3s"):
+            self.assertFalse(listening(s.ports[name]), "the port of the configuration is not for a section that has a systemd socket")
+        self.assertTrue(listening(s.ports["pop3"]), "the other sections bind their own")
         self.assertEqual(s.stop(), 0)
+
+    def test_socket_activation_without_the_socket(self):
+        end = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(end.close)
+        s = self.activated({"mx": {"systemd": "mx.socket"}}, [("other.socket", end)])
+        until(lambda: s.process.poll() is not None, "the server to give up")
+        self.assertNotEqual(s.process.returncode, 0)
+        self.assertIn("passed no socket named mx.socket", s.log_text())
 
 
 def accepts_connection(server):
