@@ -8,7 +8,8 @@
  * until the next step, reset or run of that statement.
  *
  * Every function that fails fills err and has changed nothing, except that a failed statement inside
- * a transaction leaves the transaction open for the caller to roll back. */
+ * a transaction leaves the transaction open for the caller to roll back: with PostgreSQL nothing else
+ * is possible then. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
@@ -41,7 +42,7 @@ bool db_in_transaction(const struct db *db);
 MUST_CHECK bool db_sync(struct db *db, struct err *err);
 MUST_CHECK bool db_exec(struct db *db, const char *sql, struct err *err); /* no parameters, no rows */
 MUST_CHECK bool db_check_integrity(struct db *db, struct err *err);
-/* A number that is another one once another process has changed the database. */
+/* A number that is another one once another process has changed the database; own changes may also do that. */
 MUST_CHECK bool db_data_version(struct db *db, int64_t *version, struct err *err);
 /* Bytes of the file that hold data, and bytes free inside it. */
 MUST_CHECK bool db_size(struct db *db, int64_t *used, int64_t *unused, struct err *err);

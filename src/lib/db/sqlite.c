@@ -28,7 +28,6 @@
  * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER) and at close. */
 #include "db/sqlite.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "db/driver.h"
 
@@ -393,36 +392,12 @@ bool driver_has_table(struct db *db, const char *name, bool *found, struct err *
     return true;
 }
 
-static bool starts_word(const char *at, const char *word)
-{
-    size_t n = strlen(word);
-
-    return strncmp(at, word, n) == 0 && !ascii_is_alnum(at[n]) && at[n] != '_';
-}
-
 char *sqlite_translate(const char *text)
 {
-    static const char *const words[][2] = {{"@id", "INTEGER PRIMARY KEY"}, {"@blob", "BLOB"},
-        {"@clustered", "WITHOUT ROWID"}, {"@like", "LIKE"}};
-    struct buf sql;
+    static const struct driver_words words = {
+        .id = "INTEGER PRIMARY KEY", .blob = "BLOB", .clustered = "WITHOUT ROWID", .like = "LIKE"};
 
-    buf_init(&sql, 1024 * 1024);
-    while (*text) {
-        size_t w = 0;
-
-        while (w < 4 && !starts_word(text, words[w][0]))
-            w++;
-        if (w == 4) {
-            buf_add_char(&sql, *text++);
-        } else {
-            buf_add(&sql, str_of(words[w][1]));
-            text += strlen(words[w][0]);
-        }
-    }
-    buf_add_char(&sql, 0);
-    if (sql.failed)
-        fatal("SQL text too long");
-    return sql.p;
+    return driver_translate(text, &words);
 }
 
 bool driver_run_schema(struct db *db, const char *text, struct err *err)

@@ -84,8 +84,8 @@ static bool load_inbox(struct store *s, bool *found, struct err *err)
 static bool load_totals(struct store *s, struct err *err)
 {
     struct stmt *load = stmt_new(s->db,
-        "SELECT COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE messages END), 0), "
-        "COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE bytes END), 0), COALESCE(MAX(modseq), 1), "
+        "SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE messages END), 0) AS BIGINT), "
+        "CAST(COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE bytes END), 0) AS BIGINT), COALESCE(MAX(modseq), 1), "
         "(SELECT COUNT(*) FROM loose WHERE account = $2) FROM folder WHERE account = $2");
     bool loaded;
 

@@ -1,0 +1,112 @@
+/* What the SQLite driver adds to db_test.c: its messages, its memory of a failed sync, its pages. */
+#include "db_world.h"
+#include "fault_vfs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* After a constraint has refused a row the transaction goes on. */
+static void a_refused_row_is_named(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && add(db, "same", &err));
+    assert_false(add(db, "same", &err));
+    assert_non_null(strstr(err.text, "UNIQUE"));
+    assert_true(add(db, "other", &err) && db_commit(db, &err));
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 2);
+    db_close(db);
+}
+
+static void errors_say_what_to_do(void **state)
+{
+    struct err err = {0};
+    struct db *db;
+    char missing[120];
+    FILE *f;
+
+    (void)state;
+    snprintf(missing, sizeof missing, "%s/nowhere/x.db", folder);
+    assert_false(db_open(&db, missing, DB_SYNC_FULL, 10, &err));
+    assert_non_null(strstr(err.text, "folder"));
+    assert_false(db_open_read_only(&db, path, &err));
+    f = fopen(path, "w");
+    for (int i = 0; i < 2000; i++)
+        fputs("this is no database ", f);
+    fclose(f);
+    assert_false(db_open(&db, path, DB_SYNC_FULL, 10, &err));
+    assert_non_null(strstr(err.text, "not a database"));
+}
+
+static void a_failed_sync_is_remembered(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL);
+    struct err err = {0};
+
+    (void)state;
+    fault_at(0, false);
+    assert_true(db_begin(db, &err) && add(db, "full", &err) && db_commit(db, &err));
+    assert_true(fault_syncs() >= 1);
+    db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_true(add(db, "lost?", &err));
+    fault_at(1, false);
+    assert_false(db_sync(db, &err));
+    assert_false(db_sync(db, &err));
+    assert_non_null(strstr(err.text, "earlier sync failed"));
+    assert_false(db_begin(db, &err));
+    db_close(db);
+}
+
+static void own_changes_are_no_news(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL);
+    struct err err = {0};
+    int64_t before, after;
+
+    (void)state;
+    assert_true(db_data_version(db, &before, &err));
+    assert_true(add(db, "mine", &err));
+    assert_true(db_data_version(db, &after, &err) && after == before);
+    db_close(db);
+}
+
+static void size_counts_pages(void **state)
+{
+    struct db *db = opened(DB_SYNC_FULL);
+    struct err err = {0};
+    int64_t used, unused, before;
+
+    (void)state;
+    assert_true(db_size(db, &before, &unused, &err));
+    assert_true(before > 0 && before % 16384 == 0);
+    assert_true(
+        db_exec(db, "INSERT INTO thing (name, body) VALUES ('big', zeroblob(1000000))", &err));
+    assert_true(db_size(db, &used, &unused, &err));
+    assert_true(used >= before + 950000);
+    assert_true(db_exec(db, "DELETE FROM thing", &err));
+    assert_true(db_size(db, &used, &unused, &err));
+    assert_true(unused >= 950000 && used <= before + 16384);
+    db_close(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_refused_row_is_named, fresh),
+        cmocka_unit_test_setup(errors_say_what_to_do, fresh),
+        cmocka_unit_test_setup(a_failed_sync_is_remembered, fresh),
+        cmocka_unit_test_setup(own_changes_are_no_news, fresh),
+        cmocka_unit_test_setup(size_counts_pages, fresh),
+    };
+    int failed;
+
+    if (!world_begin())
+        return 1;
+    fault_install();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    world_end();
+    return failed;
+}
