@@ -709,9 +709,12 @@ static void kill_queue(void)
 
 static void forget_shipments(void)
 {
-    for (unsigned i = 0; i < DELIVERIES; i++)
+    for (unsigned i = 0; i < DELIVERIES; i++) {
+        if (shipments[i].id == 0)
+            continue;
         buf_clear(&shipments[i].body);
-    memset(shipments, 0, sizeof shipments);
+        memset(&shipments[i], 0, sizeof shipments[i]);
+    }
     world.held_back = 0;
 }
 
@@ -746,6 +749,7 @@ void world_crash(void)
 void world_freeze_clock(int64_t now)
 {
     frozen = now;
+    time_passed = 0;
 }
 
 void world_rcpt_done(const struct msg_rcpt_done *m)

@@ -71,7 +71,7 @@ void world_crash(void);
 /* The same in two steps; between them the files may be replaced. */
 void world_halt(void);
 void world_boot(void);
-/* The world's clocks stand still but for world_pass and the waits of world_run; 0: they run again. */
+/* It is `now`, and the clocks stand still but for world_pass and the waits of world_run; 0: they run again. */
 void world_freeze_clock(int64_t now);
 /* What the mailbox of world_hooks says. */
 void world_rcpt_done(const struct msg_rcpt_done *m);

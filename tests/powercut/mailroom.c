@@ -1,0 +1,238 @@
+#include "mailbox_names.h"
+
+#include "base/clock.h"
+#include "mailroom.h"
+#include "roles/mailbox/delivery.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct channel {
+    uint64_t serial;
+};
+
+enum { ASKED = 64, ROWS = 50 };
+
+struct mailroom_answers mailroom_answers;
+static struct channel queue_channel, directory_channel;
+static uint64_t serials, ids;
+static struct boxes *boxes;
+static struct accounts *accounts;
+static struct deliveries *deliveries;
+static struct msg_account_ask asked[ASKED];
+static size_t asked_n;
+
+/* ---- the framework ---- */
+
+struct channel *mailbox_role_peer(const struct role *role, enum role_id peer, unsigned copy)
+{
+    (void)role;
+    return copy != 0 ? NULL : peer == ROLE_DIRECTORY ? &directory_channel : peer == ROLE_QUEUE ? &queue_channel : NULL;
+}
+
+unsigned mailbox_role_copy(const struct role *role)
+{
+    (void)role;
+    return 0;
+}
+
+unsigned mailbox_role_copies(const struct role *role)
+{
+    (void)role;
+    return 1;
+}
+
+uint64_t mailbox_role_next_id(struct role *role)
+{
+    (void)role;
+    return ++ids;
+}
+
+uint64_t mailbox_channel_serial(const struct channel *c)
+{
+    return c->serial;
+}
+
+unsigned mailbox_channel_copy(const struct channel *c)
+{
+    (void)c;
+    return 0;
+}
+
+void mailbox_channel_gave(struct channel *c, enum handover what)
+{
+    (void)c;
+    (void)what;
+}
+
+void mailbox_verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
+{
+    (void)v;
+    (void)check;
+    (void)expected;
+    (void)found;
+    (void)advice;
+}
+
+void mailbox_send_account_ask(struct channel *to, const struct msg_account_ask *m)
+{
+    (void)to;
+    if (asked_n == ASKED)
+        fatal("too many questions");
+    asked[asked_n++] = *m;
+}
+
+void mailbox_send_body_ask(struct channel *to, const struct msg_body_ask *m)
+{
+    (void)to;
+    mailroom_answers.body_ask(m);
+}
+
+void mailbox_send_deliver_done(struct channel *to, const struct msg_deliver_done *m)
+{
+    (void)to;
+    mailroom_answers.deliver_done(m);
+}
+
+void mailbox_send_rcpt_done(struct channel *to, const struct msg_rcpt_done *m)
+{
+    (void)to;
+    mailroom_answers.rcpt_done(m);
+}
+
+static void on_deliver_local(struct role *role, struct channel *from, const struct msg_deliver_local *m)
+{
+    (void)role;
+    (void)from; /* the other world's idea of the channel */
+    deliveries_local(deliveries, &queue_channel, m);
+}
+
+static void on_body_chunk(struct role *role, struct channel *from, const struct msg_body_chunk *m)
+{
+    (void)role;
+    (void)from;
+    deliveries_chunk(deliveries, &queue_channel, m);
+}
+
+const struct handlers mailroom_handlers = {.deliver_local = on_deliver_local, .body_chunk = on_body_chunk};
+
+/* ---- the role ---- */
+
+void mailroom_open(const char *folder, size_t most)
+{
+    queue_channel.serial = ++serials;
+    directory_channel.serial = ++serials;
+    asked_n = 0;
+    boxes = boxes_new(str_of(folder), 0, most, 30 * DAY);
+    accounts = accounts_new(NULL);
+    deliveries = deliveries_new(NULL, boxes, accounts);
+}
+
+void mailroom_close(void)
+{
+    deliveries_free(deliveries);
+    accounts_free(accounts);
+    boxes_free(boxes);
+}
+
+bool mailroom_turn(bool flush)
+{
+    bool any = asked_n > 0;
+
+    while (asked_n > 0) {
+        struct msg_account_ask ask = asked[--asked_n];
+
+        accounts_reply(accounts, &(struct msg_account_reply){.id = ask.id, .account = ask.account, .found = true});
+    }
+    if (flush && boxes_due(boxes) != INT64_MAX) {
+        any = true;
+        while (!boxes_flush(boxes))
+            ;
+    } else if (boxes_wants_sweep(boxes)) {
+        any |= boxes_sweep(boxes);
+    }
+    return any;
+}
+
+/* ---- looking ---- */
+
+static bool read_whole(struct store *s, int64_t uid, struct buf *bytes, struct err *err)
+{
+    int64_t content;
+    struct str piece;
+
+    buf_reset(bytes);
+    if (!store_find(s, uid, &content, err))
+        return false;
+    do {
+        if (!store_read(s, content, (int64_t)bytes->n, &piece, err))
+            return false;
+        buf_add(bytes, piece);
+    } while (piece.n > 0);
+    return true;
+}
+
+static bool walk(struct store *s, mailroom_message_fn *tell, void *arg, struct err *err)
+{
+    struct store_item items[ROWS];
+    struct buf bytes;
+    int64_t after = 0;
+    size_t n = ROWS;
+    bool right = true;
+
+    buf_init(&bytes, 16 * 1024 * 1024);
+    while (right && n == ROWS) {
+        right = store_list(s, after, items, ROWS, &n, err);
+        for (size_t i = 0; right && i < n; i++) {
+            right = read_whole(s, items[i].uid, &bytes, err);
+            if (right)
+                tell(arg, items[i].uid, buf_str(&bytes));
+            after = items[i].uid;
+        }
+    }
+    buf_clear(&bytes);
+    return right;
+}
+
+bool mailroom_walk(int64_t account, mailroom_message_fn *tell, void *arg, struct err *err)
+{
+    struct box *box = boxes_enter_existing(boxes, account, err);
+    bool right;
+
+    if (box == NULL)
+        return err->kind == ERR_PERMANENT && strstr(err->text, "no mailbox yet") != NULL;
+    right = store_check(box->store, err) && walk(box->store, tell, arg, err);
+    box_leave(box);
+    return right;
+}
+
+bool mailroom_settle(int64_t account, struct err *err)
+{
+    struct box *box = boxes_enter_existing(boxes, account, err);
+    bool settled;
+
+    if (box == NULL)
+        return false;
+    settled = box_settle(box, err);
+    box_leave(box);
+    return settled;
+}
+
+bool mailroom_expunge(int64_t account, int64_t uid, struct err *err)
+{
+    struct box *box = boxes_enter_existing(boxes, account, err);
+    bool found = false, done;
+
+    if (box == NULL)
+        return false;
+    done = box_begin(box, err);
+    if (done) {
+        box_touch(box);
+        done = store_expunge(box->store, uid, &found, err);
+        if (!done)
+            box_fail(box, err);
+    }
+    done = done && box_settle(box, err) && found;
+    box_leave(box);
+    return done;
+}

@@ -1,0 +1,120 @@
+/* Loss of power under mixed work of queue and mailbox: at the syncs of a run, every kind of loss of what was not
+ * synced; then the roles start on what is left, and every promise is looked after. Then the run goes on from one of
+ * those disks.
+ *
+ * POWERCUT_SEEDS=100 POWERCUT_FIRST=1 runs that many seeds, each with more work, at every sync (tests/powercut/run). */
+#include "line.h"
+#include "queue_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct effort {
+    unsigned generations, steps, cuts, losses; /* cuts: 0 for all; losses: pictures a cut */
+};
+
+static int64_t time_of_loss;
+static unsigned long pictures, cuts, operations;
+
+static void check(uint64_t seed, size_t at, enum disk_loss loss, uint64_t variant)
+{
+    char why[400] = "";
+
+    disk_remove(line_folder());
+    disk_lose_power(at, loss, variant, line_folder());
+    world_freeze_clock(time_of_loss);
+    line_boot();
+    if (!line_keeps_promises(at, why, sizeof why)) {
+        if (getenv("POWERCUT_TAPE") != NULL)
+            disk_dump(0, at);
+        fail_msg("seed %llu, power lost at %zu of %zu, losing %s (%llu): %s", (unsigned long long)seed, at,
+            disk_length(), disk_loss_name(loss), (unsigned long long)variant, why);
+    }
+    line_halt();
+    pictures++;
+}
+
+/* The next place at which power is to be lost: before a sync, when most is under way, or after the last one. */
+static size_t next_cut(size_t at, size_t stride)
+{
+    for (at++; at < disk_length(); at++)
+        if (disk_is_sync(at) && --stride == 0)
+            return at;
+    return disk_length();
+}
+
+static void check_cut(uint64_t seed, size_t at, unsigned losses)
+{
+    cuts++;
+    for (unsigned i = 0; i < losses; i++) {
+        enum disk_loss loss = losses >= DISK_LOSSES && i < DISK_LOSSES ? (enum disk_loss)i
+                              : line_random(2) ? DISK_LOSES_SOME
+                                               : (enum disk_loss)line_random(DISK_LOSSES);
+
+        check(seed, at, loss, line_random(UINT32_MAX));
+    }
+}
+
+/* Loses power at places up to `last`, then goes on from one of the disks found there. */
+static void generation(uint64_t seed, const struct effort *e)
+{
+    size_t last, stride;
+
+    line_work(e->steps);
+    disk_pause();
+    time_of_loss = clock_now();
+    line_halt();
+    operations += disk_length();
+    last = disk_length() / 2 + line_random(disk_length() / 2 + 1);
+    stride = e->cuts == 0 ? 1 : disk_count_syncs() / e->cuts + 1;
+    for (size_t at = next_cut(line_random(stride), stride); at < last; at = next_cut(at, stride))
+        check_cut(seed, at, e->losses);
+    disk_remove(line_folder());
+    disk_lose_power(last, DISK_LOSES_SOME, line_random(UINT32_MAX), line_folder());
+    line_forget_after(last);
+    disk_record(line_folder());
+    world_freeze_clock(time_of_loss);
+    line_boot();
+}
+
+static void run_seed(uint64_t seed, const struct effort *e)
+{
+    char why[400] = "";
+
+    line_open(seed);
+    for (unsigned i = 0; i < e->generations; i++)
+        generation(seed, e);
+    disk_pause();
+    if (!line_keeps_promises(disk_length(), why, sizeof why))
+        fail_msg("seed %llu, at the end: %s", (unsigned long long)seed, why);
+    line_close();
+}
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+static void a_loss_of_power_breaks_no_promise(void **state)
+{
+    static const struct effort brief = {2, 12, 8, 3}, thorough = {3, 16, 0, DISK_LOSSES + 1};
+    uint64_t first = from_environment("POWERCUT_FIRST", 1), seeds = from_environment("POWERCUT_SEEDS", 0);
+
+    (void)state;
+    for (uint64_t seed = first; seed < first + (seeds == 0 ? 4 : seeds); seed++)
+        run_seed(seed, seeds == 0 ? &brief : &thorough);
+    print_message("powercut: %lu operations on tape, power lost at %lu places, %lu disks looked at\n", operations, cuts,
+        pictures);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_loss_of_power_breaks_no_promise),
+    };
+
+    return cmocka_run_group_tests_name("powercut", tests, NULL, NULL);
+}
