@@ -28,6 +28,13 @@ static bool certificates_readable(const struct config *config)
     return ok;
 }
 
+static void warn(void *arg, const char *text)
+{
+    const struct cli *cli = arg;
+
+    fprintf(stderr, "%s: warning: %s\n", cli->config_path, text);
+}
+
 int check_config_run(struct cli *cli, int argc, char **argv)
 {
     struct config *config;
@@ -40,11 +47,7 @@ int check_config_run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli_find("check-config"), "unknown argument %s", argv[1]);
     if (!cli_config(cli, &config, &code))
         return code;
-    if (config->listener_count == 0)
-        fprintf(stderr, "%s: warning: no listen section, so nobody can connect\n", cli->config_path);
-    if (config->certificate_count == 0)
-        fprintf(stderr, "%s: warning: no certificate section, so STARTTLS is not offered and nobody can log in from outside\n",
-            cli->config_path);
+    config_advise(config, warn, cli);
     ok = certificates_readable(config);
     if (ok)
         printf("%s: all right\n", cli->config_path);

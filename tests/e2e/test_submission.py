@@ -4,7 +4,7 @@ import ssl
 import subprocess
 
 import scram
-from harness import PASSWORD, Talk, letter, make_certificate, run
+from harness import PASSWORD, Talk, in_parallel, letter, make_certificate, run
 from mailcase import Mail, b64, plain
 from mitm import Mitm
 
@@ -175,6 +175,24 @@ class Ban(Mail):
         self.assertEqual(codes[:3], [535] * 3)
         self.assertNotIn(self.login("192.0.2.7", PASSWORD), (235,))
         self.assertEqual(self.login("192.0.2.8", PASSWORD), 235)
+
+
+class Webmail(Mail):
+    """Many people behind one address: this machine."""
+    config = {"limits": {"login_failures": 2, "ban_time": "1h"}}
+
+    def login(self, user, password):
+        t = self.talk("submission")
+        code = t.code("AUTH PLAIN " + plain(user, password))
+        t.s.close()
+        return code
+
+    def test_one_user_does_not_shut_out_the_others(self):
+        """A login has five times as many tries as an address, then it is refused, also with the right password."""
+        in_parallel([lambda: self.login("bob@home.example", "wrong") for _ in range(10)], 10)
+        self.assertNotEqual(self.login("bob@home.example", PASSWORD), 235)
+        self.assertEqual(self.login("ann@home.example", PASSWORD), 235)
+        self.server.pop3("ann@home.example").quit()
 
 
 class Tls(Mail):

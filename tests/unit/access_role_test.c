@@ -222,31 +222,58 @@ static void mailbox_dies(void **state)
     close(silent);
 }
 
+/* A login that fails; directory says so at once. */
+static int fails_from(const char *ip)
+{
+    int client = world_connect(ip);
+
+    hears(client, "+OK pop.test POP3 server ready\r\n");
+    say(client, "AUTH SCRAM-SHA-256 biws\r\n");
+    directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
+    return client;
+}
+
 static void failed_logins_are_answered_late_and_banned(void **state)
 {
-    int client = world_connect("127.0.0.1");
+    int client;
 
     (void)state;
-    hears(client, "+OK pop.test POP3 server ready\r\n");
-    say(client, "USER ann\r\nPASS wrong\r\n");
-    hears(client, "+OK Now the password\r\n");
-    directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
-    hears(client, ""); /* not yet */
-    close(client);
-    for (int i = 0; i < 2; i++) {
-        client = world_connect("127.0.0.1");
-        say(client, "USER ann\r\nPASS wrong\r\n");
-        directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
+    for (int i = 0; i < 3; i++) {
+        client = fails_from("192.0.2.1");
+        hears(client, ""); /* not yet */
         close(client);
         world_run();
     }
-    client = world_connect("127.0.0.1");
+    client = world_connect("192.0.2.1");
     hears(client, "-ERR [SYS/TEMP] Not now, try again later\r\n");
     assert_true(is_closed(client));
     close(client);
-    client = world_connect("192.0.2.1");
+    client = world_connect("192.0.2.2");
     hears(client, "+OK pop.test POP3 server ready\r\n");
     close(client);
+}
+
+/* A webmail on this machine or beside it: one user who forgot the password does not shut out the others. */
+static void neighbours_are_not_banned(void **state)
+{
+    struct network near[] = {{{4, {192, 0, 2, 0}}, 24}};
+    static const char *const from[] = {"127.0.0.1", "::1", "192.0.2.1"};
+    int client;
+
+    (void)state;
+    world_config.relay_nets = (struct network_list){near, 1};
+    for (size_t k = 0; k < sizeof from / sizeof *from; k++) {
+        for (int i = 0; i < 10; i++) {
+            client = fails_from(from[k]);
+            hears(client, "");
+            close(client);
+            world_run();
+        }
+        client = world_connect(from[k]);
+        hears(client, "+OK pop.test POP3 server ready\r\n");
+        close(client);
+        world_run();
+    }
 }
 
 static void connections_of_an_address(void **state)
@@ -382,6 +409,7 @@ int main(void)
         TEST(directory_dies),
         TEST(mailbox_dies),
         TEST(failed_logins_are_answered_late_and_banned),
+        TEST(neighbours_are_not_banned),
         TEST(connections_of_an_address),
         TEST(who_is_silent_after_login_is_cut),
         TEST(a_session_has_an_end_even_for_who_talks),

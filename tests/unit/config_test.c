@@ -219,6 +219,45 @@ static void addresses_of_one_port_may_differ(void **state)
     config_free(c);
 }
 
+static void add_words(void *arg, const char *text)
+{
+    buf_addf(arg, "%s\n", text);
+}
+
+/* A comma-separated list of words that the advice has to hold; "" for none at all. */
+static void advice_is_given(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"listen a { service = mx }", ""},
+        {"listen a { service = mx proxy_from = {127.0.0.1} }\n listen p { service = pop3 proxy_from = {127.0.0.0/8} }", ""},
+        {"listen a { service = mx proxy_from = {127.0.0.1} }\n listen p { service = pop3 }", "listener \"p\" has no proxy_from for 127.0.0.1"},
+        {"listen a { service = mx proxy_from = {192.0.2.7} }\n listen p { service = pop3 }", ""},
+        {"relay_networks = {192.0.2.0/24}\n listen a { service = submission proxy_from = {192.0.2.7} }\n listen b { service = mx }",
+            "listener \"b\" has no proxy_from for 192.0.2.7"},
+        {"listen a { service = mx proxy_from = {0.0.0.0/0} }", "listener \"a\": proxy_from holds a network of /0"},
+        {"listen a { service = mx xclient_from = {\"2000::/3\"} }", "listener \"a\": xclient_from holds a network of /3"},
+        {"relay_networks = {10.0.0.0/8, 0.0.0.0/1}\n listen a { service = mx }", "relay_networks holds a network of /1: strangers may relay"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[400];
+        struct config *c;
+        struct buf said;
+
+        snprintf(text, sizeof text, HOST "certificate x { chain = /c key = /k }\n%s\n", cases[i].text);
+        c = parse(text);
+        buf_init(&said, 10000);
+        config_advise(c, add_words, &said);
+        if (*cases[i].says ? str_ifind(buf_str(&said), str_of(cases[i].says)) < 0 : said.n > 0)
+            fail_msg("%s\nsaid: %.*s", cases[i].text, (int)said.n, said.p);
+        buf_clear(&said);
+        config_free(c);
+    }
+}
+
 static void a_long_file_is_refused(void **state)
 {
     static char text[200000];
@@ -262,6 +301,7 @@ int main(void)
         cmocka_unit_test(lists_of_networks_hold_addresses),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(addresses_of_one_port_may_differ),
+        cmocka_unit_test(advice_is_given),
         cmocka_unit_test(a_long_file_is_refused),
         cmocka_unit_test(each_directive_is_in_the_manual),
     };

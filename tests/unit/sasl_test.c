@@ -403,6 +403,27 @@ static void failures_slow_down_and_ban(void **state)
     throttle_clear(&t);
 }
 
+/* A webmail: one user who forgot the password must not shut out the others. */
+static void a_client_without_address_is_counted_by_login(void **state)
+{
+    const struct str nobody = {0}, home = STR("192.0.2.1"), anna = STR("anna@example.org"), bob = STR("bob@example.org");
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t, 5, 15 * MINUTE);
+    throttle_succeeded(&t, home, anna, HOUR);
+    throttle_succeeded(&t, nobody, anna, HOUR); /* does not become the address of its owner */
+    for (int i = 0; i < 5 * THROTTLE_LOGIN_FACTOR; i++) {
+        assert_false(throttle_refuses(&t, nobody, anna, HOUR));
+        assert_true(throttle_failed(&t, nobody, anna, HOUR) > 0);
+    }
+    assert_true(throttle_refuses(&t, nobody, anna, HOUR));
+    assert_false(throttle_refuses(&t, nobody, bob, HOUR));
+    assert_false(throttle_refuses(&t, nobody, nobody, HOUR));
+    assert_false(throttle_refuses(&t, home, anna, HOUR));
+    throttle_clear(&t);
+}
+
 static void a_login_guessed_at_from_everywhere(void **state)
 {
     const struct str home = STR("192.0.2.1"), login = STR("anna@example.org");
@@ -460,6 +481,7 @@ int main(void)
         TEST(passwords),
         TEST(right_passwords_are_remembered),
         TEST(failures_slow_down_and_ban),
+        TEST(a_client_without_address_is_counted_by_login),
         TEST(a_login_guessed_at_from_everywhere),
         TEST(throttle_is_bounded),
     };

@@ -19,6 +19,11 @@ bool network_list_holds(const struct network_list *list, const struct ip *ip)
     return false;
 }
 
+bool config_exempts(const struct config *config, const struct ip *ip)
+{
+    return ip_is_loopback(ip) || network_list_holds(&config->relay_nets, ip);
+}
+
 static void networks(struct reading *r, struct network_list *out, struct str_list texts)
 {
     out->n = texts.n;

@@ -40,7 +40,7 @@
     D(messages_per_account, NUMBER, "1000", "Messages an hour from one account, where the account has no limit of its own.") \
     D(recipients_per_account, NUMBER, "5000", "Recipients an hour from one account, where the account has no limit of its own.") \
     D(messages_per_connection, NUMBER, "1000", "Messages of one connection, announced with LIMITS (RFC 9422).") \
-    D(login_failures, NUMBER, "10", "Failed logins from one address within ban_time after which it is banned.") \
+    D(login_failures, NUMBER, "10", "Failed logins from one address within ban_time after which it is banned; loopback and relay_networks are exempt. A login is refused after five times as many.") \
     D(ban_time, SPAN, "15m", "How long an address with too many failed logins is refused.")        \
     D(greeting_delay, SPAN, "0s", "Pause before the greeting on MX listeners; who talks in it is disconnected.") \
     D(idle_time, SPAN, "5m", "A client that sends nothing for this long is disconnected (RFC 5321 4.5.3.2).") \
@@ -51,6 +51,7 @@
 #define CONFIG_QUEUE(D)                                                                            \
     D(lifetime, SPAN, "5d", "After this a message that cannot be delivered is returned.")          \
     D(bounce_lifetime, SPAN, "2d", "The same for reports with the null sender.")                   \
+    D(hold_lifetime, SPAN, "30d", "After this a message that the administrator holds is returned too.") \
     D(delay_notice, SPAN, "4h", "After this the sender is told that a message is delayed; 0s for never.") \
     D(retry, SPANS, "1m 3m 10m 30m 1h 2h 4h", "Pauses between attempts; the last one repeats. Each is varied by up to a fifth.") \
     D(min_free_disk, SIZE, "200M", "Below this much free space no message is taken (452 4.3.1).")  \
@@ -169,6 +170,12 @@ struct config {
  * "file:line: what, and what was expected". Touches no file, so it works inside a sandbox. */
 MUST_CHECK bool config_parse(struct config **config, struct str path, struct str text, struct err *err);
 void config_free(struct config *config);
+/* Things that are no mistake but that the author should know, one sentence each. */
+typedef void config_say(void *arg, const char *text);
+void config_advise(const struct config *config, config_say *say, void *arg);
+/* Loopback, or one of relay_networks: neighbours. They are exempt from what is counted by address, for
+ * one such address may stand for many people (a webmail, a proxy); what is counted by login stays. */
+bool config_exempts(const struct config *config, const struct ip *ip);
 bool network_list_holds(const struct network_list *list, const struct ip *ip);
 /* The table as mdoc, for man/staffetta.conf.5 (used by the build). */
 void config_write_manual(struct buf *out);

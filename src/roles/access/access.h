@@ -79,6 +79,7 @@ void client_free(struct client *c);
 void client_close(struct client *c);
 /* Closes with a word, if the protocol can still have one. */
 void client_bye(struct client *c, const char *why);
+bool client_exempt(const struct client *c); /* nothing is counted by its address */
 void client_resume(struct client *c); /* reads again if the state allows it */
 /* Gives the client a new id in `asked`. */
 void client_ask(struct client *c, struct channel *peer);

@@ -107,12 +107,20 @@ static void answer_late(evutil_socket_t fd, short what, void *arg)
         client_resume(c);
 }
 
+/* How many failures of the address count; those of a neighbour are directory's business, by login. */
+static unsigned count_failure(const struct client *c)
+{
+    const struct config *config = role_config(c->access->role);
+
+    return client_exempt(c) ? 1
+                            : limit_login_failed(c->access->limits, &c->ip, (uint64_t)config->limits.login_failures,
+                                  config->limits.ban_time, clock_monotonic());
+}
+
 /* Each failure of an address doubles the pause before the answer. */
 static void login_failed(struct client *c, enum auth_result result)
 {
-    const struct config *config = role_config(c->access->role);
-    unsigned failures = limit_login_failed(c->access->limits, &c->ip, (uint64_t)config->limits.login_failures,
-        config->limits.ban_time, clock_monotonic());
+    unsigned failures = count_failure(c);
     int64_t pause = DELAY_FIRST_MS;
     struct timeval when;
 

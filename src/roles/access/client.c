@@ -112,9 +112,9 @@ void client_bye(struct client *c, const char *why)
 
 /* ---- limits ---- */
 
-static bool exempt(const struct client *c)
+bool client_exempt(const struct client *c)
 {
-    return ip_is_loopback(&c->ip) || network_list_holds(&role_config(c->access->role)->relay_nets, &c->ip);
+    return config_exempts(role_config(c->access->role), &c->ip);
 }
 
 /* Counts the address; false when it may not come in. */
@@ -126,12 +126,12 @@ static bool admit(struct client *c)
     char address[IP_TEXT];
 
     ip_format(&c->ip, address);
-    if (limit_banned(a->limits, &c->ip, now)) {
+    if (!client_exempt(c) && limit_banned(a->limits, &c->ip, now)) {
         metric_add(&banned, 1);
         log_info("refused", "client=%s reason=banned after failed logins", address);
         return false;
     }
-    if (!limit_connected(a->limits, &c->ip, exempt(c) ? 0 : most, now)) {
+    if (!limit_connected(a->limits, &c->ip, client_exempt(c) ? 0 : most, now)) {
         metric_add(&too_many, 1);
         log_info("refused", "client=%s reason=too many connections from this address", address);
         return false;

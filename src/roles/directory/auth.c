@@ -85,6 +85,14 @@ static void answer(struct channel *to, uint64_t id, enum auth_result result)
         &(struct msg_auth_done){.id = id, .result = result, .text = str_of(result_texts[result])});
 }
 
+/* The address that failures are counted by: none for a neighbour, which may stand for many people. */
+static struct str counted(const struct directory *d, struct str client)
+{
+    struct ip ip;
+
+    return ip_parse(client, &ip) && config_exempts(d->lookup.config, &ip) ? (struct str){0} : client;
+}
+
 /* ---- the world of an exchange ---- */
 
 static enum sasl_state world_find(void *arg, struct str name, struct sasl_login *out)
@@ -92,7 +100,7 @@ static enum sasl_state world_find(void *arg, struct str name, struct sasl_login 
     struct exchange *e = arg;
     struct err err = {0};
 
-    if (throttle_refuses(&e->d->throttle, str_of(e->client), name, clock_monotonic()))
+    if (throttle_refuses(&e->d->throttle, counted(e->d, str_of(e->client)), name, clock_monotonic()))
         return SASL_REFUSED;
     if (login_find(&e->d->store, e->d->secret, name, out, &err))
         return SASL_MORE;
@@ -141,7 +149,7 @@ static void log_failure(const struct exchange *e, const char *why)
 static void on_wrong(struct exchange *e)
 {
     struct str typed = sasl_typed_name(e->sasl);
-    int64_t pause = throttle_failed(&e->d->throttle, str_of(e->client), typed, clock_monotonic());
+    int64_t pause = throttle_failed(&e->d->throttle, counted(e->d, str_of(e->client)), typed, clock_monotonic());
 
     metric_add(&failed, 1);
     log_failure(e, "wrong name or password");
@@ -161,7 +169,7 @@ static void on_right(struct exchange *e, struct str data)
     } else {
         metric_add(&succeeded, 1);
         throttle_succeeded(
-            &e->d->throttle, str_of(e->client), sasl_typed_name(e->sasl), clock_monotonic());
+            &e->d->throttle, counted(e->d, str_of(e->client)), sasl_typed_name(e->sasl), clock_monotonic());
         log_debug("login", "service=%s login=%s client=%s", e->service, login->name.p, e->client);
         ipc_send_auth_done(e->channel, &(struct msg_auth_done){.id = e->id,
                                            .result = AUTH_OK,
@@ -247,7 +255,7 @@ void on_auth_begin(struct role *role, struct channel *from, const struct msg_aut
 
     if (e != NULL) /* one id, two exchanges: the front is confused, none of them is to be trusted */
         end(e);
-    if (throttle_refuses(&d->throttle, m->client, (struct str){0}, clock_monotonic())) {
+    if (throttle_refuses(&d->throttle, counted(d, m->client), (struct str){0}, clock_monotonic())) {
         metric_add(&refused, 1);
         answer(from, m->id, AUTH_SLOW_DOWN);
         return;

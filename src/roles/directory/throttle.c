@@ -114,7 +114,7 @@ bool throttle_refuses(struct throttle *t, struct str client, struct str login, i
         return true;
     e = login.n > 0 ? find(t, 'l', login) : NULL;
     return e != NULL && recent(t, e, now) >= t->failures * THROTTLE_LOGIN_FACTOR &&
-           strcmp(e->good, from) != 0;
+           (client.n == 0 || strcmp(e->good, from) != 0);
 }
 
 static int64_t count(struct throttle *t, char kind, struct str text, int64_t now)
@@ -151,7 +151,8 @@ void throttle_succeeded(struct throttle *t, struct str client, struct str login,
 
     client_key(client, from);
     e = find_or_add(t, 'l', login, now);
-    memcpy(e->good, from, sizeof e->good);
+    if (client.n > 0)
+        memcpy(e->good, from, sizeof e->good);
     list_remove(&e->link);
     list_add_last(&t->order, &e->link);
     /* The address keeps its count: one valid login must not pay for guessing at others. */

@@ -2,7 +2,8 @@
  * down, more of them from one address within ban_time get every further attempt from there refused
  * unseen, right or wrong. A login that is guessed at from many addresses is refused in the same
  * way, except from the address that used it with success last: nobody can lock a user out of their
- * own machine. Bounded: the oldest entry makes room. */
+ * own machine. A client without an address (loopback and relay_networks: a webmail, a proxy) is counted
+ * by login only, and proves nothing about who sits behind it. Bounded: the oldest entry makes room. */
 #pragma once
 #include "base/map.h"
 

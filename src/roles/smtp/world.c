@@ -70,11 +70,14 @@ static unsigned world_login_failed(void *w, bool *banned)
     struct client *c = w;
     const struct smtp_client *who = smtp_client_of(c->session);
     const struct config *config = role_config(role_of(c));
-    bool exempt = who->trusted || who->loopback;
     int64_t now = clock_monotonic();
-    unsigned count = limit_login_failed(c->server->limits, &who->ip,
-        exempt ? 0 : (uint64_t)config->limits.login_failures, config->limits.ban_time, now);
+    unsigned count;
 
+    *banned = false;
+    if (who->trusted || who->loopback)
+        return 1; /* one address, many people: directory counts by login */
+    count = limit_login_failed(c->server->limits, &who->ip, (uint64_t)config->limits.login_failures,
+        config->limits.ban_time, now);
     *banned = limit_banned(c->server->limits, &who->ip, now);
     return count;
 }
@@ -296,6 +299,8 @@ static void world_note(void *w, enum smtp_note note, struct str subject, unsigne
 {
     struct client *c = w;
 
+    if (note == SMTP_NOTE_MESSAGE_TAKEN)
+        crowd_useful(c);
     record_note(c, note, subject, code, text);
 }
 

@@ -1,4 +1,5 @@
 #include "roles/supervisor/supervisor.h"
+#include "base/log.h"
 #include "ipc/user.h"
 #include "net/remote_key.h"
 
@@ -72,6 +73,13 @@ static bool read_certificates(const struct config *config, struct role_certifica
     return true;
 }
 
+static void warn(void *arg, const char *text)
+{
+    const struct supervisor *s = arg;
+
+    log_warning("config", "file=%s reason=%s", s->config_path, text);
+}
+
 bool files_load(struct supervisor *s, struct err *err)
 {
     struct role_certificate certificates[MAX_CERTIFICATES] = {0};
@@ -99,6 +107,7 @@ bool files_load(struct supervisor *s, struct err *err)
     s->config = config;
     buf_clear(&s->config_text);
     s->config_text = text;
+    config_advise(config, warn, s);
     return true;
 }
 
