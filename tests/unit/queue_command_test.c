@@ -272,6 +272,26 @@ static void a_hold_of_bulk_is_seen(void **state)
     see_hold(TXN_BULK, 0);
 }
 
+/* No state is for ever: a forgotten hold ends as a lifetime does, and the sender is told. */
+static void a_hold_ends_too(void **state)
+{
+    uint64_t message = world_send("s@local.test", "later@remote.test", 0, 0, 10);
+
+    (void)state;
+    world_run();
+    command_id("hold", message);
+    for (int day = 0; day < 29; day++)
+        world_pass(DAY);
+    assert_int_equal(world_count("recipient"), 1);
+    assert_int_equal(world_metric("staffetta_queue_oldest_overdue_seconds"), 0);
+    world_pass(DAY);
+    world_pass(MINUTE);
+    world_run();
+    assert_int_equal(world.events[EVENT_FAILED], 1);
+    assert_int_equal(world_metric("staffetta_queue_held"), 0);
+    assert_int_equal(world_metric("staffetta_queue_oldest_overdue_seconds"), 0);
+}
+
 static void retry_does_not_wait(void **state)
 {
     (void)state;
@@ -445,6 +465,7 @@ int main(void)
         TEST(held_mail_stays_and_its_clock_stands_still),
         TEST(a_hold_is_seen),
         TEST(a_hold_of_bulk_is_seen),
+        TEST(a_hold_ends_too),
         TEST(retry_does_not_wait),
         TEST(deleted_mail_is_gone_without_a_report),
         TEST(deleted_or_held_mail_is_not_tried_again_when_the_relay_dies),

@@ -69,6 +69,7 @@ static const struct {
     {"limits", NULL, AMOUNT(1, 1000000000)},
     {"queue", "lifetime", AMOUNT(SECOND, 365 * DAY)},
     {"queue", "bounce_lifetime", AMOUNT(SECOND, 365 * DAY)},
+    {"queue", "hold_lifetime", AMOUNT(SECOND, 3650 * DAY)},
     {"queue", "delay_notice", AMOUNT(0, 365 * DAY)},
     {"queue", "retry", AMOUNT(SECOND, 30 * DAY)},
     {"queue", "memory", AMOUNT(1 << 20, INT64_C(1) << 40)},

@@ -47,6 +47,11 @@ void expire_init(struct expire *e)
     metric_show(&swept);
 }
 
+static int64_t hold_lifetime(const struct queue *q)
+{
+    return role_config(q->role)->queue.hold_lifetime;
+}
+
 static int64_t seconds_since(int64_t then, int64_t now)
 {
     return then < now ? (now - then) / SECOND : 0;
@@ -69,6 +74,8 @@ bool expire_ages(struct queue *q, struct ages *ages, struct err *err)
         hold = place.due;
         ages->held = place;
     }
+    if (ages->held.message && hold + hold_lifetime(q) < overdue)
+        overdue = hold + hold_lifetime(q);
     ages->overdue = seconds_since(overdue, now);
     ages->hold = seconds_since(hold, now);
     return true;
@@ -80,7 +87,7 @@ static void warn_of_hold(struct queue *q, const struct ages *ages)
 
     msgid_format(ages->held.message, id);
     log_warning("held-long", "message=%s n=%" PRIu64 " seconds=%" PRId64 " held=%" PRId64
-        " reason=held longer than queue.lifetime; release or delete it", id, ages->held.n, ages->hold,
+        " reason=held longer than queue.lifetime; release or delete it, after queue.hold_lifetime it is returned", id, ages->held.n, ages->hold,
         q->counts.all.held);
     q->expire.warn_at = clock_monotonic() + DAY;
 }
@@ -114,24 +121,29 @@ static bool expire_rcpt(struct queue *q, const struct due_place *place, struct e
         return !found;
     if (mail == NULL)
         return true;
-    log_warning("overdue", "message=%" PRIu64 " n=%" PRIu64 " to=%.*s reason=its lifetime ended and nothing ended it",
-        row.message, row.n, STR_ARG(row.address));
-    metric_add(&swept, 1);
+    log_warning(row.state == RCPT_HELD ? "hold-ended" : "overdue", "message=%" PRIu64 " n=%" PRIu64 " to=%.*s reason=%s",
+        row.message, row.n, STR_ARG(row.address),
+        row.state == RCPT_HELD ? "held for queue.hold_lifetime" : "its lifetime ended and nothing ended it");
+    metric_add(&swept, row.state != RCPT_HELD);
     schedule_forget(q, row.message, row.n);
     result_expired(q, rcpt_new(mail, &row));
     mail_unref(q, mail);
     return true;
 }
 
-static void end_class(struct queue *q)
+static const struct sweep_stage {
+    enum rcpt_state state;
+    enum mail_class class;
+} stages[] = {{RCPT_WAITING, CLASS_TRANSACTIONAL}, {RCPT_WAITING, CLASS_BULK}, {RCPT_HELD, CLASS_TRANSACTIONAL},
+    {RCPT_HELD, CLASS_BULK}};
+
+static void end_stage(struct queue *q)
 {
     struct expire *e = &q->expire;
 
     e->at = (struct due_place){0};
-    if (e->class == CLASS_TRANSACTIONAL) {
-        e->class = CLASS_BULK;
+    if (++e->stage < sizeof stages / sizeof stages[0])
         return;
-    }
     e->walking = false;
     metric_add(&sweeps, 1);
     resolve_sweep(q);
@@ -145,18 +157,44 @@ static void begin_sweep(struct queue *q)
 
     e->next = clock_monotonic() + period(q);
     e->walking = true;
-    e->class = CLASS_TRANSACTIONAL;
+    e->stage = 0;
     e->at = (struct due_place){0};
+}
+
+static bool is_over(const struct queue *q, enum rcpt_state state, const struct due_place *place, int64_t now)
+{
+    return state == RCPT_HELD || place->expires + grace(q) <= now;
+}
+
+/* One slice of the stage; false when the database failed. *more: there is another one. */
+static bool sweep_slice(struct queue *q, bool *more, struct err *err)
+{
+    struct due_place ended[EXPIRE_AT_ONCE], place;
+    struct expire *e = &q->expire;
+    const struct sweep_stage *s = &stages[e->stage];
+    int64_t now = clock_now();
+    size_t rows = 0, n = 0;
+    bool good;
+
+    store_sweep_begin(q->store, s->state, s->class, &e->at, s->state == RCPT_HELD ? now - hold_lifetime(q) : now, SLICE);
+    while (n < EXPIRE_AT_ONCE && store_sweep_next(q->store, &place)) {
+        rows++;
+        e->at = place;
+        if (is_over(q, s->state, &place, now))
+            ended[n++] = place;
+    }
+    good = store_sweep_end(q->store, err);
+    for (size_t i = 0; good && i < n; i++)
+        good = expire_rcpt(q, &ended[i], err);
+    *more = rows == SLICE || n == EXPIRE_AT_ONCE;
+    return good;
 }
 
 void expire_turn(struct queue *q)
 {
-    struct due_place ended[EXPIRE_AT_ONCE], place;
     struct expire *e = &q->expire;
-    int64_t now = clock_now();
-    size_t rows = 0, n = 0;
     struct err err = {0};
-    bool good;
+    bool good, more;
 
     if (clock_monotonic() >= e->measure_at)
         measure(q);
@@ -164,20 +202,11 @@ void expire_turn(struct queue *q)
         begin_sweep(q);
     if (!e->walking || batch_failing(q))
         return;
-    store_sweep_begin(q->store, e->class, &e->at, now, SLICE);
-    while (n < EXPIRE_AT_ONCE && store_sweep_next(q->store, &place)) {
-        rows++;
-        e->at = place;
-        if (place.expires + grace(q) <= now)
-            ended[n++] = place;
-    }
-    good = store_sweep_end(q->store, &err);
-    for (size_t i = 0; good && i < n; i++)
-        good = expire_rcpt(q, &ended[i], &err);
+    good = sweep_slice(q, &more, &err);
     if (!good)
         log_error("sweep-failed", "reason=%s", err.text);
-    if (!good || (rows < SLICE && n < EXPIRE_AT_ONCE))
-        end_class(q);
+    if (!good || !more)
+        end_stage(q);
 }
 
 int64_t expire_wake_in(const struct queue *q)

@@ -3,9 +3,9 @@
  * ends every one whose lifetime is over. As often, and also while nothing can be stored and so nothing can
  * end, it measures how late the most overdue one is and how long the oldest hold lasts.
  *
- * A recipient may be under way when its lifetime ends; its result gets 15 minutes to come in first. Held
- * recipients are not expired: the administrator stopped their clock (see docs/queue.md); a hold that lasts
- * longer than a lifetime is warned of once a day. */
+ * A recipient may be under way when its lifetime ends; its result gets 15 minutes to come in first. A hold
+ * stops the clock of the lifetime (see docs/queue.md) and has one of its own, queue.hold_lifetime, at the
+ * end of which the sweep returns the message; a hold older than a lifetime is warned of once a day. */
 #pragma once
 #include "store.h"
 
@@ -14,7 +14,7 @@ struct queue;
 struct expire {
     int64_t next;          /* monotonic: of the next sweep */
     bool walking;
-    enum mail_class class; /* being walked */
+    size_t stage; /* being walked: which state and class */
     struct due_place at;
     int64_t measure_at;    /* monotonic */
     int64_t warn_at;       /* monotonic: not again about old holds before */

@@ -297,7 +297,9 @@ void result_expired(struct queue *q, struct rcpt *r)
     char text[IPC_TEXT];
     struct str last = str_sub(r->row.reply, 0, r->row.reply.n < 2000 ? r->row.reply.n : 2000);
 
-    if (last.n)
+    if (r->row.state == RCPT_HELD)
+        snprintf(text, sizeof text, "5.4.7 Held back by the administrator of this server for too long");
+    else if (last.n)
         snprintf(text, sizeof text, "5.4.7 Gave up after %" PRIu64 " attempts; the last answer was: %.*s",
             r->row.attempts, STR_ARG(last));
     else

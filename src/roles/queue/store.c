@@ -55,9 +55,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STRETCH] = "SELECT message, n FROM recipient WHERE (message, n) > ($1, $2) ORDER BY message, n LIMIT 1 OFFSET $3",
     [MATCH] = "SELECT " RCPT_COLUMNS " FROM recipient WHERE (message, n) > ($1, $2) AND (message, n) <= ($3, $4) "
               "AND address @like $5 ESCAPE '\\' AND reply @like $6 ESCAPE '\\' ORDER BY message, n",
-    [SWEEP] = "SELECT due, expires, message, n FROM recipient WHERE state = 0 AND class = $1 AND "
-              "(due, expires, message, n) > ($2, $3, $4, $5) AND due <= $6 "
-              "ORDER BY due, expires, message, n LIMIT $7",
+    [SWEEP] = "SELECT due, expires, message, n FROM recipient WHERE state = $1 AND class = $2 AND "
+              "(due, expires, message, n) > ($3, $4, $5, $6) AND due <= $7 "
+              "ORDER BY due, expires, message, n LIMIT $8",
     [NEXT_DUE] = "SELECT due FROM recipient WHERE state = 0 AND class = $1 AND due >= $2 ORDER BY due LIMIT 1",
     [OLDEST_HOLD] = "SELECT due, expires, message, n FROM recipient WHERE state = 1 AND class = $1 "
                     "ORDER BY due, expires, message, n LIMIT 1",
@@ -531,9 +531,10 @@ bool store_match_end(struct store *st, struct err *err)
     return stmt_done(st->statements[MATCH], err) || err_prefix(err, "scan recipients");
 }
 
-void store_sweep_begin(struct store *st, enum mail_class class, const struct due_place *after, int64_t until,
-    uint64_t limit)
+void store_sweep_begin(struct store *st, enum rcpt_state state, enum mail_class class,
+    const struct due_place *after, int64_t until, uint64_t limit)
 {
+    stmt_int(st->statements[SWEEP], (int64_t)state);
     begin_places(st, SWEEP, class, after, until, limit);
 }
 

@@ -112,9 +112,9 @@ void store_match_begin(struct store *st, const struct rcpt_place *after, const s
     struct str address, struct str reply);
 bool store_match_next(struct store *st, struct rcpt_row *row);
 MUST_CHECK bool store_match_end(struct store *st, struct err *err);
-/* For the sweep: places only, straight from the index, due at or before `until`. */
-void store_sweep_begin(struct store *st, enum mail_class class, const struct due_place *after, int64_t until,
-    uint64_t limit);
+/* For the sweep: places only, straight from the index, due (or held) at or before `until`. */
+void store_sweep_begin(struct store *st, enum rcpt_state state, enum mail_class class,
+    const struct due_place *after, int64_t until, uint64_t limit);
 bool store_sweep_next(struct store *st, struct due_place *place);
 MUST_CHECK bool store_sweep_end(struct store *st, struct err *err);
 
