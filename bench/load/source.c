@@ -1,0 +1,545 @@
+/*
+ * bench-source: puts SMTP load on a server on loopback: N sessions at a time, one or many messages
+ * a connection, one or many recipients a message out of a cycle of them, plain or after STARTTLS.
+ * One process, epoll, fixed memory a session.
+ *
+ * The exchange is that of a plain client: EHLO, MAIL, RCPT, DATA, message, QUIT, each answer
+ * awaited before the next word (no pipelining), so that every server does the same work. Ends after
+ * --messages or --seconds, whatever comes first; what was begun is finished. Prints one line of
+ * JSON: counts, seconds, and percentiles of how long a message took, from the connect (further
+ * messages of a connection: from MAIL) to the answer after the final dot. With --hold it opens the
+ * connections, says EHLO, tells "holding", and keeps them until standard input ends.
+ */
+#include "latency.h"
+#include "wire.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPLY_MAX 2048
+#define COMMAND_ROOM 512
+#define MESSAGE_ROOM 65536
+#define OPENING_MAX 100 /* --hold: connections on their way at once */
+#define FAILURES_MAX 1000
+#define STALL_SECONDS 120
+#define LOOPBACK 0x7f000001u
+#define SECOND UINT64_C(1000000000)
+
+enum step { GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, MESSAGE, QUIT, HELD };
+
+struct session {
+    struct wire wire;
+    uint32_t address;
+    enum step step;
+    uint32_t events; /* what epoll watches */
+    char reply[REPLY_MAX];
+    size_t reply_n;
+    char *out; /* what is to be written: [out_at, out_n) */
+    size_t out_n, out_at;
+    size_t body_left;       /* of the message, not yet in out */
+    unsigned int rcpt;      /* recipients of this message already accepted */
+    uint64_t number;        /* of this message */
+    unsigned int sent_here; /* messages of this connection */
+    uint64_t began;
+};
+
+static struct {
+    uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources;
+    const char *from, *rcpt;
+    bool starttls, hold;
+} want = {.sessions = 1,
+    .messages = UINT64_MAX,
+    .many = 1,
+    .size = 5000,
+    .cycle = 1,
+    .each = 1,
+    .sources = 1,
+    .from = "bench@load.example",
+    .rcpt = "x@void.example"};
+
+static struct {
+    uint64_t started, messages, recipients, connections, failed, first, last, progress;
+    uint64_t live, opening, holding;
+    size_t out_room;
+    int epoll;
+    SSL_CTX *tls;
+    struct latency latency;
+} run;
+
+static void session_open(struct session *s);
+
+/* ---- bytes out ---- */
+
+static void watch(struct session *s, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = s};
+
+    if (s->events == events)
+        return;
+    if (epoll_ctl(run.epoll, s->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->wire.fd, &e) != 0) {
+        perror("epoll_ctl");
+        exit(1);
+    }
+    s->events = events;
+}
+
+/* The next piece of the body, and the final dot with the last one: lines of 78 letters. */
+static void refill(struct session *s)
+{
+    static const char line[] =
+        "The quick brown fox jumps over the lazy dog, and the load goes on and on and o\r\n";
+
+    _Static_assert(sizeof line == 81, "a line has 78 letters");
+    s->out_at = s->out_n = 0;
+    while (s->body_left > 0 && s->out_n + 128 < run.out_room) {
+        size_t n = s->body_left < 80 ? s->body_left : 80;
+
+        /* The short last line is cut at its front, so that it too ends with CR LF. */
+        memcpy(s->out + s->out_n, line + 80 - n, n);
+        s->out_n += n;
+        s->body_left -= n;
+    }
+    if (s->body_left == 0) {
+        memcpy(s->out + s->out_n, ".\r\n", 3);
+        s->out_n += 3;
+    }
+}
+
+/* Writes what there is; false: the connection is broken. */
+static bool flush(struct session *s)
+{
+    for (;;) {
+        enum wire_result r;
+        size_t n = 0;
+
+        if (s->out_at == s->out_n) {
+            if (s->body_left == 0)
+                break;
+            refill(s);
+        }
+        r = wire_write(&s->wire, s->out + s->out_at, s->out_n - s->out_at, &n);
+        if (r == WIRE_CLOSED)
+            return false;
+        if (r == WIRE_AGAIN) {
+            watch(s, s->wire.wants_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
+            return true;
+        }
+        s->out_at += n;
+    }
+    watch(s, EPOLLIN);
+    return true;
+}
+
+__attribute__((format(printf, 3, 4))) static bool say(
+    struct session *s, enum step step, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(s->out, COMMAND_ROOM, format, args);
+    va_end(args);
+    if (n < 0 || n >= COMMAND_ROOM)
+        return false;
+    s->step = step;
+    s->out_at = 0;
+    s->out_n = (size_t)n;
+    s->reply_n = 0;
+    return flush(s);
+}
+
+/* ---- the conversation: each of these is called when the awaited answer is there ---- */
+
+static bool may_start(void)
+{
+    return run.started < want.messages &&
+           (want.seconds == 0 || run.first == 0 || wire_now() - run.first < want.seconds * SECOND);
+}
+
+static bool say_rcpt(struct session *s)
+{
+    uint64_t number = (s->number * want.each + s->rcpt) % want.cycle;
+
+    const char *mark = strstr(want.rcpt, "%d");
+
+    if (!mark)
+        return say(s, RCPT, "RCPT TO:<%s>\r\n", want.rcpt);
+    return say(s, RCPT, "RCPT TO:<%.*s%" PRIu64 "%s>\r\n", (int)(mark - want.rcpt), want.rcpt,
+        number, mark + 2);
+}
+
+static bool next_message(struct session *s)
+{
+    if (want.hold) {
+        s->step = HELD;
+        s->reply_n = 0;
+        run.opening--;
+        run.holding++;
+        return true;
+    }
+    if (s->sent_here == want.many || !may_start())
+        return say(s, QUIT, "QUIT\r\n");
+    if (s->sent_here > 0)
+        s->began = wire_now();
+    s->number = run.started++;
+    s->rcpt = 0;
+    return say(s, MAIL, "MAIL FROM:<%s>\r\n", want.from);
+}
+
+static bool on_greeting(struct session *s)
+{
+    return say(s, HELLO, "EHLO load.example\r\n");
+}
+
+static bool on_hello(struct session *s)
+{
+    if (want.starttls && !s->wire.ssl)
+        return say(s, STARTTLS, "STARTTLS\r\n");
+    return next_message(s);
+}
+
+static bool on_starttls(struct session *s)
+{
+    s->step = HANDSHAKE;
+    return wire_tls(&s->wire, run.tls, false);
+}
+
+static bool on_mail(struct session *s)
+{
+    return say_rcpt(s);
+}
+
+static bool on_rcpt(struct session *s)
+{
+    if (++s->rcpt < want.each)
+        return say_rcpt(s);
+    return say(s, DATA, "DATA\r\n");
+}
+
+static bool on_data(struct session *s)
+{
+    char date[64];
+    time_t now = time(NULL);
+    struct tm utc;
+    int n;
+
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &utc);
+    n = snprintf(s->out, run.out_room,
+        "From: <%s>\r\nTo: bench: ;\r\nDate: %s\r\nMessage-ID: <%" PRIu64 ".%ld.%" PRIu64
+        "@load.example>\r\n"
+        "Subject: message %" PRIu64 "\r\nX-Bench-Time: %020" PRIu64 "\r\n\r\n",
+        want.from, date, s->number, (long)getpid(), s->began, s->number, s->began);
+    s->step = MESSAGE;
+    s->reply_n = 0;
+    s->body_left = want.size > (uint64_t)n + 80 ? (size_t)(want.size - (uint64_t)n) : 80;
+    s->body_left += s->body_left % 80 == 1; /* a last line of LF alone would be no line */
+    if (s->body_left + (size_t)n + 128 < run.out_room) { /* one write */
+        char head[1024];
+
+        memcpy(head, s->out, (size_t)n);
+        refill(s);
+        memmove(s->out + n, s->out, s->out_n);
+        memcpy(s->out, head, (size_t)n);
+        s->out_n += (size_t)n;
+    } else {
+        s->out_at = 0;
+        s->out_n = (size_t)n;
+    }
+    return flush(s);
+}
+
+static bool on_message(struct session *s)
+{
+    run.messages++;
+    run.recipients += want.each;
+    s->sent_here++;
+    run.last = wire_now();
+    latency_add(&run.latency, run.last - s->began);
+    return next_message(s);
+}
+
+static const struct {
+    const char *name;
+    int code;
+    bool (*answered)(struct session *s);
+} steps[] = {
+    [GREETING] = {"greeting", 220, on_greeting},
+    [HELLO] = {"EHLO", 250, on_hello},
+    [STARTTLS] = {"STARTTLS", 220, on_starttls},
+    [HANDSHAKE] = {"TLS handshake", 0, NULL},
+    [MAIL] = {"MAIL", 250, on_mail},
+    [RCPT] = {"RCPT", 250, on_rcpt},
+    [DATA] = {"DATA", 354, on_data},
+    [MESSAGE] = {"message", 250, on_message},
+    [QUIT] = {"QUIT", 221, NULL},
+    [HELD] = {"nothing", 0, NULL},
+};
+
+/* ---- connections ---- */
+
+static void end_session(struct session *s)
+{
+    wire_close(&s->wire);
+    s->events = 0;
+    if (!want.hold && may_start())
+        session_open(s);
+    else
+        run.live--;
+}
+
+/* The connection failed before its work was done: told, counted, begun again. */
+static void fail(struct session *s, const char *why)
+{
+    if (run.failed++ < 5)
+        fprintf(stderr, "waiting for the answer to %s: %s\n", steps[s->step].name, why);
+    if (run.failed >= FAILURES_MAX) {
+        fprintf(stderr, "too many failures\n");
+        exit(1);
+    }
+    end_session(s);
+}
+
+static void session_open(struct session *s)
+{
+    s->began = wire_now();
+    s->step = GREETING;
+    s->reply_n = s->out_n = s->out_at = s->body_left = 0;
+    s->sent_here = 0;
+    if (run.first == 0)
+        run.first = s->began;
+    if (!wire_connect(&s->wire, s->address, (uint16_t)want.port)) {
+        perror("connect");
+        exit(1);
+    }
+    run.connections++;
+    watch(s, EPOLLIN);
+}
+
+static void shake_hands(struct session *s)
+{
+    enum wire_result r = wire_handshake(&s->wire);
+
+    if (r == WIRE_CLOSED)
+        fail(s, "no TLS");
+    else if (r == WIRE_AGAIN)
+        watch(s, s->wire.wants_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    else if (!say(s, HELLO, "EHLO load.example\r\n"))
+        fail(s, "connection lost");
+}
+
+/* The code of the reply once its last line is whole; 0 before. */
+static int reply_code(const struct session *s)
+{
+    const char *line = s->reply, *end = s->reply + s->reply_n, *lf;
+
+    while ((lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+        if (lf - line >= 4 && line[3] != '-')
+            return (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+        line = lf + 1;
+    }
+    return 0;
+}
+
+static void act_on_reply(struct session *s, int code)
+{
+    if (code != steps[s->step].code) {
+        s->reply[s->reply_n < REPLY_MAX ? s->reply_n : REPLY_MAX - 1] = '\0';
+        fail(s, s->reply);
+    } else if (!steps[s->step].answered) {
+        end_session(s);
+    } else if (!steps[s->step].answered(s)) {
+        fail(s, "connection lost");
+    }
+}
+
+static void read_reply(struct session *s)
+{
+    int code = 0;
+
+    while (code == 0) {
+        size_t n = 0;
+        enum wire_result r;
+
+        if (s->reply_n == REPLY_MAX || s->step == HELD) {
+            fail(s, s->step == HELD ? "the server spoke or closed" : "an endless answer");
+            return;
+        }
+        r = wire_read(&s->wire, s->reply + s->reply_n, REPLY_MAX - s->reply_n, &n);
+        if (r == WIRE_CLOSED)
+            fail(s, "connection closed");
+        if (r != WIRE_OK)
+            return;
+        s->reply_n += n;
+        code = reply_code(s);
+    }
+    run.progress = wire_now();
+    act_on_reply(s, code);
+}
+
+static void on_event(struct session *s, uint32_t events)
+{
+    if (s->step == HANDSHAKE) {
+        shake_hands(s);
+        return;
+    }
+    if ((events & EPOLLOUT) && !flush(s)) {
+        fail(s, "connection lost");
+        return;
+    }
+    if (events & ~(uint32_t)EPOLLOUT)
+        read_reply(s);
+    if (s->step == HANDSHAKE && s->wire.ssl)
+        shake_hands(s);
+}
+
+/* ---- the run ---- */
+
+static void turn(void)
+{
+    struct epoll_event events[256];
+    int n = epoll_wait(run.epoll, events, 256, 1000);
+
+    for (int i = 0; i < n; i++)
+        on_event(events[i].data.ptr, events[i].events);
+    if (wire_now() - run.progress > STALL_SECONDS * SECOND) {
+        fprintf(stderr, "nothing moved for %d s\n", STALL_SECONDS);
+        exit(1);
+    }
+}
+
+static void report(void)
+{
+    printf("{\"messages\": %" PRIu64 ", \"recipients\": %" PRIu64 ", \"connections\": %" PRIu64
+           ", \"failed\": %" PRIu64 ", \"seconds\": %.6f, \"first\": %" PRIu64
+           ", \"last\": %" PRIu64 ", ",
+        run.messages, run.recipients, run.connections, run.failed,
+        (double)(run.last - run.first) / 1e9, run.first, run.last);
+    latency_print(&run.latency, stdout);
+    printf("}\n");
+}
+
+static void hold(struct session *sessions)
+{
+    uint64_t opened = 0;
+    char c;
+
+    while (run.holding + run.failed < want.sessions) {
+        while (opened < want.sessions && run.opening < OPENING_MAX) {
+            run.opening++;
+            session_open(&sessions[opened++]);
+        }
+        turn();
+    }
+    printf("holding %" PRIu64 "\n", run.holding);
+    fflush(stdout);
+    while (read(STDIN_FILENO, &c, 1) > 0)
+        continue;
+}
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: bench-source --port=N [--sessions=N] [--messages=N] [--seconds=N] "
+                    "[--many=MESSAGES A CONNECTION]\n"
+                    "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d] [--cycle=N] "
+                    "[--each=RECIPIENTS A MESSAGE]\n"
+                    "       [--sources=LOOPBACK ADDRESSES] [--starttls] [--hold]\n");
+    exit(64);
+}
+
+/* One row an option; exactly one of number, text and flag is set. */
+static const struct {
+    const char *name;
+    uint64_t *number;
+    const char **text;
+    bool *flag;
+} options[] = {
+    {"port", &want.port, NULL, NULL},
+    {"sessions", &want.sessions, NULL, NULL},
+    {"messages", &want.messages, NULL, NULL},
+    {"seconds", &want.seconds, NULL, NULL},
+    {"many", &want.many, NULL, NULL},
+    {"size", &want.size, NULL, NULL},
+    {"from", NULL, &want.from, NULL},
+    {"rcpt", NULL, &want.rcpt, NULL},
+    {"cycle", &want.cycle, NULL, NULL},
+    {"each", &want.each, NULL, NULL},
+    {"sources", &want.sources, NULL, NULL},
+    {"starttls", NULL, NULL, &want.starttls},
+    {"hold", NULL, NULL, &want.hold},
+};
+
+/* "name=value" or "name" into its row; false when it is neither. */
+static bool take_option(const char *arg)
+{
+    size_t n = strcspn(arg, "=");
+
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        char *end = NULL;
+
+        if (strlen(options[i].name) != n || strncmp(options[i].name, arg, n) != 0)
+            continue;
+        if (options[i].flag) {
+            *options[i].flag = true;
+            return arg[n] == '\0';
+        }
+        if (arg[n] == '\0' || arg[n + 1] == '\0')
+            return false;
+        if (options[i].text) {
+            *options[i].text = arg + n + 1;
+            return true;
+        }
+        *options[i].number = strtoull(arg + n + 1, &end, 10);
+        return *end == '\0' && *options[i].number > 0;
+    }
+    return false;
+}
+
+static void take_options(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0 || !take_option(argv[i] + 2))
+            usage();
+    }
+    if (!want.port || want.port > UINT16_MAX ||
+        (want.messages == UINT64_MAX && !want.seconds && !want.hold))
+        usage();
+}
+
+int main(int argc, char **argv)
+{
+    struct session *sessions;
+
+    take_options(argc, argv);
+    wire_files();
+    run.epoll = epoll_create1(EPOLL_CLOEXEC);
+    run.tls = SSL_CTX_new(TLS_client_method());
+    run.out_room = want.hold ? COMMAND_ROOM : MESSAGE_ROOM;
+    run.progress = wire_now();
+    sessions = calloc(want.sessions, sizeof *sessions);
+    if (run.epoll < 0 || !run.tls || !sessions)
+        return 1;
+    for (uint64_t i = 0; i < want.sessions; i++) {
+        sessions[i].address = want.sources > 1 ? LOOPBACK + (uint32_t)(i % want.sources) : 0;
+        sessions[i].out = malloc(run.out_room);
+        if (!sessions[i].out)
+            return 1;
+    }
+    if (want.hold) {
+        hold(sessions);
+        return run.failed ? 1 : 0;
+    }
+    run.live = want.sessions;
+    for (uint64_t i = 0; i < want.sessions; i++)
+        session_open(&sessions[i]);
+    while (run.live > 0)
+        turn();
+    report();
+    return 0;
+}
