@@ -146,6 +146,100 @@ static void what_is_accepted_is_right_again(void **state)
     world_close();
 }
 
+/* ---- what relay tells a new process ---- */
+
+static void a_result_is_stored_before_it_is_tried_again(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    world_open("");
+    id = world_send("ann@a.test", "slow@remote.test x@remote.test", 0, 0, 100);
+    world_run();
+    assert_int_equal(world.held_back, 1);
+    world_crash();
+    world_tell(id, 1, "slow@remote.test", DELIVERY_RELAYED);
+    world_run();
+    assert_int_equal(world.told_stored, 1);
+    assert_int_equal(world_count("recipient"), 0); /* the other one was tried again */
+    assert_int_equal(world.relayed, 1);
+    assert_int_equal(world.held_back, 0);
+    assert_right();
+    world_close();
+}
+
+static void a_result_of_what_is_on_its_way_again(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    world_open("");
+    id = world_send("ann@a.test", "slow@remote.test", 0, 0, 100);
+    world_run();
+    world_crash();
+    world_run();
+    assert_int_equal(world.held_back, 1); /* offered again */
+    world_tell(id, 1, "slow@remote.test", DELIVERY_RELAYED);
+    world_run();
+    assert_int_equal(world.told_stored, 1);
+    assert_int_equal(world_count("message"), 0);
+    world_release(); /* the second result changes nothing */
+    world_run();
+    assert_int_equal(world.events[EVENT_RELAYED], 1);
+    assert_right();
+    world_close();
+}
+
+static void a_result_nobody_waits_for(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    world_open("");
+    id = world_send("ann@a.test", "later@remote.test", 0, 0, 100);
+    world_run();
+    world_tell(id, 1, "else@remote.test", DELIVERY_RELAYED); /* the number is another's by now */
+    world_tell(id, 7, "later@remote.test", DELIVERY_RELAYED);
+    world_tell(id + 1, 1, "later@remote.test", DELIVERY_RELAYED);
+    world_tell(UINT64_MAX, 1, "later@remote.test", DELIVERY_RELAYED);
+    world_run();
+    assert_int_equal(world.told_stored, 4);
+    assert_int_equal(world_count("recipient"), 1);
+    world_tell(id, 1, "later@remote.test", DELIVERY_FAILED);
+    world_run();
+    assert_int_equal(world_count("recipient"), 0);
+    assert_int_equal(world.events[EVENT_BOUNCED], 1);
+    assert_right();
+    world_close();
+}
+
+static void no_result_is_said_to_be_stored_that_is_not(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    world_open("");
+    world_send("ann@a.test", "x@remote.test", 0, 0, 100);
+    world_run();
+    assert_int_equal(world.stored, 1);
+    id = world_send("ann@a.test", "slow@remote.test", 0, 0, 100);
+    world_run();
+    world_disk_full(true);
+    world_release();
+    world_run();
+    world_tell(id, 1, "slow@remote.test", DELIVERY_RELAYED);
+    world_pass(5 * SECOND);
+    assert_int_equal(world.stored, 1);
+    assert_int_equal(world.told_stored, 0);
+    world_disk_full(false);
+    world_pass(5 * SECOND);
+    assert_int_equal(world.stored, 2);
+    assert_int_equal(world.told_stored, 1);
+    assert_int_equal(world_count("recipient"), 0);
+    assert_right();
+    world_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +251,10 @@ int main(void)
         cmocka_unit_test(a_piece_of_a_body_taken_away_is_noticed),
         cmocka_unit_test(a_ledger_changed_by_hand_is_noticed),
         cmocka_unit_test(what_is_accepted_is_right_again),
+        cmocka_unit_test(a_result_is_stored_before_it_is_tried_again),
+        cmocka_unit_test(a_result_of_what_is_on_its_way_again),
+        cmocka_unit_test(a_result_nobody_waits_for),
+        cmocka_unit_test(no_result_is_said_to_be_stored_that_is_not),
     };
 
     return cmocka_run_group_tests_name("queue_ledger", tests, NULL, NULL);

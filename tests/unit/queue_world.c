@@ -512,6 +512,29 @@ static void on_body_chunk(struct role *role, struct channel *from, const struct 
     fetch(from, s);
 }
 
+static void on_deliver_stored(struct role *role, struct channel *from, const struct msg_deliver_stored *m)
+{
+    (void)role, (void)from;
+    world.stored++;
+    world.last_stored = m->id;
+}
+
+static void on_told_stored(struct role *role, struct channel *from, const struct msg_told_stored *m)
+{
+    (void)role, (void)from;
+    world.told_stored++;
+    world.last_stored = m->id;
+}
+
+void world_tell(uint64_t message, uint64_t n, const char *address, enum delivery_status status)
+{
+    static uint64_t token;
+
+    queue_handlers.rcpt_told(no_role, &channels[ROLE_RELAY], &(struct msg_rcpt_told){.id = ++token, .message = message, .n = n,
+        .address = str_of(address), .status = status, .code = status == DELIVERY_FAILED ? 550 : 250, .text = STR("2.0.0 ok"),
+        .host = STR("mx.remote.test")});
+}
+
 /* ---- events and web ---- */
 
 static void on_event(struct role *role, struct channel *from, const struct msg_event *m)
@@ -566,7 +589,7 @@ void world_command(const char *words)
 static const struct handlers peers = {.txn_done = on_txn_done, .queue_state = on_queue_state,
     .resolve_ask = on_resolve_ask, .deliver_local = on_deliver_local, .deliver_remote = on_deliver_remote,
     .deliver_rcpt = on_deliver_rcpt, .deliver_go = on_deliver_go, .body_chunk = on_body_chunk, .event = on_event,
-    .control_row = on_control_row, .control_done = on_control_done};
+    .deliver_stored = on_deliver_stored, .told_stored = on_told_stored, .control_row = on_control_row, .control_done = on_control_done};
 
 static bool pump(struct channel *c)
 {

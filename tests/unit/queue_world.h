@@ -49,6 +49,8 @@ struct world {
     unsigned max_per_delivery;
     uint64_t last_delivery;  /* its id */
     size_t held_back;        /* deliveries to slow@ */
+    unsigned stored, told_stored; /* acknowledged to relay */
+    uint64_t last_stored;
     unsigned checks, wrong;  /* of the last verification */
     char wrong_check[200];
 };
@@ -89,6 +91,8 @@ void world_txn_rcpt(uint64_t id, const char *rcpt, uint64_t notify);
 void world_txn_chunk(uint64_t id, size_t size);
 void world_txn_end(uint64_t id, uint64_t flags);
 void world_txn_abort(uint64_t id);
+/* relay tells a result that the process before did not store. */
+void world_tell(uint64_t message, uint64_t n, const char *address, enum delivery_status status);
 /* Results for the deliveries to slow@. */
 void world_release(void);
 /* "queue" with these words, separated by blanks; runs until it is done. */

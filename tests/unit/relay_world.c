@@ -28,9 +28,11 @@ struct conn {
 
 struct channel {
     enum role_id role;
+    uint64_t serial;
 };
 static struct conn *conns[CONNS_MAX];
-static struct channel queue = {ROLE_QUEUE}, resolver = {ROLE_RESOLVER}, directory = {ROLE_DIRECTORY};
+static struct channel queues[2] = {{ROLE_QUEUE, 1}, {ROLE_QUEUE, 2}}, *queue = queues, resolver = {ROLE_RESOLVER, 3},
+    directory = {ROLE_DIRECTORY, 4};
 
 /* ---- the role and its clock ---- */
 
@@ -82,7 +84,7 @@ struct channel *role_peer(const struct role *role, enum role_id peer, unsigned c
         return world.resolver_down ? NULL : &resolver;
     if (peer == ROLE_DIRECTORY)
         return world.directory_down ? NULL : &directory;
-    return &queue;
+    return world.queue_down ? NULL : queue;
 }
 
 uint64_t role_next_id(struct role *role)
@@ -112,7 +114,7 @@ unsigned channel_copy(const struct channel *c)
 
 uint64_t channel_serial(const struct channel *c)
 {
-    return c->role;
+    return c->serial;
 }
 
 void channel_gave(struct channel *c, enum handover what)
@@ -150,11 +152,19 @@ void tls_client_free(struct ssl_ctx_st *ctx)
 
 /* ---- messages out ---- */
 
+enum { STORED = 8192 };
+static struct stored {
+    uint64_t serial, id;
+    bool told;
+} stored[STORED];
+static size_t stored_n, stored_done;
+
 void ipc_send_rcpt_done(struct channel *to, const struct msg_rcpt_done *m)
 {
     struct result *r = &world.results[world.result_n];
 
-    assert_ptr_equal(to, &queue);
+    assert_ptr_equal(to, queue);
+    assert_false(world.queue_down);
     assert_true(world.result_n < WORLD_RESULTS);
     if (world_has_result(m->id, m->n))
         fail_msg("recipient %d of delivery %d has two results", (int)m->n, (int)m->id);
@@ -168,9 +178,49 @@ void ipc_send_rcpt_done(struct channel *to, const struct msg_rcpt_done *m)
 
 void ipc_send_deliver_done(struct channel *to, const struct msg_deliver_done *m)
 {
-    (void)to;
-    (void)m;
+    assert_ptr_equal(to, queue);
+    stored[stored_n++ % STORED] = (struct stored){channel_serial(to), m->id, false};
     world.done_n++;
+}
+
+void ipc_send_rcpt_told(struct channel *to, const struct msg_rcpt_told *m)
+{
+    assert_ptr_equal(to, queue);
+    assert_true(world.told_n < WORLD_RESULTS);
+    world.told[world.told_n++] = (struct told){m->message, m->n, m->status};
+    stored[stored_n++ % STORED] = (struct stored){channel_serial(to), m->id, true};
+}
+
+void world_queue(bool up)
+{
+    static uint64_t serials = 100;
+
+    if (!up) {
+        world.queue_down = true;
+        relay_peer_gone(NULL, queue);
+        return;
+    }
+    queue = queue == queues ? &queues[1] : queues;
+    queue->serial = ++serials;
+    world.queue_down = false;
+    relay_peer_up(NULL, queue);
+}
+
+/* What queue says once results are on its disk. */
+static bool answer_stored(void)
+{
+    struct stored *s;
+
+    if (world.stores_nothing || stored_done == stored_n)
+        return false;
+    s = &stored[stored_done++ % STORED];
+    if (world.queue_down || s->serial != queue->serial)
+        return true;
+    if (s->told)
+        relay_handlers.told_stored(NULL, queue, &(struct msg_told_stored){s->id});
+    else
+        relay_handlers.deliver_stored(NULL, queue, &(struct msg_deliver_stored){s->id});
+    return true;
 }
 
 void ipc_send_window(struct channel *to, const struct msg_window *m)
@@ -616,7 +666,7 @@ static bool answer_body(void)
         return false;
     ask = asked_bodies[--bodies_n];
     piece = str_sub(world.big, ask.offset, ask.offset + 1000 < end ? ask.offset + 1000 : end);
-    relay_handlers.body_chunk(NULL, &queue, &(struct msg_body_chunk){ask.id, ask.offset, piece});
+    relay_handlers.body_chunk(NULL, queue, &(struct msg_body_chunk){ask.id, ask.offset, piece});
     return true;
 }
 
@@ -645,6 +695,7 @@ void world_run(void)
         busy = answer_questions();
         busy |= answer_body();
         busy |= answer_directory();
+        busy |= answer_stored();
         for (size_t i = 0; i < CONNS_MAX; i++)
             if (conns[i] != NULL)
                 busy |= serve(i);
@@ -716,6 +767,7 @@ void world_open(const char *config)
     memset(conns, 0, sizeof conns);
     question_n = 0;
     bodies_n = secrets_n = 0;
+    stored_n = stored_done = 0;
     pools_asked = false;
     snprintf(text, sizeof text, "hostname = \"me.test\"\ndata = \"/nowhere\"\nrun = \"/nowhere\"\n%s", config);
     if (!config_parse(&world.config, STR("test.conf"), str_of(text), &err))
@@ -741,7 +793,9 @@ void world_close(void)
 
 struct msg_deliver_remote world_message(const char *domain)
 {
-    return (struct msg_deliver_remote){.message = 1, .size = 12, .priority = 9, .destination = str_of(domain), .domain = str_of(domain),
+    static uint64_t messages;
+
+    return (struct msg_deliver_remote){.message = ++messages, .size = 12, .priority = 9, .destination = str_of(domain), .domain = str_of(domain),
         .sender = STR("s@me.test"), .body = STR("A: b\r\n\r\nx.\r\n")};
 }
 
@@ -752,10 +806,10 @@ uint64_t world_deliver(const struct msg_deliver_remote *m, const char *rcpts)
     uint64_t n = 0;
 
     copy.id = role_next_id(NULL);
-    relay_handlers.deliver_remote(NULL, &queue, &copy);
+    relay_handlers.deliver_remote(NULL, queue, &copy);
     while (str_next_word(&rest, &rcpt))
-        relay_handlers.deliver_rcpt(NULL, &queue, &(struct msg_deliver_rcpt){.id = copy.id, .n = n++, .address = rcpt});
-    relay_handlers.deliver_go(NULL, &queue, &(struct msg_deliver_go){copy.id});
+        relay_handlers.deliver_rcpt(NULL, queue, &(struct msg_deliver_rcpt){.id = copy.id, .n = n++, .address = rcpt});
+    relay_handlers.deliver_go(NULL, queue, &(struct msg_deliver_go){copy.id});
     return copy.id;
 }
 

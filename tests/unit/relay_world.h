@@ -39,6 +39,10 @@ struct result {
     char text[300], host[200], source[IP_TEXT], tls[64];
 };
 
+struct told {
+    uint64_t message, n, status;
+};
+
 struct world {
     struct relay relay;
     struct config *config;
@@ -52,6 +56,9 @@ struct world {
     char bad_source[IP_TEXT]; /* cannot be bound */
     struct result results[WORLD_RESULTS];
     size_t result_n, done_n; /* rcpt_done, deliver_done */
+    struct told told[WORLD_RESULTS]; /* rcpt_told */
+    size_t told_n;
+    bool queue_down, stores_nothing; /* results are not acknowledged */
     uint64_t window;
     unsigned windows, lookups;
     struct str big;          /* what body_ask is answered from */
@@ -65,6 +72,8 @@ void world_open(const char *config);
 void world_close(void);
 struct server *world_server(const char *ip, const char *offers);
 void world_rule(struct server *s, const char *verb, const char *match, const char *says, unsigned times);
+/* The process of queue dies; a new one is there. */
+void world_queue(bool up);
 /* Until nothing more happens. */
 void world_run(void);
 void world_pass(int64_t span);

@@ -225,18 +225,19 @@ static size_t dispatch_frames(struct channel *c, struct str s)
 }
 
 /* What was left of the last turn and what can be read now, dispatched from one buffer that all
- * channels of the process share: an idle channel holds no memory. */
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+ * channels of the process share: an idle channel holds no memory. True when something was read. */
+static bool take_input(struct channel *c, bool may_read)
 {
     static char shared[IPC_FRAME_MAX + READ_AT_ONCE];
-    struct channel *c = arg;
     struct str input = {shared, c->in.n};
+    bool more = false;
     ssize_t n;
 
     if (c->in.n)
         memcpy(shared, c->in.p, c->in.n);
-    if ((what & EV_READ) && input.n <= IPC_FRAME_MAX) {
-        n = read(fd, shared + input.n, READ_AT_ONCE);
+    if (may_read && input.n <= IPC_FRAME_MAX) {
+        n = read(c->fd, shared + input.n, READ_AT_ONCE);
+        more = n > 0;
         if (n > 0)
             input.n += (size_t)n;
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -245,6 +246,21 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     input = str_skip(input, dispatch_frames(c, input));
     buf_reset(&c->in);
     buf_add(&c->in, input);
+    return more;
+}
+
+void channel_take_rest(struct channel *c)
+{
+    while (c->reading && !c->ended && take_input(c, true))
+        ;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct channel *c = arg;
+
+    (void)fd;
+    take_input(c, (what & EV_READ) != 0);
     if (c->ended && c->reading) {
         event_del(c->readable);
         c->gone(c);

@@ -18,6 +18,9 @@ unsigned channel_copy(const struct channel *c);
 /* A number that no other channel of this process ever has: (copy, restart) of the peer. */
 uint64_t channel_serial(const struct channel *c);
 
+/* Its process is dead: what it wrote before is taken now. The caller frees the channel. */
+void channel_take_rest(struct channel *c);
+
 /* Appends to the output; used by ipc_send_*. */
 struct buf *channel_output(struct channel *c);
 void channel_output_added(struct channel *c);

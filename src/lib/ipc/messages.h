@@ -208,6 +208,14 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
     U(id) U(n) U(status) U(reason) U(code) U(dsn) I(retry_at) T(text, IPC_TEXT) T(host, IPC_NAME)  \
     T(ip, 64) T(tls, 128) T(source, 64)
 #define FIELDS_deliver_done(U, I, S, T) U(id)
+/* relay keeps each final result until it is on disk: queue says so for all of a delivery. A process of queue
+ * that was started anew is told, before it offers anything, what the one before did not store; each is
+ * answered when it is on disk or no longer of interest. The other fields are those of rcpt_done. */
+#define FIELDS_deliver_stored(U, I, S, T) U(id)
+#define FIELDS_rcpt_told(U, I, S, T)                                                                  \
+    U(id) U(message) U(n) S(address, IPC_ADDRESS) U(status) U(reason) U(code) U(dsn)               \
+    T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(source, 64)
+#define FIELDS_told_stored(U, I, S, T) U(id)
 /* relay to queue: how many deliveries of a destination may be under way at once. */
 #define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
@@ -319,6 +327,9 @@ enum { CONTROL_ROWS = 200 };
     M(body_chunk, ROLE_BIT(QUEUE), ROLE_BIT(MAILBOX) | ROLE_BIT(RELAY))                            \
     M(rcpt_done, ROLE_BIT(MAILBOX) | ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                             \
     M(deliver_done, ROLE_BIT(MAILBOX) | ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                          \
+    M(deliver_stored, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                            \
+    M(rcpt_told, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                 \
+    M(told_stored, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                               \
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
     M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
     M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \

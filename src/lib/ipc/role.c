@@ -97,8 +97,10 @@ void boot_add_peer(struct role *role, enum role_id peer, unsigned copy, unsigned
 {
     struct channel **place = &role->peers[peer][copy];
 
-    if (*place != NULL) /* it was restarted and we have not seen its end yet */
+    if (*place != NULL) { /* it was restarted and we have not seen its end yet */
+        channel_take_rest(*place);
         peer_ended(*place);
+    }
     role->peer_copies[peer] = copies;
     *place = channel_new(role->base, fd, role, role->type->id, peer, copy, &role->handlers, peer_ended);
     if (role->running && role->type->peer_up != NULL)

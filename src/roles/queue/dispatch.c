@@ -230,6 +230,12 @@ static void gather(struct queue *q, struct delivery *v, struct rcpt *first)
     }
 }
 
+static struct keeper keeper_of(const struct delivery *v)
+{
+    return (struct keeper){.waits = v->dest->lane->role == ROLE_RELAY, .copy = v->dest->lane->copy, .serial = v->serial,
+        .id = v->id};
+}
+
 static void delivery_end(struct queue *q, struct delivery *v)
 {
     struct destination *d = v->dest;
@@ -242,6 +248,7 @@ static void delivery_end(struct queue *q, struct delivery *v)
     d->lane->bulk -= v->class == CLASS_BULK;
     metric_set(&under_way, (int64_t)--q->dispatch.under_way);
     destination_ended(d, v->n, clock_monotonic());
+    v->outcome->keeper = keeper_of(v);
     outcome_submit(q, v->outcome);
     mail_unref(q, v->mail);
     free(v);
@@ -462,7 +469,7 @@ void dispatch_sweep(struct queue *q)
 
 /* ---- results ---- */
 
-static enum verdict_kind kind_of(uint64_t status)
+enum verdict_kind verdict_of(uint64_t status)
 {
     static const enum verdict_kind kinds[] = {
         [DELIVERY_DELIVERED] = VERDICT_DELIVERED, [DELIVERY_RELAYED] = VERDICT_RELAYED,
@@ -471,20 +478,26 @@ static enum verdict_kind kind_of(uint64_t status)
     return status < sizeof kinds / sizeof kinds[0] ? kinds[status] : VERDICT_DEFERRED;
 }
 
+void dispatch_count(struct queue *q, struct channel *from, uint64_t status, bool wanted)
+{
+    struct result_counts *counts = &q->dispatch.results[status <= DELIVERY_FAILED ? status : DELIVERY_DEFERRED];
+
+    channel_took(from, handover_of(status));
+    counts->came++;
+    *(wanted ? &counts->waiting : &counts->moot) += 1;
+}
+
 void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct msg_rcpt_done *m)
 {
     struct queue *q = role_state(role);
     struct delivery *v = find(q, from, m->id);
     struct rcpt *r = v == NULL ? NULL : take_rcpt(v, m->n);
     int64_t latest = clock_now() + DAY;
-    struct result_counts *counts = &q->dispatch.results[m->status <= DELIVERY_FAILED ? m->status : DELIVERY_DEFERRED];
 
-    channel_took(from, handover_of(m->status));
-    counts->came++;
-    *(r == NULL ? &counts->moot : &counts->waiting) += 1;
+    dispatch_count(q, from, m->status, r != NULL);
     if (r == NULL)
         return;
-    outcome_add(q, v->outcome, r, &(struct verdict_info){.kind = kind_of(m->status),
+    outcome_add(q, v->outcome, r, &(struct verdict_info){.kind = verdict_of(m->status),
         .reason = m->reason <= REASON_OTHER ? (enum delivery_reason)m->reason : REASON_OTHER,
         .code = m->code < 1000 ? (unsigned)m->code : 0, .dsn = m->dsn != 0, .ours = m->host.n == 0,
         .retry_at = m->retry_at < latest ? m->retry_at : latest, .text = m->text, .host = m->host, .ip = m->ip,
@@ -500,6 +513,8 @@ void dispatch_on_deliver_done(struct role *role, struct channel *from, const str
 
     if (v != NULL)
         end_rest(q, v, 451, STR("4.3.0 The delivery ended without a result"));
+    else if (channel_role(from) == ROLE_RELAY) /* given up long ago */
+        ipc_send_deliver_stored(from, &(struct msg_deliver_stored){m->id});
 }
 
 void dispatch_on_window(struct role *role, struct channel *from, const struct msg_window *m)

@@ -53,7 +53,10 @@ void dispatch_turn(struct queue *q);
 void dispatch_sweep(struct queue *q);
 void dispatch_peer_gone(struct queue *q, struct channel *c);
 
+/* Counts a result; wanted: an outcome is made of it. */
+void dispatch_count(struct queue *q, struct channel *from, uint64_t status, bool wanted);
 void dispatch_on_body_ask(struct role *role, struct channel *from, const struct msg_body_ask *m);
 void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct msg_rcpt_done *m);
 void dispatch_on_deliver_done(struct role *role, struct channel *from, const struct msg_deliver_done *m);
+void dispatch_on_told(struct role *role, struct channel *from, const struct msg_rcpt_told *m);
 void dispatch_on_window(struct role *role, struct channel *from, const struct msg_window *m);

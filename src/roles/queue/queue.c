@@ -19,6 +19,7 @@ const struct handlers queue_handlers = {
     .body_ask = dispatch_on_body_ask,
     .rcpt_done = dispatch_on_rcpt_done,
     .deliver_done = dispatch_on_deliver_done,
+    .rcpt_told = dispatch_on_told,
     .window = dispatch_on_window,
     .event_ack = events_on_ack,
     .control_ask = commands_on_ask,

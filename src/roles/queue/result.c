@@ -200,6 +200,33 @@ static const struct rule {
     [VERDICT_EXPIRED] = {run_end, done_end},
 };
 
+void keeper_release(struct queue *q, const struct keeper *k)
+{
+    struct channel *c = k->waits ? role_peer(q->role, ROLE_RELAY, k->copy) : NULL;
+
+    if (c == NULL || channel_serial(c) != k->serial)
+        return;
+    if (k->told)
+        ipc_send_told_stored(c, &(struct msg_told_stored){k->id});
+    else
+        ipc_send_deliver_stored(c, &(struct msg_deliver_stored){k->id});
+}
+
+/* What was told was read before, and may have changed. */
+static bool refresh(struct queue *q, struct rcpt_row *r, struct err *err)
+{
+    struct rcpt_row now;
+    bool found;
+
+    if (!store_find_rcpt(q->store, r->message, r->n, &now, &found, err))
+        return false;
+    if (found) {
+        r->state = now.state;
+        r->attempts = now.attempts;
+    }
+    return true;
+}
+
 static bool outcome_run(struct queue *q, struct op *op, struct err *err)
 {
     struct outcome *o = CONTAINER(op, struct outcome, op);
@@ -208,6 +235,8 @@ static bool outcome_run(struct queue *q, struct op *op, struct err *err)
         struct verdict *v = CONTAINER(it, struct verdict, link);
 
         v->applied = false;
+        if (o->keeper.told && !refresh(q, &v->rcpt->row, err))
+            return false;
         if (!rules[v->info.kind].run(q, v, err))
             return false;
         if (v->applied)
@@ -255,7 +284,10 @@ static void outcome_done(struct queue *q, struct op *op)
             continue;
         story_verdict(q, v);
         rules[v->info.kind].done(q, v);
+        if (o->keeper.told) /* it may be on its way once more */
+            schedule_forget(q, v->rcpt->row.message, v->rcpt->row.n);
     }
+    keeper_release(q, &o->keeper);
     outcome_free(q, o);
 }
 
@@ -275,6 +307,7 @@ static const struct op_type outcome_type = {outcome_run, outcome_done, outcome_f
 void outcome_submit(struct queue *q, struct outcome *o)
 {
     if (list_empty(&o->verdicts)) {
+        keeper_release(q, &o->keeper);
         outcome_free(q, o);
         return;
     }

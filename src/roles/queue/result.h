@@ -45,16 +45,30 @@ struct verdict {
     size_t added_n;
 };
 
+/* Who keeps the results until they are stored: a copy of relay, as long as its channel is that one. */
+struct keeper {
+    bool waits;
+    bool told;       /* id is that of rcpt_told, else of a delivery */
+    unsigned copy;
+    uint64_t serial, id;
+};
+
 struct outcome {
     struct op op;
     struct mail *mail;
     struct list verdicts;
+    struct keeper keeper;
 };
+
+/* Of a result as mailbox and relay give it. */
+enum verdict_kind verdict_of(uint64_t status);
 
 struct outcome *outcome_new(struct mail *mail);
 /* Takes over r, which must be in no list. */
 void outcome_add(struct queue *q, struct outcome *o, struct rcpt *r, const struct verdict_info *info);
-/* Hands it to the batch; an empty one is freed. */
+/* Says that it need not be kept any longer. */
+void keeper_release(struct queue *q, const struct keeper *k);
+/* Hands it to the batch; an empty one is freed, and its keeper released. */
 void outcome_submit(struct queue *q, struct outcome *o);
 /* The three for one recipient alone. */
 void result_single(struct queue *q, struct rcpt *r, const struct verdict_info *info);

@@ -249,6 +249,16 @@ static void move_on(struct connection *k, const struct client_outcome *rest)
     }
 }
 
+/* Its queue is gone: what has a result is kept, the rest is tried again by the next one. */
+static void orphan_ended(struct connection *k)
+{
+    struct delivery *d = k->d;
+
+    k->d = NULL;
+    d->carrier = NULL;
+    delivery_free(k->relay, d);
+}
+
 void carry_transaction_done(struct connection *k)
 {
     static const struct client_outcome odd = {DELIVERY_DEFERRED, REASON_PROTOCOL, 451, false, false,
@@ -258,6 +268,10 @@ void carry_transaction_done(struct connection *k)
 
     k->txn_done = false;
     k->messages++;
+    if (d->queue == NULL) {
+        orphan_ended(k);
+        return;
+    }
     if (open > 0 && open < k->open_before)
         return; /* the rest of them in the next transaction */
     target = target_index(k, d);
@@ -291,6 +305,10 @@ void carry_session_failed(struct connection *k)
     struct delivery *d = k->d;
     size_t target = target_index(k, d);
 
+    if (d->queue == NULL) {
+        orphan_ended(k);
+        return;
+    }
     if (!retry_in_plain(k, target) && !was_stale(k) && target < PLAN_TARGETS) {
         if (k->messages > 0)
             d->tried[target] = UINT8_MAX;

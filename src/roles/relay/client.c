@@ -419,6 +419,11 @@ void client_quit(struct client *c)
     c->world->wait(c->owner, CLIENT_WAIT_REPLY);
 }
 
+bool client_is_past_end(const struct client *c)
+{
+    return !c->dead && c->txn.open && c->txn.ended;
+}
+
 bool client_is_ready(const struct client *c)
 {
     return c->ready && !c->dead;

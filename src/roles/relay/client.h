@@ -107,6 +107,8 @@ void client_begin(struct client *c, const struct client_message *message, struct
 void client_body(struct client *c, struct str bytes, bool last);
 void client_quit(struct client *c);
 
+/* The end of the message was sent and its verdict has not come: nobody can know whether it was taken. */
+bool client_is_past_end(const struct client *c);
 bool client_is_ready(const struct client *c);
 bool client_is_secure(const struct client *c, bool *verified);
 /* Most recipients of one transaction, most messages of one session (0: no limit said). */

@@ -382,6 +382,11 @@ void connection_close(struct connection *k)
     conn_total_limit(k->winner->conn, CLOSE_SECONDS * SECOND);
 }
 
+bool connection_is_past_end(const struct connection *k)
+{
+    return k->state == CONNECTION_SESSION && !k->failed && client_is_past_end(k->client);
+}
+
 bool connection_is_idle(const struct connection *k)
 {
     return k->state == CONNECTION_IDLE || k->state == CONNECTION_CLOSING;

@@ -1,6 +1,7 @@
 /* Deliveries as queue sees them: collected from its messages, each recipient reported exactly once,
  * ended with deliver_done. Nothing is stored: if we die, queue tries again; if queue dies, its
- * deliveries are dropped where they are. */
+ * deliveries are dropped, except for those whose message was sent to its end (kept.h). */
+#include "kept.h"
 #include "relay.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -21,6 +22,11 @@ static struct metric results[] = {
 };
 static struct metric under_way = METRIC_GAUGE("staffetta_relay_deliveries", "Deliveries taken from queue and not finished.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_relay_seconds", "Time of a delivery, waiting included.");
+
+int64_t delivery_taken(void)
+{
+    return results[DELIVERY_DELIVERED].value + results[DELIVERY_RELAYED].value;
+}
 
 void delivery_show_metrics(void)
 {
@@ -89,6 +95,7 @@ void delivery_on_remote(struct role *role, struct channel *from, const struct ms
         return;
     d = xcalloc(1, sizeof *d);
     d->queue = from;
+    d->shard = channel_copy(from);
     d->id = m->id;
     arena_init(&d->arena, ARENA_MAX);
     keep_message(relay, d, m);
@@ -115,34 +122,6 @@ void delivery_on_rcpt(struct role *role, struct channel *from, const struct msg_
     keep(d, &r->c.orcpt, m->orcpt);
 }
 
-/* The limits that protect this process; queue's own schedule tries again. */
-static const char *refusal(const struct relay *relay, const struct delivery *d)
-{
-    if (relay->deliveries.count > DELIVERIES_MAX || relay->bodies > BODIES_MAX)
-        return "4.3.2 the relay is busy";
-    if (d->m.body.n == 0 && d->body_held > 0)
-        return "4.3.1 the message does not fit";
-    return NULL;
-}
-
-void delivery_on_go(struct role *role, struct channel *from, const struct msg_deliver_go *m)
-{
-    struct relay *relay = role_state(role);
-    struct delivery *d = find(relay, from, m->id);
-    const char *no;
-
-    if (d == NULL || d->going)
-        return;
-    d->going = true;
-    d->started = clock_monotonic();
-    no = refusal(relay, d);
-    if (no != NULL)
-        delivery_finish(relay, d,
-            &(struct client_outcome){DELIVERY_DEFERRED, REASON_LIMIT, 451, false, false, str_of(no)}, NULL);
-    else
-        destination_take(relay, d);
-}
-
 void delivery_on_body(struct role *role, struct channel *from, const struct msg_body_chunk *m)
 {
     struct delivery *d = find(role_state(role), from, m->id);
@@ -166,13 +145,8 @@ static void log_result(const struct delivery *d, const struct rcpt *r)
         STR_ARG(r->result.text));
 }
 
-static void report(struct delivery *d, struct rcpt *r)
+static void send_result(const struct delivery *d, const struct rcpt *r)
 {
-    if (r->reported)
-        return;
-    r->reported = true;
-    metric_add(&results[r->result.status], 1);
-    log_result(d, r);
     ipc_send_rcpt_done(d->queue,
         &(struct msg_rcpt_done){.id = d->id, .n = r->n, .status = r->result.status, .reason = r->result.reason,
             .code = r->result.code, .dsn = r->c.dsn, .text = r->result.text,
@@ -181,10 +155,22 @@ static void report(struct delivery *d, struct rcpt *r)
     channel_gave(d->queue, handover_of(r->result.status));
 }
 
+static void report(struct relay *relay, struct delivery *d, struct rcpt *r)
+{
+    if (r->reported)
+        return;
+    r->reported = true;
+    metric_add(&results[r->result.status], 1);
+    log_result(d, r);
+    if (d->queue != NULL)
+        send_result(d, r);
+    if (r->result.status != DELIVERY_DEFERRED)
+        kept_add(relay, d, r);
+}
+
 void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, const struct client_outcome *outcome,
     const struct connection *k)
 {
-    (void)relay;
     if (r->reported)
         return;
     r->has_result = true;
@@ -196,7 +182,7 @@ void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, co
     if (k != NULL)
         connection_describe(k, r);
     if (r->result.status != DELIVERY_DEFERRED)
-        report(d, r);
+        report(relay, d, r);
 }
 
 size_t delivery_open_rcpts(const struct delivery *d)
@@ -238,9 +224,10 @@ void delivery_finish(struct relay *relay, struct delivery *d, const struct clien
         if (!r->has_result || !r->result.remote)
             if (!(r->has_result && r->result.final))
                 delivery_result(relay, d, r, rest, k);
-        report(d, r);
+        report(relay, d, r);
     }
-    ipc_send_deliver_done(d->queue, &(struct msg_deliver_done){d->id});
+    if (d->queue != NULL)
+        ipc_send_deliver_done(d->queue, &(struct msg_deliver_done){d->id});
     metric_observe(&latency, clock_monotonic() - d->started);
     delivery_free(relay, d);
 }
@@ -261,6 +248,53 @@ void delivery_free(struct relay *relay, struct delivery *d)
     metric_set(&under_way, (int64_t)relay->deliveries.count);
 }
 
+/* ---- what queue did not live to store ---- */
+
+/* The limits that protect this process; queue's own schedule tries again. */
+static const char *refusal(const struct relay *relay, const struct delivery *d)
+{
+    if (relay->deliveries.count > DELIVERIES_MAX || relay->bodies > BODIES_MAX)
+        return "4.3.2 the relay is busy";
+    if (d->m.body.n == 0 && d->body_held > 0)
+        return "4.3.1 the message does not fit";
+    return NULL;
+}
+
+static const struct client_outcome known = {DELIVERY_DEFERRED, REASON_OTHER, 451, false, true,
+    STR("4.4.2 An earlier attempt has reached the server; its result is being stored")};
+
+/* What an earlier process of queue had us send must not be sent again. */
+static void defer_known(struct relay *relay, struct delivery *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        if (!kept_knows(relay, d->queue, d->message, d->rcpts[i]->n))
+            continue;
+        delivery_result(relay, d, d->rcpts[i], &known, NULL);
+        report(relay, d, d->rcpts[i]);
+    }
+}
+
+void delivery_on_go(struct role *role, struct channel *from, const struct msg_deliver_go *m)
+{
+    struct relay *relay = role_state(role);
+    struct delivery *d = find(relay, from, m->id);
+    const char *no;
+
+    if (d == NULL || d->going)
+        return;
+    d->going = true;
+    d->started = clock_monotonic();
+    no = refusal(relay, d);
+    defer_known(relay, d);
+    if (no != NULL)
+        delivery_finish(relay, d,
+            &(struct client_outcome){DELIVERY_DEFERRED, REASON_LIMIT, 451, false, false, str_of(no)}, NULL);
+    else if (delivery_open_rcpts(d) == 0)
+        delivery_finish(relay, d, &known, NULL);
+    else
+        destination_take(relay, d);
+}
+
 void delivery_queue_gone(struct relay *relay, struct channel *queue)
 {
     struct delivery **gone = xcalloc(relay->deliveries.count + 1, sizeof *gone);
@@ -270,6 +304,11 @@ void delivery_queue_gone(struct relay *relay, struct channel *queue)
         if (CONTAINER(node, struct delivery, node)->queue == queue)
             gone[n++] = CONTAINER(node, struct delivery, node);
     for (size_t i = 0; i < n; i++) {
+        if (gone[i]->carrier != NULL && connection_is_past_end(gone[i]->carrier)) {
+            gone[i]->queue = NULL;
+            list_add_last(&relay->kept.orphans, &gone[i]->link);
+            continue;
+        }
         if (gone[i]->carrier != NULL)
             connection_abort(gone[i]->carrier);
         delivery_free(relay, gone[i]);

@@ -9,6 +9,7 @@ static const struct role_type relay_role = {
     .peer_up = relay_peer_up,
     .peer_gone = relay_peer_gone,
     .drain = relay_drain,
+    .verify = relay_verify,
     .turn = relay_turn,
 };
 

@@ -2,6 +2,7 @@
 #include "relay.h"
 #include "base/log.h"
 #include "connection.h"
+#include "kept.h"
 #include "net/tls.h"
 
 #include <event2/event.h>
@@ -109,6 +110,7 @@ void relay_peer_up(struct role *role, struct channel *peer)
         ipc_send_pools_ask(peer, &(struct msg_pools_ask){relay->pools_id});
     } else if (channel_role(peer) == ROLE_QUEUE) {
         destination_forget_windows(relay);
+        kept_tell(relay, peer);
     }
 }
 
@@ -120,6 +122,11 @@ void relay_peer_gone(struct role *role, struct channel *peer)
         delivery_queue_gone(relay, peer);
     else if (channel_role(peer) == ROLE_DIRECTORY && channel_copy(peer) == 0)
         connection_directory_gone(relay);
+}
+
+void relay_verify(struct role *role, struct verification *v)
+{
+    kept_verify(role_state(role), v);
 }
 
 /* ---- time, drain ---- */
@@ -219,6 +226,7 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     map_init(&relay->deliveries);
     map_init(&relay->destinations);
     map_init(&relay->sites);
+    kept_init(relay);
     list_init(&relay->connections);
     list_init(&relay->awake);
     relay->timer = event_new(relay->base, -1, EV_PERSIST, on_timer, relay);
@@ -239,6 +247,8 @@ const struct handlers relay_handlers = {
     .dns_reply = on_dns_reply,
     .pools_reply = on_pools,
     .secret_reply = connection_on_secret,
+    .deliver_stored = kept_on_stored,
+    .told_stored = kept_on_told_stored,
 };
 
 void relay_close(struct relay *relay)
@@ -252,6 +262,7 @@ void relay_close(struct relay *relay)
     dns_client_clear(&relay->dns);
     hosts_clear(&relay->hosts);
     pools_clear(&relay->pools);
+    kept_clear(relay);
     map_clear(&relay->deliveries);
     event_free(relay->timer);
     event_free(relay->drain_timer);

@@ -1,6 +1,7 @@
 /* The shell of the relay: what the parts share. One line each:
  *
  *   delivery.c     what queue asked for: collects it, keeps each recipient's result, reports
+ *   kept.c         results that queue has not stored yet
  *   destination.c  a recipient domain or route: its plan, looked up once for all who wait
  *   site.c         all destinations with the same servers: limits, who goes next
  *   connection.c   one connection: candidates, TLS, the client machine, bodies
@@ -32,6 +33,16 @@ enum {
 
 struct connection;
 
+/* Results queue has not stored yet, see kept.h. */
+struct kept_list {
+    struct list all, orphans; /* struct kept, oldest first; struct delivery, by link */
+    struct map by_id;         /* delivery or token */
+    struct map by_place;      /* (message, recipient); those told again */
+    size_t count;
+    int64_t start; /* delivery_taken() then */
+    int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
+};
+
 struct relay {
     struct role *role;
     struct event_base *base;
@@ -43,6 +54,7 @@ struct relay {
     struct pools pools;
     uint64_t pools_id;         /* of the question that is open */
     struct map deliveries, destinations, sites;
+    struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
     size_t connection_count;
@@ -65,7 +77,8 @@ struct rcpt {
 struct delivery {
     struct map_node node;  /* relay.deliveries, by channel and id */
     struct link link;      /* where it waits */
-    struct channel *queue;
+    struct channel *queue; /* NULL: it died, see kept.h */
+    unsigned shard;
     uint64_t id, id_hash;
     struct arena arena;    /* its strings */
     uint64_t message;
@@ -107,6 +120,8 @@ void delivery_reopen(struct delivery *d);
 /* Every recipient without a result gets this one (else what was noted); reports the end, frees. */
 void delivery_finish(struct relay *relay, struct delivery *d, const struct client_outcome *rest,
     const struct connection *k);
+/* Recipients delivered or relayed since the start. */
+int64_t delivery_taken(void);
 void delivery_free(struct relay *relay, struct delivery *d); /* without a word to queue */
 /* Did a server defer somebody, finally for this attempt? */
 bool delivery_may_go_on(const struct delivery *d);
@@ -150,6 +165,8 @@ void connection_abort(struct connection *k); /* its delivery is gone; starts not
 void connection_close(struct connection *k); /* idle: QUIT */
 void connection_on_secret(struct role *role, struct channel *from, const struct msg_secret_reply *m);
 void connection_directory_gone(struct relay *relay);
+/* Has the message it carries been sent to its end, so that only the verdict is missing? */
+bool connection_is_past_end(const struct connection *k);
 bool connection_is_idle(const struct connection *k);
 struct connection *connection_of_idle(struct link *link);
 /* What rcpt_done says about the connection. */
@@ -166,5 +183,6 @@ void relay_turn(struct role *role);
 void relay_sweep(struct relay *relay); /* once a second */
 void relay_drain(struct role *role, int64_t within);
 void relay_maybe_exit(struct relay *relay);
+void relay_verify(struct role *role, struct verification *v);
 /* Do we listen there for mail of others? */
 bool relay_is_us(const void *relay, const struct ip *ip, uint16_t port);

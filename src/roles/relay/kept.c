@@ -1,0 +1,212 @@
+/* See kept.h. */
+#include "kept.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kept {
+    struct link link;
+    struct map_node by_id, by_place;
+    unsigned shard;
+    uint64_t serial;      /* of the channel it was said on; 0: nobody was there */
+    bool told;            /* with rcpt_told, under m.id; else with rcpt_done of that delivery */
+    bool taken;           /* relayed or delivered, not failed */
+    struct msg_rcpt_told m; /* texts behind the struct */
+};
+
+static struct metric waiting = METRIC_GAUGE("staffetta_relay_results_kept", "Results that queue has not stored yet.");
+static struct metric told = METRIC_COUNTER("staffetta_relay_results_told_again_total", "Results told to a queue process started anew.");
+static struct metric spared = METRIC_COUNTER("staffetta_relay_repetitions_avoided_total", "Recipients offered again whose result was known.");
+
+void kept_init(struct relay *relay)
+{
+    relay->kept.start = delivery_taken();
+    list_init(&relay->kept.all);
+    list_init(&relay->kept.orphans);
+    map_init(&relay->kept.by_id);
+    map_init(&relay->kept.by_place);
+    metric_show(&waiting);
+    metric_show(&told);
+    metric_show(&spared);
+}
+
+static void forget(struct relay *relay, struct kept *k)
+{
+    list_remove(&k->link);
+    map_remove(&relay->kept.by_id, &k->by_id);
+    map_remove(&relay->kept.by_place, &k->by_place);
+    relay->kept.untold -= k->serial == 0 && k->taken;
+    metric_set(&waiting, (int64_t)--relay->kept.count);
+    free(k);
+}
+
+void kept_clear(struct relay *relay)
+{
+    LIST_EACH(&relay->kept.all, it)
+        forget(relay, CONTAINER(it, struct kept, link));
+    map_clear(&relay->kept.by_id);
+    map_clear(&relay->kept.by_place);
+}
+
+static uint64_t place_hash(uint64_t message, uint64_t n)
+{
+    return map_hash_number(message * 31 + n);
+}
+
+static struct str pack(char **at, struct str s)
+{
+    struct str copy = str_from(*at, s.n);
+
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return copy;
+}
+
+static struct kept *copy_of(const struct delivery *d, const struct rcpt *r)
+{
+    struct str host = r->result.remote ? str_of(r->host) : (struct str){0};
+    struct str ip = str_of(r->ip), tls = str_of(r->tls), source = str_of(r->source);
+    struct kept *k = xcalloc(1, sizeof *k + r->c.address.n + r->result.text.n + host.n + ip.n + tls.n + source.n);
+    char *at = (char *)(k + 1);
+
+    k->shard = d->shard;
+    k->taken = r->result.status != DELIVERY_FAILED;
+    k->m = (struct msg_rcpt_told){.id = d->id, .message = d->message, .n = r->n, .status = r->result.status,
+        .reason = r->result.reason, .code = r->result.code, .dsn = r->c.dsn};
+    k->m.address = pack(&at, r->c.address);
+    k->m.text = pack(&at, r->result.text);
+    k->m.host = pack(&at, host);
+    k->m.ip = pack(&at, ip);
+    k->m.tls = pack(&at, tls);
+    k->m.source = pack(&at, source);
+    return k;
+}
+
+static void tell(struct relay *relay, struct channel *queue, struct kept *k)
+{
+    map_remove(&relay->kept.by_id, &k->by_id);
+    map_remove(&relay->kept.by_place, &k->by_place);
+    if (k->serial == 0 && k->taken) {
+        relay->kept.untold--;
+        relay->kept.reported++;
+    }
+    k->serial = channel_serial(queue);
+    k->told = true;
+    k->m.id = role_next_id(relay->role);
+    map_add(&relay->kept.by_id, &k->by_id, map_hash_number(k->m.id));
+    map_add(&relay->kept.by_place, &k->by_place, place_hash(k->m.message, k->m.n));
+    metric_add(&told, 1);
+    ipc_send_rcpt_told(queue, &k->m);
+    channel_gave(queue, handover_of(k->m.status));
+}
+
+static void make_room(struct relay *relay)
+{
+    struct link *first = list_first(&relay->kept.all);
+    struct kept *oldest;
+
+    if (first == NULL)
+        return;
+    oldest = CONTAINER(first, struct kept, link);
+    log_warning("result-dropped", "message=%" PRIu64 " n=%" PRIu64 " reason=too many wait for queue; it may be sent twice",
+        oldest->m.message, oldest->m.n);
+    relay->kept.dropped += oldest->serial == 0 && oldest->taken;
+    forget(relay, oldest);
+}
+
+void kept_add(struct relay *relay, const struct delivery *d, const struct rcpt *r)
+{
+    struct kept *k = copy_of(d, r);
+    struct channel *queue;
+
+    if (relay->kept.count >= KEPT_MAX)
+        make_room(relay);
+    list_add_last(&relay->kept.all, &k->link);
+    metric_set(&waiting, (int64_t)++relay->kept.count);
+    if (d->queue != NULL) {
+        k->serial = channel_serial(d->queue);
+        map_add(&relay->kept.by_id, &k->by_id, map_hash_number(k->m.id));
+        relay->kept.reported += k->taken;
+        return;
+    }
+    relay->kept.untold += k->taken;
+    queue = role_peer(relay->role, ROLE_QUEUE, k->shard);
+    if (queue != NULL)
+        tell(relay, queue, k);
+}
+
+void kept_tell(struct relay *relay, struct channel *queue)
+{
+    LIST_EACH(&relay->kept.all, it) {
+        struct kept *k = CONTAINER(it, struct kept, link);
+
+        if (k->shard == channel_copy(queue))
+            tell(relay, queue, k);
+    }
+}
+
+static bool is_orphan(const struct relay *relay, uint64_t message, uint64_t n)
+{
+    LIST_EACH(&relay->kept.orphans, it) {
+        const struct delivery *d = CONTAINER(it, struct delivery, link);
+
+        for (size_t i = 0; i < d->n && d->message == message; i++)
+            if (d->rcpts[i]->n == n)
+                return true;
+    }
+    return false;
+}
+
+bool kept_knows(struct relay *relay, struct channel *queue, uint64_t message, uint64_t n)
+{
+    struct map_node *node = map_find(&relay->kept.by_place, place_hash(message, n));
+
+    for (; node != NULL; node = map_find_next(node)) {
+        struct kept *k = CONTAINER(node, struct kept, by_place);
+
+        if (k->m.message != message || k->m.n != n || k->shard != channel_copy(queue))
+            continue;
+        tell(relay, queue, k); /* it could not take it the first time, or has not yet */
+        metric_add(&spared, 1);
+        return true;
+    }
+    if (!is_orphan(relay, message, n))
+        return false;
+    metric_add(&spared, 1);
+    return true;
+}
+
+static void stored(struct relay *relay, struct channel *from, uint64_t id, bool was_told)
+{
+    struct map_node *node = map_find(&relay->kept.by_id, map_hash_number(id));
+
+    while (node != NULL) {
+        struct kept *k = CONTAINER(node, struct kept, by_id);
+
+        node = map_find_next(node);
+        if (k->m.id == id && k->told == was_told && k->serial == channel_serial(from))
+            forget(relay, k);
+    }
+}
+
+void kept_on_stored(struct role *role, struct channel *from, const struct msg_deliver_stored *m)
+{
+    stored(role_state(role), from, m->id, false);
+}
+
+void kept_on_told_stored(struct role *role, struct channel *from, const struct msg_told_stored *m)
+{
+    stored(role_state(role), from, m->id, true);
+}
+
+void kept_verify(struct relay *relay, struct verification *v)
+{
+    const struct kept_list *k = &relay->kept;
+
+    verify_equal(v, "messages other servers took, and queue told or not there yet", delivery_taken() - k->start,
+        k->reported + k->untold + k->dropped, "a result was lost in relay: the message is sent again");
+}
