@@ -311,6 +311,45 @@ class Commands(Queue):
         self.server.cli("queue", "release", "--domain=far.example")
 
 
+class Raised(Queue):
+    """Taken with one shard, asked for with two: the number of a message does not say any more where it is."""
+    config = {"queue": {"retry": ["1h"], "lifetime": "2h"}}
+
+    def test_commands_find_older_messages(self):
+        self.far.on("RCPT", "451 4.2.1 not now")
+        for i in range(6):
+            self.send(f"r{i}@far.example", subject=f"raised-{i}")
+        until(lambda: sum(r.get("attempts", 0) >= 1 for r in self.server.queue()) == 6, "six recipients that wait")
+        self.server.stop()
+        self.server.write_config(copies={"queue": 2})
+        self.server.start()
+        for i in range(6, 10):
+            self.send(f"r{i}@far.example", subject=f"raised-{i}")
+        rows = until(lambda: len(self.server.queue()) == 10 and self.server.queue(), "all ten")
+        ids = {r["recipient"]: r["id"] for r in rows}
+        self.assertEqual({"0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(i[-1]) % 2 for i in ids.values()}, {0, 1})
+        until(lambda: all(r["attempts"] >= 1 for r in self.server.queue()), "the new ones to wait too")
+        for i in ids.values():
+            self.server.cli("queue", "retry", i)
+        until(lambda: all(r["attempts"] >= 2 and r["state"] == "deferred" for r in self.server.queue()), "another attempt of all")
+        for rcpt, i in ids.items():
+            with self.subTest(rcpt):
+                self.assertIn(rcpt, self.server.cli("queue", "show", i).stdout)
+                self.assertIn("Hello.", self.server.cli("queue", "export", i).stdout)
+                self.server.cli("queue", "hold", i)
+        self.assertEqual({r["state"] for r in self.server.queue()}, {"held"})
+        self.far.calm()
+        for rcpt in ("r0@far.example", "r1@far.example", "r8@far.example", "r9@far.example"):
+            self.server.cli("queue", "release", ids[rcpt])
+            until(lambda: self.far.to(rcpt), f"the released {rcpt}")
+            ids.pop(rcpt)
+        for i in ids.values():
+            self.server.cli("queue", "delete", i)
+            done = self.server.cli("queue", "show", i, check=False)
+            self.assertEqual((done.returncode, done.stderr.count("no such message")), (66, 1), done.stderr)
+        self.server.queue_empty()
+
+
 class Full(Queue):
     """The data folder on a small file system of its own."""
     as_root = True

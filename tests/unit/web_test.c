@@ -110,9 +110,11 @@ static const struct {
     enum role_id role;
     size_t count;   /* copies asked */
     unsigned first; /* the others follow */
+    bool finder;    /* one of them has it */
 } routed[] = {
     {"account", STR("show\0a@b.example\0"), ROLE_DIRECTORY, 1, 0},
     {"queue", STR("list\0"), ROLE_QUEUE, SHARDS, 0},
+    {"queue", STR("show\0" "0000000000006\0"), ROLE_QUEUE, SHARDS, 2, true},
     {"mailbox", STR("show\0account=7\0"), ROLE_MAILBOX, 1, 1},
     {"mailbox", STR("check\0account=9\0"), ROLE_MAILBOX, 1, 0},
     {"mailbox", STR("account=9223372036854775807\0show\0"), ROLE_MAILBOX, 1, 1},
@@ -132,12 +134,13 @@ static void commands_find_their_role(void **state)
         struct web web = {0};
         size_t n = 0;
 
-        assert_int_equal(route_command(&web, str_of(routed[i].command), routed[i].args, targets, &n), ROUTE_ROLES);
+        assert_int_equal(route_command(&web, str_of(routed[i].command), routed[i].args, targets, &n),
+            routed[i].finder ? ROUTE_FINDER : ROUTE_ROLES);
         if (n != routed[i].count)
             fail_msg("row %zu: %zu targets", i, n);
         for (size_t k = 0; k < n; k++) {
             assert_int_equal(targets[k].role, routed[i].role);
-            assert_int_equal(targets[k].copy, routed[i].first + k);
+            assert_int_equal(targets[k].copy, routed[i].finder ? (routed[i].first + k) % n : routed[i].first + k);
         }
     }
 }

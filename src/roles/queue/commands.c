@@ -74,11 +74,10 @@ static const struct verb *find_verb(struct str name)
 }
 
 /* False when it was answered already. */
-static bool check(struct queue *q, struct command *c)
+static bool check(struct command *c)
 {
     const char *why;
     struct str word;
-    uint64_t shards = role_copies(q->role) ? role_copies(q->role) : 1;
 
     if (!filter_parse(&c->filter, c->args, &why, &word)) {
         command_fail(c, EX_USAGE, "%.*s: %s", STR_ARG(word), why);
@@ -90,11 +89,6 @@ static bool check(struct queue *q, struct command *c)
     }
     if (c->verb->needs_choice && !c->filter.selects) {
         command_fail(c, EX_USAGE, "queue %s needs a queue id, filters such as recipient=, or all=yes", c->verb->name);
-        return false;
-    }
-    /* Another shard's message: that shard answers. */
-    if (c->filter.message && c->filter.message % shards != role_copy(q->role)) {
-        command_fail(c, 0, "%s", "");
         return false;
     }
     return true;
@@ -126,7 +120,7 @@ void commands_on_ask(struct role *role, struct channel *from, const struct msg_c
     c->args = str_dup(m->args);
     c->credit = CONTROL_ROWS;
     list_add_last(&q->commands.running, &c->link);
-    if (!check(q, c)) {
+    if (!check(c)) {
         command_release_memory(c);
         return;
     }

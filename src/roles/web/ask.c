@@ -10,7 +10,7 @@
 /* A role that says nothing for this long while we wait for it is given up. */
 static const struct timeval patience = {60, 0};
 
-enum { TEMPFAIL = 75, MAX_TARGETS = 256, TEXT = 8192 };
+enum { NOINPUT = 66, TEMPFAIL = 75, MAX_TARGETS = 256, TEXT = 8192 };
 
 struct ask {
     struct map_node node;
@@ -20,6 +20,7 @@ struct ask {
     void *owner;
     struct ask_target targets[MAX_TARGETS];
     size_t count, at;
+    bool one;           /* a single target has it: ends with the first that does */
     uint64_t uid;
     struct str command, args;
     unsigned rows;      /* of this target */
@@ -137,7 +138,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     next_target(a);
 }
 
-struct ask *ask_new(struct web *web, const struct ask_target *targets, size_t n, uint64_t uid,
+struct ask *ask_new(struct web *web, const struct ask_target *targets, size_t n, bool one, uint64_t uid,
     struct str command, struct str args, const struct ask_owner *events, void *owner)
 {
     struct ask *a = xcalloc(1, sizeof *a);
@@ -147,6 +148,7 @@ struct ask *ask_new(struct web *web, const struct ask_target *targets, size_t n,
     a->owner = owner;
     a->count = n < MAX_TARGETS ? n : MAX_TARGETS;
     memcpy(a->targets, targets, a->count * sizeof *targets);
+    a->one = one;
     a->uid = uid;
     a->command = str_dup(command);
     a->args = str_dup(args);
@@ -209,12 +211,22 @@ void ask_on_row(struct role *role, struct channel *from, const struct msg_contro
         ask_more(a);
 }
 
+static bool has_it(const struct ask *a, const struct msg_control_done *m)
+{
+    return m->code == 0 ? a->rows > 0 : m->code != NOINPUT;
+}
+
 void ask_on_done(struct role *role, struct channel *from, const struct msg_control_done *m)
 {
     struct ask *a = find(role_state(role), m->id);
 
     if (!is_from(a, from))
         return;
+    if (a->one && has_it(a, m)) { /* found: nobody else is asked, and who was down did not matter */
+        a->code = 0;
+        buf_reset(&a->text);
+        a->at = a->count - 1;
+    }
     note(a, m->code < 128 ? (int)m->code : 70, m->text);
     next_target(a);
 }

@@ -17,8 +17,10 @@ struct ask_target {
     unsigned copy;
 };
 
-/* Copies what it is given. `done` may be called before this returns (then NULL is returned). */
-struct ask *ask_new(struct web *web, const struct ask_target *targets, size_t n, uint64_t uid,
+/* one: a single one of the targets has what is asked for. They are asked until one says something else than
+ * EX_NOINPUT (66) or nothing at all, and what the others said before does not count.
+ * Copies what it is given. `done` may be called before this returns (then NULL is returned). */
+struct ask *ask_new(struct web *web, const struct ask_target *targets, size_t n, bool one, uint64_t uid,
     struct str command, struct str args, const struct ask_owner *events, void *owner);
 void ask_more(struct ask *a);
 /* The owner is gone: nothing more is called. */

@@ -140,21 +140,24 @@ static void run(struct client *c, const struct request *r)
 {
     struct ask_target targets[ROUTE_TARGETS];
     struct str command = buf_str(&r->command), args = buf_str(&r->args);
+    enum route_result route;
     size_t n;
 
     if (str_eq(command, STR("status")) && str_eq(args_word(args, 0), STR("verify")))
         command = STR("verify");
     log_info("command", "name=%.*s uid=%llu", STR_ARG(command), (unsigned long long)c->uid);
-    switch (route_command(c->web, command, args, targets, &n)) {
+    route = route_command(c->web, command, args, targets, &n);
+    switch (route) {
     case ROUTE_HERE:
         c->status = status_new(c->web, on_status_row, on_status_done, c);
         break;
-    case ROUTE_ROLES: {
+    case ROUTE_ROLES:
+    case ROUTE_FINDER: {
         struct ask *ask;
 
         if (str_eq(command, STR("check-sandbox")))
             check_own_sandbox(c);
-        ask = ask_new(c->web, targets, n, c->uid, command, args, &ask_events, c);
+        ask = ask_new(c->web, targets, n, route == ROUTE_FINDER, c->uid, command, args, &ask_events, c);
 
         if (ask != NULL)
             c->ask = ask;

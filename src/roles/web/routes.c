@@ -2,8 +2,11 @@
 #include "base/msgid.h"
 #include "ipc/args.h"
 
-/* Who is asked: one copy, the shard that owns the message named in the arguments, the copy that owns the
- * account named there (all copies, when none is named), or every process there is. */
+/* Who is asked: one copy, the shard that has the message named in the arguments, the copy that owns the
+ * account named there (all copies, when none is named), or every process there is.
+ *
+ * A message taken before `copies { queue }` was raised is not where its number points to now, so that the
+ * others are asked as well when it is not there. */
 enum whom { FIRST_COPY, OWNING_SHARD, OWNING_COPY, EVERY_PROCESS, OURSELVES };
 
 static const struct route {
@@ -37,17 +40,20 @@ static void add_copies(const struct web *web, enum role_id role, struct ask_targ
         add(targets, n, role, i);
 }
 
-/* The second word of "queue show ID" when it is a queue id. */
-static void add_shards(const struct web *web, enum role_id role, struct str args, struct ask_target *targets,
+/* The second word of "queue show ID" when it is a queue id: its shard first. */
+static enum route_result add_shards(const struct web *web, enum role_id role, struct str args, struct ask_target *targets,
     size_t *n)
 {
     unsigned shards = role_peers(web->role, role);
     uint64_t message;
 
-    if (shards > 0 && msgid_parse(args_word(args, 1), &message))
-        add(targets, n, role, (unsigned)(message % shards));
-    else
+    if (!msgid_parse(args_word(args, 1), &message)) {
         add_copies(web, role, targets, n);
+        return ROUTE_ROLES;
+    }
+    for (unsigned i = 0; i < shards; i++)
+        add(targets, n, role, (unsigned)((message % shards + i) % shards));
+    return ROUTE_FINDER;
 }
 
 /* The number in "mailbox show account=7". What is no number goes to all: each says what is wrong. */
@@ -82,8 +88,7 @@ enum route_result route_command(const struct web *web, struct str command, struc
         add(targets, n, route->role, 0);
         break;
     case OWNING_SHARD:
-        add_shards(web, route->role, args, targets, n);
-        break;
+        return add_shards(web, route->role, args, targets, n);
     case OWNING_COPY:
         add_owner(web, route->role, args, targets, n);
         break;
