@@ -344,6 +344,39 @@ static void a_session_has_an_end_even_for_who_talks(void **state)
     close(client);
 }
 
+/* Before login, too: a block of commands asks for forty times as much output. */
+static void a_client_that_reads_nothing_gets_no_more(void **state)
+{
+    static char block[60000], heard[65536];
+    int client = world_connect("127.0.0.1"), small = 16 * 1024;
+    size_t said = 0, answers = 0;
+    struct client *c;
+    ssize_t n;
+
+    (void)state;
+    world_run();
+    c = CONTAINER(list_first(&world_access.clients), struct client, link);
+    setsockopt(client, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (size_t i = 0; i + 6 <= sizeof block; i += 6)
+        memcpy(block + i, "CAPA\r\n", 6);
+    while ((n = send(client, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL)) == (ssize_t)sizeof block) {
+        said += (size_t)n;
+        world_run();
+        assert_in_range(conn_output_waiting(c->conn), 0, CONN_OUTPUT_HIGH + 4096);
+        assert_in_range(said, 0, 64 << 20);
+    }
+    said += n > 0 ? (size_t)n : 0;
+    for (int quiet = 0; quiet < 100;) { /* who reads gets it all */
+        world_run();
+        n = recv(client, heard, sizeof heard, MSG_DONTWAIT);
+        quiet = n > 0 ? 0 : quiet + 1;
+        for (ssize_t i = 0; i < n; i++)
+            answers += heard[i] == '.';
+    }
+    assert_true(answers >= said / 6);
+    close(client);
+}
+
 static void answers_nobody_waits_for(void **state)
 {
     struct channel other = {ROLE_MAILBOX, 0, 77};
@@ -413,6 +446,7 @@ int main(void)
         TEST(connections_of_an_address),
         TEST(who_is_silent_after_login_is_cut),
         TEST(a_session_has_an_end_even_for_who_talks),
+        TEST(a_client_that_reads_nothing_gets_no_more),
         TEST(answers_nobody_waits_for),
         TEST(a_client_that_leaves_during_the_login),
         TEST(the_proxy_header_names_the_client),

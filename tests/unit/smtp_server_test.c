@@ -452,6 +452,77 @@ static void all_connections_are_limited(void **state)
     world_free(role);
 }
 
+/* Time passes for everybody who is there. */
+static void age(struct role *role, int64_t seconds)
+{
+    LIST_EACH(&role->server.clients, it)
+        CONTAINER(it, struct client, link)->useful -= seconds * SECOND;
+    role->server.made_room -= SECOND;
+}
+
+static void a_crowd_of_slow_clients_makes_room(void **state)
+{
+    struct role *role = world_new(STRANGERS "limits { connections = 2 }\n" MX);
+    int silent = world_connect(role), sending = client_at_data(role), newcomer = world_connect(role);
+
+    (void)state;
+    REPLIES(role, silent, "220 mail.test ESMTP Staffetta\r\n");
+    age(role, 9);
+    world_turn(role);
+    REPLIES(role, newcomer, ""); /* all are given their time */
+    for (int i = 0; i < 30; i++)
+        world_write(role, sending, STR("a line of content, which makes a kilobyte a second with some others of its kind. "
+                                       "It need not be read, and so it is quite boring: x x x x x x x x x x x x x x x x "
+                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x "
+                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x "
+                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x\r\n"));
+    age(role, 2);
+    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    world_turn(role);
+    REPLIES(role, silent, "421 4.3.2 Too many connections, and you are slow: try again later\r\n<end>");
+    REPLIES(role, newcomer, "220 mail.test ESMTP Staffetta\r\n");
+    assert_int_equal(role->server.client_count, 2); /* the one that sends its mail stays */
+    close(silent);
+    close(sending);
+    close(newcomer);
+    world_free(role);
+}
+
+static void a_crowd_of_known_clients_stays(void **state)
+{
+    struct role *role = world_new(HEAD "relay_networks = {\"127.0.0.0/8\"}\nlimits { connections = 2 }\n" MX);
+    int one = world_connect(role), two = world_connect(role), newcomer = world_connect(role);
+
+    (void)state;
+    age(role, 3600);
+    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    world_turn(role);
+    REPLIES(role, newcomer, "");
+    assert_int_equal(role->server.client_count, 2);
+    close(one);
+    close(two);
+    close(newcomer);
+    world_free(role);
+}
+
+static void who_waits_for_us_is_not_slow(void **state)
+{
+    struct role *role = world_new(STRANGERS "limits { connections = 1 }\n" MX);
+    int waiting = client_at_mail(role), newcomer = world_connect(role);
+
+    (void)state;
+    world_write(role, waiting, STR("RCPT TO:<u@x.example>\r\n"));
+    SENT(role, &role->directory[0], "rcpt_ask u@x.example account=0 first=1\n");
+    age(role, 60);
+    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    world_turn(role);
+    REPLIES(role, newcomer, "");
+    assert_int_equal(role->server.client_count, 1);
+    close(waiting);
+    close(newcomer);
+    world_free(role);
+}
+
 static void a_reload_is_for_new_connections(void **state)
 {
     struct role *role = world_new(STRANGERS "limits { message_size = \"1M\" }\n" MX);
@@ -531,6 +602,9 @@ int main(void)
         cmocka_unit_test(the_proxy_header_comes_first),
         cmocka_unit_test(clients_of_a_proxy_may_not_xclient),
         cmocka_unit_test(all_connections_are_limited),
+        cmocka_unit_test(a_crowd_of_slow_clients_makes_room),
+        cmocka_unit_test(a_crowd_of_known_clients_stays),
+        cmocka_unit_test(who_waits_for_us_is_not_slow),
         cmocka_unit_test(a_reload_is_for_new_connections),
         cmocka_unit_test(draining_lets_the_message_finish),
         cmocka_unit_test(draining_ends_in_time),

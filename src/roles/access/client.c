@@ -248,7 +248,7 @@ void client_resume(struct client *c)
 {
     bool waits = c->state == CLIENT_CLOSING || (c->state == CLIENT_LOGIN && c->protocol->waits(c->machine));
 
-    conn_read(c->conn, !waits);
+    conn_read(c->conn, !waits && conn_output_waiting(c->conn) <= CONN_OUTPUT_HIGH);
 }
 
 static size_t on_input(void *owner, struct str bytes)
@@ -274,6 +274,8 @@ static void on_writable(void *owner)
 
     if (c->state == CLIENT_SESSION)
         session_output_sent(c);
+    else
+        client_resume(c);
 }
 
 static void on_secured(void *owner)
@@ -355,5 +357,10 @@ static void world_close(void *arg)
     client_close(arg);
 }
 
+static bool world_full(void *arg)
+{
+    return conn_output_waiting(((struct client *)arg)->conn) > CONN_OUTPUT_HIGH;
+}
+
 static const struct login_world world = {world_send, world_start_tls, world_auth_begin, world_auth_step,
-    world_auth_cancel, world_open, world_close};
+    world_auth_cancel, world_open, world_close, world_full};

@@ -22,6 +22,8 @@ struct login_world {
      * command that logged in. */
     void (*open)(void *world, unsigned session_flags);
     void (*close)(void *world);
+    /* So much was said and not read that no further command is taken for now; NULL for never. */
+    bool (*full)(void *world);
 };
 
 struct login_outcome {

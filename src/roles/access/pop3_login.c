@@ -293,12 +293,18 @@ static void take_line(struct login *l, struct str input, size_t n)
         command(l, line);
 }
 
+/* A block of commands asks for forty times as much output. */
+static bool must_read_first(const struct login *l)
+{
+    return l->world->full != NULL && l->world->full(l->arg);
+}
+
 static size_t login_input(void *machine, struct str bytes)
 {
     struct login *l = machine;
     size_t used = 0;
 
-    while (l->state == READY || l->state == IN_AUTH) {
+    while ((l->state == READY || l->state == IN_AUTH) && !must_read_first(l)) {
         struct str input = str_skip(bytes, used);
         ptrdiff_t end = str_find(input, '\n');
 

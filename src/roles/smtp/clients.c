@@ -117,19 +117,6 @@ void client_judge(struct client *c, struct smtp_client *who)
 
 /* ---- the connection ---- */
 
-static void shut_or_open(struct server *server)
-{
-    bool full = server->client_count >= (uint64_t)role_config(server->role)->limits.connections;
-
-    if (full == server->full || server->draining)
-        return;
-    server->full = full;
-    if (full)
-        log_warning("too-many-connections", "count=%llu", (unsigned long long)server->client_count);
-    for (size_t i = 0; i < server->door_count; i++)
-        acceptor_enable(server->doors[i].acceptor, !full);
-}
-
 void client_free(struct client *c)
 {
     struct server *server = c->server;
@@ -146,7 +133,7 @@ void client_free(struct client *c)
     free(c);
     server->client_count--;
     record_connections(server);
-    shut_or_open(server);
+    crowd_changed(server);
     if (server->draining && server->client_count == 0)
         role_exit(server->role);
 }
@@ -245,6 +232,7 @@ static size_t on_input(void *owner, struct str bytes)
         return 0;
     }
     used = smtp_input(c->session, bytes);
+    c->received += used;
     client_update(c);
     return used;
 }
@@ -321,6 +309,7 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     settings_for(c, door->service);
     list_add_last(&server->clients, &c->link);
     server->client_count++;
+    crowd_useful(c);
     event_assign(&c->delay, role_base(server->role), -1, 0, on_delay_over, c);
     if (door->service == SERVICE_LOCAL_SMTP)
         learn_uid(c, fd);
@@ -330,7 +319,7 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     conn_total_limit(c->conn, config->limits.connection_time);
     conn_idle_limit(c->conn, c->awaits_proxy ? PROXY_TIME * SECOND : config->limits.idle_time);
     record_connections(server);
-    shut_or_open(server);
+    crowd_changed(server);
     if (c->awaits_proxy)
         conn_peek(c->conn, true);
     else
@@ -380,6 +369,7 @@ void server_init(struct server *server, struct role *role)
     server->role = role;
     server->limits = limit_new(ADDRESSES_KNOWN);
     list_init(&server->clients);
+    crowd_init(server);
     map_init(&server->asks);
     map_init(&server->txns);
     event_assign(&server->last_call, role_base(role), -1, 0, on_last_call, server);
@@ -394,6 +384,7 @@ void server_clear(struct server *server)
     LIST_EACH(&server->clients, it)
         client_free(CONTAINER(it, struct client, link));
     event_del(&server->last_call);
+    event_del(&server->crowd);
     for (size_t i = 0; i < SHARDS_MAX; i++)
         str_free(&server->shards[i].reason);
     map_clear(&server->asks);

@@ -9,6 +9,7 @@
 static struct metric connections = METRIC_COUNTER("staffetta_smtp_connections_total", "SMTP connections that were let in.");
 static struct metric open_now = METRIC_GAUGE("staffetta_smtp_connections", "SMTP connections that are open.");
 static struct metric turned_away = METRIC_COUNTER("staffetta_smtp_refused_connections_total", "SMTP connections refused by a limit.");
+static struct metric made_room = METRIC_COUNTER("staffetta_smtp_slow_total", "Slow SMTP connections ended because all places were taken.");
 static struct metric timeouts = METRIC_COUNTER("staffetta_smtp_timeouts_total", "SMTP connections ended by a time limit.");
 static struct metric tls_12 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.2\"", "TLS handshakes of SMTP clients.");
 static struct metric tls_13 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.3\"", "TLS handshakes of SMTP clients.");
@@ -23,7 +24,7 @@ static struct metric reply_time = METRIC_HISTOGRAM("staffetta_smtp_reply_seconds
 
 void record_show_metrics(void)
 {
-    struct metric *all[] = {&connections, &open_now, &turned_away, &timeouts, &tls_12, &tls_13, &login_good,
+    struct metric *all[] = {&connections, &open_now, &turned_away, &made_room, &timeouts, &tls_12, &tls_13, &login_good,
         &login_bad, &messages, &refused_mail, &refused_rcpt, &refused_message, &cut, &reply_time};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -58,6 +59,12 @@ void record_refused_connection(const struct ip *ip, const char *reason)
     metric_add(&turned_away, 1);
     ip_format(ip, text);
     log_info("connection-refused", "client=%s reason=%s", text, reason);
+}
+
+void record_made_room(uint64_t n)
+{
+    metric_add(&made_room, (int64_t)n);
+    log_warning("slow-clients-cut", "count=%llu reason=all places are taken", (unsigned long long)n);
 }
 
 void record_end(struct client *c, bool timed_out, const char *reason)

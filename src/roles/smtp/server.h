@@ -40,7 +40,8 @@ struct server {
     struct list clients;
     uint64_t client_count;
     struct map asks, txns; /* by the id of the question, of the transaction */
-    struct event sweep, last_call;
+    struct event sweep, last_call, crowd;
+    int64_t made_room; /* monotonic */
     bool draining;
     /* queue shards that refuse messages, and why */
     struct {
@@ -67,6 +68,8 @@ struct client {
     bool awaits_proxy, counted;
     bool stalled; /* filter does not keep up */
     bool choked;  /* the client does not read */
+    int64_t useful;    /* monotonic: when it came, or brought its last message */
+    uint64_t received; /* octets since */
     struct event delay;
     /* the question to directory, and the transaction at filter */
     struct map_node ask_node, txn_node;
@@ -92,6 +95,12 @@ void server_drain(struct server *server, int64_t within);
 /* Fills in what follows from the address. */
 void client_judge(struct client *c, struct smtp_client *who);
 
+/* crowd.c */
+void crowd_init(struct server *server);
+/* Somebody came or went: the doors are shut or opened. */
+void crowd_changed(struct server *server);
+void crowd_useful(struct client *c);
+
 /* world.c */
 extern const struct smtp_world smtp_real_world;
 void client_forget_question(struct client *c);
@@ -110,5 +119,6 @@ int64_t record_messages(void); /* answered with 250 since the start */
 void record_connection(struct client *c);
 void record_connections(struct server *server);
 void record_refused_connection(const struct ip *ip, const char *reason);
+void record_made_room(uint64_t n);
 void record_end(struct client *c, bool timed_out, const char *reason);
 void record_note(struct client *c, enum smtp_note note, struct str subject, unsigned code, struct str text);

@@ -187,6 +187,11 @@ bool is_submission(const struct smtp_session *s)
     return s->client.trusted && s->set->service != SERVICE_LMTP;
 }
 
+bool smtp_is_known(const struct smtp_session *s)
+{
+    return is_submission(s);
+}
+
 /* ---- small verbs ---- */
 
 static void on_rset(struct smtp_session *s, struct str args)

@@ -117,6 +117,8 @@ void smtp_txn_done(struct smtp_session *s, unsigned code, struct str text);
 /* The server stops: sessions between transactions get 421 now, the others after their message. */
 void smtp_drain(struct smtp_session *s);
 
+/* Logged in, of a listed network, or local. */
+bool smtp_is_known(const struct smtp_session *s);
 /* For logs and reports. */
 const struct smtp_client *smtp_client_of(const struct smtp_session *s);
 const struct smtp_txn *smtp_txn_of(const struct smtp_session *s);
