@@ -156,6 +156,29 @@ static void the_sender_must_belong_to_the_account(void **state)
     bench_clear(&b);
 }
 
+static void what_is_noted_at_mail_is_what_was_said(void **state)
+{
+    static const struct {
+        const char *line;
+        unsigned code;
+    } refused[] = {{"MAIL FROM:<a@b.example> SIZE=100001", 552}, {"MAIL FROM:<a@b.example> NOSUCH=1", 555},
+        {"MAIL FROM:a b", 501}, {"MAIL FROM:<a@b.example>", 450}};
+
+    WITH(SERVICE_MX);
+    bench_start(&b);
+    converse(&b, {"EHLO c", "250"});
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char code[4];
+
+        b.over_messages = refused[i].code == 450;
+        snprintf(code, sizeof code, "%u", refused[i].code);
+        converse(&b, {refused[i].line, code});
+        assert_int_equal(b.notes[SMTP_NOTE_MAIL_REFUSED], i + 1);
+        assert_int_equal(b.note_code, refused[i].code);
+    }
+    bench_clear(&b);
+}
+
 static void listed_networks_submit_in_any_name(void **state)
 {
     WITH(SERVICE_MX);
@@ -316,6 +339,7 @@ int main(void)
         cmocka_unit_test(there_is_no_open_relay),
         cmocka_unit_test(submission_wants_a_login),
         cmocka_unit_test(the_sender_must_belong_to_the_account),
+        cmocka_unit_test(what_is_noted_at_mail_is_what_was_said),
         cmocka_unit_test(listed_networks_submit_in_any_name),
         cmocka_unit_test(the_local_socket_knows_its_user),
         cmocka_unit_test(the_envelope_reaches_filter),

@@ -182,10 +182,12 @@ static void on_abort(void *w)
 
 static void on_note(void *w, enum smtp_note n, struct str subject, unsigned code, struct str text)
 {
+    struct bench *b = w;
+
     (void)subject;
-    (void)code;
     (void)text;
-    ((struct bench *)w)->notes[n]++;
+    b->notes[n]++;
+    b->note_code = code;
 }
 
 static void on_client_changed(void *w, struct smtp_client *client)

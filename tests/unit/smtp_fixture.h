@@ -21,6 +21,7 @@ struct bench {
     struct buf trace, envelope; /* of the last txn_begin, in words */
     struct smtp_txn txn;        /* numbers of it */
     int notes[SMTP_NOTE_CUT + 1];
+    unsigned note_code; /* of the last one */
     unsigned failures;
     /* what shall happen */
     int64_t now;

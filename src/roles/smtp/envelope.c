@@ -18,22 +18,30 @@ static bool hold_is_fine(struct smtp_session *s, const struct mail_command *m)
     return m->hold_for <= HOLD_DAYS_MAX * 86400 && m->hold_until <= until;
 }
 
-/* What can be said against the command itself, before anybody is asked. */
-static bool mail_is_fine(struct smtp_session *s, struct str args, struct mail_command *m)
+/* What can be said against the command itself, before anybody is asked; code 0 for nothing. */
+static struct refusal objection(struct smtp_session *s, struct str args, struct mail_command *m)
 {
     struct refusal no;
 
     if (!command_parse_mail(args, offered(s), m, &no))
-        refuse(s, no.code, str_of(no.text));
-    else if (m->size > s->set->message_size)
-        refuse(s, 552, STR("5.3.4 The message is larger than this server takes"));
-    else if (!hold_is_fine(s, m))
-        refuse(s, 501, STR("5.5.4 The release time is too far away"));
-    else if (!s->world->spend(s->w, SMTP_BUDGET_MESSAGES))
-        refuse(s, 450, STR("4.7.1 Too many messages from your address in the last hour"));
-    else
+        return no;
+    if (m->size > s->set->message_size)
+        return (struct refusal){552, "5.3.4 The message is larger than this server takes"};
+    if (!hold_is_fine(s, m))
+        return (struct refusal){501, "5.5.4 The release time is too far away"};
+    if (!s->world->spend(s->w, SMTP_BUDGET_MESSAGES))
+        return (struct refusal){450, "4.7.1 Too many messages from your address in the last hour"};
+    return (struct refusal){0, NULL};
+}
+
+static bool mail_is_fine(struct smtp_session *s, struct str args, struct mail_command *m)
+{
+    struct refusal no = objection(s, args, m);
+
+    if (no.code == 0)
         return true;
-    note(s, SMTP_NOTE_MAIL_REFUSED, args, 500, STR("refused at MAIL"));
+    refuse(s, no.code, str_of(no.text));
+    note(s, SMTP_NOTE_MAIL_REFUSED, args, no.code, str_of(no.text));
     return false;
 }
 
