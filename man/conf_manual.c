@@ -6,8 +6,11 @@
 int main(void)
 {
     struct buf out;
+    bool written;
 
     buf_init(&out, 1 << 20);
     config_write_manual(&out);
-    return out.failed || fwrite(out.p, 1, out.n, stdout) != out.n;
+    written = !out.failed && fwrite(out.p, 1, out.n, stdout) == out.n;
+    buf_clear(&out);
+    return !written;
 }
