@@ -853,6 +853,14 @@ static void every_write_fails_in_turn(void **state)
     goes("g@example.org", "", "expand i@outside.example ");
 }
 
+/* Statements are prepared when they are needed; a malformed one would end the process. */
+static void every_statement_is_well_formed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SQL_COUNT; i++)
+        assert_non_null(store_stmt(&store, (enum store_statement)i));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -878,6 +886,7 @@ int main(void)
         TEST(logins),
         TEST(every_write_fails_in_turn),
         TEST(failing_database_is_temporary),
+        TEST(every_statement_is_well_formed),
     };
     char path[100];
     int failed;

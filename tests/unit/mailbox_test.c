@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "fault_vfs.h"
 #include "roles/mailbox/boxes.h"
+#include "roles/mailbox/store_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -554,6 +555,17 @@ static int64_t count_rows(struct store *s, const char *table)
     return n;
 }
 
+/* Statements are prepared when they are needed; a malformed one would end the process. */
+static void every_statement_is_well_formed(void **state)
+{
+    struct store *s = open_store("a.db");
+
+    (void)state;
+    for (int i = 0; i < SQL_COUNT; i++)
+        assert_non_null(store_stmt(s, (enum store_sql)i));
+    store_close(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -574,6 +586,7 @@ int main(void)
         TEST(idle_boxes_make_room),
         TEST(a_removed_account_loses_its_files),
         TEST(sweeping_goes_on_until_nothing_is_loose),
+        TEST(every_statement_is_well_formed),
     };
 
     fault_install();

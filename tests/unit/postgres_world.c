@@ -90,6 +90,9 @@ bool __wrap_db_open_read_only(struct db **db, const char *path, struct err *err)
 
 /* ---- failures ---- */
 
+/* Every third call only, to be done soon; an odd number, so that both ways to fail come about. */
+enum { STRIDE = 3 };
+
 static int calls, turn, syncs;
 static bool for_ever, happened;
 
@@ -99,7 +102,7 @@ void fault_install(void)
 
 void fault_at(int n, bool forever)
 {
-    turn = n;
+    turn = n == 0 ? 0 : 1 + (n - 1) * STRIDE;
     for_ever = forever;
     calls = syncs = 0;
     happened = false;

@@ -3,15 +3,23 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "db/db.h"
 #include "roles/queue/bounce.h"
 #include "roles/queue/destination.h"
 #include "roles/queue/filter.h"
+#include "roles/queue/leftover.h"
 #include "roles/queue/schedule.h"
+#include "roles/queue/store.h"
 
 static struct config *config;
 
@@ -205,6 +213,42 @@ static void parked_recipients_come_back_in_turn(void **state)
     assert_true(last <= now + 10 * MINUTE);
 }
 
+/* Mail in a shard beyond the last one is not forgotten in silence. */
+static void a_shard_left_out_has_to_be_empty(void **state)
+{
+    char folder[] = "/tmp/queue-rules-XXXXXX", shard[64], text[128];
+    struct config *left;
+    struct err err = {0};
+    struct db *db;
+    struct store *store;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(shard, sizeof shard, "%s/queue", folder);
+    assert_int_equal(mkdir(shard, 0700), 0);
+    snprintf(text, sizeof text, "hostname = \"mail.test\"\ndata = \"%s\"\n", folder);
+    assert_true(config_parse(&left, STR("test"), str_of(text), &err));
+    snprintf(shard, sizeof shard, "%s/queue/queue-%d.db", folder, (int)left->copies.queue);
+    assert_true(leftover_check(left, &err));
+    assert_true(db_open(&db, shard, DB_SYNC_FULL, 1000, &err)); /* killed before its first table */
+    db_close(db);
+    assert_true(leftover_check(left, &err));
+    assert_true(store_open(&store, shard, &err));
+    store_close(store);
+    assert_true(leftover_check(left, &err));
+    assert_true(db_open(&db, shard, DB_SYNC_FULL, 1000, &err));
+    assert_true(db_exec(db,
+        "INSERT INTO message VALUES (7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', '', '', '', '', '', '', '', '')", &err));
+    db_close(db);
+    assert_false(leftover_check(left, &err));
+    assert_non_null(strstr(err.text, shard));
+    config_free(left);
+    unlink(shard);
+    snprintf(shard, sizeof shard, "%s/queue", folder);
+    rmdir(shard);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +260,7 @@ int main(void)
         cmocka_unit_test(spans),
         cmocka_unit_test(globs),
         cmocka_unit_test(parked_recipients_come_back_in_turn),
+        cmocka_unit_test(a_shard_left_out_has_to_be_empty),
     };
 
     return cmocka_run_group_tests_name("queue_rules", tests, open_config, close_config);

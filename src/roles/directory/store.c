@@ -58,7 +58,7 @@ bool store_open(struct store *store, const char *path, struct err *err)
 
     memset(store, 0, sizeof *store);
     return db_open(&store->db, path, DB_SYNC_FULL, 5000, err) &&
-           db_migrate(store->db, steps, 1, err);
+           db_migrate(store->db, steps, sizeof steps / sizeof *steps, err);
 }
 
 void store_close(struct store *store)

@@ -21,7 +21,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
     struct store *s = xcalloc(1, sizeof *s);
 
     buf_init(&s->key, IPC_ADDRESS + 1);
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 10000, err) || !db_migrate(s->db, steps, 1, err)) {
+    if (!db_open(&s->db, path, DB_SYNC_LATER, 10000, err) || !db_migrate(s->db, steps, sizeof steps / sizeof *steps, err)) {
         store_close(s);
         return false;
     }

@@ -256,16 +256,13 @@ bool store_was_delivered(struct store *s, int64_t message, bool *was, struct err
     return stmt_done(find, err);
 }
 
-static bool run_once(struct store *s, const char *sql, int64_t value, struct err *err)
+static bool run_with(struct store *s, enum store_sql sql, int64_t value, struct err *err)
 {
-    struct stmt *once = stmt_new(s->db, sql);
-    bool done;
+    struct stmt *run = store_stmt(s, sql);
 
-    stmt_int(once, s->account);
-    stmt_int(once, value);
-    done = stmt_run(once, err);
-    stmt_free(once);
-    return done;
+    stmt_int(run, s->account);
+    stmt_int(run, value);
+    return stmt_run(run, err);
 }
 
 /* The modification sequence at and below which expunged rows are not needed; 0 for none. */
@@ -289,12 +286,11 @@ bool store_prune(struct store *s, int64_t before, struct err *err)
 {
     int64_t floor;
 
-    if (!run_once(s, "DELETE FROM delivered WHERE account = $1 AND stored < $2", before, err) ||
+    if (!run_with(s, SQL_PRUNE_DELIVERED, before, err) ||
         !expunged_floor(s, &floor, err))
         return false;
     return floor == 0 ||
-           (run_once(s, "DELETE FROM expunged WHERE account = $1 AND folder = 1 AND modseq <= $2", floor, err) &&
-               run_once(s, "UPDATE folder SET expunged_floor = $2 WHERE account = $1 AND id = 1", floor, err));
+           (run_with(s, SQL_PRUNE_EXPUNGED, floor, err) && run_with(s, SQL_SET_FLOOR, floor, err));
 }
 
 static bool add_message(struct store *s, const struct store_delivery *d, struct err *err)

@@ -35,7 +35,10 @@
     X(REMOVE_CHUNKS, "DELETE FROM content_chunk WHERE account = $1 AND content = $2 AND start IN "                 \
         "(SELECT start FROM content_chunk WHERE account = $1 AND content = $2 ORDER BY "                           \
         "start LIMIT $3)")                                                                                         \
-    X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")
+    X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
+    X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
+    X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = 1 AND modseq <= $2")                   \
+    X(SET_FLOOR, "UPDATE folder SET expunged_floor = $2 WHERE account = $1 AND id = 1")
 
 enum store_sql {
 #define STORE_SQL_ID(name, sql) SQL_##name,

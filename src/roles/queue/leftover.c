@@ -8,19 +8,24 @@
 
 enum { SHARDS_MAX = 64, PATH_ROOM = 4096 };
 
+/* A database that never got its tables holds nothing. */
 static bool count_messages(const char *path, int64_t *n, struct err *err)
 {
     struct db *db;
-    struct stmt *count;
+    int64_t version;
     bool done;
 
     *n = 0;
     if (!db_open_read_only(&db, path, err))
         return false;
-    count = stmt_new(db, "SELECT count(*) FROM (SELECT 1 FROM message LIMIT 1000)");
-    while (stmt_row(count))
-        *n = column_int(count, 0);
-    done = stmt_done(count, err);
+    done = db_version(db, &version, err);
+    if (done && version > 0) {
+        struct stmt *count = stmt_new(db, "SELECT count(*) FROM (SELECT 1 FROM message LIMIT 1000) AS found");
+
+        while (stmt_row(count))
+            *n = column_int(count, 0);
+        done = stmt_done(count, err);
+    }
     db_close(db);
     return done;
 }
