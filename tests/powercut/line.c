@@ -2,7 +2,7 @@
 #include "mailroom.h"
 #include "queue_world.h"
 
-#include <inttypes.h>
+#include <errno.h>
 #include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -203,7 +203,7 @@ static void show_box(int box)
 {
     struct err err = {0};
 
-    if (mailroom_settle(box + 1, &err) && !mailroom_walk(box + 1, show, &box, &err))
+    if (mailroom_settle(box + 1, &err) && !mailroom_walk(box + 1, show, &box, &err) && !disk_failed())
         fail_msg("%s", err.text);
 }
 
@@ -234,20 +234,41 @@ static void expunge_one(int box)
         deed->done = disk_length();
 }
 
+static void step(void)
+{
+    uint64_t what = line_random(100);
+
+    for (uint64_t n = line_random(5); n > 0; n--)
+        send_one();
+    world_run();
+    if (what < 15)
+        expunge_one((int)line_random(LINE_BOXES));
+    else if (what < 30)
+        show_box((int)line_random(LINE_BOXES));
+    else if (what < 35)
+        world_pass(2 * MINUTE);
+}
+
+/* The processes are killed somewhere in the middle of a step: nothing of what they still do reaches the disk. */
+static void killed_step(void)
+{
+    disk_fail(1 + (unsigned)line_random(200), EIO, true);
+    step();
+    if (disk_failed()) {
+        line_halt();
+        disk_fail(0, 0, false);
+        line_boot();
+    }
+    disk_fail(0, 0, false);
+}
+
 void line_work(unsigned steps)
 {
     while (steps-- > 0) {
-        uint64_t what = line_random(100);
-
-        for (uint64_t n = line_random(5); n > 0; n--)
-            send_one();
-        world_run();
-        if (what < 15)
-            expunge_one((int)line_random(LINE_BOXES));
-        else if (what < 30)
-            show_box((int)line_random(LINE_BOXES));
-        else if (what < 35)
-            world_pass(2 * MINUTE);
+        if (line_random(8) == 0)
+            killed_step();
+        else
+            step();
     }
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct effort {
     unsigned generations, steps, cuts, losses; /* cuts: 0 for all; losses: pictures a cut */
@@ -91,6 +92,30 @@ static void run_seed(uint64_t seed, const struct effort *e)
     line_close();
 }
 
+/* A process that made the folder of an account's database and died before the name was on disk: the next one must
+ * not trust what it finds. */
+static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
+{
+    char path[200], why[400] = "";
+
+    (void)state;
+    line_open(1);
+    for (int i = 1; i <= LINE_BOXES; i++) {
+        snprintf(path, sizeof path, "%s/mailbox/%02x", line_folder(), (unsigned)i);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    line_work(6);
+    line_finish();
+    disk_pause();
+    line_halt();
+    disk_remove(line_folder());
+    disk_lose_power(disk_length(), DISK_LOSES_ALL, 1, line_folder());
+    line_boot();
+    if (!line_keeps_promises(disk_length(), why, sizeof why))
+        fail_msg("%s", why);
+    line_close();
+}
+
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -114,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loss_of_power_breaks_no_promise),
+        cmocka_unit_test(a_folder_left_by_a_dead_process_keeps_its_mail),
     };
 
     return cmocka_run_group_tests_name("powercut", tests, NULL, NULL);

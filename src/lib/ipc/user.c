@@ -1,4 +1,5 @@
 #include "ipc/user.h"
+#include "base/folder.h"
 #include "ipc/ipc.h"
 
 #include <errno.h>
@@ -55,13 +56,6 @@ static bool become(const struct config *config, enum role_id role, const char *f
     return true;
 }
 
-static bool make(const char *path, mode_t mode, struct err *err)
-{
-    if (mkdir(path, mode) == 0 || errno == EEXIST)
-        return true;
-    return err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
-}
-
 /* data and what is above it, as the supervisor makes them. */
 static bool make_above(const char *path, struct err *err)
 {
@@ -74,7 +68,7 @@ static bool make_above(const char *path, struct err *err)
             buf_reset(&part);
             buf_add(&part, str_from(path, (size_t)(at - path)));
             buf_add_char(&part, 0);
-            made = make(part.p, 0711, err);
+            made = folder_make(part.p, 0711, err);
         }
     }
     buf_clear(&part);
@@ -91,7 +85,7 @@ bool user_prepare_folder(const struct config *config, enum role_id role, struct 
     if (path.failed)
         return err_set(err, ERR_PERMANENT, "the name of the data folder is too long");
     umask(066); /* folders may be passed through, files are for their owner */
-    done = make_above(path.p, err) && make(path.p, 0700, err) && become(config, role, path.p, err);
+    done = make_above(path.p, err) && folder_make(path.p, 0700, err) && become(config, role, path.p, err);
     buf_clear(&path);
     return done;
 }

@@ -1,5 +1,6 @@
 /* The files of account databases: where they are, how a new one is made, how all of one go. */
 #include "boxes_private.h"
+#include "base/folder.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -66,13 +67,13 @@ void files_close(struct boxes *b)
 
 static void folder_of(const struct boxes *b, int64_t account, char path[PATH_ROOM])
 {
-    snprintf(path, PATH_ROOM, "%.*s/%02x", STR_ARG(b->folder), (unsigned)(account % 256));
+    snprintf(path, PATH_ROOM, "%.*s/%02x", STR_ARG(b->folder), (unsigned)(account % BOX_FOLDERS));
 }
 
 static void path_of(const struct boxes *b, int64_t account, const char *suffix, char path[PATH_ROOM])
 {
     snprintf(path, PATH_ROOM, "%.*s/%02x/%" PRId64 ".db%s", STR_ARG(b->folder),
-        (unsigned)(account % 256), account, suffix);
+        (unsigned)(account % BOX_FOLDERS), account, suffix);
 }
 
 void files_delete(const struct boxes *b, int64_t account)
@@ -99,19 +100,6 @@ bool files_exist(const struct boxes *b, int64_t account)
 
     path_of(b, account, "", path);
     return access(path, F_OK) == 0;
-}
-
-/* A new folder's name must be on disk before a promise is made about what is in it. */
-static bool sync_folder(const char *folder, struct err *err)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-
-    if (!synced)
-        err_set(err, ERR_TEMPORARY, "%s: cannot sync: %s", folder, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return synced;
 }
 
 static bool write_all(int fd, struct str bytes)
@@ -146,18 +134,24 @@ static bool create_file(const struct boxes *b, const char *path, struct err *err
     return written;
 }
 
-bool files_open_store(const struct boxes *b, int64_t account, struct store **store, bool *elsewhere, struct err *err)
+/* Its name must be on disk before a promise is made about what is in it; a process before this one may have died
+ * just before that. */
+static bool make_folder(struct boxes *b, int64_t account, const char *path, struct err *err)
+{
+    bool *named = &b->named[account % BOX_FOLDERS];
+
+    *named = (*named && access(path, F_OK) == 0) || folder_make(path, 0700, err);
+    return *named;
+}
+
+bool files_open_store(struct boxes *b, int64_t account, struct store **store, bool *elsewhere, struct err *err)
 {
     char path[PATH_ROOM];
     struct stat about;
 
     folder_of(b, account, path);
-    if (mkdir(path, 0700) != 0) {
-        if (errno != EEXIST)
-            return err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
-    } else if (!sync_folder(b->folder.p, err)) {
+    if (!make_folder(b, account, path, err))
         return false;
-    }
     *elsewhere = stat(path, &about) != 0 || about.st_dev != b->device;
     path_of(b, account, "", path);
     if (b->empty.n > 0 && access(path, F_OK) != 0 && errno == ENOENT && !create_file(b, path, err))

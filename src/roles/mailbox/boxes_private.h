@@ -5,10 +5,13 @@
 
 #include <sys/types.h>
 
+enum { BOX_FOLDERS = 256 };
+
 struct boxes {
     struct str folder;
     int fd;       /* of the folder, to sync its file system; -1: not possible */
     dev_t device; /* its file system */
+    bool named[BOX_FOLDERS]; /* those whose names are on disk for sure */
     struct buf empty; /* a database without account: copied for new ones */
     size_t most;
     int64_t keep;
@@ -28,7 +31,7 @@ void files_close(struct boxes *b);
 bool files_exist(const struct boxes *b, int64_t account);
 void files_delete(const struct boxes *b, int64_t account);
 /* Opens the account's database, makes it if need be. elsewhere: it is on another file system. */
-MUST_CHECK bool files_open_store(const struct boxes *b, int64_t account, struct store **store, bool *elsewhere,
+MUST_CHECK bool files_open_store(struct boxes *b, int64_t account, struct store **store, bool *elsewhere,
     struct err *err);
 
 /* flush.c */

@@ -1,4 +1,5 @@
 #include "roles/supervisor/supervisor.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "ipc/user.h"
 #include "net/remote_key.h"
@@ -123,8 +124,8 @@ static bool make_folder(const char *path, mode_t mode, struct err *err)
             continue;
         memcpy(partial, path, i);
         partial[i] = 0;
-        if (mkdir(partial, mode) != 0 && errno != EEXIST)
-            return err_set(err, ERR_PERMANENT, "%s: %s", partial, strerror(errno));
+        if (!folder_make(partial, mode, err))
+            return false;
     }
     return true;
 }
