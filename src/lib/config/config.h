@@ -52,7 +52,6 @@
     D(lifetime, SPAN, "5d", "After this a message that cannot be delivered is returned.")          \
     D(bounce_lifetime, SPAN, "2d", "The same for reports with the null sender.")                   \
     D(hold_lifetime, SPAN, "30d", "After this a message that the administrator holds is returned too.") \
-    D(hold_lifetime, SPAN, "30d", "After this a message that the administrator holds is returned too.") \
     D(delay_notice, SPAN, "4h", "After this the sender is told that a message is delayed; 0s for never.") \
     D(retry, SPANS, "1m 3m 10m 30m 1h 2h 4h", "Pauses between attempts; the last one repeats. Each is varied by up to a fifth.") \
     D(min_free_disk, SIZE, "200M", "Below this much free space no message is taken (452 4.3.1).")  \
