@@ -33,6 +33,8 @@ class Message:
     connection: int
     login: str
     at: float
+    ended: float     # wall time at which its end came
+    answered: float  # and at which it was taken, as `at` is in monotonic time
     peer: str
 
 
@@ -325,6 +327,7 @@ class Session:
 
     def finish(self, data):
         """The answer after the last byte; in LMTP one for each recipient."""
+        self.ended = time.time()
         taken = []
         for rcpt in self.rcpts if self.sink.lmtp else [""]:
             reply = self.scripted("DOT", rcpt or self.mail_line)
@@ -347,7 +350,7 @@ class Session:
             self.sink.count += 1
             if self.sink.keep:
                 self.sink.messages.append(Message(self.mail, self.mail_line, list(rcpts), list(self.rcpt_lines), data, self.secure,
-                                                  self.helo, self.number, self.login, time.monotonic(), self.peer))
+                                                  self.helo, self.number, self.login, time.monotonic(), self.ended, time.time(), self.peer))
 
     def on_rset(self, line, replied):
         self.reset()
