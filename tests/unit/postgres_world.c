@@ -118,9 +118,11 @@ int fault_syncs(void)
     return syncs;
 }
 
+enum ending { WELL, UNHEARD, UNANSWERED };
+
 /* How the call that comes now ends. The two ways to lose a connection take turns: before the server has heard
  * the question, and after it has done what it was asked, with the answer lost. */
-static enum { WELL, UNHEARD, UNANSWERED } outcome(void)
+static enum ending next_ending(void)
 {
     calls++;
     if (turn == 0 || (for_ever ? calls < turn : calls != turn))
@@ -138,7 +140,7 @@ static void cut(PGconn *server)
 /* Makes a call of libpq, as it turns out. */
 #define CALL(server, call)                                                                         \
     do {                                                                                           \
-        int how = outcome();                                                                       \
+        enum ending how = next_ending();                                                           \
         PGresult *result;                                                                          \
                                                                                                    \
         if (how == UNHEARD)                                                                        \
