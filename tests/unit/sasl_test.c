@@ -406,21 +406,21 @@ static void failures_slow_down_and_ban(void **state)
 /* A webmail: one user who forgot the password must not shut out the others. */
 static void a_client_without_address_is_counted_by_login(void **state)
 {
-    const struct str nobody = {0}, home = STR("192.0.2.1"), anna = STR("anna@example.org"), bob = STR("bob@example.org");
+    const struct str nobody = {0}, home = STR("192.0.2.1"), user = STR("anna@example.org"), bob = STR("bob@example.org");
     struct throttle t;
 
     (void)state;
     throttle_init(&t, 5, 15 * MINUTE);
-    throttle_succeeded(&t, home, anna, HOUR);
-    throttle_succeeded(&t, nobody, anna, HOUR); /* does not become the address of its owner */
+    throttle_succeeded(&t, home, user, HOUR);
+    throttle_succeeded(&t, nobody, user, HOUR); /* does not become the address of its owner */
     for (int i = 0; i < 5 * THROTTLE_LOGIN_FACTOR; i++) {
-        assert_false(throttle_refuses(&t, nobody, anna, HOUR));
-        assert_true(throttle_failed(&t, nobody, anna, HOUR) > 0);
+        assert_false(throttle_refuses(&t, nobody, user, HOUR));
+        assert_true(throttle_failed(&t, nobody, user, HOUR) > 0);
     }
-    assert_true(throttle_refuses(&t, nobody, anna, HOUR));
+    assert_true(throttle_refuses(&t, nobody, user, HOUR));
     assert_false(throttle_refuses(&t, nobody, bob, HOUR));
     assert_false(throttle_refuses(&t, nobody, nobody, HOUR));
-    assert_false(throttle_refuses(&t, home, anna, HOUR));
+    assert_false(throttle_refuses(&t, home, user, HOUR));
     throttle_clear(&t);
 }
 
