@@ -55,6 +55,7 @@ class Sink:
         self.rules, self.messages, self.lines, self.connections = [], [], [], 0
         self.tls, self.extensions, self.lmtp, self.implicit_tls = tls, list(extensions), lmtp, implicit_tls
         self.users, self.keep, self.count = users, keep, 0
+        self.trim = None  # bytes of a message to keep
         self.open_now = self.most_open = 0
         self.lock = threading.Lock()
         self.live = set()
@@ -211,7 +212,8 @@ class Session:
         while True:
             line = self.line()
             with self.sink.lock:
-                self.sink.lines.append((self.number, line))
+                if self.sink.trim is None:
+                    self.sink.lines.append((self.number, line))
             verb = line.split(" ", 1)[0].upper()
             reply = self.scripted(verb, line)
             handler = getattr(self, "on_" + verb.lower(), None)
@@ -349,7 +351,7 @@ class Session:
         with self.sink.lock:
             self.sink.count += 1
             if self.sink.keep:
-                self.sink.messages.append(Message(self.mail, self.mail_line, list(rcpts), list(self.rcpt_lines), data, self.secure,
+                self.sink.messages.append(Message(self.mail, self.mail_line, list(rcpts), list(self.rcpt_lines), data[:self.sink.trim], self.secure,
                                                   self.helo, self.number, self.login, time.monotonic(), self.ended, time.time(), self.peer))
 
     def on_rset(self, line, replied):

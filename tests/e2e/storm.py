@@ -35,7 +35,9 @@ class Storm:
         self.sink.on("RCPT", "451 4.2.1 never", match="junk-")
         self.sink.on("RCPT", self.later, match="later-")
         self.sink.on("DOT", self.dot)
+        self.sink.trim = 4096
         self.put_off = set()
+        self.read, self.read_reports = collections.Counter(), collections.Counter()
 
     def prepare(self):
         s = self.server
@@ -118,6 +120,21 @@ class Storm:
             self.server.cli("queue", *words, check=False)
             self.commands += 1
 
+    def reader(self, user):
+        """Fetches and removes what is in a mailbox, over POP3."""
+        while not self.stopping.wait(1.0):
+            client = self.server.try_pop3(f"{user}@home.example")
+            if client is None:
+                continue
+            got = []
+            for i in range(min(client.stat()[0], 200)):
+                text = b"\n".join(client.retr(i + 1)[1])
+                got.append((MARK.search(text)[1].decode(), b"multipart/report" in text.split(b"\n\n", 1)[0]))
+                client.dele(i + 1)
+            client.quit()
+            for mark, report in got:
+                (self.read_reports if report else self.read)[f"{user}@home.example", mark] += 1
+
     def guarded(self, work, *args):
         def run():
             try:
@@ -128,11 +145,13 @@ class Storm:
         self.threads.append(threading.Thread(target=run))
         self.threads[-1].start()
 
-    def start(self):
+    def start(self, readers=()):
         self.stopping.clear()
         for n in range(self.mx + self.submission):
             self.guarded(self.load, n + 100 * len(self.threads), n >= self.mx)
         self.guarded(self.command)
+        for user in readers:
+            self.guarded(self.reader, user)
 
     def stop(self):
         self.stopping.set()
@@ -156,8 +175,8 @@ class Storm:
         until(empty, "the queue to run empty", limit)
 
     def stored(self):
-        """((user, mark) to how often it is in his mailbox, the same of reports about it), from the files."""
-        mails, reports = collections.Counter(), collections.Counter()
+        """((user, mark) to how often it is in his mailbox or was read, the same of reports about it), from the files."""
+        mails, reports = self.read.copy(), self.read_reports.copy()
         for path in self.server.data.glob("mailbox/*/*.db"):
             with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
                 for head, more in db.execute("SELECT substr(head, 1, 8192), (SELECT substr(data, 1, 8192) FROM content_chunk AS c WHERE c.content = "

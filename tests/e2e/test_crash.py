@@ -1,7 +1,7 @@
 """kill -9 under mixed load: every message that was answered with 250 is delivered, none is twice in a mailbox, and what
 went out twice did so because relay (or the whole tree) was killed between the final dot and the commit of its result.
 
-STAFFETTA_ROUNDS says how many kills (160 by default, 30 in a build with sanitizers), STAFFETTA_SEED which; tests/crash/run
+STAFFETTA_ROUNDS says how many kills (240 by default, 20 in a build with sanitizers), STAFFETTA_SEED which; tests/crash/run
 does thousands.
 """
 import collections
@@ -25,7 +25,7 @@ VERIFY_EVERY = 20
 
 
 def rounds():
-    return int(os.environ.get("STAFFETTA_ROUNDS", "30" if sanitized() else "160"))
+    return int(os.environ.get("STAFFETTA_ROUNDS", "20" if sanitized() else "240"))
 
 
 class Kill:
@@ -164,5 +164,5 @@ class QueueAlone(Killing):
     config = {**Killing.config, "copies": {"queue": 2}}
 
     def test_the_death_of_queue_sends_nothing_twice(self):
-        kills = self.storm_through(max(4, rounds() // 16))
+        kills = self.storm_through(max(4, rounds() // 20))
         self.assertEqual(self.finish(kills, set()), {})

@@ -36,6 +36,7 @@ static void total_json(struct queue *q, struct buf *b, const struct ages *ages)
         (int64_t)(q->mails.active_count[CLASS_TRANSACTIONAL] + q->mails.active_count[CLASS_BULK]));
     json_int(b, "delivering", (int64_t)q->dispatch.under_way);
     json_int(b, "oldest_overdue_seconds", ages->overdue);
+    json_int(b, "oldest_due_seconds", ages->due);
     json_int(b, "oldest_hold_seconds", ages->hold);
     json_bool(b, "accepting", q->health.accepting);
     json_bool(b, "counted", q->counts.complete);

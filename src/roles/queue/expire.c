@@ -12,7 +12,9 @@
 enum { SLICE = 1000, EXPIRE_AT_ONCE = 50 };
 
 static struct metric oldest_overdue =
-    METRIC_GAUGE("staffetta_queue_oldest_overdue_seconds", "How late the most overdue recipient is.");
+    METRIC_GAUGE("staffetta_queue_oldest_overdue_seconds", "How long ago a recipient should have been ended that still is there.");
+static struct metric oldest_due =
+    METRIC_GAUGE("staffetta_queue_oldest_due_seconds", "How long the recipient that is due first has been due, also while it is tried.");
 static struct metric oldest_hold =
     METRIC_GAUGE("staffetta_queue_oldest_hold_seconds", "How long the oldest hold has lasted.");
 static struct metric sweeps = METRIC_COUNTER("staffetta_queue_sweeps_total", "Completed sweeps for overdue recipients.");
@@ -41,7 +43,9 @@ void expire_init(struct expire *e)
 {
     e->next = clock_monotonic() + 5 * SECOND;
     e->measure_at = e->next;
+    e->overdue_since = INT64_MAX;
     metric_show(&oldest_overdue);
+    metric_show(&oldest_due);
     metric_show(&oldest_hold);
     metric_show(&sweeps);
     metric_show(&swept);
@@ -59,7 +63,7 @@ static int64_t seconds_since(int64_t then, int64_t now)
 
 bool expire_ages(struct queue *q, struct ages *ages, struct err *err)
 {
-    int64_t first, overdue = INT64_MAX, hold = INT64_MAX, now = clock_now();
+    int64_t first, due = INT64_MAX, hold = INT64_MAX, now = clock_now();
     struct due_place place;
     bool found;
 
@@ -68,15 +72,14 @@ bool expire_ages(struct queue *q, struct ages *ages, struct err *err)
         if (!store_next_due(q->store, class, 0, &first, err) ||
             !store_oldest_hold(q->store, class, &place, &found, err))
             return false;
-        overdue = first < overdue ? first : overdue;
+        due = first < due ? first : due;
         if (!found || place.due >= hold)
             continue;
         hold = place.due;
         ages->held = place;
     }
-    if (ages->held.message && hold + hold_lifetime(q) < overdue)
-        overdue = hold + hold_lifetime(q);
-    ages->overdue = seconds_since(overdue, now);
+    ages->overdue = seconds_since(q->expire.overdue_since, now);
+    ages->due = seconds_since(due, now);
     ages->hold = seconds_since(hold, now);
     return true;
 }
@@ -103,6 +106,7 @@ static void measure(struct queue *q)
         return;
     }
     metric_set(&oldest_overdue, ages.overdue);
+    metric_set(&oldest_due, ages.due);
     metric_set(&oldest_hold, ages.hold);
     if (ages.hold > role_config(q->role)->queue.lifetime / SECOND && clock_monotonic() >= q->expire.warn_at)
         warn_of_hold(q, &ages);
@@ -145,6 +149,10 @@ static void end_stage(struct queue *q)
     if (++e->stage < sizeof stages / sizeof stages[0])
         return;
     e->walking = false;
+    e->overdue_since = e->first_over;
+    metric_set(&oldest_overdue, seconds_since(e->overdue_since, clock_now()));
+    if (batch_failing(q))
+        return;
     metric_add(&sweeps, 1);
     resolve_sweep(q);
     dispatch_sweep(q);
@@ -157,13 +165,26 @@ static void begin_sweep(struct queue *q)
 
     e->next = clock_monotonic() + period(q);
     e->walking = true;
+    e->before = e->began;
+    e->began = clock_now();
+    e->first_over = INT64_MAX;
     e->stage = 0;
     e->at = (struct due_place){0};
 }
 
-static bool is_over(const struct queue *q, enum rcpt_state state, const struct due_place *place, int64_t now)
+/* When the sweep has to end it. */
+static int64_t end_of(const struct queue *q, enum rcpt_state state, const struct due_place *place)
 {
-    return state == RCPT_HELD || place->expires + grace(q) <= now;
+    return state == RCPT_HELD ? place->due + hold_lifetime(q) : place->expires + grace(q);
+}
+
+/* Overdue is what cannot be ended now, and what the sweep before this one should have ended. */
+static void note_over(struct queue *q, int64_t end)
+{
+    struct expire *e = &q->expire;
+
+    if ((batch_failing(q) || end <= e->before) && end < e->first_over)
+        e->first_over = end;
 }
 
 /* One slice of the stage; false when the database failed. *more: there is another one. */
@@ -180,7 +201,10 @@ static bool sweep_slice(struct queue *q, bool *more, struct err *err)
     while (n < EXPIRE_AT_ONCE && store_sweep_next(q->store, &place)) {
         rows++;
         e->at = place;
-        if (is_over(q, s->state, &place, now))
+        if (end_of(q, s->state, &place) > now)
+            continue;
+        note_over(q, end_of(q, s->state, &place));
+        if (!batch_failing(q))
             ended[n++] = place;
     }
     good = store_sweep_end(q->store, err);
@@ -200,7 +224,7 @@ void expire_turn(struct queue *q)
         measure(q);
     if (!e->walking && clock_monotonic() >= e->next)
         begin_sweep(q);
-    if (!e->walking || batch_failing(q))
+    if (!e->walking)
         return;
     good = sweep_slice(q, &more, &err);
     if (!good)
@@ -213,8 +237,6 @@ int64_t expire_wake_in(const struct queue *q)
 {
     int64_t wait = q->expire.next - clock_monotonic();
 
-    if (batch_failing(q))
-        return INT64_MAX;
     if (q->expire.walking)
         return 0;
     return wait > 0 ? wait : 0;
