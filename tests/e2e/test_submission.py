@@ -181,6 +181,11 @@ class Webmail(Mail):
     """Many people behind one address: this machine."""
     config = {"limits": {"login_failures": 2, "ban_time": "1h"}}
 
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.server.account("kim@home.example")
+
     def login(self, user, password):
         t = self.talk("submission")
         code = t.code("AUTH PLAIN " + plain(user, password))
@@ -193,6 +198,11 @@ class Webmail(Mail):
         self.assertNotEqual(self.login("bob@home.example", PASSWORD), 235)
         self.assertEqual(self.login("ann@home.example", PASSWORD), 235)
         self.server.pop3("ann@home.example").quit()
+
+    def test_another_spelling_is_no_other_login(self):
+        spelled = [f"{k}{i}{m}@{h}ome.example" for k in "kK" for i in "iI" for m in "mM" for h in "hH"][:10]
+        in_parallel([lambda u=u: self.login(u, "wrong") for u in spelled], 10)
+        self.assertNotEqual(self.login("kim@home.example", PASSWORD), 235)
 
 
 class Tls(Mail):

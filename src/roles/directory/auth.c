@@ -99,8 +99,10 @@ static enum sasl_state world_find(void *arg, struct str name, struct sasl_login 
 {
     struct exchange *e = arg;
     struct err err = {0};
+    struct name key;
 
-    if (throttle_refuses(&e->d->throttle, counted(e->d, str_of(e->client)), name, clock_monotonic()))
+    login_key(name, &key);
+    if (throttle_refuses(&e->d->throttle, counted(e->d, str_of(e->client)), name_str(&key), clock_monotonic()))
         return SASL_REFUSED;
     if (login_find(&e->d->store, e->d->secret, name, out, &err))
         return SASL_MORE;
@@ -148,9 +150,11 @@ static void log_failure(const struct exchange *e, const char *why)
 
 static void on_wrong(struct exchange *e)
 {
-    struct str typed = sasl_typed_name(e->sasl);
-    int64_t pause = throttle_failed(&e->d->throttle, counted(e->d, str_of(e->client)), typed, clock_monotonic());
+    struct name key;
+    int64_t pause;
 
+    login_key(sasl_typed_name(e->sasl), &key);
+    pause = throttle_failed(&e->d->throttle, counted(e->d, str_of(e->client)), name_str(&key), clock_monotonic());
     metric_add(&failed, 1);
     log_failure(e, "wrong name or password");
     fail_later(e, AUTH_BAD_CREDENTIALS, pause);
@@ -159,6 +163,7 @@ static void on_wrong(struct exchange *e)
 static void on_right(struct exchange *e, struct str data)
 {
     const struct sasl_login *login = sasl_login(e->sasl);
+    struct name key;
     bool may =
         login->rights & (str_eq(str_of(e->service), STR("smtp")) ? AUTH_MAY_SEND : AUTH_MAY_READ);
 
@@ -168,8 +173,8 @@ static void on_right(struct exchange *e, struct str data)
         answer(e->channel, e->id, AUTH_DISABLED);
     } else {
         metric_add(&succeeded, 1);
-        throttle_succeeded(
-            &e->d->throttle, counted(e->d, str_of(e->client)), sasl_typed_name(e->sasl), clock_monotonic());
+        login_key(sasl_typed_name(e->sasl), &key);
+        throttle_succeeded(&e->d->throttle, counted(e->d, str_of(e->client)), name_str(&key), clock_monotonic());
         log_debug("login", "service=%s login=%s client=%s", e->service, login->name.p, e->client);
         ipc_send_auth_done(e->channel, &(struct msg_auth_done){.id = e->id,
                                            .result = AUTH_OK,

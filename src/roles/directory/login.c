@@ -42,19 +42,26 @@ static bool domain_enabled(struct store *store, struct str domain, bool *enabled
     return true;
 }
 
+void login_key(struct str typed, struct name *key)
+{
+    struct name canonical;
+    const char *why;
+
+    *key = (struct name){0};
+    if (!lookup_fold(typed, &canonical, key, &why)) /* a credential's name need not be an address */
+        name_set(key, typed);
+}
+
 bool login_find(struct store *store, const uint8_t secret[32], struct str typed,
     struct sasl_login *out, struct err *err)
 {
-    struct name canonical, key = {0};
+    struct name key;
     struct credential c;
     struct account a;
     bool by_name, by_address, enabled = true;
-    const char *why;
 
     memset(out, 0, sizeof *out);
-    if (!lookup_fold(
-            typed, &canonical, &key, &why)) /* a credential's name need not be an address */
-        name_set(&key, typed);
+    login_key(typed, &key);
     /* Both questions are asked always, so that time does not tell which kind exists. */
     if (!store_get_credential(store, name_str(&key), &c, &by_name, err) ||
         !store_get_account(store, name_str(&key), &a, &by_address, err))
