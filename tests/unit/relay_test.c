@@ -844,6 +844,61 @@ static void what_was_not_stored_is_told_and_not_sent_again(void **state)
     world_close();
 }
 
+/* A number that an alias' target got after the recipient it belonged to was ended. */
+static void a_number_given_again_is_no_earlier_attempt(void **state)
+{
+    struct msg_deliver_remote m, n;
+    struct server *a;
+    uint64_t id;
+
+    (void)state;
+    open_world("");
+    a = world_server("192.0.2.1", OFFERS);
+    world.stores_nothing = true;
+    m = world_message("x.test");
+    world_deliver(&m, "r@x.test");
+    world_run();
+    a->hold = true;
+    n = world_message("x.test");
+    world_deliver(&n, "r@x.test");
+    world_run();
+    world_queue(false);
+    world_queue(true);
+    world_deliver(&m, "new@x.test");
+    id = world_deliver(&n, "new@x.test");
+    a->hold = false;
+    world_run();
+    expect(id - 1, 0, DELIVERY_RELAYED, "taken");
+    expect(id, 0, DELIVERY_RELAYED, "taken");
+    world_close();
+}
+
+/* Its database took the result neither then nor later, and it lives. */
+static void queue_lost_a_result_and_offers_again(void **state)
+{
+    struct msg_deliver_remote m;
+    struct server *a;
+    uint64_t id;
+
+    (void)state;
+    open_world("");
+    a = world_server("192.0.2.1", OFFERS);
+    world.stores_nothing = true;
+    m = world_message("x.test");
+    world_deliver(&m, "r@x.test");
+    world_run();
+    id = world_deliver(&m, "r@x.test");
+    world_run();
+    assert_int_equal(a->messages, 1);
+    expect(id, 0, DELIVERY_DEFERRED, "earlier attempt");
+    assert_int_equal(world.told_n, 1);
+    world.stores_nothing = false;
+    world_run();
+    assert_int_equal(world.relay.kept.count, 0);
+    relay_verify(NULL, NULL);
+    world_close();
+}
+
 static void an_orphan_that_is_lost_leaves_nothing(void **state)
 {
     struct msg_deliver_remote m;
@@ -941,6 +996,8 @@ int main(void)
         cmocka_unit_test(queue_dies_before_the_end_was_sent),
         cmocka_unit_test(what_is_under_way_is_not_sent_again),
         cmocka_unit_test(what_was_not_stored_is_told_and_not_sent_again),
+        cmocka_unit_test(a_number_given_again_is_no_earlier_attempt),
+        cmocka_unit_test(queue_lost_a_result_and_offers_again),
         cmocka_unit_test(an_orphan_that_is_lost_leaves_nothing),
         cmocka_unit_test(draining),
         cmocka_unit_test(strangers),

@@ -267,7 +267,7 @@ static const struct client_outcome known = {DELIVERY_DEFERRED, REASON_OTHER, 451
 static void defer_known(struct relay *relay, struct delivery *d)
 {
     for (size_t i = 0; i < d->n; i++) {
-        if (!kept_knows(relay, d->queue, d->message, d->rcpts[i]->n))
+        if (!kept_knows(relay, d, d->rcpts[i]))
             continue;
         delivery_result(relay, d, d->rcpts[i], &known, NULL);
         report(relay, d, d->rcpts[i]);

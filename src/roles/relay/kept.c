@@ -89,7 +89,6 @@ static struct kept *copy_of(const struct delivery *d, const struct rcpt *r)
 static void tell(struct relay *relay, struct channel *queue, struct kept *k)
 {
     map_remove(&relay->kept.by_id, &k->by_id);
-    map_remove(&relay->kept.by_place, &k->by_place);
     if (k->serial == 0 && k->taken) {
         relay->kept.untold--;
         relay->kept.reported++;
@@ -98,7 +97,6 @@ static void tell(struct relay *relay, struct channel *queue, struct kept *k)
     k->told = true;
     k->m.id = role_next_id(relay->role);
     map_add(&relay->kept.by_id, &k->by_id, map_hash_number(k->m.id));
-    map_add(&relay->kept.by_place, &k->by_place, place_hash(k->m.message, k->m.n));
     metric_add(&told, 1);
     ipc_send_rcpt_told(queue, &k->m);
     channel_gave(queue, handover_of(k->m.status));
@@ -126,6 +124,7 @@ void kept_add(struct relay *relay, const struct delivery *d, const struct rcpt *
     if (relay->kept.count >= KEPT_MAX)
         make_room(relay);
     list_add_last(&relay->kept.all, &k->link);
+    map_add(&relay->kept.by_place, &k->by_place, place_hash(k->m.message, k->m.n));
     metric_set(&waiting, (int64_t)++relay->kept.count);
     if (d->queue != NULL) {
         k->serial = channel_serial(d->queue);
@@ -149,32 +148,33 @@ void kept_tell(struct relay *relay, struct channel *queue)
     }
 }
 
-static bool is_orphan(const struct relay *relay, uint64_t message, uint64_t n)
+/* The number alone says nothing: queue may have given it again, to a target of an alias. */
+static bool is_orphan(const struct relay *relay, const struct delivery *offered, const struct rcpt *r)
 {
     LIST_EACH(&relay->kept.orphans, it) {
         const struct delivery *d = CONTAINER(it, struct delivery, link);
 
-        for (size_t i = 0; i < d->n && d->message == message; i++)
-            if (d->rcpts[i]->n == n)
+        for (size_t i = 0; i < d->n && d->message == offered->message; i++)
+            if (d->rcpts[i]->n == r->n && str_eq(d->rcpts[i]->c.address, r->c.address))
                 return true;
     }
     return false;
 }
 
-bool kept_knows(struct relay *relay, struct channel *queue, uint64_t message, uint64_t n)
+bool kept_knows(struct relay *relay, const struct delivery *d, const struct rcpt *r)
 {
-    struct map_node *node = map_find(&relay->kept.by_place, place_hash(message, n));
+    struct map_node *node = map_find(&relay->kept.by_place, place_hash(d->message, r->n));
 
     for (; node != NULL; node = map_find_next(node)) {
         struct kept *k = CONTAINER(node, struct kept, by_place);
 
-        if (k->m.message != message || k->m.n != n || k->shard != channel_copy(queue))
+        if (k->m.message != d->message || k->m.n != r->n || k->shard != d->shard || !str_eq(k->m.address, r->c.address))
             continue;
-        tell(relay, queue, k); /* it could not take it the first time, or has not yet */
+        tell(relay, d->queue, k); /* it could not take it the first time, or has not yet */
         metric_add(&spared, 1);
         return true;
     }
-    if (!is_orphan(relay, message, n))
+    if (!is_orphan(relay, d, r))
         return false;
     metric_add(&spared, 1);
     return true;

@@ -16,8 +16,9 @@ void kept_clear(struct relay *relay);
 void kept_add(struct relay *relay, const struct delivery *d, const struct rcpt *r);
 /* The shard's new process is there. */
 void kept_tell(struct relay *relay, struct channel *queue);
-/* Is this recipient's result kept, or on its way? Then it must not be sent; what is kept is told again. */
-bool kept_knows(struct relay *relay, struct channel *queue, uint64_t message, uint64_t n);
+/* Is the result of this recipient, which is offered now, kept, or on its way? Then it must not be sent; what is
+ * kept is told again. */
+bool kept_knows(struct relay *relay, const struct delivery *d, const struct rcpt *r);
 void kept_on_stored(struct role *role, struct channel *from, const struct msg_deliver_stored *m);
 void kept_on_told_stored(struct role *role, struct channel *from, const struct msg_told_stored *m);
 void kept_verify(struct relay *relay, struct verification *v);

@@ -37,7 +37,7 @@ struct connection;
 struct kept_list {
     struct list all, orphans; /* struct kept, oldest first; struct delivery, by link */
     struct map by_id;         /* delivery or token */
-    struct map by_place;      /* (message, recipient); those told again */
+    struct map by_place;      /* (message, recipient) */
     size_t count;
     int64_t start; /* delivery_taken() then */
     int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
