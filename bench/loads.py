@@ -54,7 +54,7 @@ def wait(condition, what):
 
 
 def answered(told, count, seconds):
-    return {"count": count, "seconds": seconds, **{p: told[p] / 1000 for p in ("p50", "p95", "p99", "max")}}
+    return {"count": count, "seconds": seconds, "retries": told["retries"], **{p: told[p] / 1000 for p in ("p50", "p95", "p99", "max")}}
 
 
 def accept(bench, server, **load):
@@ -90,15 +90,16 @@ def local(bench, server, each=1, **load):
 
 # name: (kind of work, function, its options)
 WORKS = {
-    "accept, 1 a connection, 20 sessions": ("accept", accept, {"sessions": 20}),
-    "accept, 1 a connection, 100 sessions": ("accept", accept, {"sessions": 100}),
-    "accept, 100 a connection, 20 sessions": ("accept", accept, {"sessions": 20, "many": 100}),
-    "accept with STARTTLS, 20 sessions": ("accept", accept, {"sessions": 20, "starttls": True}),
-    "relay, 1 a connection, 20 sessions": ("relay", relay, {"sessions": 20}),
-    "relay, 100 a connection, 20 sessions": ("relay", relay, {"sessions": 20, "many": 100}),
-    "relay with STARTTLS in and out, 20 sessions": ("relay", relay, {"sessions": 20, "starttls": True}),
-    "relay, one message to 100 recipients, 20 sessions": ("relay", relay, {"sessions": 20, "each": 100}),
-    "local delivery, 100 mailboxes, 20 sessions": ("local", local, {"sessions": 20}),
-    "local delivery, 100 a connection, 20 sessions": ("local", local, {"sessions": 20, "many": 100}),
-    "latency: accept, 1 session": ("accept", accept, {"sessions": 1}),
+    "accept: 1 a connection, 20 sessions": ("accept", accept, {"sessions": 20}),
+    "accept: 1 a connection, 100 sessions": ("accept", accept, {"sessions": 100}),
+    "accept: 100 a connection, 20 sessions": ("accept", accept, {"sessions": 20, "many": 100}),
+    "accept: 1 a connection after STARTTLS, 20 sessions": ("accept", accept, {"sessions": 20, "starttls": True}),
+    "accept: 1 a connection, 1 session": ("accept", accept, {"sessions": 1}),
+    "relay: 1 a connection, 20 sessions": ("relay", relay, {"sessions": 20}),
+    "relay: 100 a connection, 20 sessions": ("relay", relay, {"sessions": 20, "many": 100}),
+    "relay: 1 a connection after STARTTLS, and STARTTLS out, 20 sessions": ("relay", relay, {"sessions": 20, "starttls": True}),
+    "relay: one message to 100 recipients, 20 sessions": ("relay", relay, {"sessions": 20, "each": 100}),
+    "local: 100 mailboxes, 1 a connection, 20 sessions": ("local", local, {"sessions": 20}),
+    "local: 100 mailboxes, 100 a connection, 20 sessions": ("local", local, {"sessions": 20, "many": 100}),
+    "local: one message to 100 mailboxes, 20 sessions": ("local", local, {"sessions": 20, "each": 100}),
 }

@@ -30,6 +30,7 @@ verify    unix  -  -  n  -  1  verify
 proxymap  unix  -  -  n  -  -  proxymap
 smtp      unix  -  -  n  -  -  smtp
 relay     unix  -  -  n  -  -  smtp
+lmtp      unix  -  -  n  -  -  lmtp
 showq     unix  n  -  n  -  -  showq
 error     unix  -  -  n  -  -  error
 retry     unix  -  -  n  -  -  error
@@ -39,6 +40,12 @@ anvil     unix  -  -  n  -  1  anvil
 scache    unix  -  -  n  -  1  scache
 postlog   unix-dgram n - n  -  1  postlogd
 """
+
+
+def cache_folder():
+    cache = pathlib.Path(os.environ.get("STAFFETTA_CACHE", pathlib.Path(tempfile.gettempdir()) / f"staffetta-cache-{os.geteuid()}"))
+    cache.mkdir(mode=0o755, exist_ok=True)
+    return cache
 
 
 def unpack(folder):
