@@ -8,7 +8,9 @@
  * name; a name becomes durable by fsync of its folder; syncfs does both for all. Of everything else, any part
  * may be there: each write or none of it, or some of its 512-byte sectors, in any order; a file may have grown
  * without its bytes (zeros, or what lay on the disk before); each creation, renaming and removal of a name may
- * have happened or not. A renaming happens wholly or not at all.
+ * have happened or not. A renaming happens wholly or not at all. When a sync fails with EIO, part of what it was
+ * to write never gets to the disk, though it can be read until the power goes and later syncs succeed: so Linux
+ * does it.
  *
  * The same calls can be made to fail, one at a time. */
 #pragma once
@@ -42,6 +44,7 @@ void disk_lose_power(size_t at, enum disk_loss loss, uint64_t seed, const char *
 /* The nth of the calls from now below the folder fails with this errno; 0: a write is cut short instead, and
  * the next one goes on. n 0: none. Works while nothing is recorded too, for `folder` of the last disk_record. */
 void disk_fail(unsigned n, int error, bool forever);
+void disk_fail_sync(unsigned n, int error); /* the nth of the syncs */
 bool disk_failed(void);
 
 /* What is on the tape, for people. */

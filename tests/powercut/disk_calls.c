@@ -40,7 +40,7 @@ static struct {
 
 static unsigned turn, count;
 static int fail_error;
-static bool fail_forever, has_failed;
+static bool fail_forever, has_failed, only_syncs;
 
 void disk_fail(unsigned n, int error, bool forever)
 {
@@ -48,7 +48,13 @@ void disk_fail(unsigned n, int error, bool forever)
     count = 0;
     fail_error = error;
     fail_forever = forever;
-    has_failed = false;
+    has_failed = only_syncs = false;
+}
+
+void disk_fail_sync(unsigned n, int error)
+{
+    disk_fail(n, error, false);
+    only_syncs = true;
 }
 
 bool disk_failed(void)
@@ -57,17 +63,19 @@ bool disk_failed(void)
 }
 
 /* Whether it is this call's turn to fail. */
-static bool fails(void)
+static bool fails(bool sync)
 {
+    if (only_syncs && !sync)
+        return false;
     count++;
     if (turn == 0 || count < turn || (count > turn && !fail_forever))
         return false;
     return has_failed = true;
 }
 
-static bool fails_with_error(void)
+static bool fails_with_error(bool sync)
 {
-    bool now = fails() && fail_error != 0;
+    bool now = fails(sync) && fail_error != 0;
 
     if (now)
         errno = fail_error;
@@ -165,7 +173,7 @@ static int open_file(const char *path, int flags, unsigned mode)
 {
     int fd;
 
-    if (below_root(path) && fails_with_error())
+    if (below_root(path) && fails_with_error(false))
         return -1;
     fd = (int)syscall(SYS_openat, NOW, path, flags, mode);
     note_open(fd, path, flags);
@@ -223,7 +231,7 @@ static void note_write(int fd, const void *p, long n, size_t at)
 /* How much of n is to be written: all; none (-1, with errno); a part, when it is cut short. */
 static long granted(int fd, size_t n)
 {
-    if (!is_watched(fd) || !fails())
+    if (!is_watched(fd) || !fails(false))
         return (long)n;
     if (fail_error == 0)
         return n > 1 ? (long)n / 2 : (long)n;
@@ -265,7 +273,7 @@ static int truncate_file(int fd, long size)
 {
     int result;
 
-    if (is_watched(fd) && fails_with_error())
+    if (is_watched(fd) && fails_with_error(false))
         return -1;
     result = (int)syscall(SYS_ftruncate, fd, size);
     if (result == 0 && recording && is_watched(fd))
@@ -289,8 +297,11 @@ static int sync_node(int fd, long call)
 {
     if (!is_watched(fd))
         return (int)syscall(call, fd);
-    if (fails_with_error())
+    if (fails_with_error(true)) {
+        if (recording && fail_error == EIO)
+            tape_add(TAPE_SYNC_FAILED, files[fd].node);
         return -1;
+    }
     if (recording)
         tape_add(TAPE_SYNC, files[fd].node);
     return 0;
@@ -310,7 +321,7 @@ int disk_syncfs(int fd)
 {
     if (!is_watched(fd))
         return (int)syscall(SYS_syncfs, fd);
-    if (fails_with_error())
+    if (fails_with_error(true))
         return -1;
     if (recording)
         tape_add(TAPE_SYNC_ALL, files[fd].node);
@@ -325,7 +336,7 @@ int disk_mkdir(const char *path, unsigned mode)
     const char *name;
     bool watched = locate(path, &folder, &name);
 
-    if (watched && fails_with_error())
+    if (watched && fails_with_error(false))
         return -1;
     result = (int)syscall(SYS_mkdirat, NOW, path, mode);
     if (result == 0 && watched && recording)
@@ -339,7 +350,7 @@ static int remove_name(const char *path, int flags)
     const char *name;
     bool watched = locate(path, &folder, &name);
 
-    if (watched && fails_with_error())
+    if (watched && fails_with_error(false))
         return -1;
     result = (int)syscall(SYS_unlinkat, NOW, path, flags);
     if (result == 0 && watched && recording)
@@ -364,7 +375,7 @@ int disk_rename(const char *from, const char *to)
     bool watched = locate(from, &folder, &name) && locate(to, &other, &new_name);
     struct tape_op *op;
 
-    if (watched && fails_with_error())
+    if (watched && fails_with_error(false))
         return -1;
     result = (int)syscall(SYS_renameat, NOW, from, NOW, to);
     if (result != 0 || !watched || !recording)

@@ -10,6 +10,7 @@ enum tape_kind {
     TAPE_TRUNCATE, /* node has size offset now */
     TAPE_SYNC,     /* of node, file or folder */
     TAPE_SYNC_ALL,
+    TAPE_SYNC_FAILED, /* of node */
 };
 
 struct tape_op {

@@ -165,6 +165,23 @@ static void make_durable(int node)
     list->n = 0;
 }
 
+/* What the disk refused is forgotten by the kernel: half of it was written, half never will be. */
+static void lose_in_sync(int node)
+{
+    struct pending *list = &pending[node];
+
+    for (size_t i = 0; i < list->n; i++) {
+        const struct tape_op *op = &tape[list->ops[i]];
+
+        if (is_name_op(op))
+            continue;
+        if (op->kind == TAPE_TRUNCATE || (list->ops[i] * UINT64_C(0x9e3779b97f4a7c15)) >> 63)
+            apply_bytes(&durable[node], op);
+    }
+    if (!disk_nodes[node].is_folder)
+        list->n = 0;
+}
+
 static void add_pending(int node, size_t op)
 {
     struct pending *list = &pending[node];
@@ -181,6 +198,8 @@ static void play_to(size_t at)
 
         if (op->kind == TAPE_SYNC)
             make_durable(op->node);
+        else if (op->kind == TAPE_SYNC_FAILED)
+            lose_in_sync(op->node);
         else if (op->kind == TAPE_SYNC_ALL)
             for (int i = 0; i < disk_node_count; i++)
                 make_durable(i);
@@ -454,7 +473,8 @@ void disk_lose_power(size_t at, enum disk_loss how, uint64_t seed, const char *f
 
 void disk_dump(size_t from, size_t to)
 {
-    static const char *const kinds[] = {"link", "unlink", "rename", "write", "truncate", "sync", "sync-all"};
+    static const char *const kinds[] = {"link", "unlink", "rename", "write", "truncate", "sync", "sync-all",
+        "sync-failed"};
 
     for (size_t i = from; i < to && i < tape_n; i++)
         printf("%zu %s node %d in %d %s %s at %zu n %zu\n", i, kinds[tape[i].kind], tape[i].node, tape[i].folder,

@@ -249,10 +249,11 @@ static void step(void)
         world_pass(2 * MINUTE);
 }
 
-/* The processes are killed somewhere in the middle of a step: nothing of what they still do reaches the disk. */
+/* The processes are killed somewhere in the middle of a step, or the disk fails first: nothing of what they still do
+ * reaches it. */
 static void killed_step(void)
 {
-    disk_fail(1 + (unsigned)line_random(200), EIO, true);
+    disk_fail(1 + (unsigned)line_random(200), line_random(2) ? EIO : ENOSPC, true);
     step();
     if (disk_failed()) {
         line_halt();
@@ -262,11 +263,25 @@ static void killed_step(void)
     disk_fail(0, 0, false);
 }
 
+/* One call fails, and the processes go on. */
+static void hampered_step(void)
+{
+    static const int errors[] = {EIO, EIO, ENOSPC, ENOMEM, EMFILE, 0};
+
+    disk_fail(1 + (unsigned)line_random(100), errors[line_random(sizeof errors / sizeof *errors)], false);
+    step();
+    disk_fail(0, 0, false);
+}
+
 void line_work(unsigned steps)
 {
     while (steps-- > 0) {
-        if (line_random(8) == 0)
+        uint64_t how = line_random(16);
+
+        if (how < 2)
             killed_step();
+        else if (how < 5)
+            hampered_step();
         else
             step();
     }

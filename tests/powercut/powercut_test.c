@@ -6,6 +6,7 @@
 #include "line.h"
 #include "queue_world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,103 @@ static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
     line_close();
 }
 
+/* ---- one database: each sync fails once, then the power goes ---- */
+
+static const char *database_path(void)
+{
+    static char path[200];
+
+    snprintf(path, sizeof path, "%s/queue/one.db", line_folder());
+    return path;
+}
+
+static bool insert(struct db *db, int id, size_t size, struct err *err)
+{
+    static char bytes[3 * 1024 * 1024];
+    struct stmt *add = stmt_new(db, "INSERT INTO t (id, data) VALUES ($1, $2)");
+    bool done = db_begin(db, err);
+
+    memset(bytes, 'a' + id, size);
+    stmt_int(add, id);
+    stmt_blob(add, str_from(bytes, size));
+    if (done && !stmt_run(add, err)) {
+        db_rollback(db);
+        done = false;
+    }
+    stmt_free(add);
+    return done && db_commit(db, err);
+}
+
+/* Writes more than the log may hold without a checkpoint; returns how many rows are promised. */
+static int write_rows(enum db_sync sync, int rows, unsigned failing)
+{
+    struct db *db = NULL;
+    struct err err = {0};
+    int promised = 0;
+
+    if (!db_open(&db, database_path(), sync, 100, &err) ||
+        !db_exec(db, "CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)", &err) || !db_sync(db, &err))
+        fail_msg("%s", err.text);
+    disk_fail_sync(failing, EIO);
+    for (int id = 0; id < rows && insert(db, id, id % 2 ? 300 : 3 * 1024 * 1024, &err); id++)
+        if (db_sync(db, &err))
+            promised = id + 1;
+    disk_pause();
+    db_close(db);
+    return promised;
+}
+
+static void expect_rows(enum db_sync sync, int promised, unsigned failing)
+{
+    struct db *db = NULL;
+    struct err err = {0};
+    struct stmt *all;
+    int rows = 0;
+
+    if (!db_open(&db, database_path(), sync, 100, &err) || !db_check_integrity(db, &err))
+        fail_msg("sync %u: %s", failing, err.text);
+    all = stmt_new(db, "SELECT id FROM t ORDER BY id");
+    while (stmt_row(all))
+        assert_int_equal(column_int(all, 0), rows++);
+    assert_true(stmt_done(all, &err));
+    if (rows < promised)
+        fail_msg("sync %u: %d rows were promised, %d are there", failing, promised, rows);
+    db_close(db);
+}
+
+static void fail_each_sync(enum db_sync sync, int rows)
+{
+    bool failed = true;
+
+    for (unsigned n = 1; failed; n++) {
+        int promised;
+
+        line_open(1);
+        disk_pause();
+        line_halt();
+        disk_record(line_folder());
+        promised = write_rows(sync, rows, n);
+        failed = disk_failed();
+        disk_fail(0, 0, false);
+        disk_remove(line_folder());
+        disk_lose_power(disk_length(), DISK_LOSES_ALL, 1, line_folder());
+        expect_rows(sync, promised, n);
+        line_boot();
+        line_close();
+        if (!failed)
+            assert_int_equal(promised, rows);
+    }
+}
+
+static void after_a_failed_sync_nothing_is_promised(void **state)
+{
+    (void)state;
+    for (int rows = 2; rows < 6; rows++) {
+        fail_each_sync(DB_SYNC_FULL, rows);
+        fail_each_sync(DB_SYNC_LATER, rows);
+    }
+}
+
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -139,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loss_of_power_breaks_no_promise),
+        cmocka_unit_test(after_a_failed_sync_nothing_is_promised),
         cmocka_unit_test(a_folder_left_by_a_dead_process_keeps_its_mail),
     };
 

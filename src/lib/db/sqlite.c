@@ -25,7 +25,12 @@
  * nothing. Therefore such a failure is remembered: every later transaction and sync of this handle
  * fails, until the process is restarted and the caller repeats what it had not promised.
  *
- * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER) and at close. */
+ * What an fsync failed to write can be read back from memory until the power goes, also by the next process, and a
+ * later fsync says nothing of it: a commit that follows it in the log would be promised, and be lost with it.
+ * Therefore db_open copies the log it finds into the database file, fsyncs that and begins the log anew: bytes that
+ * were never on disk are written once more.
+ *
+ * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER, by db_commit itself) and at close. */
 #include "db/sqlite.h"
 
 #include "base/clock.h"
@@ -38,6 +43,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LOG_PAGES = 1000 }; /* of 4 KB, before a checkpoint, with DB_SYNC_LATER */
 
 /* What a result code means for the reader of the message, and what to do about it. */
 static const struct meaning {
@@ -180,10 +187,20 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
         return false;
     return run(db,
         later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024;"
-                "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216"
+                "PRAGMA journal_size_limit = 16777216"
               : "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864",
         err);
+}
+
+static int on_logged(void *arg, sqlite3 *raw, const char *name, int pages)
+{
+    struct db *db = arg;
+
+    (void)raw;
+    (void)name;
+    db->log_pages = pages;
+    return SQLITE_OK;
 }
 
 static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, struct err *err)
@@ -205,6 +222,15 @@ static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, 
     return true;
 }
 
+/* Whatever a process before this one left in the log is put into the database file and the log begins anew: see the
+ * head of the file. While another process reads, it is left for the next time. */
+static bool empty_log(struct db *db, struct err *err)
+{
+    int rc = sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || sqlite_failed(db, rc, err);
+}
+
 bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
 {
     struct db *db;
@@ -214,7 +240,9 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
         return false;
     db->sync = sync;
     db->unsynced = true;
-    if (!prepare_for_writing(db, busy_ms, err)) {
+    if (sync == DB_SYNC_LATER)
+        sqlite3_wal_hook(db->raw, on_logged, db);
+    if (!prepare_for_writing(db, busy_ms, err) || !empty_log(db, err)) {
         db_close(db);
         return false;
     }
@@ -271,34 +299,6 @@ bool db_begin(struct db *db, struct err *err)
     return true;
 }
 
-bool db_commit(struct db *db, struct err *err)
-{
-    if (!db->in_transaction)
-        fatal("%s: commit without a transaction", db->path);
-    if (!sqlite_usable(db, err) || !sync_trusted(db, err) || !run(db, "COMMIT", err)) {
-        db_rollback(db);
-        return false;
-    }
-    db->in_transaction = false;
-    db->unsynced = true;
-    return true;
-}
-
-void db_rollback(struct db *db)
-{
-    /* A rollback only forgets; if SQLite has done it already there is nothing left to do. */
-    if (!sqlite3_get_autocommit(db->raw))
-        sqlite3_exec(db->raw, "ROLLBACK", NULL, NULL, NULL);
-    if (!sqlite3_get_autocommit(db->raw))
-        fatal("%s: cannot roll back: %s", db->path, sqlite3_errmsg(db->raw));
-    db->in_transaction = false;
-}
-
-bool db_in_transaction(const struct db *db)
-{
-    return db->in_transaction;
-}
-
 static bool sync_log(struct db *db, struct err *err)
 {
     sqlite3_file *file = NULL;
@@ -314,6 +314,45 @@ static bool sync_log(struct db *db, struct err *err)
     db->sync_failed = true;
     return err_set(
         err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+}
+
+/* DB_SYNC_LATER. SQLite's own would hide that the log's fsync failed, and a db_sync after it would succeed. What
+ * fails later is tried again with the next one; the log has everything until then. */
+static bool checkpoint(struct db *db, struct err *err)
+{
+    db->log_pages = 0;
+    if (!sync_log(db, err))
+        return false;
+    sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return true;
+}
+
+bool db_commit(struct db *db, struct err *err)
+{
+    if (!db->in_transaction)
+        fatal("%s: commit without a transaction", db->path);
+    if (!sqlite_usable(db, err) || !sync_trusted(db, err) || !run(db, "COMMIT", err)) {
+        db_rollback(db);
+        return false;
+    }
+    db->in_transaction = false;
+    db->unsynced = true;
+    return db->log_pages < LOG_PAGES || checkpoint(db, err);
+}
+
+void db_rollback(struct db *db)
+{
+    /* A rollback only forgets; if SQLite has done it already there is nothing left to do. */
+    if (!sqlite3_get_autocommit(db->raw))
+        sqlite3_exec(db->raw, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(db->raw))
+        fatal("%s: cannot roll back: %s", db->path, sqlite3_errmsg(db->raw));
+    db->in_transaction = false;
+}
+
+bool db_in_transaction(const struct db *db)
+{
+    return db->in_transaction;
 }
 
 bool db_sync(struct db *db, struct err *err)

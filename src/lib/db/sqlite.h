@@ -13,6 +13,7 @@ struct db {
     bool in_transaction; /* between db_begin and db_commit or db_rollback */
     bool unsynced;       /* DB_SYNC_LATER: something may not be on disk */
     bool sync_failed;    /* DB_SYNC_LATER: the kernel may have dropped what we wrote */
+    int log_pages;       /* DB_SYNC_LATER: length of the log after the last commit */
 };
 
 /* Fills err from the last failure of this connection; `rc` is its extended code. Returns false. */
