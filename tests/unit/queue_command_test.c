@@ -452,6 +452,34 @@ static void commands_end_with_their_asker(void **state)
     assert_true(rows_have("\"messages\":0"));
 }
 
+static unsigned turns_of(struct str args)
+{
+    unsigned turns = 0;
+
+    commands_on_ask(world.queue->role, role_peer(world.queue->role, ROLE_WEB, 0),
+        &(struct msg_control_ask){.id = 99, .command = STR("queue"), .args = args});
+    for (; !list_empty(&world.queue->commands.running); turns++)
+        commands_turn(world.queue);
+    return turns;
+}
+
+/* What the database cannot look for itself costs a question for each message. */
+static void a_turn_looks_at_few_messages(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3000; i++)
+        world_send("s@local.test", "later@remote.test", 0, 0, 10);
+    world_run();
+    assert_in_range(turns_of(STR("list\0sender=else@local.test\0")), 3000 / 512, 3000);
+    assert_in_range(turns_of(STR("list\0state=held\0")), 3000 / 512, 3000);
+    assert_in_range(turns_of(STR("hold\0sender=else@local.test\0")), 3000 / 512, 3000);
+    world_run();
+    world_command("list sender=s@local.test");
+    assert_int_equal(world.row_count, 3000);
+    world_command("hold sender=s@local.test");
+    assert_true(rows_have("\"held\":3000"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
 
 int main(void)
@@ -472,6 +500,7 @@ int main(void)
         TEST(a_late_result_of_a_deleted_recipient_ends_no_other),
         TEST(a_delete_that_cannot_be_stored_changes_nothing),
         TEST(thousands_are_walked_in_slices),
+        TEST(a_turn_looks_at_few_messages),
         TEST(a_very_long_filter_still_answers),
         TEST(commands_end_with_their_asker),
     };

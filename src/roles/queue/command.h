@@ -14,6 +14,8 @@ struct command {
     struct buf address, reply; /* patterns for the database */
     struct rcpt_place at;      /* walked so far */
     struct rcpt_place stretch; /* the end of the stretch of this turn */
+    size_t looked;             /* rows of it given out this turn */
+    bool whole;                /* all of them were */
     uint64_t offset;           /* of an export */
     size_t credit;             /* rows that may still be sent */
     uint64_t matched, changed;
@@ -36,13 +38,13 @@ void command_fail(struct command *c, unsigned code, const char *format, ...) PRI
 /* Sends a finished row and takes it off the credit. */
 void command_send_row(struct command *c, struct str json);
 
-/* The walk: init once; a turn is begin, next until it gives false or the caller has enough, end.
- * whole: everything of the stretch was taken; at the end of the table c->ended is set. */
+/* The walk: init once; a turn is begin, next until it gives false or the caller has enough, end, which
+ * sets c->ended at the end of the table. */
 void command_walk_init(struct command *c);
 void command_walk_clear(struct command *c);
 MUST_CHECK bool command_walk_begin(struct queue *q, struct command *c, struct err *err);
 bool command_walk_next(struct queue *q, struct command *c, struct rcpt_row *r);
-MUST_CHECK bool command_walk_end(struct queue *q, struct command *c, bool whole, struct err *err);
+MUST_CHECK bool command_walk_end(struct queue *q, struct command *c, struct err *err);
 
 enum slice command_summary(struct queue *q, struct command *c);
 enum slice command_list(struct queue *q, struct command *c);

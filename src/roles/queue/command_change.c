@@ -197,15 +197,15 @@ static bool collect(struct queue *q, struct changes *h, const struct rcpt_row *r
 static bool scan(struct queue *q, struct command *c, struct changes *h, struct err *err)
 {
     struct rcpt_row r;
-    bool good = true, more = true;
+    bool good = true;
 
     if (!command_walk_begin(q, c, err))
         return false;
-    while (good && !c->ended && h->n < COMMAND_CHANGE && (more = command_walk_next(q, c, &r))) {
+    while (good && !c->ended && h->n < COMMAND_CHANGE && command_walk_next(q, c, &r)) {
         good = collect(q, h, &r, h->now, err);
         c->ended = c->filter.limit && c->matched >= c->filter.limit;
     }
-    return command_walk_end(q, c, !more, good ? err : NULL) && good;
+    return command_walk_end(q, c, good ? err : NULL) && good;
 }
 
 static enum slice finish(struct queue *q, struct command *c, enum change kind)

@@ -151,15 +151,15 @@ enum slice command_list(struct queue *q, struct command *c)
     int64_t now = clock_now();
     struct err err = {0};
     struct rcpt_row r;
-    bool more = true, walked;
+    bool walked;
     struct buf b;
 
     buf_init(&b, IPC_CHUNK);
     walked = command_walk_begin(q, c, &err);
     if (walked) {
-        while (!c->ended && c->credit > 0 && (more = command_walk_next(q, c, &r)))
+        while (!c->ended && c->credit > 0 && command_walk_next(q, c, &r))
             show_row(q, c, &r, now, &b);
-        walked = command_walk_end(q, c, !more, &err);
+        walked = command_walk_end(q, c, &err);
     }
     buf_clear(&b);
     if (!walked) {

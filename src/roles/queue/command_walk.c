@@ -4,7 +4,11 @@
 #include "command.h"
 #include "queue.h"
 
-enum { STRETCH_ROWS = 8192, PATTERN_MAX = 4096 };
+enum {
+    STRETCH_ROWS = 8192,
+    LOOK_AT_ONCE = 512, /* rows that are left, a turn: each may need a look at its message */
+    PATTERN_MAX = 4096,
+};
 
 /* '*' becomes '%'; what LIKE would read otherwise is quoted. */
 static void add_pattern(struct buf *b, struct str glob)
@@ -62,6 +66,8 @@ void command_walk_clear(struct command *c)
 
 bool command_walk_begin(struct queue *q, struct command *c, struct err *err)
 {
+    c->looked = 0;
+    c->whole = false;
     c->stretch = (struct rcpt_place){c->filter.message, INT64_MAX};
     if (!c->filter.message && !store_find_stretch(q->store, &c->at, STRETCH_ROWS, &c->stretch, err))
         return false;
@@ -71,15 +77,19 @@ bool command_walk_begin(struct queue *q, struct command *c, struct err *err)
 
 bool command_walk_next(struct queue *q, struct command *c, struct rcpt_row *r)
 {
-    if (!store_match_next(q->store, r))
+    if (c->looked == LOOK_AT_ONCE)
         return false;
+    c->whole = !store_match_next(q->store, r);
+    if (c->whole)
+        return false;
+    c->looked++;
     c->at = (struct rcpt_place){r->message, r->n};
     return true;
 }
 
-bool command_walk_end(struct queue *q, struct command *c, bool whole, struct err *err)
+bool command_walk_end(struct queue *q, struct command *c, struct err *err)
 {
-    if (whole) {
+    if (c->whole) {
         c->at = c->stretch;
         c->ended = c->ended || c->filter.message || c->at.message == RCPT_PLACE_LAST.message;
     }
