@@ -146,6 +146,40 @@ static void what_is_accepted_is_right_again(void **state)
     world_close();
 }
 
+/* Both see the same difference; it is written off once. */
+static void two_accept_at_once(void **state)
+{
+    (void)state;
+    world_open("");
+    world_send("ann@a.test", "later@remote.test later@local.test", 0, 0, 100);
+    world_run();
+    behind_our_back("DELETE FROM recipient WHERE n = 2");
+    world_crash();
+    world_accept_twice();
+    assert_right();
+    world_close();
+}
+
+static unsigned turns;
+
+static void count_turns(unsigned turn)
+{
+    turns = turn;
+}
+
+/* The pieces of a large message are all looked at. */
+static void large_bodies_take_turns(void **state)
+{
+    (void)state;
+    world_open("");
+    for (int i = 0; i < 6; i++)
+        world_send("ann@a.test", "later@remote.test", 0, 0, 4 * 1024 * 1024);
+    world_run();
+    assert_int_equal(world_verify_while(false, count_turns), 0);
+    assert_in_range(turns, 3, 20);
+    world_close();
+}
+
 /* ---- what relay tells a new process ---- */
 
 static void a_result_is_stored_before_it_is_tried_again(void **state)
@@ -251,6 +285,8 @@ int main(void)
         cmocka_unit_test(a_piece_of_a_body_taken_away_is_noticed),
         cmocka_unit_test(a_ledger_changed_by_hand_is_noticed),
         cmocka_unit_test(what_is_accepted_is_right_again),
+        cmocka_unit_test(two_accept_at_once),
+        cmocka_unit_test(large_bodies_take_turns),
         cmocka_unit_test(a_result_is_stored_before_it_is_tried_again),
         cmocka_unit_test(a_result_of_what_is_on_its_way_again),
         cmocka_unit_test(a_result_nobody_waits_for),

@@ -205,6 +205,18 @@ unsigned world_verify_while(bool accept, void (*meanwhile)(unsigned turn))
     return world.wrong;
 }
 
+void world_accept_twice(void)
+{
+    struct verification first = {0, true}, second = {0, true};
+
+    queue_verify(world.queue, &first);
+    queue_verify(world.queue, &second);
+    for (unsigned turn = 0; first.holds > 0 || second.holds > 0; turn++) {
+        assert_true(turn < 100000);
+        queue_turn(world.queue);
+    }
+}
+
 unsigned world_verify(void)
 {
     return world_verify_while(false, NULL);

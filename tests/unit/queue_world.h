@@ -103,6 +103,8 @@ int64_t world_metric(const char *name);
 unsigned world_verify(void);
 /* The same, with something to do after each turn; accept: what is wrong is written off. */
 unsigned world_verify_while(bool accept, void (*meanwhile)(unsigned turn));
+/* Two ask at once, and both accept. */
+void world_accept_twice(void);
 /* Rows of a table. */
 int64_t world_count(const char *table);
 /* Makes the nth SQL call from now fail (1 is the next); 0 for none. */

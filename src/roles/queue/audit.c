@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RCPTS_A_TURN = 500, MESSAGES_A_TURN = 200 };
+enum { RCPTS_A_TURN = 500, MESSAGES_A_TURN = 200, BYTES_A_TURN = 8 * 1024 * 1024 };
 
 struct waiting {
     struct link link;
@@ -21,8 +21,8 @@ static const char rcpts_sql[] =
     "WHERE (message, n) > ($1, $2) ORDER BY message, n LIMIT $3";
 static const char messages_sql[] =
     "SELECT id, EXISTS (SELECT 1 FROM recipient WHERE recipient.message = message.id), "
-    "size = length(head) + COALESCE((SELECT sum(length(data)) FROM chunk WHERE chunk.message = message.id), 0) "
-    "FROM message WHERE id > $1 ORDER BY id LIMIT $2";
+    "size = length(head) + COALESCE((SELECT sum(length(data)) FROM chunk WHERE chunk.message = message.id), 0), "
+    "size FROM message WHERE id > $1 ORDER BY id LIMIT $2";
 
 void audit_init(struct queue *q)
 {
@@ -195,16 +195,17 @@ static const struct op_type settle_type = {settle_run, settle_done, settle_faile
 
 static void write_off(struct queue *q, struct verification *v)
 {
-    struct settle *s = xcalloc(1, sizeof *s);
+    int64_t recipients = ledger_recipients(q->ledger.sums) - q->audit.rcpt_rows;
+    int64_t messages = ledger_messages(q->ledger.sums) - q->audit.message_rows;
+    struct settle *s;
 
+    if (recipients == 0 && messages == 0)
+        return;
+    s = xcalloc(1, sizeof *s);
     s->op.type = &settle_type;
     s->verification = v;
-    s->recipients = ledger_recipients(q->ledger.sums) - q->audit.rcpt_rows;
-    s->messages = ledger_messages(q->ledger.sums) - q->audit.message_rows;
-    if (s->recipients == 0 && s->messages == 0) {
-        free(s);
-        return;
-    }
+    s->recipients = recipients;
+    s->messages = messages;
     verify_hold(v);
     batch_add(q, &s->op, BATCH_NOW, 0);
 }
@@ -212,6 +213,7 @@ static void write_off(struct queue *q, struct verification *v)
 static void finish(struct queue *q, const struct err *err)
 {
     struct audit *a = &q->audit;
+    bool accepted = false; /* by one is enough: it is the same difference */
     struct link *first;
 
     while ((first = list_first(&a->waiting)) != NULL) {
@@ -222,8 +224,10 @@ static void finish(struct queue *q, const struct err *err)
             verify_unknown(w->verification, "the rows of the queue", err->text);
         else
             tell(q, w->verification);
-        if (err == NULL && verify_accepts(w->verification))
+        if (err == NULL && !accepted && verify_accepts(w->verification)) {
             write_off(q, w->verification);
+            accepted = true;
+        }
         verify_release(w->verification);
         free(w);
     }
@@ -262,11 +266,13 @@ static bool walk_messages(struct queue *q, struct err *err)
 {
     struct audit *a = &q->audit;
     struct stmt *s = a->messages;
-    unsigned rows = 0;
+    int64_t rows = 0, bytes = 0;
+    bool more;
 
     stmt_int(s, (int64_t)a->at_message);
     stmt_int(s, MESSAGES_A_TURN);
-    for (; stmt_row(s); rows++) {
+    for (; !(more = bytes >= BYTES_A_TURN || rows == MESSAGES_A_TURN) && stmt_row(s); rows++) {
+        bytes += column_int(s, 3);
         a->at_message = (uint64_t)column_int(s, 0);
         if (column_int(s, 1) == 0) {
             a->empty++;
@@ -280,7 +286,7 @@ static bool walk_messages(struct queue *q, struct err *err)
     if (!stmt_done(s, err))
         return false;
     a->message_rows += rows;
-    if (rows < MESSAGES_A_TURN)
+    if (!more)
         finish(q, NULL);
     return true;
 }
