@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import tempfile
 import threading
@@ -69,10 +70,11 @@ def cgroups():
 
 
 class PeakMemory:
-    """The largest PSS of a group while it is open, looked at so often that looking costs a fiftieth of a core at most."""
+    """The largest PSS of a group while it is open. It is looked at as often as told (seconds), but never so often that looking
+    costs more than a share of a core: one in `share`."""
 
-    def __init__(self, group):
-        self.group, self.peak, self.over = group, 0, threading.Event()
+    def __init__(self, group, every=0.2, share=50):
+        self.group, self.every, self.share, self.peak, self.over = group, every, share, 0, threading.Event()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
 
@@ -83,7 +85,7 @@ class PeakMemory:
         return time.monotonic() - start
 
     def watch(self):
-        while not self.over.wait(max(0.2, 50 * self.look())):
+        while not self.over.wait(max(self.every, self.share * self.look())):
             pass
 
     def close(self):
@@ -164,6 +166,15 @@ def fdatasync_limit(folder, seconds=2):
             took.append((time.monotonic_ns() - start) / 1000)
     took.sort()
     return took[len(took) // 2], took[len(took) * 99 // 100]
+
+
+def lift_files(count=65536):
+    """More descriptors for everything started from here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # without the right to lift the hard limit: as far as it goes
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), max(hard, count)))
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def machine(folder):

@@ -41,7 +41,8 @@ def end(process):
 
 
 class OpenSMTPD(Enclosed):
-    name = "OpenSMTPD"
+    # In Debian 12 its key process, made for an older OpenSSL, signs neither with an EC nor with an RSA key here.
+    name, tls = "OpenSMTPD", False
 
     def prepare(self):
         home = "/nonexistent"
@@ -50,20 +51,15 @@ class OpenSMTPD(Enclosed):
         self.spool = e.folder_of("spool", mode=0o711, at="/var/spool/smtpd")
         e.folder_of("empty", at="/var/lib/opensmtpd/empty")
         e.folder_of("home", "vmail", at="/var/spool/vmail")
-        chain, key = self.bench.certificate
-        for file in (chain, key):
-            shutil.copy(file, e.data)
         e.add("/etc/mailname", "smtpd.bench.example\n")
         boxes = ", ".join(f'"u{i}@{peers.LOCAL}" = "vmail"' for i in range(peers.USERS))
         # More connections to a host at a time, more messages in a connection.
         e.add("/etc/smtpd.conf", f"""
-pki bench cert "{e.data / chain.name}"
-pki bench key "{e.data / key.name}"
 smtp limit max-mails 1000
 mta limit max-conn-per-host 50
 mta limit max-conn-per-relay 50
 table boxes {{ {boxes} }}
-listen on 127.0.0.1 port {self.port} tls pki bench
+listen on 127.0.0.1 port {self.port}
 action "far" relay host smtp://127.0.0.1:{self.bench.sink_port}
 action "local" maildir "{self.mail}/%{{rcpt.user}}" virtual <boxes>
 match from any for domain "{peers.LOCAL}" action "local"

@@ -16,9 +16,9 @@ FAR = "far.example"        # relayed to the sink
 
 
 class Peer:
-    """name: in the table. works: kinds of work it can do. pace: how many times the messages of the others it is given where a
+    """name: in the table. works: kinds of work it can do; tls: also with STARTTLS. pace: how many times the messages of the others it is given where a
     work is a number of messages and not a time."""
-    name, works, pace = "", {"accept", "relay", "local"}, 1
+    name, works, tls, pace = "", {"accept", "relay", "local"}, True, 1
 
     def __init__(self, bench, kind):
         self.bench, self.kind = bench, kind
@@ -38,11 +38,11 @@ class Peer:
 
 
 class Staffetta(Peer):
-    name, pace = "Staffetta", 5
+    name, pace, config = "Staffetta", 5, {}
     template = None  # the data folder with the hundred accounts, made once
 
     def server(self):
-        return harness.Server({"log_level": "info", "queue": {"active": 10000}})
+        return harness.Server({"log_level": "info", "queue": {"active": 10000}, **self.config})
 
     def start(self):
         self.process = self.server()

@@ -32,7 +32,7 @@
 #define LOOPBACK 0x7f000001u
 #define SECOND UINT64_C(1000000000)
 
-enum step { GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, MESSAGE, QUIT, HELD };
+enum step { GREETING, HELLO, STARTTLS, HANDSHAKE, AUTH, MAIL, RCPT, DATA, MESSAGE, QUIT, HELD };
 
 struct session {
     struct wire wire;
@@ -52,7 +52,7 @@ struct session {
 
 static struct {
     uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources;
-    const char *from, *rcpt;
+    const char *from, *rcpt, *auth, *parameters;
     bool starttls, hold;
 } want = {.sessions = 1,
     .messages = UINT64_MAX,
@@ -62,7 +62,8 @@ static struct {
     .each = 1,
     .sources = 1,
     .from = "bench@load.example",
-    .rcpt = "x@void.example"};
+    .rcpt = "x@void.example",
+    .parameters = ""};
 
 static struct {
     uint64_t started, messages, recipients, connections, retries, failed, first, last, progress;
@@ -192,7 +193,8 @@ static bool next_message(struct session *s)
         s->began = wire_now();
     s->number = run.started++;
     s->rcpt = 0;
-    return say(s, MAIL, "MAIL FROM:<%s>\r\n", want.from);
+    return say(
+        s, MAIL, "MAIL FROM:<%s>%s%s\r\n", want.from, *want.parameters ? " " : "", want.parameters);
 }
 
 static bool on_greeting(struct session *s)
@@ -204,6 +206,8 @@ static bool on_hello(struct session *s)
 {
     if (want.starttls && !s->wire.ssl)
         return say(s, STARTTLS, "STARTTLS\r\n");
+    if (want.auth)
+        return say(s, AUTH, "AUTH PLAIN %s\r\n", want.auth);
     return next_message(s);
 }
 
@@ -277,6 +281,7 @@ static const struct {
     [HELLO] = {"EHLO", 250, on_hello},
     [STARTTLS] = {"STARTTLS", 220, on_starttls},
     [HANDSHAKE] = {"TLS handshake", 0, NULL},
+    [AUTH] = {"AUTH", 235, next_message},
     [MAIL] = {"MAIL", 250, on_mail},
     [RCPT] = {"RCPT", 250, on_rcpt},
     [DATA] = {"DATA", 354, on_data},
@@ -481,7 +486,8 @@ static void usage(void)
                     "[--many=MESSAGES A CONNECTION]\n"
                     "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d] [--cycle=N] "
                     "[--each=RECIPIENTS A MESSAGE]\n"
-                    "       [--sources=LOOPBACK ADDRESSES] [--starttls] [--hold]\n");
+                    "       [--sources=LOOPBACK ADDRESSES] [--auth=BASE64 OF PLAIN] "
+                    "[--parameters=OF MAIL] [--starttls] [--hold]\n");
     exit(64);
 }
 
@@ -500,6 +506,8 @@ static const struct {
     {"size", &want.size, NULL, NULL},
     {"from", NULL, &want.from, NULL},
     {"rcpt", NULL, &want.rcpt, NULL},
+    {"auth", NULL, &want.auth, NULL},
+    {"parameters", NULL, &want.parameters, NULL},
     {"cycle", &want.cycle, NULL, NULL},
     {"each", &want.each, NULL, NULL},
     {"sources", &want.sources, NULL, NULL},
