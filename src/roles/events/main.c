@@ -13,7 +13,7 @@ static const struct timeval prune_pause = {60, 0}, prune_soon = {0, 100000};
 
 struct events {
     struct role *role;
-    struct store *store;
+    char path[4096]; /* of the database */
     struct batch batch;
     struct traces traces;
     struct event *prune_timer;
@@ -72,7 +72,9 @@ static void on_prune(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!store_prune(e->store, oldest_kept(role_config(e->role)), &deleted, &more, &err))
+    /* Not from a disk that takes nothing. */
+    if (!batch_failing(&e->batch) &&
+        !store_prune(e->batch.store, oldest_kept(role_config(e->role)), &deleted, &more, &err))
         log_error("prune", "reason=%s", err.text);
     metric_add(&pruned, deleted);
     event_add(e->prune_timer, more ? &prune_soon : &prune_pause);
@@ -109,24 +111,14 @@ static const struct role_type events_role = {
     .verify = on_verify,
 };
 
-static bool open_store(struct events *e, struct err *err)
-{
-    char path[4096];
-
-    snprintf(path, sizeof path, "%.*s/events/events.db", STR_ARG(role_config(e->role)->data));
-    return store_open(&e->store, path, err);
-}
-
 int main(int argc, char **argv)
 {
     struct events e = {.role = role_begin(&events_role, argc, argv)};
-    struct err err = {0};
 
     role_set_state(e.role, &e);
-    if (!open_store(&e, &err))
-        fatal("events: %s", err.text);
-    batch_init(&e.batch, e.role, e.store);
-    traces_init(&e.traces, e.store);
+    snprintf(e.path, sizeof e.path, "%.*s/events/events.db", STR_ARG(role_config(e.role)->data));
+    batch_init(&e.batch, e.role, e.path);
+    traces_init(&e.traces, &e.batch.store);
     e.prune_timer = evtimer_new(role_base(e.role), on_prune, &e);
     event_add(e.prune_timer, &prune_soon);
     role_sandbox(e.role);

@@ -137,6 +137,14 @@ bool store_commit(struct store *s, struct err *err)
     return db_commit(s->db, err) && db_sync(s->db, err);
 }
 
+bool store_is_usable(struct store *s)
+{
+    if (!db_begin(s->db, NULL))
+        return false;
+    db_rollback(s->db);
+    return true;
+}
+
 void store_rollback(struct store *s)
 {
     if (db_in_transaction(s->db))

@@ -14,6 +14,8 @@ void store_close(struct store *s);
 MUST_CHECK bool store_add(struct store *s, const struct msg_event *e, bool *added, struct err *err);
 /* Ends the transaction and puts it on disk. */
 MUST_CHECK bool store_commit(struct store *s, struct err *err);
+/* Whether a transaction can be begun (outside of one): false after a failed sync, until it is opened anew. */
+bool store_is_usable(struct store *s);
 void store_rollback(struct store *s);
 
 /* The newest messages, at most n, that have to do with a queue id, a Message-ID or an address, oldest

@@ -18,7 +18,6 @@ enum {
 
 struct trace {
     struct link link;
-    struct store *store;
     struct channel *to;
     uint64_t id;
     int64_t messages[MOST_MESSAGES];
@@ -26,7 +25,9 @@ struct trace {
     struct store_place place;
 };
 
-void traces_init(struct traces *t, struct store *store)
+static const char closed[] = "the database of events cannot be opened now: the log says why";
+
+void traces_init(struct traces *t, struct store *const *store)
 {
     *t = (struct traces){.store = store};
     list_init(&t->open);
@@ -85,9 +86,14 @@ static void go_on(struct traces *t, struct trace *trace)
     size_t left = CONTROL_ROWS, count;
     struct err err = {0};
 
+    if (*t->store == NULL) {
+        done(trace->to, trace->id, TEMPFAIL, closed);
+        trace_free(t, trace);
+        return;
+    }
     while (trace->at < trace->count && left > 0) {
         trace->place.message = trace->messages[trace->at];
-        if (!store_walk(t->store, &trace->place, left, send_event, trace, &count, &err)) {
+        if (!store_walk(*t->store, &trace->place, left, send_event, trace, &count, &err)) {
             done(trace->to, trace->id, TEMPFAIL, err.text);
             trace_free(t, trace);
             return;
@@ -153,7 +159,7 @@ static void start(struct traces *t, struct role *role, struct trace *trace, stru
     struct err err = {0};
     struct buf text;
 
-    if (!store_find(t->store, what, since, trace->messages, limit, &trace->count, &err)) {
+    if (!store_find(*t->store, what, since, trace->messages, limit, &trace->count, &err)) {
         done(trace->to, trace->id, TEMPFAIL, err.text);
         trace_free(t, trace);
     } else if (trace->count == 0) {
@@ -182,12 +188,15 @@ void trace_on_ask(struct traces *t, struct role *role, struct channel *from, con
         done(from, m->id, USAGE, why);
         return;
     }
+    if (*t->store == NULL) {
+        done(from, m->id, TEMPFAIL, closed);
+        return;
+    }
     if (t->count >= OPEN_AT_ONCE) {
         done(from, m->id, TEMPFAIL, "too many traces at once; try again later");
         return;
     }
     trace = xcalloc(1, sizeof *trace);
-    trace->store = t->store;
     trace->to = from;
     trace->id = m->id;
     list_add_last(&t->open, &trace->link);

@@ -6,12 +6,12 @@
 #include "store.h"
 
 struct traces {
-    struct store *store;
+    struct store *const *store; /* that of the batch; NULL there while it cannot be opened */
     struct list open; /* struct trace */
     size_t count;
 };
 
-void traces_init(struct traces *t, struct store *store);
+void traces_init(struct traces *t, struct store *const *store);
 void trace_on_ask(struct traces *t, struct role *role, struct channel *from, const struct msg_control_ask *m);
 void trace_on_more(struct traces *t, struct channel *from, uint64_t id);
 void trace_on_cancel(struct traces *t, struct channel *from, uint64_t id);

@@ -1,0 +1,125 @@
+"""Disks that are full, too few file descriptors, too little memory, databases that are damaged: the real server."""
+import os
+import pathlib
+import re
+import resource
+import shutil
+import subprocess
+import unittest
+
+from harness import Case, Talk, until
+
+
+class Small(Case):
+    """Some folders of data on small file systems of their own."""
+    as_root = True
+    config = {"queue": {"retry": ["1s"]}}
+    sizes = {}
+
+    @classmethod
+    def before_start(cls):
+        for name, size in cls.sizes.items():
+            folder = cls.server.data / name
+            folder.mkdir(exist_ok=True)
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder], capture_output=True, text=True)
+            if done.returncode:
+                raise unittest.SkipTest("cannot mount a file system: " + done.stderr.strip())
+            cls.cleanup.callback(subprocess.run, ["umount", "-l", folder])
+
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+        cls.server.account("ann@home.example")
+        cls.server.account("bob@home.example")
+
+    def fill(self, name):
+        path = self.server.data / name / "filler"
+        self.addCleanup(path.unlink, True)
+        with open(path, "wb", buffering=0) as f:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        f.write(b"x" * size)
+                except OSError:
+                    pass
+        return path
+
+    def send(self, rcpt, body="Hello.\r\n"):
+        with self.server.smtp() as c:
+            c.ehlo()
+            return c.sendmail("x@far.example", [rcpt], f"Subject: x\r\n\r\n{body}")
+
+    def logged(self, mark, start=0):
+        return until(lambda: [l for l in self.server.log_text()[start:].splitlines() if mark in l], f"{mark} in the log")
+
+
+class Full(Small):
+    sizes = {"mailbox": "8m", "events": "3m", "directory": "3m"}
+
+    def test_stories_wait_while_their_disk_is_full(self):
+        pid, start = self.server.roles()["events"], len(self.server.log_text())
+        self.send("ann@home.example", "before\r\n")
+        until(lambda: "before" in str(self.server.mailbox("ann@home.example")), "the mail")
+        until(lambda: self.server.cli("trace", "ann@home.example", check=False).returncode == 0, "its story")
+        filler = self.fill("events")
+        for i in range(80):  # more than fits into what the database has free inside
+            self.send("ann@home.example", f"during {i}\r\n")
+        line = self.logged("events-not-written", start)[0]
+        self.assertIn("disk full", line)
+        self.assertIn("events.db", line)
+        until(lambda: len([m for m in self.server.mailbox("ann@home.example") if b"during" in m]) == 80, "mail to go on")
+        self.assertEqual(self.server.cli("trace", "ann@home.example", check=False).returncode, 0)
+        self.assertEqual(self.server.roles()["events"], pid)
+        filler.unlink()
+        self.logged("events-written-again", start)
+
+        def told():
+            rows = self.server.rows("trace", "ann@home.example", "--limit", "1000")
+            return len([r for r in rows if r.get("event") == "delivered" or r.get("kind") == "delivered"]) >= 81
+
+        until(told, "every story to be written")
+
+    def test_the_server_starts_while_the_disk_of_stories_is_full(self):
+        self.fill("events")
+        start = len(self.server.log_text())
+        self.server.restart()
+        self.send("bob@home.example", "started\r\n")
+        until(lambda: "started" in str(self.server.mailbox("bob@home.example")), "mail to go on")
+        self.assertNotIn("role-ended", "".join(l for l in self.server.log_text()[start:].splitlines() if "error" in l))
+
+    def test_mail_waits_while_the_disk_of_mailboxes_is_full(self):
+        pid = self.server.roles()["mailbox"]
+        self.send("bob@home.example", "first\r\n")
+        until(lambda: "first" in str(self.server.mailbox("bob@home.example")), "the mail")
+        filler = self.fill("mailbox")
+        body = "".join(f"large {i:060}\r\n" for i in range(4000))
+        self.send("bob@home.example", body)
+        until(lambda: any("4.3.1" in str(r) for r in self.server.queue()), "the delivery to be put off")
+        self.assertTrue(any("first" in str(m) for m in self.server.mailbox("bob@home.example")))  # reading goes on
+        filler.unlink()
+        self.server.cli("queue", "retry", "--all", check=False)
+        until(lambda: [m for m in self.server.mailbox("bob@home.example") if b"large" in m], "what waited")
+        self.server.queue_empty()
+        self.assertEqual(len([m for m in self.server.mailbox("bob@home.example") if b"large" in m]), 1)
+        self.assertEqual(self.server.roles()["mailbox"], pid)
+        self.assertIn("sound", self.server.cli("mailbox", "check", "bob@home.example").stdout)
+
+    def test_the_directory_says_no_while_its_disk_is_full(self):
+        filler = self.fill("directory")
+        refused = None
+        for i in range(200):
+            done = self.server.cli("account", "add", f"n{i}@home.example", check=False, input="a long password\n")
+            if done.returncode:
+                refused = done
+                break
+        self.assertIsNotNone(refused, "200 accounts found room on a full disk")
+        self.assertIn("disk full", refused.stderr)
+        self.send("ann@home.example", "all the same\r\n")  # what is known is still known
+        filler.unlink()
+        self.server.cli("account", "add", f"n{i}@home.example", input="a long password\n")
+        shown = self.server.cli("account", "list").stdout
+        self.assertEqual(len(re.findall(rf"n{i}@home.example", shown)), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
