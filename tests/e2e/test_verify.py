@@ -1,10 +1,12 @@
 """`staffetta status --verify`: everything adds up, under load too; and when it does not, that is said."""
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import smtplib
 import sqlite3
+import subprocess
 import threading
 
 from harness import ROLES, Case, free_port, letter, until
@@ -101,6 +103,20 @@ class Books(Case):
         self.server.queue_empty()
         self.assert_right()
 
+    def test_a_start_waits_for_a_command_without_a_server(self):
+        """Each would keep in memory what the other changes."""
+        self.server.stop()
+        with open(self.server.data / "queue" / "queue-1.db.lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            command = subprocess.Popen(self.server.command("queue", "summary"), env=self.server.env(), stdout=subprocess.PIPE, **self.server.identity())
+            self.server.spawn()
+            self.assertRaises(AssertionError, until, lambda: "ready" in self.server.log_text()[self.server.log_start:], "nothing", 2)
+            self.assertIsNone(command.poll())
+        self.server.wait_ready()
+        out, _ = command.communicate(timeout=60)
+        self.assertIn(b"shard 1", out)
+        self.assert_right()
+
     def test_a_bounce_is_booked(self):
         self.far.on("RCPT", "550 5.1.1 no such user", match="nobody@")
         before = self.assert_right()
@@ -134,7 +150,10 @@ class Books(Case):
         text = self.server.cli("status", "--verify", check=False)
         self.assertIn("wrong", text.stdout)
         self.assertIn("checks failed", text.stderr)
-        verify(self.server, "--accept")
+        alone = self.server.cli("status", "--accept", check=False)
+        self.assertEqual((alone.returncode, alone.stdout), (64, ""))
+        self.assertIn("--verify", alone.stderr)
+        self.server.cli("status", "--accept", "--verify", check=False)
         self.assertEqual(self.book(self.assert_right(), "recipients written off"), before + 1)
         self.server.queue_clear()
         self.assert_right()

@@ -30,6 +30,16 @@ struct str args_word(struct str args, size_t i)
     return (struct str){0};
 }
 
+bool args_has_word(struct str args, const char *word)
+{
+    struct str one;
+
+    while (next_word(&args, &one))
+        if (str_eq(one, str_of(word)))
+            return true;
+    return false;
+}
+
 bool args_next_option(struct str *at, struct str *name, struct str *value)
 {
     struct str word;

@@ -163,7 +163,7 @@ void verify_on_ask(struct role *role, struct channel *from, const struct msg_con
     v->role = role;
     v->to = from;
     v->id = m->id;
-    v->accepts = str_eq(args_word(m->args, 1), STR("accept"));
+    v->accepts = args_has_word(m->args, "accept");
     list_init(&v->marks);
     list_add_last(&role->verifications, &v->link);
     verify_hold(v);

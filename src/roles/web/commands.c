@@ -143,9 +143,13 @@ static void run(struct client *c, const struct request *r)
     enum route_result route;
     size_t n;
 
-    if (str_eq(command, STR("status")) && str_eq(args_word(args, 0), STR("verify")))
+    if (str_eq(command, STR("status")) && args_has_word(args, "verify"))
         command = STR("verify");
     log_info("command", "name=%.*s uid=%llu", STR_ARG(command), (unsigned long long)c->uid);
+    if (str_eq(command, STR("status")) && args_has_word(args, "accept")) {
+        send_done(c, USAGE, STR("--accept goes with --verify: it takes what that finds as it is"));
+        return;
+    }
     route = route_command(c->web, command, args, targets, &n);
     switch (route) {
     case ROUTE_HERE:
