@@ -130,6 +130,8 @@ static int run_copies(struct job *job, const struct config *config)
 
 static int not_running(const struct cli *cli)
 {
+    if (access(cli->config_path, F_OK) != 0) /* then its sockets are elsewhere, too */
+        return cli_fail(EXIT_CONFIG, "%s: %s; say with -c where the configuration is", cli->config_path, strerror(errno));
     return cli_fail(EXIT_UNAVAILABLE, "Staffetta is not running; start it with: staffetta serve -c %s", cli->config_path);
 }
 

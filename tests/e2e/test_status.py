@@ -105,6 +105,11 @@ class Seeing(Mail):
                 self.assertIn(word, line)
             self.server.queue_empty()
 
+    def test_a_missing_configuration_is_named(self):
+        done = self.server.cli("-c", "/nonexistent/staffetta.conf", "status", check=False)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("/nonexistent/staffetta.conf: No such file", done.stderr)
+
     def test_trace_of_nothing(self):
         done = self.server.cli("trace", "nosuch@nowhere.example", check=False)
         self.assertIn(done.returncode, (0, 1, *range(64, 79)))
