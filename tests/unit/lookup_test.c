@@ -217,7 +217,7 @@ static void aliases_of_aliases(void **state)
     refuses("alias add f@example.org e@example.org", EX_DATAERR, "only to itself");
     must("alias add f@example.org e@example.org bob@example.org"); /* a loop with a way out */
     goes("e@example.org", "", "expand bob@example.org ");
-    refuses("account remove bob@example.org", EX_DATAERR, "force=yes");
+    refuses("account remove bob@example.org", EX_DATAERR, "--force");
     must("account remove bob@example.org force=yes");
     goes("e@example.org", "", "fail 5.4.6 The alias leads only to itself");
     must("alias set a@example.org enabled=no");

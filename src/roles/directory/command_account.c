@@ -175,7 +175,7 @@ static int release_aliases(struct command *c, const struct account *a)
         return command_broken(c, &err);
     if (found && !force)
         return command_fail(c, EX_DATAERR,
-            "alias %s leads to %s: change that first, or add force=yes to take it out of all "
+            "alias %s leads to %s: change that first, or add --force to take it out of all "
             "aliases",
             alias.p, a->key.p);
     if (found && (!store_run(c->store, SQL_TARGET_FORGET, &key, 1, &err) ||
