@@ -5,38 +5,23 @@
 #include "base/log.h"
 #include "roles/mailbox/mailbox.h"
 #include "../unit/mailbox_world.h"
+#include "../unit/scratch.h"
 
-#include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ACCOUNTS = 4, MESSAGES_MOST = 200 };
 
-static char folder[] = "mailbox-fuzz-XXXXXX";
+static char folder[SCRATCH_MAX];
 static struct mailbox mb;
-
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where)
-{
-    (void)about;
-    (void)kind;
-    return where->level > 0 ? remove(path) : 0;
-}
-
-static void remove_files(void)
-{
-    if (nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
-        abort();
-}
 
 static void at_exit(void)
 {
-    rmdir(folder);
+    scratch_remove(folder);
 }
 
 static void start(void)
@@ -75,7 +60,7 @@ static void stop(void)
     accounts_free(mb.accounts);
     boxes_free(mb.boxes);
     world_close();
-    remove_files();
+    scratch_empty(folder);
 }
 
 static struct channel *sender_of(unsigned choice)
@@ -127,7 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static bool ready;
 
     if (!ready) {
-        ready = mkdtemp(folder) != NULL;
+        scratch_make(folder, "mailbox_fuzz");
+        ready = true;
         log_set(LOG_LEVEL_ERROR, false);
         atexit(at_exit);
     }

@@ -1,13 +1,13 @@
 #include "db_world.h"
 
 #include "fault_vfs.h"
+#include "scratch.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-char folder[] = P_tmpdir "/db_test.XXXXXX";
-char path[100];
+char folder[SCRATCH_MAX];
+char path[SCRATCH_MAX + 20];
 
 const char *const one[1] = {FIRST_STEP};
 const char *const two[2] = {FIRST_STEP,
@@ -15,7 +15,7 @@ const char *const two[2] = {FIRST_STEP,
 
 void remove_files(void)
 {
-    char name[120];
+    char name[sizeof path + 10];
     static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
 
     fault_at(0, false);
@@ -67,13 +67,13 @@ int64_t count(struct db *db, const char *sql)
     return n;
 }
 
-bool world_begin(void)
+void world_begin(void)
 {
-    return mkdtemp(folder) != NULL;
+    scratch_make(folder, "db_test");
 }
 
 void world_end(void)
 {
-    remove_files();
-    rmdir(folder);
+    fault_at(0, false);
+    scratch_remove(folder);
 }

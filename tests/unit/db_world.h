@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "db/db.h"
+#include "scratch.h"
 
 #define FIRST_STEP                                                                                 \
     "-- names\nCREATE TABLE thing (id @id, name TEXT NOT NULL UNIQUE, body @blob);\n"              \
@@ -14,10 +15,10 @@
     "CREATE INDEX thing_identity ON thing (name);\n"
 
 extern const char *const one[1], *const two[2]; /* the schema at version 1 and 2 */
-extern char folder[];
-extern char path[100]; /* of the database */
+extern char folder[SCRATCH_MAX];
+extern char path[SCRATCH_MAX + 20]; /* of the database */
 
-bool world_begin(void); /* the folder */
+void world_begin(void); /* the folder */
 void world_end(void);
 void remove_files(void);
 int fresh(void **state);                     /* a setup: no database at `path` */

@@ -3,6 +3,7 @@
 #include "base/msgid.h"
 #include "fault_vfs.h"
 #include "roles/events/store.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    char folder[64], path[100];
+    char folder[SCRATCH_MAX], path[SCRATCH_MAX + 20];
     struct store *store;
     struct err err;
 };
@@ -23,8 +24,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
-    snprintf(f->folder, sizeof f->folder, "/tmp/events-test-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
+    scratch_make(f->folder, "events_test");
     snprintf(f->path, sizeof f->path, "%s/events.db", f->folder);
     assert_true(store_open(&f->store, f->path, &f->err));
     *state = f;
@@ -33,17 +33,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
     struct fixture *f = *state;
 
     store_close(f->store);
-    for (size_t i = 0; i < 3; i++) {
-        char path[120];
-
-        snprintf(path, sizeof path, "%s%s", f->path, ends[i]);
-        unlink(path);
-    }
-    rmdir(f->folder);
+    scratch_remove(f->folder);
     free(f);
     return 0;
 }
@@ -271,7 +264,7 @@ static void empty_files(struct fixture *f)
     store_close(f->store);
     f->store = NULL;
     for (size_t i = 0; i < 3; i++) {
-        char path[120];
+        char path[sizeof f->path + 10];
 
         snprintf(path, sizeof path, "%s%s", f->path, ends[i]);
         unlink(path);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "fault_vfs.h"
 #include "mailbox_world.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 
 enum { ACCOUNT = 261, PREFIX = 60 }; /* of the addresses below */
 
-static char folder[64];
+static char folder[SCRATCH_MAX];
 static struct err err;
 static struct boxes *boxes;
 static struct accounts *accounts;
@@ -43,28 +44,19 @@ static void stop(void)
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "mailbox-role-test-XXXXXX");
+    scratch_make(folder, "mailbox_role_test");
     fault_at(0, false);
-    if (mkdtemp(folder) == NULL)
-        return -1;
     start();
     return 0;
 }
 
 static int teardown(void **state)
 {
-    static const char *const files[] = {"05/261.db", "05/261.db-wal", "05/261.db-shm", "05"};
-    char path[200];
-
     (void)state;
     fault_at(0, false);
     stop();
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        if (unlink(path) != 0)
-            rmdir(path);
-    }
-    return rmdir(folder);
+    scratch_remove(folder);
+    return 0;
 }
 
 static void expect(const char *text)

@@ -4,6 +4,7 @@
 #include "fault_vfs.h"
 #include "roles/mailbox/boxes.h"
 #include "roles/mailbox/store_private.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,32 +18,23 @@
 
 enum { ACCOUNT = 261 }; /* folder 05 */
 
-static char folder[64];
+static char folder[SCRATCH_MAX];
 static struct err err; /* of the call that failed last */
 
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "mailbox-test-XXXXXX");
+    scratch_make(folder, "mailbox_test");
     fault_at(0, false);
-    return mkdtemp(folder) == NULL;
+    return 0;
 }
 
 static int teardown(void **state)
 {
-    static const char *const files[] = {"05/261.db", "05/261.db-wal", "05/261.db-shm", "05/261.db-journal",
-        "a.db", "a.db-wal", "a.db-shm", "b.db", "b.db-wal", "b.db-shm", "06/262.db", "06/262.db-wal",
-        "06/262.db-shm", "05", "06", "."};
-    char path[200];
-
     (void)state;
     fault_at(0, false);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        if (unlink(path) != 0)
-            rmdir(path);
-    }
-    return rmdir(folder) != 0 && access(folder, F_OK) == 0;
+    scratch_remove(folder);
+    return 0;
 }
 
 #define OK(call)                                                                                   \
@@ -54,7 +46,7 @@ static int teardown(void **state)
 static struct store *open_store(const char *name)
 {
     struct store *s;
-    char path[200];
+    char path[SCRATCH_MAX + 20];
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
     OK(store_open(&s, path, ACCOUNT, &err));
@@ -300,7 +292,7 @@ static void every_failing_write(void **state)
 
     for (int n = 1; !done; n++) {
         struct store *s = NULL;
-        char path[200];
+        char path[SCRATCH_MAX + 20];
         bool first = false, was;
 
         snprintf(path, sizeof path, "%s/b.db", folder);
@@ -479,7 +471,7 @@ static void idle_boxes_make_room(void **state)
 
 static bool exists(const char *suffix)
 {
-    char path[200];
+    char path[SCRATCH_MAX + 20];
 
     snprintf(path, sizeof path, "%s/05/261.db%s", folder, suffix);
     return access(path, F_OK) == 0;
@@ -540,6 +532,7 @@ static void sweeping_goes_on_until_nothing_is_loose(void **state)
 /* ---- */
 
 #include "roles/mailbox/store_private.h"
+#include "scratch.h"
 
 static int64_t count_rows(struct store *s, const char *table)
 {

@@ -24,7 +24,7 @@ static void errors_say_what_to_do(void **state)
 {
     struct err err = {0};
     struct db *db;
-    char missing[120];
+    char missing[SCRATCH_MAX + 20];
     FILE *f;
 
     (void)state;
@@ -103,8 +103,7 @@ int main(void)
     };
     int failed;
 
-    if (!world_begin())
-        return 1;
+    world_begin();
     fault_install();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     world_end();
