@@ -7,6 +7,7 @@ does thousands.
 import collections
 import contextlib
 import datetime
+import fcntl
 import os
 import pathlib
 import random
@@ -61,13 +62,15 @@ class Killing(Case):
         cls.storm.prepare()
 
     def check_queue_files(self):
-        """A copy of the queue's database as the death left it, log and all, is sound."""
+        """A copy of the queue's database as the death left it, log and all, is sound. A command without a server, or a process
+        that was just being started, may still have it open: it is waited for."""
         with tempfile.TemporaryDirectory() as folder:
-            for path in (self.server.data / "queue").glob("queue-*.db*"):
-                if path.name.endswith("-shm"):
-                    continue
-                with contextlib.suppress(FileNotFoundError):  # a process just being started saw the supervisor go, and closed it
-                    shutil.copy(path, folder)
+            for path in (self.server.data / "queue").glob("queue-*.db"):
+                with open(f"{path}.lock", "rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    for file in (path, pathlib.Path(f"{path}-wal")):
+                        if file.exists():
+                            shutil.copy(file, folder)
             self.assertGreater(integrity(pathlib.Path(folder)), 0)
 
     def kill(self, victim):

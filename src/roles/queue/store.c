@@ -3,11 +3,13 @@
 #include "store.h"
 
 #include "base/buf.h"
+#include "lock.h"
 
 #include "0001.sql.h"
 #include "0002.sql.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum statement {
     ADD_MESSAGE, ADD_RCPT, ADD_CHUNK, DROP_CHUNKS, DELETE_RCPT, DEFER_RCPT, SET_DUE, HOLD_RCPT, RELEASE_RCPT,
@@ -67,6 +69,7 @@ static const char *const sql[STATEMENT_COUNT] = {
 
 struct store {
     struct db *db;
+    int lock;
     struct stmt *statements[STATEMENT_COUNT];
     struct buf message_text, rcpt_text, piece; /* of the last row found */
 };
@@ -124,7 +127,12 @@ bool store_open(struct store **store, const char *path, struct err *err)
     buf_init(&st->message_text, ROW_TEXT);
     buf_init(&st->rcpt_text, ROW_TEXT);
     buf_init(&st->piece, ROW_TEXT);
+    if (!lock_take(path, &st->lock, err)) {
+        free(st);
+        return false;
+    }
     if (!db_open(&st->db, path, DB_SYNC_FULL, 5000, err)) {
+        close(st->lock);
         free(st);
         return false;
     }
@@ -147,6 +155,7 @@ void store_close(struct store *st)
     if (st == NULL)
         return;
     db_close(st->db);
+    close(st->lock);
     buf_clear(&st->message_text);
     buf_clear(&st->rcpt_text);
     buf_clear(&st->piece);
