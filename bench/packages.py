@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
+import debs
 import harness
 import postfix
 
@@ -16,7 +17,7 @@ PACKAGES = {"opensmtpd": ["opensmtpd"], "exim": ["exim4-daemon-light"], "dovecot
 
 
 class Packages:
-    """Unpacks each once a run; what was downloaded stays in the cache of tests/e2e/postfix.py."""
+    """Unpacks each once a run; what was downloaded stays in the cache of tests/e2e/debs.py."""
 
     def __init__(self, folder):
         self.folder, self.known = folder, {}
@@ -27,13 +28,7 @@ class Packages:
         return self.known[name]
 
     def unpack(self, name):
-        cache = postfix.cache_folder() / name
-        if not list(cache.glob("*.deb")):
-            cache.mkdir(exist_ok=True)
-            harness.run("apt-get", "-qq", "download", *self.missing(PACKAGES[name]), cwd=cache)
-        target = self.folder / name
-        for file in cache.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", file, target], check=True)
+        target = debs.unpack(self.folder / name, *self.missing(PACKAGES[name]))
         # On a system where /lib is a link, a folder of that name on top would hide it.
         if (target / "lib").is_dir():
             shutil.copytree(target / "lib", target / "usr/lib", dirs_exist_ok=True)

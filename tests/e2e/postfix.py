@@ -42,12 +42,6 @@ postlog   unix-dgram n - n  -  1  postlogd
 """
 
 
-def cache_folder():
-    cache = pathlib.Path(os.environ.get("STAFFETTA_CACHE", pathlib.Path(tempfile.gettempdir()) / f"staffetta-cache-{os.geteuid()}"))
-    cache.mkdir(mode=0o755, exist_ok=True)
-    return cache
-
-
 def unpack(folder):
     """Debian's postfix package below folder."""
     return debs.unpack(pathlib.Path(folder) / "postfix", "postfix")
