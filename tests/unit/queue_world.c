@@ -733,13 +733,18 @@ static void remove_folder(const char *path)
 }
 
 /* Dead processes: what they held is never freed, as in life, and stays reachable for leak checkers. */
-static struct queue *dead[4096];
-static unsigned dead_n;
+static struct grave {
+    struct grave *next;
+    struct queue *queue;
+} *dead;
 
 static void kill_queue(void)
 {
+    struct grave *g = xcalloc(1, sizeof *g);
+
     store_close(world.queue->store);
-    dead[dead_n++ % 4096] = world.queue;
+    *g = (struct grave){dead, world.queue};
+    dead = g;
 }
 
 static void forget_shipments(void)
