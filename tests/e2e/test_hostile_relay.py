@@ -242,3 +242,23 @@ class NeverInTheClear(Hostile):
         self.all_of([c.name for _, c in domains], lambda: [c.name for _, c in domains if c.connections >= 2 or c.accepted])
         self.assertEqual([(c.name, c.lines) for _, c in domains if c.in_clear], [])
         self.assertGreater(sum(c.connections for _, c in domains), 2 * len(domains) - 10)
+
+
+class Tarpits(Hostile):
+    """More servers that take for ever than there are connections, with more mail than there is memory: other mail goes."""
+    config = {**Hostile.config, "queue": {"retry": ["1s"], "active": 200}, "relay": {"connections": 16, "command_time": "10m", "connect_time": "2s"}}
+
+    def test_other_mail_goes(self):
+        steps = ("GREETING", "EHLO", "MAIL", "DATA")
+        tarpits = [self.peer.add(Case(f"tarpit {i}", {steps[i % 4]: HANG}, FRUGAL)) for i in range(20)]
+        known = self.peer.add(Case("known to be good"))
+        self.send([known])
+        until(lambda: self.peer.cases[known].accepted, "the first message")
+        for i in range(10):
+            self.send(tarpits, f"tarpit {i}")
+        until(lambda: self.peer.open_now >= 8, "the tarpits to be busy")
+        new = [self.peer.add(Case(f"new {i}")) for i in range(5)]
+        self.send([known, *new])
+        self.all_of([self.peer.cases[r].name for r in [known, *new]],
+                    lambda: [c.name for r, c in self.peer.cases.items() if c.accepted >= (2 if r == known else 1)], 150)
+        self.assertLessEqual(self.peer.most_open, 16)

@@ -598,6 +598,13 @@ static void drain_ends_in_time(void **state)
     assert_int_equal(world_count("recipient"), 1);
 }
 
+static int open_tiny_world(void **state)
+{
+    (void)state;
+    world_open("queue { active = 80 } relay { connections = 10 }");
+    return 0;
+}
+
 static int open_small_world(void **state)
 {
     (void)state;
@@ -644,6 +651,48 @@ static void one_slow_destination_leaves_room_for_others(void **state)
     }
     assert_int_equal(world.relayed, 301);
     assert_int_equal(world.deliveries, 301);
+    assert_empty();
+}
+
+static void narrow(int i)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "d%d.remote.test", i);
+    dispatch_on_window(world.queue->role, role_peer(world.queue->role, ROLE_RELAY, 0),
+        &(struct msg_window){.window = 2, .destination = str_of(name)});
+}
+
+/* More destinations that hang than fit into memory: once relay has said so, others find a place. */
+static void many_slow_destinations_leave_room_for_others(void **state)
+{
+    char rcpt[40];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        snprintf(rcpt, sizeof rcpt, "slow@d%d.remote.test", i % 200);
+        world_send("s@local.test", rcpt, 0, 0, 10);
+    }
+    world_run();
+    assert_in_range(world.held_back, 5, 20); /* the lane has twenty places */
+    assert_in_range(world.queue->dispatch.held[STANDING_NEW], 20, 70);
+    for (int i = 0; i < 200; i++)
+        narrow(i);
+    assert_int_equal(world.queue->dispatch.held[STANDING_NEW], 0);
+    assert_in_range(world.queue->dispatch.held[STANDING_SLOW], 5, 40);
+    for (int i = 0; i < 5; i++)
+        world_release();
+    world_send("s@local.test", "u@other.test", 0, 0, 10);
+    for (int i = 0; i < 20 && world_count("recipient where address='u@other.test'") > 0; i++)
+        world_pass(10 * SECOND);
+    assert_int_equal(world_count("recipient where address='u@other.test'"), 0);
+    for (int i = 0; i < 2000 && world.relayed < 1001; i++) {
+        world_release();
+        world_pass(MINUTE);
+    }
+    assert_int_equal(world.relayed, 1001);
+    for (int i = 0; i < STANDINGS; i++)
+        assert_int_equal(world.queue->dispatch.held[i], 0);
     assert_empty();
 }
 
@@ -854,6 +903,7 @@ int main(void)
         TEST(drain_finishes_what_is_under_way),
         TEST(drain_ends_in_time),
         SMALL(bulk_never_delays_transactional_mail),
+        cmocka_unit_test_setup_teardown(many_slow_destinations_leave_room_for_others, open_tiny_world, close_world),
         SMALL(one_slow_destination_leaves_room_for_others),
         SMALL(the_table_is_worked_off),
         TEST(what_others_lose_is_tried_again),

@@ -7,7 +7,12 @@
 
 #include <stdlib.h>
 
-enum { WINDOW_FIRST = 10 /* until relay says */, WINDOW_LOCAL = 1000 };
+enum {
+    WINDOW_FIRST = 10, /* until relay says */
+    WINDOW_LOCAL = 1000,
+    WINDOW_NARROW = 2, /* relay tries one at a time */
+    SHARE = 64,        /* of what is free, for each that is not known to be good */
+};
 
 static struct destination *make(struct lane *lane, struct str name, uint64_t window)
 {
@@ -17,6 +22,7 @@ static struct destination *make(struct lane *lane, struct str name, uint64_t win
     d->name = str_dup(name);
     d->window = window;
     d->interval = SECOND / 20;
+    d->standing = lane->role == ROLE_RELAY ? STANDING_NEW : STANDING_GOOD;
     d->last_used = clock_monotonic();
     list_init(&d->waiting[CLASS_TRANSACTIONAL]);
     list_init(&d->waiting[CLASS_BULK]);
@@ -89,9 +95,110 @@ static uint64_t bulk_window(const struct destination *d)
     return d->lane->role == ROLE_RELAY ? bulk_share((d->window + 1) / 2) : bulk_share(d->window);
 }
 
+/* ---- standing ---- */
+
+static void set_standing(struct destination *d, enum standing standing)
+{
+    struct lane *lane = d->lane;
+
+    if (d->standing == standing)
+        return;
+    lane->by_standing[d->standing] -= d->under_way;
+    lane->by_standing[standing] += d->under_way;
+    lane->held[d->standing] -= d->under_way + d->waiting_n;
+    lane->held[standing] += d->under_way + d->waiting_n;
+    d->standing = standing;
+}
+
+void destination_judge(struct destination *d, bool good)
+{
+    if (d->lane->role != ROLE_RELAY)
+        return;
+    if (good)
+        set_standing(d, STANDING_GOOD);
+    else
+        set_standing(d, d->window <= WINDOW_NARROW ? STANDING_SLOW : STANDING_NEW);
+}
+
+void destination_set_window(struct destination *d, uint64_t window)
+{
+    bool narrower = window < d->window;
+
+    d->window = window;
+    if (narrower && window <= WINDOW_NARROW)
+        set_standing(d, STANDING_SLOW);
+}
+
+void destination_count(struct destination *d, enum mail_class class, int n)
+{
+    size_t by = (size_t)n, bulk = class == CLASS_BULK ? by : 0;
+
+    d->under_way += by;
+    d->bulk += bulk;
+    d->lane->under_way += by;
+    d->lane->bulk += bulk;
+    d->lane->by_standing[d->standing] += by;
+    d->lane->held[d->standing] += by;
+}
+
+void destination_wait(struct destination *d, int n)
+{
+    d->waiting_n += (size_t)n;
+    d->lane->held[d->standing] += (size_t)n;
+}
+
+/* Of so many places, used as `used` says: those left for a destination of this standing, which is not
+ * known to be good. */
+static size_t places_left(enum standing standing, const size_t used[STANDINGS], size_t places)
+{
+    size_t slow = used[STANDING_SLOW], all = slow + used[STANDING_NEW], share = places - places / 8;
+
+    if (standing == STANDING_SLOW) {
+        share = (places + 1) / 2;
+        all = slow;
+    }
+    return all < share ? share - all : 0;
+}
+
+/* What it may take of them: its window while half is free, then a part of the rest, so that there is
+ * always something for the next one. */
+static size_t part_of(const struct destination *d, size_t left, size_t places)
+{
+    size_t part = left / SHARE, least = 2 * left > places ? (size_t)d->window : 1;
+
+    return part > least ? part : least;
+}
+
+static bool lane_has_room(const struct destination *d, size_t limit)
+{
+    size_t left;
+
+    if (d->lane->under_way >= limit || d->standing == STANDING_GOOD)
+        return d->lane->under_way < limit;
+    left = places_left(d->standing, d->lane->by_standing, limit);
+    return left > 0 && d->under_way < part_of(d, left, limit);
+}
+
+size_t destination_waiting_limit(const struct destination *d, enum mail_class class, size_t active)
+{
+    size_t limit = class == CLASS_BULK ? active / 8 : active / 2, left, part;
+
+    if (limit < d->window)
+        limit = (size_t)d->window;
+    if (d->standing == STANDING_GOOD)
+        return limit;
+    left = places_left(d->standing, d->lane->held, active);
+    if (left == 0)
+        return 0;
+    part = part_of(d, left, active);
+    if (class == CLASS_BULK)
+        part = (part + 1) / 2;
+    return part < limit ? part : limit;
+}
+
 enum mail_class destination_may_start(const struct destination *d, size_t lane_limit)
 {
-    if (d->under_way >= d->window || d->lane->under_way >= lane_limit)
+    if (d->under_way >= d->window || !lane_has_room(d, lane_limit))
         return CLASS_COUNT;
     if (!list_empty(&d->waiting[CLASS_TRANSACTIONAL]))
         return CLASS_TRANSACTIONAL;

@@ -19,6 +19,7 @@ struct destination {
     size_t waiting_n;
     struct list routes;
     uint64_t window;
+    enum standing standing;
     size_t under_way, bulk; /* deliveries */
     int64_t interval;       /* microseconds a recipient, moving average */
     int64_t last_end, last_used; /* monotonic */
@@ -31,6 +32,15 @@ struct route *destination_route(struct destination *d, const struct msg_resolve_
 struct destination *destination_find(struct dispatch *d, struct str name);
 /* The class that may start a delivery now, or CLASS_COUNT. lane_limit: deliveries of the lane in all. */
 enum mail_class destination_may_start(const struct destination *d, size_t lane_limit);
+/* A recipient got its final word there (good), or was deferred. */
+void destination_judge(struct destination *d, bool good);
+void destination_set_window(struct destination *d, uint64_t window);
+/* A delivery begins (1) or has ended (-1). */
+void destination_count(struct destination *d, enum mail_class class, int n);
+/* A recipient begins (1) or no longer has (-1) to wait. */
+void destination_wait(struct destination *d, int n);
+/* How many recipients it may keep waiting; active: those that fit into memory in all. */
+size_t destination_waiting_limit(const struct destination *d, enum mail_class class, size_t active);
 /* How many places of these bulk may fill: three quarters. */
 uint64_t bulk_share(uint64_t places);
 /* A delivery of n recipients ended: keeps the pace. */

@@ -49,8 +49,8 @@ struct park {
 void dispatch_init(struct dispatch *d)
 {
     for (unsigned i = 0; i < LANES_MAX; i++) {
-        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i};
-        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i};
+        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i, .held = d->held};
+        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i, .held = d->held};
     }
     map_init(&d->destinations);
     map_init(&d->deliveries);
@@ -103,10 +103,7 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
 /* Recipients one destination may keep waiting in memory. */
 static size_t waiting_limit(const struct queue *q, const struct destination *d, enum mail_class class)
 {
-    size_t active = (size_t)role_config(q->role)->queue.active;
-    size_t limit = class == CLASS_BULK ? active / 8 : active / 2;
-
-    return limit > d->window ? limit : (size_t)d->window;
+    return destination_waiting_limit(d, class, (size_t)role_config(q->role)->queue.active);
 }
 
 static void mark_ready(struct queue *q, struct destination *d)
@@ -136,7 +133,7 @@ static void wait_in(struct queue *q, struct destination *d, struct rcpt *r)
     }
     r->stage = STAGE_WAITING;
     join_line(&d->waiting[r->row.class], r);
-    d->waiting_n++;
+    destination_wait(d, 1);
     mark_ready(q, d);
 }
 
@@ -159,6 +156,28 @@ void dispatch_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_r
     wait_in(q, d, r);
 }
 
+static void take_off(struct rcpt *r)
+{
+    list_remove(&r->link);
+    destination_wait(r->destination, -1);
+}
+
+/* Its share has become smaller: those at the end of its lists wait in the database. */
+static void shed(struct queue *q, struct destination *d)
+{
+    for (enum mail_class class = CLASS_COUNT; class-- > CLASS_TRANSACTIONAL;) {
+        struct link *last;
+
+        while ((last = d->waiting[class].head.prev) != &d->waiting[class].head &&
+               d->waiting_n > waiting_limit(q, d, class)) {
+            struct rcpt *r = CONTAINER(last, struct rcpt, link);
+
+            take_off(r);
+            park(q, d, r);
+        }
+    }
+}
+
 static struct rcpt *first_rcpt(const struct list *l)
 {
     struct link *first = list_first(l);
@@ -166,12 +185,6 @@ static struct rcpt *first_rcpt(const struct list *l)
     if (first == NULL)
         fatal("a delivery without recipients");
     return CONTAINER(first, struct rcpt, link);
-}
-
-static void take_off(struct rcpt *r)
-{
-    list_remove(&r->link);
-    r->destination->waiting_n--;
 }
 
 void dispatch_remove(struct queue *q, struct rcpt *r)
@@ -198,10 +211,7 @@ static struct delivery *delivery_new(struct queue *q, struct rcpt *first)
     v->class = (enum mail_class)first->row.class;
     list_init(&v->rcpts);
     map_add(&q->dispatch.deliveries, &v->by_id, map_hash_number(v->id));
-    d->under_way++;
-    d->lane->under_way++;
-    d->bulk += v->class == CLASS_BULK;
-    d->lane->bulk += v->class == CLASS_BULK;
+    destination_count(d, v->class, 1);
     metric_set(&under_way, (int64_t)++q->dispatch.under_way);
     return v;
 }
@@ -242,10 +252,7 @@ static void delivery_end(struct queue *q, struct delivery *v)
 
     map_remove(&q->dispatch.deliveries, &v->by_id);
     list_remove(&v->asking);
-    d->under_way--;
-    d->lane->under_way--;
-    d->bulk -= v->class == CLASS_BULK;
-    d->lane->bulk -= v->class == CLASS_BULK;
+    destination_count(d, v->class, -1);
     metric_set(&under_way, (int64_t)--q->dispatch.under_way);
     destination_ended(d, v->n, clock_monotonic());
     v->outcome->keeper = keeper_of(v);
@@ -331,11 +338,12 @@ static void start(struct queue *q, struct channel *c, struct destination *d, enu
         send_local(c, v, body);
 }
 
+/* Twice the connections keeps each busy. */
 static size_t lane_limit(const struct queue *q, const struct lane *lane)
 {
     int64_t connections = role_config(q->role)->relay.connections;
 
-    return lane->role == ROLE_MAILBOX ? LANE_LOCAL : connections > 0 ? (size_t)connections : 1;
+    return lane->role == ROLE_MAILBOX ? LANE_LOCAL : connections > 0 ? 2 * (size_t)connections : 1;
 }
 
 /* A few deliveries of one destination; false when it cannot start any more now. */
@@ -497,6 +505,7 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
     dispatch_count(q, from, m->status, r != NULL);
     if (r == NULL)
         return;
+    destination_judge(v->dest, m->status != DELIVERY_DEFERRED);
     outcome_add(q, v->outcome, r, &(struct verdict_info){.kind = verdict_of(m->status),
         .reason = m->reason <= REASON_OTHER ? (enum delivery_reason)m->reason : REASON_OTHER,
         .code = m->code < 1000 ? (unsigned)m->code : 0, .dsn = m->dsn != 0, .ours = m->host.n == 0,
@@ -524,8 +533,10 @@ void dispatch_on_window(struct role *role, struct channel *from, const struct ms
 
     if (d == NULL || d->lane->copy != channel_copy(from))
         return;
-    d->window = m->window < 1 ? 1 : m->window > 100000 ? 100000 : m->window;
+    destination_set_window(d, m->window < 1 ? 1 : m->window > 100000 ? 100000 : m->window);
     d->last_used = clock_monotonic();
+    if (d->standing == STANDING_SLOW)
+        shed(q, d);
     mark_ready(q, d);
 }
 
@@ -549,7 +560,7 @@ static void delivery_lost(struct queue *q, struct delivery *v)
         r->stage = STAGE_WAITING;
         r->delivery = NULL;
         list_add_first(&d->waiting[r->row.class], &r->link);
-        d->waiting_n++;
+        destination_wait(d, 1);
     }
     end_rest(q, v, 451, STR("4.3.0 The delivering process stopped unexpectedly"));
 }

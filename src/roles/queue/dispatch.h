@@ -18,10 +18,17 @@ struct rcpt;
 
 enum { LANES_MAX = 256 };
 
+/* What a destination is known for. The good ones must find a place at any time, so the others may
+ * not take all: those that are slow (no good result since relay made their window narrow) half of a
+ * lane and of the memory, those together with the ones of which nothing is known yet seven eighths. */
+enum standing { STANDING_GOOD, STANDING_NEW, STANDING_SLOW, STANDINGS };
+
 struct lane {
     enum role_id role;
     unsigned copy;
     size_t under_way, bulk; /* deliveries */
+    size_t by_standing[STANDINGS]; /* under_way, by what their destination is known for */
+    size_t *held;                  /* that of dispatch */
     struct destination *local; /* of a mailbox copy */
 };
 
@@ -38,6 +45,7 @@ struct dispatch {
     struct map deliveries;   /* by id */
     struct list asks;        /* deliveries that wait for a piece of their body */
     size_t under_way;
+    size_t held[STANDINGS];  /* recipients that wait and deliveries under way, by what their destination is known for */
     struct result_counts results[DELIVERY_FAILED + 1];
 };
 

@@ -87,6 +87,7 @@ static void on_wait(void *owner, enum client_wait what)
     struct connection *k = owner;
     int64_t limit = role_config(k->relay->role)->relay.command_time;
 
+    k->since = clock_monotonic();
     conn_total_limit(k->winner->conn, what == CLIENT_WAIT_NONE ? 0 : what == CLIENT_WAIT_END ? 2 * limit : limit);
 }
 
@@ -114,6 +115,7 @@ void carry_want_body(struct connection *k)
     if (k->d == NULL || k->body_asked || conn_output_waiting(k->winner->conn) > CONN_OUTPUT_HIGH)
         return;
     conn_total_limit(k->winner->conn, role_config(k->relay->role)->relay.command_time);
+    k->since = k->began = clock_monotonic();
     ask_body(k);
 }
 
@@ -194,6 +196,7 @@ void carry_begin(struct connection *k)
     struct delivery *d = k->d;
     size_t n;
 
+    k->since = k->began = clock_monotonic();
     if (client_must_scan(k->client, &d->m)) {
         k->scanning = true;
         k->offset = 0;

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOSE_SECONDS = 2, LOGIN_SECONDS = 30, LOGIN_MAX = 1024 };
+enum { CLOSE_SECONDS = 2, LOGIN_SECONDS = 30, LOGIN_MAX = 1024, STUCK_SECONDS = 15, PATIENCE_SECONDS = 30 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_relay_connections", "Outgoing connections now.");
 static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"", "Sessions that got ready for mail.");
@@ -36,6 +36,7 @@ static struct connection *create(struct relay *relay, struct site *site, struct 
     k->pool = str_dup(d->pool);
     k->require_tls = (d->m.flags & TXN_REQUIRETLS) != 0;
     k->d = d;
+    k->since = k->began = clock_monotonic();
     k->timer = event_new(relay->base, -1, 0, on_timer, k);
     if (k->timer == NULL)
         fatal("cannot create a timer");
@@ -327,6 +328,34 @@ void connection_step(struct connection *k)
     if (k->d != NULL)
         carry_session_failed(k);
     connection_free(k);
+}
+
+static bool is_hopeless(const struct connection *k, int64_t now)
+{
+    /* One answer every few minutes for each of many recipients: each in time, all together not. */
+    if (now - k->began > DELIVERY_SECONDS * SECOND)
+        return true;
+    /* Others find no place: a server that was never quick must not keep them waiting. Past the end of a
+     * message it is waited for all the same, since giving up there may double it. */
+    return k->relay->starved && site_is_slow(k->site) && now - k->since > PATIENCE_SECONDS * SECOND &&
+           !client_is_past_end(k->client);
+}
+
+void connection_sweep(struct relay *relay, int64_t now)
+{
+    LIST_EACH(&relay->connections, it) {
+        struct connection *k = CONTAINER(it, struct connection, link);
+
+        if (k->d == NULL || k->state == CONNECTION_LOGIN)
+            continue;
+        if (now - k->since > STUCK_SECONDS * SECOND)
+            site_stuck(relay, k->site, k->d->at, k->since);
+        if (k->state == CONNECTION_SESSION && is_hopeless(k, now)) {
+            client_lost(k->client, true, false, "too slow");
+            connection_step(k);
+        }
+    }
+    relay->starved = false;
 }
 
 void connection_session_ready(struct connection *k)

@@ -63,6 +63,8 @@ struct connection {
     bool scanning, want_body, body_asked;
     uint64_t offset;
     bool stepping;
+    int64_t since;       /* monotonic: when the other side last got on */
+    int64_t began;       /* monotonic: when the transaction, or the last piece of its content, did */
 };
 
 /* dial.c: next address, until one connects or none is left. */

@@ -232,6 +232,22 @@ void delivery_finish(struct relay *relay, struct delivery *d, const struct clien
     delivery_free(relay, d);
 }
 
+void delivery_sweep(struct relay *relay, int64_t now)
+{
+    const struct client_outcome late = {DELIVERY_DEFERRED, REASON_LIMIT, 451, false, false,
+        STR("4.4.5 other mail for the same slow servers took all the time")};
+    struct map_node *node = map_walk(&relay->deliveries, NULL);
+
+    while (node != NULL) {
+        struct delivery *d = CONTAINER(node, struct delivery, node);
+
+        node = map_walk(&relay->deliveries, node);
+        if (d->going && d->queue != NULL && d->carrier == NULL && d->site != NULL &&
+            now - d->started > DELIVERY_SECONDS * SECOND)
+            delivery_finish(relay, d, &late, NULL);
+    }
+}
+
 void delivery_free(struct relay *relay, struct delivery *d)
 {
     map_remove(&relay->deliveries, &d->node);

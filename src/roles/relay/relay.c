@@ -135,6 +135,8 @@ void relay_sweep(struct relay *relay)
 {
     int64_t now = clock_monotonic();
 
+    connection_sweep(relay, now);
+    delivery_sweep(relay, now);
     destination_sweep(relay, now);
     site_sweep(relay, now);
 }

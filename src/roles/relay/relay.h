@@ -28,6 +28,7 @@ enum {
     RCPTS_MAX = 5000,                  /* of one delivery */
     BODIES_MAX = 256 * 1024 * 1024,    /* bytes of small bodies held */
     ATTEMPTS_MAX = 10,                 /* connections one delivery may use up in one go */
+    DELIVERY_SECONDS = 7200,           /* for all of it, below the three hours after which queue takes it for lost */
     OWN_ADDRESSES_MAX = 256,
 };
 
@@ -43,6 +44,10 @@ struct kept_list {
     int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
 };
 
+/* What a site is known for. Good ones must find a connection at any time, so the others may not take
+ * all: the slow ones a quarter, together with those of which nothing is known yet three quarters. */
+enum standing { STANDING_GOOD, STANDING_NEW, STANDING_SLOW, STANDINGS };
+
 struct relay {
     struct role *role;
     struct event_base *base;
@@ -57,7 +62,8 @@ struct relay {
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
-    size_t connection_count;
+    size_t connection_count, by_standing[STANDINGS];
+    bool starved;              /* a site of which nothing is known found no place since the last sweep */
     size_t bodies;             /* bytes held */
     struct ip own[OWN_ADDRESSES_MAX]; /* of this machine's interfaces */
     size_t own_count;
@@ -123,6 +129,8 @@ void delivery_finish(struct relay *relay, struct delivery *d, const struct clien
 /* Recipients delivered or relayed since the start. */
 int64_t delivery_taken(void);
 void delivery_free(struct relay *relay, struct delivery *d); /* without a word to queue */
+/* Gives up those that have waited for their turn for too long. */
+void delivery_sweep(struct relay *relay, int64_t now);
 /* Did a server defer somebody, finally for this attempt? */
 bool delivery_may_go_on(const struct delivery *d);
 
@@ -155,6 +163,9 @@ void site_busy(struct relay *relay, struct site *site, struct destination *from)
 /* No server of it could be reached: those that wait fail like the one that tried. */
 void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome);
 void site_up(struct site *site);
+/* Nothing has come back on a connection since then: if nothing went well meanwhile, it is slow. */
+bool site_is_slow(const struct site *site);
+void site_stuck(struct relay *relay, struct site *site, struct destination *from, int64_t since);
 
 /* connection.c */
 void connection_open(struct relay *relay, struct site *site, struct delivery *d);
@@ -171,6 +182,8 @@ bool connection_is_idle(const struct connection *k);
 struct connection *connection_of_idle(struct link *link);
 /* What rcpt_done says about the connection. */
 void connection_session_ready(struct connection *k);
+/* Once a second: finds those that wait for long, and those that have waited for too long. */
+void connection_sweep(struct relay *relay, int64_t now);
 void connection_describe(const struct connection *k, struct rcpt *r);
 
 /* relay.c */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_LIMIT = 5, KEEP_SECONDS = 120, POOLS_SECONDS = 30 };
+enum { FIRST_LIMIT = 5, KEEP_SECONDS = 120, KEEP_SLOW_SECONDS = 1800, POOLS_SECONDS = 30 };
 
 static struct metric sites_open = METRIC_GAUGE("staffetta_relay_sites", "Sets of servers known now.");
 
@@ -24,6 +24,8 @@ struct site {
     size_t limit, successes;
     int64_t lowered;      /* when the limit fell last */
     bool down;            /* nobody could be reached: one tries at a time */
+    enum standing standing;
+    int64_t worked;       /* when something was delivered last */
     int64_t allowance;    /* messages that may start now, in millionths (messages_per_second) */
     int64_t refilled, last_used;
 };
@@ -42,6 +44,7 @@ static struct site *find_or_add(struct relay *relay, const struct plan *plan)
     site = xcalloc(1, sizeof *site);
     site->signature = str_dup(signature);
     site->limit = FIRST_LIMIT;
+    site->standing = STANDING_NEW;
     site->allowance = SECOND;
     site->refilled = clock_monotonic();
     list_init(&site->waiting);
@@ -63,11 +66,31 @@ static bool is_full(const struct relay *relay)
     return relay->connection_count >= (size_t)role_config(relay->role)->relay.connections;
 }
 
+static void set_standing(struct relay *relay, struct site *site, enum standing standing)
+{
+    relay->by_standing[site->standing] -= site->connections;
+    relay->by_standing[standing] += site->connections;
+    site->standing = standing;
+}
+
+/* May a site of this standing have one more of all connections? */
+static bool has_place(const struct relay *relay, enum standing standing)
+{
+    size_t all = (size_t)role_config(relay->role)->relay.connections;
+    size_t slow = relay->by_standing[STANDING_SLOW], other = slow + relay->by_standing[STANDING_NEW];
+
+    if (standing == STANDING_SLOW)
+        return slow < (all + 3) / 4;
+    return standing == STANDING_GOOD || other < all - all / 4;
+}
+
+/* A new one gets few connections when half of all are taken, a slow one is tried by one at a time. */
 static size_t limit_of(const struct relay *relay, const struct site *site)
 {
     size_t most = most_connections(relay);
+    bool crowded = 2 * relay->connection_count > (size_t)role_config(relay->role)->relay.connections;
 
-    if (site->down)
+    if (site->down || site->standing == STANDING_SLOW || (site->standing == STANDING_NEW && crowded))
         return 1;
     return site->limit < most ? site->limit : most;
 }
@@ -191,7 +214,10 @@ static bool may_connect(struct relay *relay, struct site *site)
         close_one_idle(relay, site);
         return false;
     }
-    return true;
+    if (has_place(relay, site->standing))
+        return true;
+    relay->starved |= site->standing == STANDING_NEW;
+    return false; /* the next sweep asks again */
 }
 
 static void pump(struct relay *relay, struct site *site)
@@ -238,6 +264,7 @@ void site_pump(struct relay *relay)
 void site_connection_opened(struct relay *relay, struct site *site)
 {
     site->connections++;
+    relay->by_standing[site->standing]++;
     relay->connection_count++;
 }
 
@@ -246,6 +273,7 @@ void site_connection_closed(struct relay *relay, struct site *site)
     bool was_full = is_full(relay);
 
     site->connections--;
+    relay->by_standing[site->standing]--;
     relay->connection_count--;
     site->last_used = clock_monotonic();
     if (was_full)
@@ -269,12 +297,27 @@ void site_up(struct site *site)
 void site_worked(struct relay *relay, struct site *site, struct destination *from)
 {
     site->down = false;
+    site->worked = clock_monotonic();
+    set_standing(relay, site, STANDING_GOOD);
     if (site->limit < most_connections(relay) && ++site->successes >= site->limit) {
         site->limit++;
         site->successes = 0;
         site_wake(relay, site);
     }
     send_window(relay, site, from);
+}
+
+void site_stuck(struct relay *relay, struct site *site, struct destination *from, int64_t since)
+{
+    if (site->standing == STANDING_SLOW || site->worked > since)
+        return;
+    set_standing(relay, site, STANDING_SLOW);
+    send_window(relay, site, from);
+}
+
+bool site_is_slow(const struct site *site)
+{
+    return site->standing == STANDING_SLOW;
 }
 
 void site_busy(struct relay *relay, struct site *site, struct destination *from)
@@ -333,7 +376,8 @@ void site_sweep(struct relay *relay, int64_t now)
             give_up_without_pools(relay, site, now);
         if (!list_empty(&site->waiting))
             site_wake(relay, site);
-        if (site->members > 0 || site->connections > 0 || now - site->last_used < KEEP_SECONDS * SECOND)
+        if (site->members > 0 || site->connections > 0 ||
+            now - site->last_used < (site->standing == STANDING_SLOW ? KEEP_SLOW_SECONDS : KEEP_SECONDS) * SECOND)
             continue;
         free_site(relay, site);
     }
