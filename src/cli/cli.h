@@ -48,6 +48,7 @@ void cli_program_path(const char *name, struct buf *path);
 
 int serve_run(struct cli *cli, int argc, char **argv);
 int check_config_run(struct cli *cli, int argc, char **argv);
+int queue_run(struct cli *cli, int argc, char **argv);
 int help_run(struct cli *cli, int argc, char **argv);
 int version_run(struct cli *cli, int argc, char **argv);
 int sendmail_run(struct cli *cli, int argc, char **argv);

@@ -18,4 +18,5 @@ const struct verb queue_verbs[] = {
     {"retry", "[QUEUE-ID]", 0, 1, some, "tries again now", LAYOUT_DETAILS, VERB_NEEDS_OPTION},
     {"delete", "[QUEUE-ID]", 0, 1, some, "deletes without a word to the sender", LAYOUT_DETAILS, VERB_NEEDS_OPTION},
     {"export", "QUEUE-ID", 1, 1, NULL, "writes the message to standard output", LAYOUT_TEXT, 0},
+    {"salvage", "FILE", 1, 1, NULL, "copies what can be read of a damaged shard, while the server is stopped", LAYOUT_DETAILS, 0},
     {0}};

@@ -121,5 +121,118 @@ class Full(Small):
         self.assertEqual(len(re.findall(rf"n{i}@home.example", shown)), 1)
 
 
+class Damaged(Case):
+    """A shard's database with damage in it: a refusal that says what to do, and the command that does it."""
+    config = {"queue": {"retry": ["1h"]}}
+    kills = True
+    SMALL, LARGE = 300, 6
+
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+        cls.server.account("ann@home.example")
+        cls.server.route("recipient:far.example", "smtp", "127.0.0.1:1")
+
+    def body(self, name):
+        return "".join(f"{name} line {i:050}\r\n" for i in range(3000 if name.startswith("large") else 2))
+
+    def setUp(self):
+        self.file = self.server.data / "queue" / "queue-0.db"
+        self.sent = [f"small{i}" for i in range(self.SMALL)] + [f"large{i}" for i in range(self.LARGE)]
+        with self.server.smtp() as c:
+            c.ehlo()
+            for name in self.sent:
+                c.sendmail("x@home.example", [f"{name}@far.example"], f"Subject: {name}\r\n\r\n{self.body(name)}")
+        until(lambda: self.server.rows("queue", "summary"), "the queue")
+        self.server.stop()
+        self.pages = self.file.stat().st_size // 16384
+        self.assertGreater(self.pages, 10)
+
+    def tearDown(self):
+        self.server.stop()
+        for f in self.file.parent.iterdir():
+            f.unlink()
+        self.server.start()
+
+    def damage(self, page, at=0, bytes_=b"\xa5" * 16384):
+        with open(self.file, "r+b") as f:
+            f.seek(page * 16384 + at)
+            f.write(bytes_)
+
+    def salvage(self):
+        done = self.server.cli("queue", "salvage", self.file)
+        lost = [l for l in done.stdout.splitlines() if l.startswith("lost ")]
+        saved = int(re.search(r"^saved (\d+) messages", done.stdout, re.M).group(1))
+        return saved, lost
+
+    def everything_saved_is_delivered(self, saved):
+        """Whole, each once; the books are right."""
+        self.server.start()
+        far = self.sink("127.0.0.1", port=0)
+        self.server.cli("route", "remove", "recipient:far.example")
+        self.server.route("recipient:far.example", "smtp", f"127.0.0.1:{far.port}")
+        self.server.cli("queue", "retry", "--all")
+        self.server.queue_empty()
+        got = []
+        for name in self.sent:
+            mine = far.to(f"{name}@far.example")
+            self.assertLessEqual(len(mine), 1)
+            if mine:
+                got.append(name)
+                text = mine[0].data if hasattr(mine[0], "data") else mine[0]
+                text = text.decode() if isinstance(text, bytes) else str(text)
+                self.assertIn(self.body(name).replace("\r\n", "\n").strip(), text.replace("\r\n", "\n"))
+        self.assertEqual(len(got), saved)
+        self.server.cli("status", "--verify")
+        far.close()
+        self.server.cli("route", "remove", "recipient:far.example")
+        self.server.route("recipient:far.example", "smtp", "127.0.0.1:1")
+        return got
+
+    def test_nothing_wrong_nothing_lost(self):
+        self.assertEqual(self.salvage(), (self.SMALL + self.LARGE, []))
+        self.assertTrue((self.file.parent / "queue-0.db.damaged").exists())
+        self.everything_saved_is_delivered(self.SMALL + self.LARGE)
+
+    def test_one_page_costs_what_was_on_it(self):
+        for page in (self.pages // 3, self.pages // 2):
+            self.damage(page)
+        saved, lost = self.salvage()
+        self.assertGreater(saved, (self.SMALL + self.LARGE) * 3 // 4)
+        self.assertLess(saved, self.SMALL + self.LARGE + 1)
+        self.everything_saved_is_delivered(saved)
+
+    def test_a_truncated_file(self):
+        os.truncate(self.file, self.file.stat().st_size // 2)
+        saved, lost = self.salvage()
+        self.assertGreater(saved, 0)
+        self.everything_saved_is_delivered(saved)
+
+    def test_bits_that_flipped(self):
+        for i in range(40):
+            self.damage(8 + i * 7 % (self.pages - 9), at=i * 397 % 16384, bytes_=bytes([i * 37 % 256]))
+        saved, lost = self.salvage()
+        self.assertGreater(saved, 0)
+        self.server.start()
+        until(lambda: self.server.rows("queue", "summary"), "the queue")
+        self.server.stop()
+
+    def test_refusals(self):
+        self.damage(0, bytes_=b"\0" * 100)
+        before = self.file.read_bytes()
+        done = self.server.cli("queue", "salvage", self.file, check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("queue-0.db", done.stderr)
+        self.assertEqual(self.file.read_bytes(), before)
+        start = len(self.server.log_text())
+        self.server.spawn()
+        line = until(lambda: [l for l in self.server.log_text()[start:].splitlines() if "queue salvage" in l], "the refusal")[0]
+        self.assertIn("queue-0.db", line)
+        done = self.server.cli("queue", "salvage", self.file, check=False)
+        self.assertEqual(done.returncode, 75)
+        self.server.kill_tree()
+        self.server.log.write_text("")  # that queue ended was the point
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,9 +1,11 @@
 /* Start-up of the queue role. */
 #include "leftover.h"
 #include "queue.h"
+#include "salvage.h"
 
 #include <event2/event.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Nothing to do by itself: every event of the loop is followed by a turn. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -74,16 +76,21 @@ static const struct role_type queue_role = {
 
 int main(int argc, char **argv)
 {
-    struct role *role = role_begin(&queue_role, argc, argv);
+    struct role *role;
     struct queue *q;
     struct err err = {0};
     int code;
+
+    if (argc == 3 && strcmp(argv[1], "--salvage") == 0)
+        return salvage_run(argv[2]);
+    role = role_begin(&queue_role, argc, argv);
 
     /* Only the first shard of a server looks; a single command without a server has no peers. */
     if (role_copy(role) == 0 && role_peers(role, ROLE_FILTER) > 0 && !leftover_check(role_config(role), &err))
         fatal("queue: %s", err.text);
     if (!queue_open(&q, role, &err))
-        fatal("queue: %s", err.text);
+        fatal("queue: %s%s", err.text, err.kind == ERR_PERMANENT
+            ? "; or, with the server stopped, let `staffetta queue salvage FILE` copy what can be read" : "");
     role_sandbox(role);
     arm(q);
     code = role_run(role);
