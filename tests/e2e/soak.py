@@ -61,7 +61,7 @@ def soak(server, seconds, pause, show=print, every=10):
         watch = Watch(server)
         idle = server_is_idle(watch)
         storm.start(readers=USERS)
-        end, checks = time.monotonic() + seconds, 0
+        end, checks, before = time.monotonic() + seconds, 0, storm.progress.copy()
         try:
             while time.monotonic() < end:
                 time.sleep(min(every, max(0.1, end - time.monotonic())))
@@ -69,6 +69,8 @@ def soak(server, seconds, pause, show=print, every=10):
                 code, wrong, _ = verify(server)
                 assert code == 0, wrong
                 checks += 1
+                assert all(storm.progress[n] > before[n] for n in before), f"a client stands still: {before} {storm.progress}"
+                before = storm.progress.copy()
                 show(f"{seconds - (end - time.monotonic()):6.0f} s {len(storm.taken):8} messages  " +
                      "  ".join(f"{role} {watch.memory[role, n][-1] / 1024:.1f}M/{watch.files[role, n][-1]}" for role, n in watch.pids))
         finally:

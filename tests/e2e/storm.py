@@ -29,6 +29,7 @@ class Storm:
         self.server, self.seed, self.mx, self.submission = server, seed, mx, submission
         self.slow, self.pause = slow, pause
         self.sent, self.taken, self.commands = {}, {}, 0
+        self.progress = collections.Counter()  # messages taken, by client
         self.stopping, self.threads, self.faults = threading.Event(), [], []
         self.chance = random.Random(seed)
         self.sink = Sink(port=free_port())
@@ -45,7 +46,7 @@ class Storm:
         s = self.server
         s.domain("home.example")
         for user in USERS:
-            s.account(f"{user}@home.example")
+            s.account(f"{user}@home.example", "--messages-per-hour=none", "--recipients-per-hour=none")
         s.cli("alias", "add", "both@home.example", "ann@home.example", "bob@home.example")
         s.cli("alias", "add", "list@home.example", "cat@home.example", "list@far.example")
         s.route("recipient:far.example", "smtp", f"127.0.0.1:{self.sink.port}")
@@ -101,6 +102,7 @@ class Storm:
                 self.sent[mark] = (sender, rcpts)
                 text = letter(sender, rcpts[0], mark, ("x" * 70 + "\r\n") * chance.choice((1, 1, 10, 10, 100, 2000)))
                 refused = client.sendmail("junk@far.example" if junk and not local else sender, rcpts, text)
+                self.progress[number] += 1
                 if not junk:
                     self.taken[mark] = (sender, [r for r in rcpts if r not in refused])
                 self.stopping.wait(self.pause)
@@ -154,7 +156,8 @@ class Storm:
     def start(self, readers=()):
         self.stopping.clear()
         for n in range(self.mx + self.submission):
-            self.guarded(self.load, n + 100 * len(self.threads), n >= self.mx)
+            self.progress[n] = 0
+            self.guarded(self.load, n, n >= self.mx)
         self.guarded(self.command)
         for user in readers:
             self.guarded(self.reader, user)
