@@ -8,6 +8,7 @@ import harness
 import peers
 
 DRAIN = 600  # seconds a server may take for what it was given
+WARM = 200   # recipients before a round
 
 
 def source(bench, port, **options):
@@ -57,18 +58,17 @@ def answered(told, count, seconds):
     return {"count": count, "seconds": seconds, "retries": told["retries"], **{p: told[p] / 1000 for p in ("p50", "p95", "p99", "max")}}
 
 
-def accept(bench, server, **load):
-    told = source(bench, server.port, rcpt=f"x@{peers.VOID}", seconds=bench.seconds, **load)
+def accept(bench, server, limit, **load):
+    told = source(bench, server.port, rcpt=f"x@{peers.VOID}", **limit, **load)
     wait(server.idle, "the queue to be empty")
     return answered(told, told["messages"], told["seconds"])
 
 
-def relay(bench, server, starttls=False, each=1, **load):
+def relay(bench, server, limit, starttls=False, **load):
     """Counted in recipients, until the last of them is at the sink."""
     sink = Sink(bench, starttls)
     try:
-        limit = {"messages": bench.fanout * server.pace} if each > 1 else {"seconds": bench.seconds}
-        told = source(bench, server.port, rcpt=f"r%d@{peers.FAR}", cycle=1000, starttls=starttls, each=each, **limit, **load)
+        told = source(bench, server.port, rcpt=f"r%d@{peers.FAR}", cycle=1000, starttls=starttls, **limit, **load)
         wait(lambda: sink.read()["recipients"] >= told["recipients"], "all messages at the sink")
         got = sink.read()
         if starttls and not got["handshakes"]:
@@ -81,11 +81,21 @@ def relay(bench, server, starttls=False, each=1, **load):
         sink.close()
 
 
-def local(bench, server, each=1, **load):
-    limit = {"messages": bench.fanout * server.pace} if each > 1 else {"seconds": bench.seconds}
-    told = source(bench, server.port, rcpt=f"u%d@{peers.LOCAL}", cycle=peers.USERS, each=each, **limit, **load)
+def local(bench, server, limit, **load):
+    told = source(bench, server.port, rcpt=f"u%d@{peers.LOCAL}", cycle=peers.USERS, **limit, **load)
     wait(server.idle, "all mail to be delivered")
     return answered(told, told["recipients"], (time.monotonic_ns() - told["first"]) / 1e9)
+
+
+def limit_of(bench, server, work):
+    """How much load a round is: a time, or with a hundred recipients a number of messages."""
+    return {"messages": bench.fanout * server.pace} if "each" in WORKS[work][2] else {"seconds": bench.seconds}
+
+
+def warm_up(bench, server, work):
+    """The same load, a little of it: processes are started, mailboxes made, caches filled before anything is measured."""
+    _, action, options = WORKS[work]
+    action(bench, server, {"messages": max(1, WARM // options.get("each", 1))}, **options)
 
 
 # name: (kind of work, function, its options)
