@@ -1,67 +1,12 @@
 /* The smtp server between its peers and its clients: who is asked, what happens when a peer dies, is slow
- * or lies, limits by address, the PROXY header, reload and drain. */
-#include "smtp_world.h"
+ * or lies, reload and drain. */
+#include "smtp_clients.h"
 
 #include "base/clock.h"
 
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#define HEAD "hostname = \"mail.test\"\n"
-#define STRANGERS HEAD "relay_networks = {\"192.0.2.0/24\"}\n"
-#define MX "listen \"x\" { service = \"mx\" address = {\"127.0.0.1\"} }\n"
-#define PROXIED "listen \"x\" { service = \"mx\" address = {\"127.0.0.1\"} proxy_from = {\"127.0.0.1\"} }\n"
-#define SUBMISSION "listen \"x\" { service = \"submission\" address = {\"127.0.0.1\"} }\n"
-
-/* Builds frames for world_say: TELL(role, from, rcpt_reply, {...}). */
-#define TELL(role, from, name, ...)                                                                \
-    do {                                                                                           \
-        struct buf frames;                                                                         \
-        buf_init(&frames, 1 << 20);                                                                \
-        ipc_encode_##name(&frames, &(struct msg_##name)__VA_ARGS__);                               \
-        world_say(role, from, &frames);                                                            \
-        buf_clear(&frames);                                                                        \
-        world_turn(role);                                                                          \
-    } while (0)
-
-static void same(struct str got, const char *want, int line)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("line %d: wanted:\n%s\ngot:\n%.*s", line, want, STR_ARG(got));
-}
-#define SENT(role, channel, want) same(world_sent(role, channel), want, __LINE__)
-#define REPLIES(role, fd, want) same(world_read(role, fd), want, __LINE__)
-
-/* A client that has said EHLO and MAIL. */
-static int client_at_mail(struct role *role)
-{
-    int fd = world_connect(role);
-
-    REPLIES(role, fd, "220 mail.test ESMTP Staffetta\r\n");
-    world_write(role, fd, STR("EHLO c.example\r\n"));
-    assert_true(str_starts(world_read(role, fd), STR("250-mail.test\r\n")));
-    world_write(role, fd, STR("MAIL FROM:<a@b.example>\r\n"));
-    REPLIES(role, fd, "250 2.1.0 Ok\r\n");
-    return fd;
-}
-
-static int client_at_data(struct role *role)
-{
-    int fd = client_at_mail(role);
-
-    world_write(role, fd, STR("RCPT TO:<u@x.example>\r\n"));
-    SENT(role, &role->directory[0], "rcpt_ask u@x.example account=0 first=1\n");
-    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, STR("")});
-    world_write(role, fd, STR("DATA\r\n"));
-    REPLIES(role, fd, "250 2.1.5 Ok\r\n354 End the message with <CR><LF>.<CR><LF>\r\n");
-    return fd;
-}
 
 /* The copy of filter that got the transaction. */
 static struct channel *chosen_filter(struct role *role)
@@ -228,7 +173,7 @@ static void a_client_that_reads_nothing_gets_no_more(void **state)
     (void)state;
     setsockopt(role->listener.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small); /* or the kernel takes it all */
     fd = world_connect(role);
-    c = CONTAINER(list_first(&role->server.clients), struct client, link);
+    c = first_client(role);
     buf_init(&flood, CONN_INPUT_MAX);
     for (int i = 0; i < 6000; i++)
         buf_add(&flood, STR("EHLO xxx\r\n"));
@@ -282,7 +227,7 @@ static void silence_ends(void **state)
 {
     struct role *role = world_new(STRANGERS MX);
     int fd = client_at_mail(role);
-    struct client *c = CONTAINER(list_first(&role->server.clients), struct client, link);
+    struct client *c = first_client(role);
 
     (void)state;
     world_write(role, fd, STR("RCPT TO:<u@x.example>\r\n"));
@@ -295,7 +240,7 @@ static void silence_ends(void **state)
     world_turn(role);
     world_sent(role, &role->directory[0]);
     fd = client_at_data(role);
-    c = CONTAINER(list_first(&role->server.clients), struct client, link);
+    c = first_client(role);
     world_write(role, fd, STR("x\r\n.\r\n"));
     world_sent(role, chosen_filter(role));
     c->since = clock_monotonic() - 2 * MINUTE;
@@ -364,162 +309,6 @@ static void refusals_are_told_to_events(void **state)
     assert_true(str_starts(sent, STR("event 13 nobody@x.example {\"client\":\"127.0.0.1\",\"helo\":\"c.example\",\"code\":550")));
     role->events.up = false;
     close(fd);
-    world_free(role);
-}
-
-static void connections_of_an_address_are_limited(void **state)
-{
-    struct role *role = world_new(STRANGERS "limits { connections_per_address = 2 }\n" PROXIED);
-    int fds[4];
-
-    (void)state;
-    for (int i = 0; i < 4; i++) {
-        fds[i] = world_connect(role);
-        world_write(role, fds[i], i < 3 ? STR("PROXY TCP4 203.0.113.1 127.0.0.1 1000 25\r\n")
-                                        : STR("PROXY TCP4 203.0.113.2 127.0.0.1 1000 25\r\n"));
-    }
-    REPLIES(role, fds[1], "220 mail.test ESMTP Staffetta\r\n");
-    REPLIES(role, fds[2], "421 4.7.0 Too many connections from your address\r\n<end>");
-    REPLIES(role, fds[3], "220 mail.test ESMTP Staffetta\r\n");
-    close(fds[0]);
-    close(fds[2]);
-    world_turn(role);
-    fds[0] = world_connect(role);
-    world_write(role, fds[0], STR("PROXY TCP4 203.0.113.1 127.0.0.1 1000 25\r\n"));
-    REPLIES(role, fds[0], "220 mail.test ESMTP Staffetta\r\n");
-    close(fds[0]);
-    close(fds[1]);
-    close(fds[3]);
-    world_free(role);
-}
-
-static void the_proxy_header_comes_first(void **state)
-{
-    struct role *role = world_new(STRANGERS PROXIED);
-    int fd = world_connect(role);
-
-    (void)state;
-    REPLIES(role, fd, "");
-    world_write(role, fd, STR("PROXY TCP4 203.0.113.1 127.0.0.1 "));
-    REPLIES(role, fd, "");
-    world_write(role, fd, STR("1000 25\r\nEHLO c\r\n"));
-    assert_true(str_starts(world_read(role, fd), STR("220 mail.test ESMTP Staffetta\r\n250-")));
-    close(fd);
-    fd = world_connect(role);
-    world_write(role, fd, STR("EHLO c\r\n"));
-    REPLIES(role, fd, "<end>");
-    close(fd);
-    world_free(role);
-}
-
-#define GATE "proxy_from = {\"127.0.0.1\"} xclient_from = {\"127.0.0.1\"} }\n"
-
-/* A proxy passes on what its clients say: the right to XCLIENT is the proxy's, not theirs. */
-static void clients_of_a_proxy_may_not_xclient(void **state)
-{
-    struct role *role = world_new(STRANGERS "listen \"x\" { service = \"mx\" address = {\"127.0.0.1\"} " GATE);
-    int fd = world_connect(role);
-
-    (void)state;
-    world_write(role, fd, STR("PROXY TCP4 203.0.113.1 127.0.0.1 1000 25\r\n"));
-    REPLIES(role, fd, "220 mail.test ESMTP Staffetta\r\n");
-    world_write(role, fd, STR("XCLIENT ADDR=192.0.2.1\r\n"));
-    REPLIES(role, fd, "550 5.7.0 XCLIENT is not allowed from your address\r\n");
-    close(fd);
-    fd = world_connect(role);
-    world_write(role, fd, STR("PROXY UNKNOWN\r\nXCLIENT ADDR=203.0.113.1\r\nXCLIENT ADDR=192.0.2.1\r\n"));
-    REPLIES(role, fd, "220 mail.test ESMTP Staffetta\r\n220 mail.test ESMTP Staffetta\r\n"
-                      "550 5.7.0 XCLIENT is not allowed from your address\r\n");
-    close(fd);
-    world_free(role);
-}
-
-static void all_connections_are_limited(void **state)
-{
-    struct role *role = world_new(STRANGERS "limits { connections = 2 }\n" MX);
-    int fds[3];
-
-    (void)state;
-    for (int i = 0; i < 3; i++)
-        fds[i] = world_connect(role);
-    REPLIES(role, fds[1], "220 mail.test ESMTP Staffetta\r\n");
-    REPLIES(role, fds[2], ""); /* waits in the kernel */
-    close(fds[0]);
-    world_turn(role);
-    REPLIES(role, fds[2], "220 mail.test ESMTP Staffetta\r\n");
-    close(fds[1]);
-    close(fds[2]);
-    world_free(role);
-}
-
-/* Time passes for everybody who is there. */
-static void age(struct role *role, int64_t seconds)
-{
-    LIST_EACH(&role->server.clients, it)
-        CONTAINER(it, struct client, link)->useful -= seconds * SECOND;
-    role->server.made_room -= SECOND;
-}
-
-static void a_crowd_of_slow_clients_makes_room(void **state)
-{
-    struct role *role = world_new(STRANGERS "limits { connections = 2 }\n" MX);
-    int silent = world_connect(role), sending = client_at_data(role), newcomer = world_connect(role);
-
-    (void)state;
-    REPLIES(role, silent, "220 mail.test ESMTP Staffetta\r\n");
-    age(role, 9);
-    world_turn(role);
-    REPLIES(role, newcomer, ""); /* all are given their time */
-    for (int i = 0; i < 30; i++)
-        world_write(role, sending, STR("a line of content, which makes a kilobyte a second with some others of its kind. "
-                                       "It need not be read, and so it is quite boring: x x x x x x x x x x x x x x x x "
-                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x "
-                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x "
-                                       "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x\r\n"));
-    age(role, 2);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
-    world_turn(role);
-    REPLIES(role, silent, "421 4.3.2 Too many connections, and you are slow: try again later\r\n<end>");
-    REPLIES(role, newcomer, "220 mail.test ESMTP Staffetta\r\n");
-    assert_int_equal(role->server.client_count, 2); /* the one that sends its mail stays */
-    close(silent);
-    close(sending);
-    close(newcomer);
-    world_free(role);
-}
-
-static void a_crowd_of_known_clients_stays(void **state)
-{
-    struct role *role = world_new(HEAD "relay_networks = {\"127.0.0.0/8\"}\nlimits { connections = 2 }\n" MX);
-    int one = world_connect(role), two = world_connect(role), newcomer = world_connect(role);
-
-    (void)state;
-    age(role, 3600);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
-    world_turn(role);
-    REPLIES(role, newcomer, "");
-    assert_int_equal(role->server.client_count, 2);
-    close(one);
-    close(two);
-    close(newcomer);
-    world_free(role);
-}
-
-static void who_waits_for_us_is_not_slow(void **state)
-{
-    struct role *role = world_new(STRANGERS "limits { connections = 1 }\n" MX);
-    int waiting = client_at_mail(role), newcomer = world_connect(role);
-
-    (void)state;
-    world_write(role, waiting, STR("RCPT TO:<u@x.example>\r\n"));
-    SENT(role, &role->directory[0], "rcpt_ask u@x.example account=0 first=1\n");
-    age(role, 60);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
-    world_turn(role);
-    REPLIES(role, newcomer, "");
-    assert_int_equal(role->server.client_count, 1);
-    close(waiting);
-    close(newcomer);
     world_free(role);
 }
 
@@ -598,13 +387,6 @@ int main(void)
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(logins_go_to_the_password_checkers),
         cmocka_unit_test(refusals_are_told_to_events),
-        cmocka_unit_test(connections_of_an_address_are_limited),
-        cmocka_unit_test(the_proxy_header_comes_first),
-        cmocka_unit_test(clients_of_a_proxy_may_not_xclient),
-        cmocka_unit_test(all_connections_are_limited),
-        cmocka_unit_test(a_crowd_of_slow_clients_makes_room),
-        cmocka_unit_test(a_crowd_of_known_clients_stays),
-        cmocka_unit_test(who_waits_for_us_is_not_slow),
         cmocka_unit_test(a_reload_is_for_new_connections),
         cmocka_unit_test(draining_lets_the_message_finish),
         cmocka_unit_test(draining_ends_in_time),
