@@ -2,8 +2,7 @@
 import os
 import pathlib
 import re
-import resource
-import shutil
+import smtplib
 import subprocess
 import unittest
 
@@ -68,7 +67,7 @@ class Full(Small):
         self.assertIn("disk full", line)
         self.assertIn("events.db", line)
         until(lambda: len([m for m in self.server.mailbox("ann@home.example") if b"during" in m]) == 80, "mail to go on")
-        self.assertEqual(self.server.cli("trace", "ann@home.example", check=False).returncode, 0)
+        self.assertIn(self.server.cli("trace", "ann@home.example", check=False).returncode, (0, 66))  # an answer
         self.assertEqual(self.server.roles()["events"], pid)
         filler.unlink()
         self.logged("events-written-again", start)
@@ -232,6 +231,105 @@ class Damaged(Case):
         self.assertEqual(done.returncode, 75)
         self.server.kill_tree()
         self.server.log.write_text("")  # that queue ended was the point
+
+
+class DamagedMailbox(Small):
+    def test_one_account_waits_the_others_go_on(self):
+        for user in ("ann", "bob"):
+            self.send(f"{user}@home.example", "first\r\n")
+            until(lambda: "first" in str(self.server.mailbox(f"{user}@home.example")), "the mail")
+        self.server.stop()
+        file = self.server.data / "mailbox" / "02" / "2.db"
+        whole = file.read_bytes()
+        file.write_bytes(b"\0" * 4096 + whole[4096:])
+        self.server.start()
+        start = len(self.server.log_text())
+        self.send("bob@home.example", "second\r\n")
+        self.send("ann@home.example", "second\r\n")
+        line = self.logged("mailbox-open", start)[0]
+        self.assertIn("2.db", line)
+        self.assertIn("restore it from a backup", line)
+        until(lambda: "second" in str(self.server.mailbox("ann@home.example")), "mail of another account")
+        until(lambda: any("4.3.1" in str(r) for r in self.server.queue()), "the delivery to wait")
+        file.write_bytes(whole)  # the backup
+        self.server.cli("queue", "retry", "--all", check=False)
+        until(lambda: [m for m in self.server.mailbox("bob@home.example") if b"second" in m], "what waited")
+        self.assertEqual(len([m for m in self.server.mailbox("bob@home.example") if b"second" in m]), 1)
+
+
+class Short(Small):
+    """Processes that may open hardly another file, or have hardly any memory left."""
+    as_root = False  # a process may be limited by its own user only
+    kills = True
+
+    def limit(self, role, what, most):
+        for pid in self.server.roles()[role]:
+            done = subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={most}:"], capture_output=True, text=True, **self.server.identity())
+            if done.returncode:
+                self.skipTest(done.stderr.strip())
+
+    def most_files(self, pid):
+        return int(re.search(r"Max open files\s+(\d+)", pathlib.Path(f"/proc/{pid}/limits").read_text()).group(1))
+
+    def files(self, role):
+        return max(int(f) for pid in self.server.roles()[role] for f in os.listdir(f"/proc/{pid}/fd")) + 1
+
+    def test_no_file_descriptors(self):
+        for i in range(12):
+            self.server.account(f"n{i}@home.example")
+        for role in ("mailbox", "queue", "events", "directory"):
+            before = self.server.roles()[role]
+            most = self.most_files(before[0])
+            self.limit(role, "nofile", self.files(role) + 2)
+            for i in range(12):
+                self.send(f"n{i}@home.example", f"{role} {i}\r\n")
+            self.limit(role, "nofile", most)
+            self.server.cli("queue", "retry", "--all", check=False)
+            for i in range(12):
+                until(lambda: [m for m in self.server.mailbox(f"n{i}@home.example") if role.encode() in m], "the mail")
+            for i in range(12):
+                got = [m for m in self.server.mailbox(f"n{i}@home.example") if role.encode() in m]
+                self.assertEqual(len(got), 1)
+            self.assertEqual(self.server.roles()[role], before)
+
+    def test_no_file_descriptors_for_clients(self):
+        before = self.server.roles()["smtp"]
+        most = self.most_files(before[0])
+        self.limit("smtp", "nofile", self.files("smtp") + 3)
+        talks = []
+        for i in range(8):
+            talks.append(Talk(self.server.ports["mx"], greeting=False))
+            self.addCleanup(talks[-1].s.close)
+        self.limit("smtp", "nofile", most)
+        for t in talks:
+            t.s.close()
+        self.send("ann@home.example", "again\r\n")
+        until(lambda: "again" in str(self.server.mailbox("ann@home.example")), "the mail")
+        self.assertEqual(self.server.roles()["smtp"], before)
+
+    def test_no_memory(self):
+        """A process without memory ends, and the one after it finds what was promised."""
+        sent = 0
+        for role in ("mailbox", "queue", "filter"):
+            for pid in self.server.roles()[role]:
+                now = int(re.search(r"VmSize:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) * 1024
+                self.limit(role, "as", now + 65536)
+            for i in range(8):
+                try:
+                    self.send("bob@home.example", f"memory-{role}-{i}-\r\n" + "x" * 70 + ("\r\n" + "y" * 70) * 20000)
+                    sent += 1
+                except (OSError, EOFError, smtplib.SMTPException):
+                    pass
+        self.assertIn("role-ended", self.server.log_text())
+        self.server.log.write_text("")  # that they ended was the point
+        self.server.restart()
+        self.server.cli("queue", "retry", "--all", check=False)
+        self.server.queue_empty()
+        texts = [m for m in self.server.mailbox("bob@home.example") if b"memory-" in m]
+        marks = [re.search(rb"memory-\w+-\d+-", m).group() for m in texts]
+        self.assertGreaterEqual(len(set(marks)), sent)
+        self.assertEqual(len(set(marks)), len(marks))
+        self.server.log.write_text("")
 
 
 if __name__ == "__main__":
