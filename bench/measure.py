@@ -38,13 +38,17 @@ class Group:
         """User and system seconds so far."""
         return int(re.search(r"^usage_usec (\d+)", (self.folder / "cpu.stat").read_text(), re.M)[1]) / 1e6
 
-    def pss(self):
-        """Megabytes, shared pages divided among those who share them."""
-        total = 0
+    def pss_each(self):
+        """Megabytes by (pid, program), shared pages divided among those who share them."""
+        found = {}
         for pid in self.pids():
             with contextlib.suppress(OSError, TypeError):
-                total += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-        return total / 1024
+                kb = int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+                found[pid, pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = kb / 1024
+        return found
+
+    def pss(self):
+        return sum(self.pss_each().values())
 
     def close(self):
         """Ends what is still in it."""
@@ -75,13 +79,16 @@ class PeakMemory:
 
     def __init__(self, group, every=0.2, share=50):
         self.group, self.every, self.share, self.peak, self.over = group, every, share, 0, threading.Event()
+        self.first, self.most = group.pss_each(), {}
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
 
     def look(self):
         start = time.monotonic()
         with contextlib.suppress(OSError):
-            self.peak = max(self.peak, self.group.pss())
+            each = self.group.pss_each()
+            self.peak = max(self.peak, sum(each.values()))
+            self.most |= {k: max(mb, self.most.get(k, 0)) for k, mb in each.items()}
         return time.monotonic() - start
 
     def watch(self):
@@ -93,6 +100,10 @@ class PeakMemory:
         self.thread.join()
         self.look()
         return self.peak
+
+    def grown(self):
+        """(megabytes, program), most first: by how much each process that was there at the start was larger at its peak."""
+        return sorted(((self.most[k] - mb, k[1]) for k, mb in self.first.items() if k in self.most), reverse=True)
 
 
 class SyncCalls:
