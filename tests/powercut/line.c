@@ -67,7 +67,7 @@ const char *line_folder(void)
 
 static void open_mailroom(void)
 {
-    char path[128];
+    char path[256];
 
     snprintf(path, sizeof path, "%s/mailbox", world.folder);
     mailroom_open(path, LINE_BOXES - 4);
@@ -88,7 +88,7 @@ void line_halt(void)
 
 void line_open(uint64_t seed)
 {
-    char path[128];
+    char path[256];
 
     if (line == NULL)
         line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -97,7 +97,7 @@ static void run_seed(uint64_t seed, const struct effort *e)
  * not trust what it finds. */
 static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
 {
-    char path[200], why[400] = "";
+    char path[300], why[400] = "";
 
     (void)state;
     line_open(1);
@@ -121,7 +121,7 @@ static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
 
 static const char *database_path(void)
 {
-    static char path[200];
+    static char path[300];
 
     snprintf(path, sizeof path, "%s/queue/one.db", line_folder());
     return path;
