@@ -131,79 +131,79 @@ static void lists_of_networks_hold_addresses(void **state)
     config_free(c);
 }
 
+static const struct {
+    const char *text, *message;
+} mistakes[] = {
+    {"\nhostnam = x", "t.conf:2: unknown directive hostnam: expected hostname?"},
+    {"xyzzy = x", "t.conf:1: unknown directive xyzzy: expected one of staffetta.conf(5)"},
+    {"queue {\n lifetimes = 5d }", "t.conf:2: unknown directive lifetimes: expected lifetime?"},
+    {"queue {\n color = red }", "t.conf:2: unknown directive color: expected one of section queue in staffetta.conf(5)"},
+    {"hostname = mail", "t.conf:1: hostname = \"mail\": expected a fully qualified host name such as \"mail.example.org\""},
+    {"hostname = 192.0.2.1", "t.conf:1: hostname = \"192.0.2.1\": expected a fully qualified host name such as \"mail.example.org\""},
+    {"hostname = a..b", "t.conf:1: hostname = \"a..b\": expected a fully qualified host name such as \"mail.example.org\""},
+    {"hostname mail.x.org", "t.conf:1: no = after hostname: expected hostname = value"},
+    {HOST "\n\n" HOST, "t.conf:4: hostname is given twice: expected once (first in line 1)"},
+    {"data = var", "t.conf:1: data = \"var\": expected an absolute path"},
+    {"log_level = loud", "t.conf:1: log_level = \"loud\": expected debug, info, warning or error"},
+    {"log_format = xml", "t.conf:1: log_format = \"xml\": expected human or json"},
+    {"sandbox = off", "t.conf:1: sandbox = \"off\": expected required or if-available"},
+    {"relay_networks = {10.0.0.0/8,\n10.0.0.0/33}", "t.conf:2: relay_networks = \"10.0.0.0/33\": expected a network such as 10.0.0.0/8 or an address"},
+    {"dns = {localhost}", "t.conf:1: dns = \"localhost\": expected an address, or address@port"},
+    {"dns = {\"::1@0\"}", "t.conf:1: dns = \"::1@0\": expected an address, or address@port"},
+    {"subaddress_separator = ab", "t.conf:1: subaddress_separator = \"ab\": expected one of + - = _ . # or \"\""},
+    {"limits { message_size = 5X }", "t.conf:1: message_size = \"5X\": expected a size from 1K to 64G"},
+    {"limits { ban_time = 15 }", "t.conf:1: ban_time = \"15\": expected a time from 1s to 365d"},
+    {"limits { errors = 0 }", "t.conf:1: errors = \"0\": expected a number from 1 to 1000000000"},
+    {"limits { errors = -1 }", "t.conf:1: errors = \"-1\": expected a number from 1 to 1000000000"},
+    {"limits { errors = 99999999999999999999 }", "t.conf:1: errors = \"99999999999999999999\": expected a number from 1 to 1000000000"},
+    {HOST "limits { message_size = 5K\nheader_size = 16K }", "t.conf:3: header_size is larger than message_size: expected at most that"},
+    {"relay { ipv6 = maybe }", "t.conf:1: ipv6 = \"maybe\": expected true or false"},
+    {"relay { recipients_per_transaction = 1001 }",
+        "t.conf:1: recipients_per_transaction = \"1001\": expected a number from 1 to 1000"},
+    {"relay { port = 65536 }", "t.conf:1: port = \"65536\": expected a number from 1 to 65535"},
+    {"copies { smtp = 65 }", "t.conf:1: smtp = \"65\": expected a number from 1 to 64"},
+    {"copies { web = 2 }", "t.conf:1: web = \"2\": expected 1"},
+    {"queue { retry = {1m, soon} }", "t.conf:1: retry = \"soon\": expected a time from 1s to 30d"},
+    {HOST "queue { retry = {} }", "t.conf:2: retry is empty: expected at least one time such as \"5m\""},
+    {"queue { lifetime += 1d }", "t.conf:1: += after lifetime: expected lifetime = value"},
+    {"listen { }", "t.conf:1: section listen has no name: expected listen \"name\" { directives }"},
+    {"listen a = 5", "t.conf:1: no { after listen: expected listen { directives }"},
+    {HOST "listen a {\nport = 25\n}", "t.conf:4: listener \"a\" has no service: expected mx, submission, lmtp, pop3 or metrics"},
+    {"listen a { service = imap }", "t.conf:1: service = \"imap\": expected mx, submission, lmtp, pop3 or metrics"},
+    {"listen a { port = 0 }", "t.conf:1: port = \"0\": expected a number from 1 to 65535"},
+    {"listen a { tls = yes }", "t.conf:1: tls = \"yes\": expected none, starttls or implicit"},
+    {"listen a { address = {eth0} }", "t.conf:1: address = \"eth0\": expected an IP address"},
+    {HOST "listen a { service = mx address = {} }", "t.conf:2: listener \"a\" has no address: expected at least one"},
+    {HOST "listen a { service = mx\n tls = implicit }", "t.conf:3: listener \"a\" wants tls = \"implicit\", but there is no certificate: expected certificate \"name\" { chain = ... key = ... }"},
+    {HOST "listen a { service = metrics\n tls = starttls }", "t.conf:3: tls of a metrics listener: expected none"},
+    {"listen a { service = mx }\nlisten a { service = lmtp }", "t.conf:2: a second section \"a\": expected different names"},
+    {HOST "listen a { service = mx }\nlisten b { service = lmtp port = 25\naddress = {127.0.0.1} }", "t.conf:4: listener \"b\": 127.0.0.1 port 25 is taken by listener \"a\": expected another address or port"},
+    {HOST "listen a { service = mx address = {::1, ::1} }", "t.conf:2: listener \"a\": ::1 port 25 is taken by listener \"a\": expected another address or port"},
+    {HOST "certificate c {\n chain = /x }", "t.conf:3: certificate \"c\" has no key: expected the path of a PEM file"},
+    {"certificate c { chain = x }", "t.conf:1: chain = \"x\": expected an absolute path"},
+    {"\nlisten a {\n service = mx", "t.conf:2: { opens here and is not closed: expected a matching }"},
+    {"\n}", "t.conf:2: unexpected closing brace: expected name = value or a section"},
+    {"\n\nhostname = \"mail\n\n", "t.conf:3: text begins here and does not end: expected a closing \""},
+    {"\n/* comment\n\n", "t.conf:2: a comment begins here and does not end: expected */"},
+    {"/* one */ /* two */\n/* three */ xyzzy = 1", "t.conf:2: unknown directive xyzzy: expected one of staffetta.conf(5)"},
+    {"data = \"${HOME}\"", "t.conf:1: ${...}: expected plain text, variables of the environment are not replaced (use single quotes for these characters)"},
+    {"\ndata = \"\a\"", "t.conf:2: byte 0x07: expected text"},
+    {"\"\\1\" = 5", "t.conf:1: unknown directive: expected one of staffetta.conf(5)"},
+    {"\"\\1\"(5)", "t.conf:1: no = after ?: expected ? = value"},
+    {"include(\"/etc/passwd\")", "t.conf:1: unknown directive include: expected one of staffetta.conf(5)"},
+};
+
 static void mistakes_are_named(void **state)
 {
-    static const struct {
-        const char *text, *message;
-    } cases[] = {
-        {"\nhostnam = x", "t.conf:2: unknown directive hostnam: expected hostname?"},
-        {"xyzzy = x", "t.conf:1: unknown directive xyzzy: expected one of staffetta.conf(5)"},
-        {"queue {\n lifetimes = 5d }", "t.conf:2: unknown directive lifetimes: expected lifetime?"},
-        {"queue {\n color = red }", "t.conf:2: unknown directive color: expected one of section queue in staffetta.conf(5)"},
-        {"hostname = mail", "t.conf:1: hostname = \"mail\": expected a fully qualified host name such as \"mail.example.org\""},
-        {"hostname = 192.0.2.1", "t.conf:1: hostname = \"192.0.2.1\": expected a fully qualified host name such as \"mail.example.org\""},
-        {"hostname = a..b", "t.conf:1: hostname = \"a..b\": expected a fully qualified host name such as \"mail.example.org\""},
-        {"hostname mail.x.org", "t.conf:1: no = after hostname: expected hostname = value"},
-        {HOST "\n\n" HOST, "t.conf:4: hostname is given twice: expected once (first in line 1)"},
-        {"data = var", "t.conf:1: data = \"var\": expected an absolute path"},
-        {"log_level = loud", "t.conf:1: log_level = \"loud\": expected debug, info, warning or error"},
-        {"log_format = xml", "t.conf:1: log_format = \"xml\": expected human or json"},
-        {"sandbox = off", "t.conf:1: sandbox = \"off\": expected required or if-available"},
-        {"relay_networks = {10.0.0.0/8,\n10.0.0.0/33}", "t.conf:2: relay_networks = \"10.0.0.0/33\": expected a network such as 10.0.0.0/8 or an address"},
-        {"dns = {localhost}", "t.conf:1: dns = \"localhost\": expected an address, or address@port"},
-        {"dns = {\"::1@0\"}", "t.conf:1: dns = \"::1@0\": expected an address, or address@port"},
-        {"subaddress_separator = ab", "t.conf:1: subaddress_separator = \"ab\": expected one of + - = _ . # or \"\""},
-        {"limits { message_size = 5X }", "t.conf:1: message_size = \"5X\": expected a size from 1K to 64G"},
-        {"limits { ban_time = 15 }", "t.conf:1: ban_time = \"15\": expected a time from 1s to 365d"},
-        {"limits { errors = 0 }", "t.conf:1: errors = \"0\": expected a number from 1 to 1000000000"},
-        {"limits { errors = -1 }", "t.conf:1: errors = \"-1\": expected a number from 1 to 1000000000"},
-        {"limits { errors = 99999999999999999999 }", "t.conf:1: errors = \"99999999999999999999\": expected a number from 1 to 1000000000"},
-        {HOST "limits { message_size = 5K\nheader_size = 16K }", "t.conf:3: header_size is larger than message_size: expected at most that"},
-        {"relay { ipv6 = maybe }", "t.conf:1: ipv6 = \"maybe\": expected true or false"},
-        {"relay { recipients_per_transaction = 1001 }",
-            "t.conf:1: recipients_per_transaction = \"1001\": expected a number from 1 to 1000"},
-        {"relay { port = 65536 }", "t.conf:1: port = \"65536\": expected a number from 1 to 65535"},
-        {"copies { smtp = 65 }", "t.conf:1: smtp = \"65\": expected a number from 1 to 64"},
-        {"copies { web = 2 }", "t.conf:1: web = \"2\": expected 1"},
-        {"queue { retry = {1m, soon} }", "t.conf:1: retry = \"soon\": expected a time from 1s to 30d"},
-        {HOST "queue { retry = {} }", "t.conf:2: retry is empty: expected at least one time such as \"5m\""},
-        {"queue { lifetime += 1d }", "t.conf:1: += after lifetime: expected lifetime = value"},
-        {"listen { }", "t.conf:1: section listen has no name: expected listen \"name\" { directives }"},
-        {"listen a = 5", "t.conf:1: no { after listen: expected listen { directives }"},
-        {HOST "listen a {\nport = 25\n}", "t.conf:4: listener \"a\" has no service: expected mx, submission, lmtp, pop3 or metrics"},
-        {"listen a { service = imap }", "t.conf:1: service = \"imap\": expected mx, submission, lmtp, pop3 or metrics"},
-        {"listen a { port = 0 }", "t.conf:1: port = \"0\": expected a number from 1 to 65535"},
-        {"listen a { tls = yes }", "t.conf:1: tls = \"yes\": expected none, starttls or implicit"},
-        {"listen a { address = {eth0} }", "t.conf:1: address = \"eth0\": expected an IP address"},
-        {HOST "listen a { service = mx address = {} }", "t.conf:2: listener \"a\" has no address: expected at least one"},
-        {HOST "listen a { service = mx\n tls = implicit }", "t.conf:3: listener \"a\" wants tls = \"implicit\", but there is no certificate: expected certificate \"name\" { chain = ... key = ... }"},
-        {HOST "listen a { service = metrics\n tls = starttls }", "t.conf:3: tls of a metrics listener: expected none"},
-        {"listen a { service = mx }\nlisten a { service = lmtp }", "t.conf:2: a second section \"a\": expected different names"},
-        {HOST "listen a { service = mx }\nlisten b { service = lmtp port = 25\naddress = {127.0.0.1} }", "t.conf:4: listener \"b\": 127.0.0.1 port 25 is taken by listener \"a\": expected another address or port"},
-        {HOST "listen a { service = mx address = {::1, ::1} }", "t.conf:2: listener \"a\": ::1 port 25 is taken by listener \"a\": expected another address or port"},
-        {HOST "certificate c {\n chain = /x }", "t.conf:3: certificate \"c\" has no key: expected the path of a PEM file"},
-        {"certificate c { chain = x }", "t.conf:1: chain = \"x\": expected an absolute path"},
-        {"\nlisten a {\n service = mx", "t.conf:2: { opens here and is not closed: expected a matching }"},
-        {"\n}", "t.conf:2: unexpected closing brace: expected name = value or a section"},
-        {"\n\nhostname = \"mail\n\n", "t.conf:3: text begins here and does not end: expected a closing \""},
-        {"\n/* comment\n\n", "t.conf:2: a comment begins here and does not end: expected */"},
-        {"/* one */ /* two */\n/* three */ xyzzy = 1", "t.conf:2: unknown directive xyzzy: expected one of staffetta.conf(5)"},
-        {"data = \"${HOME}\"", "t.conf:1: ${...}: expected plain text, variables of the environment are not replaced (use single quotes for these characters)"},
-        {"\ndata = \"\a\"", "t.conf:2: byte 0x07: expected text"},
-        {"\"\\1\" = 5", "t.conf:1: unknown directive: expected one of staffetta.conf(5)"},
-        {"\"\\1\"(5)", "t.conf:1: no = after ?: expected ? = value"},
-        {"include(\"/etc/passwd\")", "t.conf:1: unknown directive include: expected one of staffetta.conf(5)"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         struct config *c = NULL;
         struct err err = {0};
 
-        if (config_parse(&c, STR("t.conf"), str_of(cases[i].text), &err))
-            fail_msg("accepted: %s", cases[i].text);
-        if (strcmp(err.text, cases[i].message) != 0)
-            fail_msg("for: %s\ngot:  %s\nnot:  %s", cases[i].text, err.text, cases[i].message);
+        if (config_parse(&c, STR("t.conf"), str_of(mistakes[i].text), &err))
+            fail_msg("accepted: %s", mistakes[i].text);
+        if (strcmp(err.text, mistakes[i].message) != 0)
+            fail_msg("for: %s\ngot:  %s\nnot:  %s", mistakes[i].text, err.text, mistakes[i].message);
         assert_int_equal(err.kind, ERR_PERMANENT);
     }
 }

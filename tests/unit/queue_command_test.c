@@ -7,20 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int open_world(void **state)
-{
-    (void)state;
-    world_open("");
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close();
-    return 0;
-}
-
 static bool rows_have(const char *text)
 {
     return str_ifind(buf_str(&world.rows), str_of(text)) >= 0;

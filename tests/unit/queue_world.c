@@ -1,4 +1,4 @@
-#include "queue_world.h"
+#include "queue_world_private.h"
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -7,137 +7,20 @@
 #include "ipc/role.h"
 #include "smtp/address.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct world world;
 struct world_hooks world_hooks;
 
-/* ---- time and faults, linked in with --wrap ---- */
-
-static int64_t time_passed, frozen;
-static unsigned fail_in;
-static bool has_failed, disk_full;
-
-int64_t __real_clock_now(void);
-int64_t __real_clock_monotonic(void);
-int64_t __wrap_clock_now(void);
-int64_t __wrap_clock_monotonic(void);
-bool __real_db_begin(struct db *db, struct err *err);
-bool __real_db_commit(struct db *db, struct err *err);
-bool __real_stmt_run(struct stmt *s, struct err *err);
-bool __real_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
-bool __real_stmt_done(struct stmt *s, struct err *err);
-bool __wrap_db_begin(struct db *db, struct err *err);
-bool __wrap_db_commit(struct db *db, struct err *err);
-bool __wrap_stmt_run(struct stmt *s, struct err *err);
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
-bool __wrap_stmt_done(struct stmt *s, struct err *err);
-
-int64_t __wrap_clock_now(void)
-{
-    return (frozen ? frozen : __real_clock_now()) + time_passed;
-}
-
-int64_t __wrap_clock_monotonic(void)
-{
-    return (frozen ? frozen : __real_clock_monotonic()) + time_passed;
-}
-
-jmp_buf world_death;
-static unsigned die_in;
-
-static bool fails(struct err *err)
-{
-    if (die_in > 0 && --die_in == 0) {
-        has_failed = true;
-        longjmp(world_death, 1);
-    }
-    if (fail_in == 0 || --fail_in > 0)
-        return false;
-    has_failed = true;
-    err_set(err, ERR_TEMPORARY, "injected failure");
-    return true;
-}
-
-bool __wrap_db_begin(struct db *db, struct err *err)
-{
-    return !fails(err) && __real_db_begin(db, err);
-}
-
-bool __wrap_db_commit(struct db *db, struct err *err)
-{
-    if (disk_full)
-        return err_set(err, ERR_TEMPORARY, "disk full (injected)");
-    return !fails(err) && __real_db_commit(db, err);
-}
-
-bool __wrap_stmt_run(struct stmt *s, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_run(s, err);
-}
-
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_run_count(s, changed, err);
-}
-
-bool __wrap_stmt_done(struct stmt *s, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_done(s, err);
-}
-
-void world_fail_at(unsigned n)
-{
-    fail_in = n;
-    has_failed = false;
-}
-
-void world_die_at(unsigned n)
-{
-    die_in = n;
-    has_failed = false;
-}
-
-bool world_failed(void)
-{
-    return has_failed;
-}
-
-void world_disk_full(bool full)
-{
-    disk_full = full;
-}
-
 /* ---- the framework ---- */
 
-struct channel {
-    enum role_id role;
-    uint64_t serial;
-    bool up;
-    struct buf out;
-};
-
-static struct channel channels[ROLE_COUNT];
+struct channel channels[ROLE_COUNT];
 static uint64_t serials, ids;
-static void *state;
-static struct role *const no_role = (struct role *)&channels; /* never looked into */
+static void *kept;
+struct role *const no_role = (struct role *)&channels;
 
 enum role_id channel_role(const struct channel *c) { return c->role; }
 unsigned channel_copy(const struct channel *c) { (void)c; return 0; }
@@ -145,8 +28,8 @@ uint64_t channel_serial(const struct channel *c) { return c->serial; }
 void channel_gave(struct channel *c, enum handover what) { (void)c; (void)what; }
 void channel_took(struct channel *c, enum handover what) { (void)c; (void)what; }
 size_t channel_backlog(const struct channel *c) { return c->out.n; }
-void role_set_state(struct role *role, void *s) { (void)role; state = s; }
-void *role_state(struct role *role) { (void)role; return state; }
+void role_set_state(struct role *role, void *s) { (void)role; kept = s; }
+void *role_state(struct role *role) { (void)role; return kept; }
 const struct config *role_config(const struct role *role) { (void)role; return world.config; }
 unsigned role_copy(const struct role *role) { (void)role; return 0; }
 unsigned role_copies(const struct role *role) { (void)role; return 1; }
@@ -353,200 +236,6 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     resolve_on_reply(no_role, from, &reply);
 }
 
-/* ---- mailbox and relay ---- */
-
-enum { DELIVERIES = 4096, RCPTS = 200 };
-
-struct shipment {
-    uint64_t id, serial, size;
-    enum role_id role;
-    bool null_sender, waiting, slow;
-    unsigned n;
-    uint64_t numbers[RCPTS];
-    char addresses[RCPTS][64];
-    struct buf body;
-};
-
-static struct shipment shipments[DELIVERIES];
-static char seen_once[256][64];
-static unsigned seen_once_n;
-
-static struct shipment *shipment(uint64_t id)
-{
-    return &shipments[id % DELIVERIES];
-}
-
-static void add_rcpt(struct shipment *s, uint64_t n, struct str address)
-{
-    if (s->n >= RCPTS && world.stranger)
-        return;
-    assert_true(s->n < RCPTS);
-    s->numbers[s->n] = n;
-    snprintf(s->addresses[s->n++], sizeof s->addresses[0], "%.*s", STR_ARG(address));
-    if (str_starts(address, STR("slow@")))
-        s->slow = true;
-    buf_add(&world.order, address);
-    buf_add_char(&world.order, ' ');
-}
-
-static bool first_time(const char *address)
-{
-    for (unsigned i = 0; i < seen_once_n; i++)
-        if (strcmp(seen_once[i], address) == 0)
-            return false;
-    snprintf(seen_once[seen_once_n++ % 256], sizeof seen_once[0], "%s", address);
-    return true;
-}
-
-static void answer_rcpt(struct channel *c, struct shipment *s, unsigned i)
-{
-    struct str address = str_of(s->addresses[i]);
-    bool local = s->role == ROLE_MAILBOX;
-    struct msg_rcpt_done done = {.id = s->id, .n = s->numbers[i],
-        .status = local ? DELIVERY_DELIVERED : DELIVERY_RELAYED, .code = 250, .text = STR("2.0.0 ok")};
-
-    if (!local)
-        done.host = STR("mx.remote.test");
-    if (str_starts(address, STR("gone@"))) {
-        done.status = DELIVERY_FAILED;
-        done.reason = REASON_NO_USER;
-        done.code = 550;
-        done.text = STR("5.1.1 gone away");
-    } else if (str_starts(address, STR("later@")) || (str_starts(address, STR("once@")) && first_time(s->addresses[i]))) {
-        done.status = DELIVERY_DEFERRED;
-        done.reason = REASON_RATE;
-        done.code = 451;
-        done.text = STR("4.2.1 not now");
-    } else {
-        *(local ? &world.delivered : &world.relayed) += 1;
-        if (world_hooks.relayed != NULL)
-            world_hooks.relayed(s->addresses[i]);
-    }
-    dispatch_on_rcpt_done(no_role, c, &done);
-}
-
-static void answer_shipment(struct shipment *s)
-{
-    struct channel *c = &channels[s->role];
-
-    if (!c->up || c->serial != s->serial)
-        return;
-    buf_reset(&world.last_body);
-    buf_add(&world.last_body, buf_str(&s->body));
-    world.reports += s->null_sender;
-    if (s->n > world.max_per_delivery)
-        world.max_per_delivery = s->n;
-    for (unsigned i = 0; i < s->n; i++)
-        answer_rcpt(c, s, i);
-    dispatch_on_deliver_done(no_role, c, &(struct msg_deliver_done){.id = s->id});
-}
-
-static void shipment_complete(struct shipment *s)
-{
-    assert_int_equal(s->body.n, s->size);
-    if (s->slow) {
-        s->waiting = true;
-        world.held_back++;
-    } else {
-        answer_shipment(s);
-    }
-}
-
-void world_release(void)
-{
-    for (unsigned i = 0; i < DELIVERIES; i++) {
-        if (!shipments[i].waiting)
-            continue;
-        shipments[i].waiting = false;
-        world.held_back--;
-        answer_shipment(&shipments[i]);
-    }
-}
-
-static struct shipment *shipment_begin(struct channel *c, uint64_t id, uint64_t size, struct str sender, struct str body)
-{
-    struct shipment *s = shipment(id);
-
-    buf_clear(&s->body);
-    *s = (struct shipment){.id = id, .serial = c->serial, .size = size, .role = c->role, .null_sender = sender.n == 0};
-    buf_init(&s->body, 16 << 20);
-    buf_add(&s->body, body);
-    world.deliveries++;
-    world.last_delivery = id;
-    return s;
-}
-
-static void fetch(struct channel *c, struct shipment *s)
-{
-    if (s->body.n < s->size)
-        dispatch_on_body_ask(no_role, c, &(struct msg_body_ask){.id = s->id, .offset = s->body.n});
-    else
-        shipment_complete(s);
-}
-
-static void on_deliver_local(struct role *role, struct channel *from, const struct msg_deliver_local *m)
-{
-    struct shipment *s = shipment_begin(from, m->id, m->size, m->sender, m->body);
-
-    (void)role;
-    add_rcpt(s, m->n, m->rcpt);
-    fetch(from, s);
-}
-
-static void on_deliver_remote(struct role *role, struct channel *from, const struct msg_deliver_remote *m)
-{
-    (void)role;
-    shipment_begin(from, m->id, m->size, m->sender, m->body);
-}
-
-static void on_deliver_rcpt(struct role *role, struct channel *from, const struct msg_deliver_rcpt *m)
-{
-    (void)role, (void)from;
-    add_rcpt(shipment(m->id), m->n, m->address);
-}
-
-static void on_deliver_go(struct role *role, struct channel *from, const struct msg_deliver_go *m)
-{
-    (void)role;
-    fetch(from, shipment(m->id));
-}
-
-static void on_body_chunk(struct role *role, struct channel *from, const struct msg_body_chunk *m)
-{
-    struct shipment *s = shipment(m->id);
-
-    (void)role;
-    if (world.stranger && (m->offset != s->body.n || m->data.n == 0))
-        return;
-    assert_int_equal(m->offset, s->body.n);
-    buf_add(&s->body, m->data);
-    assert_true(m->data.n > 0);
-    fetch(from, s);
-}
-
-static void on_deliver_stored(struct role *role, struct channel *from, const struct msg_deliver_stored *m)
-{
-    (void)role, (void)from;
-    world.stored++;
-    world.last_stored = m->id;
-}
-
-static void on_told_stored(struct role *role, struct channel *from, const struct msg_told_stored *m)
-{
-    (void)role, (void)from;
-    world.told_stored++;
-    world.last_stored = m->id;
-}
-
-void world_tell(uint64_t message, uint64_t n, const char *address, enum delivery_status status)
-{
-    static uint64_t token;
-
-    queue_handlers.rcpt_told(no_role, &channels[ROLE_RELAY], &(struct msg_rcpt_told){.id = ++token, .message = message, .n = n,
-        .address = str_of(address), .status = status, .code = status == DELIVERY_FAILED ? 550 : 250, .text = STR("2.0.0 ok"),
-        .host = STR("mx.remote.test")});
-}
-
 /* ---- events and web ---- */
 
 static void on_event(struct role *role, struct channel *from, const struct msg_event *m)
@@ -598,17 +287,28 @@ void world_command(const char *words)
 
 /* ---- running ---- */
 
-static const struct handlers peers = {.txn_done = on_txn_done, .queue_state = on_queue_state,
-    .resolve_ask = on_resolve_ask, .deliver_local = on_deliver_local, .deliver_remote = on_deliver_remote,
-    .deliver_rcpt = on_deliver_rcpt, .deliver_go = on_deliver_go, .body_chunk = on_body_chunk, .event = on_event,
-    .deliver_stored = on_deliver_stored, .told_stored = on_told_stored, .control_row = on_control_row, .control_done = on_control_done};
+static const struct handlers peers = {
+    .txn_done = on_txn_done,
+    .queue_state = on_queue_state,
+    .resolve_ask = on_resolve_ask,
+    .event = on_event,
+    .control_row = on_control_row,
+    .control_done = on_control_done,
+};
+
+static const struct handlers *handlers_of(enum role_id role)
+{
+    if (role == ROLE_MAILBOX && world_hooks.mailbox != NULL)
+        return world_hooks.mailbox;
+    return role == ROLE_MAILBOX || role == ROLE_RELAY ? &shipment_handlers : &peers;
+}
 
 static bool pump(struct channel *c)
 {
     struct buf frames = c->out;
     struct str rest = buf_str(&frames);
     bool any = rest.n > 0;
-    const struct handlers *handlers = c->role == ROLE_MAILBOX && world_hooks.mailbox ? world_hooks.mailbox : &peers;
+    const struct handlers *handlers = handlers_of(c->role);
 
     buf_init(&c->out, 64 << 20);
     while (rest.n > 0) {
@@ -633,7 +333,7 @@ void world_run(void)
         bool any = wait > 0 && wait < SECOND / 100;
 
         if (any) /* waits for company: a moment later */
-            time_passed += wait;
+            faults_add_time(wait);
 
         queue_turn(world.queue);
         for (unsigned r = 0; r < ROLE_COUNT; r++)
@@ -647,7 +347,7 @@ void world_run(void)
 
 void world_pass(int64_t span)
 {
-    time_passed += span;
+    faults_add_time(span);
     world_run();
 }
 
@@ -685,23 +385,15 @@ void world_open(const char *config)
 {
     static char text[4096];
     struct err err = {0};
-    char path[128];
+    char path[SCRATCH_MAX + 20];
 
     memset(&world, 0, sizeof world);
-    time_passed = 0;
-    seen_once_n = 0;
-    world_fail_at(0);
-    world_die_at(0);
-    world_disk_full(false);
+    faults_begin();
+    shipments_begin();
     buf_init(&world.last_body, 16 << 20);
     buf_init(&world.rows, 64 << 20);
     buf_init(&world.order, 16 << 20);
-    /* In memory where that is possible: these tests are about order, not about the disk. */
-    snprintf(world.folder, sizeof world.folder, "/dev/shm/queue-test-XXXXXX");
-    if (mkdtemp(world.folder) == NULL) {
-        snprintf(world.folder, sizeof world.folder, "/tmp/queue-test-XXXXXX");
-        assert_non_null(mkdtemp(world.folder));
-    }
+    scratch_make_in_memory(world.folder, "queue_test");
     snprintf(path, sizeof path, "%s/queue", world.folder);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(text, sizeof text, "hostname = \"mail.test\"\ndata = \"%s\"\n%s\n", world.folder, config);
@@ -709,27 +401,6 @@ void world_open(const char *config)
         fail_msg("%s", err.text);
     log_set(LOG_LEVEL_ERROR + 1, false);
     start();
-}
-
-static void remove_folder(const char *path)
-{
-    DIR *d = opendir(path);
-    struct dirent *e;
-
-    while (d != NULL && (e = readdir(d)) != NULL) {
-        char sub[400];
-
-        if (e->d_name[0] == '.')
-            continue;
-        snprintf(sub, sizeof sub, "%s/%s", path, e->d_name);
-        if (e->d_type == DT_DIR)
-            remove_folder(sub);
-        else
-            unlink(sub);
-    }
-    if (d != NULL)
-        closedir(d);
-    rmdir(path);
 }
 
 /* Dead processes: what they held is never freed, as in life, and stays reachable for leak checkers. */
@@ -747,23 +418,12 @@ static void kill_queue(void)
     dead = g;
 }
 
-static void forget_shipments(void)
-{
-    for (unsigned i = 0; i < DELIVERIES; i++) {
-        if (shipments[i].id == 0)
-            continue;
-        buf_clear(&shipments[i].body);
-        memset(&shipments[i], 0, sizeof shipments[i]);
-    }
-    world.held_back = 0;
-}
-
 void world_close(void)
 {
     kill_queue();
     config_free(world.config);
-    remove_folder(world.folder);
-    forget_shipments();
+    scratch_remove(world.folder);
+    shipments_forget();
     buf_clear(&world.last_body);
     buf_clear(&world.rows);
     buf_clear(&world.order);
@@ -772,7 +432,7 @@ void world_close(void)
 void world_halt(void)
 {
     kill_queue();
-    forget_shipments();
+    shipments_forget();
 }
 
 void world_boot(void)
@@ -784,27 +444,6 @@ void world_crash(void)
 {
     world_halt();
     start();
-}
-
-void world_freeze_clock(int64_t now)
-{
-    frozen = now;
-    time_passed = 0;
-}
-
-void world_rcpt_done(const struct msg_rcpt_done *m)
-{
-    dispatch_on_rcpt_done(no_role, &channels[ROLE_MAILBOX], m);
-}
-
-void world_deliver_done(const struct msg_deliver_done *m)
-{
-    dispatch_on_deliver_done(no_role, &channels[ROLE_MAILBOX], m);
-}
-
-void world_body_ask(const struct msg_body_ask *m)
-{
-    dispatch_on_body_ask(no_role, &channels[ROLE_MAILBOX], m);
 }
 
 int64_t world_metric(const char *name)
@@ -825,17 +464,33 @@ int64_t world_metric(const char *name)
     return value;
 }
 
-int64_t world_count(const char *table)
+int open_world(void **state)
 {
-    char sql[128];
-    struct stmt *s;
-    int64_t n;
+    (void)state;
+    world_open("");
+    return 0;
+}
 
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
-    s = stmt_new(store_db(world.queue->store), sql);
-    assert_true(stmt_row(s));
-    n = column_int(s, 0);
-    assert_true(__real_stmt_done(s, NULL));
-    stmt_free(s);
-    return n;
+int close_world(void **state)
+{
+    (void)state;
+    world_close();
+    return 0;
+}
+
+void assert_empty(void)
+{
+    assert_int_equal(world_count("message"), 0);
+    assert_int_equal(world_count("recipient"), 0);
+    assert_int_equal(world_count("chunk"), 0);
+    assert_int_equal(world.queue->counts.messages, 0);
+    assert_int_equal(world.queue->counts.all.waiting[0] + world.queue->counts.all.waiting[1], 0);
+    assert_int_equal(world.queue->counts.all.held, 0);
+    assert_int_equal(world.queue->counts.all.deferred, 0);
+    assert_int_equal(world.queue->mails.active_count[0] + world.queue->mails.active_count[1], 0);
+    assert_int_equal(world.queue->mails.by_id.count, 0);
+    assert_int_equal(world.queue->mails.body_bytes, 0);
+    assert_int_equal(world.queue->incoming.count, 0);
+    assert_int_equal(world.queue->incoming.bytes, 0);
+    assert_int_equal(world.queue->dispatch.under_way, 0);
 }

@@ -22,11 +22,12 @@
 #include "base/clock.h"
 #include "ipc/ipc.h"
 #include "roles/queue/queue.h"
+#include "scratch.h"
 
 struct world {
     struct queue *queue;
     struct config *config;
-    char folder[64];
+    char folder[SCRATCH_MAX];
     uint64_t next_txn;
     /* what came out */
     unsigned code;           /* of the last txn_done */
@@ -68,6 +69,9 @@ extern struct world_hooks world_hooks;
 
 void world_open(const char *config); /* more lines of configuration, or "" */
 void world_close(void);
+/* Both as setup and teardown of a test. */
+int open_world(void **state);
+int close_world(void **state);
 /* The process dies (nothing is committed) and a new one starts. */
 void world_crash(void);
 /* The same in two steps; between them the files may be replaced. */
@@ -107,6 +111,8 @@ unsigned world_verify_while(bool accept, void (*meanwhile)(unsigned turn));
 void world_accept_twice(void);
 /* Rows of a table. */
 int64_t world_count(const char *table);
+/* Nothing is left, on disk or in memory. */
+void assert_empty(void);
 /* Makes the nth SQL call from now fail (1 is the next); 0 for none. */
 void world_fail_at(unsigned n);
 bool world_failed(void); /* whether that happened */
