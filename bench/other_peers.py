@@ -21,8 +21,10 @@ class Enclosed(peers.Peer):
         await_port(self.process, self.port, self.enclosure, self.name)
 
     def stop(self):
-        end(self.process)
-        self.enclosure.close()
+        try:
+            end(self.process)
+        finally:
+            self.enclosure.close()
 
 
 def await_port(process, port, enclosure, name):
@@ -183,9 +185,11 @@ service lmtp {{
         super().start()
 
     def stop(self):
-        super().stop()
-        end(self.dovecot)
-        self.enclosure.close()
+        try:
+            super().stop()
+        finally:
+            end(self.dovecot)
+            self.enclosure.close()
 
 
 ALL = {"opensmtpd": OpenSMTPD, "exim": Exim, "dovecot": PostfixDovecot}

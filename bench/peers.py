@@ -1,5 +1,6 @@
 """The servers under test, each with fresh folders and its own cgroup: start, port, idle(), close(). Staffetta, Postfix and the
 limit are here; the others are in other_peers.py."""
+import contextlib
 import re
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ class Peer:
             with self.group:
                 self.start()
         except BaseException:
+            with contextlib.suppress(Exception):  # as far as it came; the first failure is the one to tell
+                self.stop()
             self.group.close()
             raise
 

@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -41,6 +42,7 @@ def opened(options):
         tempfile.tempdir = options.folder
     os.environ["STAFFETTA_BUILD"] = options.build
     measure.lift_files()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-bench-"))
     os.chmod(folder, 0o755)
     try:
