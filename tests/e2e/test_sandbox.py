@@ -16,7 +16,7 @@ class Sandbox(Case):
 
     def test_the_probes_cover_what_matters(self):
         actions = " ".join({r["action"] for r in self.probes()})
-        for word in ("key", "connect", "exec"):
+        for word in ("key", "connect", "exec", "listen", "trace", "attach", "memory", "signal", "code", "raw", "descriptors", "database"):
             self.assertIn(word, actions)
 
     def test_only_some_connect_and_none_executes(self):

@@ -52,9 +52,12 @@ static void probe_result(void *arg, const char *action, bool allowed, bool expec
 static void check_sandbox(struct role *role, struct channel *from, uint64_t id)
 {
     struct probe_ask ask = {role, from, id};
+    char other[4096];
     struct str key = role->config->certificate_count ? role->config->certificates[0].key : STR("/etc/passwd");
 
-    sandbox_probe(role->type->sandbox, key, probe_result, &ask);
+    snprintf(other, sizeof other, "%.*s/%s", STR_ARG(role->config->data),
+        role_name(role->type->id == ROLE_QUEUE ? ROLE_DIRECTORY : ROLE_QUEUE));
+    sandbox_probe(role->type->sandbox, key, str_of(other), probe_result, &ask);
     ipc_send_control_done(from, &(struct msg_control_done){id, 0, STR("")});
 }
 

@@ -16,7 +16,8 @@ enum sandbox_flags {
 MUST_CHECK bool sandbox_enter(unsigned flags, const char *const *paths, bool required, struct err *err);
 
 /* Tries, from inside, what the table of roles forbids: opening a file (`secret`, a key), making and
- * connecting sockets, listening, executing, forking, tracing. Harmless where it is allowed. `expected`
+ * connecting sockets, listening, executing, forking, tracing, the memory of others, the database of another
+ * role (`other`, its folder). Harmless where it is allowed. `expected`
  * says whether the flags allow it. */
 typedef void sandbox_probe_fn(void *arg, const char *action, bool allowed, bool expected);
-void sandbox_probe(unsigned flags, struct str secret, sandbox_probe_fn *result, void *arg);
+void sandbox_probe(unsigned flags, struct str secret, struct str other, sandbox_probe_fn *result, void *arg);

@@ -133,7 +133,11 @@ static void check_own_sandbox(struct client *c)
 {
     const struct config *config = role_config(c->web->role);
 
-    sandbox_probe(WEB_SANDBOX, config->certificate_count ? config->certificates[0].key : STR("/etc/passwd"), on_probe, c);
+    char other[4096];
+
+    snprintf(other, sizeof other, "%.*s/%s", STR_ARG(config->data), role_name(ROLE_QUEUE));
+    sandbox_probe(WEB_SANDBOX, config->certificate_count ? config->certificates[0].key : STR("/etc/passwd"),
+        str_of(other), on_probe, c);
 }
 
 static void run(struct client *c, const struct request *r)
