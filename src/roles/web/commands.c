@@ -10,6 +10,7 @@
 #include "routes.h"
 #include "status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
