@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "header_scan.h"
+#include "header_bits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ struct delivery {
     struct box *box;
     bool pulling;
     struct content_writer writer;
-    struct header_scan scan;
+    struct header_bits scan;
     uint64_t received; /* bytes of the body pulled so far */
     int64_t stored;    /* with the prefix */
     bool repeated;     /* it was there already */
@@ -247,8 +247,8 @@ static void store_whole(struct delivery *d, struct str body)
 
     buf_init(&bytes, PREFIX_MAX + IPC_CHUNK);
     write_prefix(d, &bytes);
-    header_scan(&d->scan, buf_str(&bytes));
-    header_scan(&d->scan, body);
+    header_bits_scan(&d->scan, buf_str(&bytes));
+    header_bits_scan(&d->scan, body);
     buf_add(&bytes, body);
     size = (int64_t)bytes.n;
     if (!fits(d, bytes.n)) {
@@ -326,7 +326,7 @@ static bool write_piece(struct delivery *d, struct str data, struct err *err)
     if (d->received == 0)
         write_prefix(d, &bytes);
     buf_add(&bytes, data);
-    header_scan(&d->scan, buf_str(&bytes));
+    header_bits_scan(&d->scan, buf_str(&bytes));
     written = store_put_piece(d->box->store, &d->writer, buf_str(&bytes), err);
     buf_clear(&bytes);
     return written;

@@ -1,6 +1,6 @@
-#include "header_scan.h"
+#include "header_bits.h"
 
-void header_scan(struct header_scan *s, struct str piece)
+void header_bits_scan(struct header_bits *s, struct str piece)
 {
     for (size_t i = 0; i < piece.n && !s->ended; i++) {
         unsigned char c = (unsigned char)piece.p[i];
