@@ -20,6 +20,7 @@
 #include "roles/queue/leftover.h"
 #include "roles/queue/schedule.h"
 #include "roles/queue/store.h"
+#include "scratch.h"
 
 static struct config *config;
 
@@ -216,14 +217,14 @@ static void parked_recipients_come_back_in_turn(void **state)
 /* Mail in a shard beyond the last one is not forgotten in silence. */
 static void a_shard_left_out_has_to_be_empty(void **state)
 {
-    char folder[] = "/tmp/queue-rules-XXXXXX", shard[64], text[128];
+    char folder[SCRATCH_MAX], shard[SCRATCH_MAX + 40], text[SCRATCH_MAX + 60];
     struct config *left;
     struct err err = {0};
     struct db *db;
     struct store *store;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
+    scratch_make(folder, "queue_rules_test");
     snprintf(shard, sizeof shard, "%s/queue", folder);
     assert_int_equal(mkdir(shard, 0700), 0);
     snprintf(text, sizeof text, "hostname = \"mail.test\"\ndata = \"%s\"\n", folder);
@@ -243,10 +244,7 @@ static void a_shard_left_out_has_to_be_empty(void **state)
     assert_false(leftover_check(left, &err));
     assert_non_null(strstr(err.text, shard));
     config_free(left);
-    unlink(shard);
-    snprintf(shard, sizeof shard, "%s/queue", folder);
-    rmdir(shard);
-    rmdir(folder);
+    scratch_remove(folder);
 }
 
 int main(void)
