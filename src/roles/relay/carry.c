@@ -107,6 +107,7 @@ const struct client_world connection_world = {
 static void ask_body(struct connection *k)
 {
     k->body_asked = true;
+    k->d->heard = clock_monotonic();
     ipc_send_body_ask(k->d->queue, &(struct msg_body_ask){k->d->id, k->offset});
 }
 
@@ -115,7 +116,7 @@ void carry_want_body(struct connection *k)
     if (k->d == NULL || k->body_asked || conn_output_waiting(k->winner->conn) > CONN_OUTPUT_HIGH)
         return;
     conn_total_limit(k->winner->conn, role_config(k->relay->role)->relay.command_time);
-    k->since = k->began = clock_monotonic();
+    k->since = clock_monotonic();
     ask_body(k);
 }
 
@@ -196,7 +197,7 @@ void carry_begin(struct connection *k)
     struct delivery *d = k->d;
     size_t n;
 
-    k->since = k->began = clock_monotonic();
+    k->since = clock_monotonic();
     if (client_must_scan(k->client, &d->m)) {
         k->scanning = true;
         k->offset = 0;

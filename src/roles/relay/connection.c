@@ -36,7 +36,7 @@ static struct connection *create(struct relay *relay, struct site *site, struct 
     k->pool = str_dup(d->pool);
     k->require_tls = (d->m.flags & TXN_REQUIRETLS) != 0;
     k->d = d;
-    k->since = k->began = clock_monotonic();
+    k->since = clock_monotonic();
     k->timer = event_new(relay->base, -1, 0, on_timer, k);
     if (k->timer == NULL)
         fatal("cannot create a timer");
@@ -332,13 +332,15 @@ void connection_step(struct connection *k)
 
 static bool is_hopeless(const struct connection *k, int64_t now)
 {
+    bool past_end = client_is_past_end(k->client);
+
     /* One answer every few minutes for each of many recipients: each in time, all together not. */
-    if (now - k->began > DELIVERY_SECONDS * SECOND)
+    if (now - k->d->heard > (past_end ? DELIVERY_SECONDS + END_SECONDS : DELIVERY_SECONDS) * SECOND)
         return true;
     /* Others find no place: a server that was never quick must not keep them waiting. Past the end of a
      * message it is waited for all the same, since giving up there may double it. */
     return k->relay->starved && site_is_slow(k->site) && now - k->since > PATIENCE_SECONDS * SECOND &&
-           !client_is_past_end(k->client);
+           !past_end;
 }
 
 void connection_sweep(struct relay *relay, int64_t now)

@@ -64,7 +64,6 @@ struct connection {
     uint64_t offset;
     bool stepping;
     int64_t since;       /* monotonic: when the other side last got on */
-    int64_t began;       /* monotonic: when the transaction, or the last piece of its content, did */
 };
 
 /* dial.c: next address, until one connects or none is left. */

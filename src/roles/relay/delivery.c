@@ -299,7 +299,7 @@ void delivery_on_go(struct role *role, struct channel *from, const struct msg_de
     if (d == NULL || d->going)
         return;
     d->going = true;
-    d->started = clock_monotonic();
+    d->started = d->heard = clock_monotonic();
     no = refusal(relay, d);
     defer_known(relay, d);
     if (no != NULL)

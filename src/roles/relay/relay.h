@@ -28,7 +28,9 @@ enum {
     RCPTS_MAX = 5000,                  /* of one delivery */
     BODIES_MAX = 256 * 1024 * 1024,    /* bytes of small bodies held */
     ATTEMPTS_MAX = 10,                 /* connections one delivery may use up in one go */
-    DELIVERY_SECONDS = 7200,           /* for all of it, below the three hours after which queue takes it for lost */
+    DELIVERY_SECONDS = 7200,           /* for all of it, waiting included, since queue last heard of it */
+    END_SECONDS = 2700,                /* more, past the end of the message: together below the three hours
+                                        * after which queue takes it for lost */
     OWN_ADDRESSES_MAX = 256,
 };
 
@@ -98,6 +100,7 @@ struct delivery {
     size_t n, capacity;
     bool going;            /* deliver_go came */
     int64_t started;       /* monotonic */
+    int64_t heard;         /* monotonic: when queue last heard of it, at its start or when content was asked for */
     struct destination *at;
     struct site *site;     /* once the plan is known */
     struct plan *plan;

@@ -95,15 +95,21 @@ static size_t limit_of(const struct relay *relay, const struct site *site)
     return site->limit < most ? site->limit : most;
 }
 
+/* Two says to queue that it is slow: a new one that waits for others to make room is not. */
+static uint64_t least_window(const struct site *site)
+{
+    return site->down || site->standing == STANDING_SLOW || site->limit == 1 ? 2 : 3;
+}
+
 /* Twice the connections keeps each busy; the shards of queue share it. */
 static void send_window(struct relay *relay, struct site *site, struct destination *to)
 {
     unsigned shards = role_peers(relay->role, ROLE_QUEUE);
-    uint64_t window = limit_of(relay, site) * 2;
+    uint64_t window = limit_of(relay, site) * 2, least = least_window(site);
 
     if (shards > 1)
         window = (window + shards - 1) / shards;
-    destination_send_window(relay, to, window < 2 ? 2 : window);
+    destination_send_window(relay, to, window < least ? least : window);
 }
 
 void site_take(struct relay *relay, struct delivery *d, bool first)
