@@ -400,6 +400,8 @@ static void thousands_are_walked_in_slices(void **state)
     assert_int_equal(world_count("recipient"), 5000);
     world_peer(ROLE_DIRECTORY, true);
     world_run();
+    for (int i = 0; i < 5 && world.relayed < 5000; i++)
+        world_pass(MINUTE); /* more than one destination may hold in memory */
     assert_int_equal(world.relayed, 5000);
     assert_int_equal(world_count("message"), 0);
 }
