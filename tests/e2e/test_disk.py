@@ -1,8 +1,12 @@
 """Disks that are full, too few file descriptors, too little memory, databases that are damaged: the real server."""
+import concurrent.futures
+import contextlib
+import fcntl
 import os
 import pathlib
 import re
 import smtplib
+import sqlite3
 import subprocess
 import unittest
 
@@ -215,6 +219,41 @@ class Damaged(Case):
         self.server.start()
         until(lambda: self.server.rows("queue", "summary"), "the queue")
         self.server.stop()
+
+    def test_one_process_at_a_time(self):
+        """A server that starts meanwhile, or a command without one, holds the shard's lock, and the other way round."""
+        with open(f"{self.file}.lock", "a") as lock, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            owner = os.stat(lock.fileno()).st_uid
+            salvage = pool.submit(self.salvage)
+            with self.assertRaises(concurrent.futures.TimeoutError):
+                salvage.result(2)
+            self.assertFalse((self.file.parent / "queue-0.db.damaged").exists())
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            self.assertEqual(salvage.result(60), (self.SMALL + self.LARGE, []))
+            self.assertEqual(os.stat(lock.fileno()).st_uid, owner)
+
+    def test_the_file_is_there_at_any_time(self):
+        """A server that finds no shard begins with an empty one; so what fails, or stops half way, leaves it in place."""
+        log = pathlib.Path(f"{self.file}-wal")
+        log.touch()
+        os.chown(log, self.file.stat().st_uid, self.file.stat().st_gid)
+        in_the_way = pathlib.Path(f"{self.file}.damaged-wal")
+        in_the_way.mkdir()
+        before = self.file.read_bytes()
+        done = self.server.cli("queue", "salvage", self.file, check=False)
+        in_the_way.rmdir()
+        self.assertEqual(done.returncode, 65)
+        self.assertEqual(self.file.read_bytes(), before)
+        self.assertEqual(self.salvage(), (self.SMALL + self.LARGE, []))
+
+    def test_a_date_with_a_flipped_bit(self):
+        with contextlib.closing(sqlite3.connect(self.file)) as db:
+            db.execute("PRAGMA ignore_check_constraints = ON")
+            db.execute("UPDATE recipient SET due = due + (1 << 60) WHERE address = 'small7@far.example'")
+            db.commit()
+        self.assertEqual(self.salvage(), (self.SMALL + self.LARGE, []))
+        self.everything_saved_is_delivered(self.SMALL + self.LARGE)
 
     def test_refusals(self):
         self.damage(0, bytes_=b"\0" * 100)

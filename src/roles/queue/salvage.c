@@ -22,7 +22,7 @@ enum { EACH_COMMIT = 500, MISSES = 64 };
     "reason, code, address, orcpt, original, reply, host"
 /* Of the columns: i number, t text, b bytes. */
 static const char message_kinds[] = "iiiiiiiiiiiittttttttb", rcpt_kinds[] = "iiiiiiiiiiiiiittttt";
-enum { MESSAGE_SIZE = 10, MESSAGE_HEAD_SIZE = 11, MESSAGE_SENDER = 12, MESSAGE_HEAD = 20, RCPT_N = 1, RCPT_ADDRESS = 14 };
+enum { MESSAGE_SIZE = 10, MESSAGE_HEAD_SIZE = 11, MESSAGE_SENDER = 12, MESSAGE_HEAD = 20, RCPT_N = 1, RCPT_DUE = 4, RCPT_EXPIRES = 5, RCPT_ADDRESS = 14 };
 
 struct ids {
     int64_t *list;
@@ -166,16 +166,20 @@ static void gather_ids(struct salvage *s)
 
 /* ---- one message ---- */
 
+static void bind_column(struct stmt *to, struct stmt *from, char kind, int i)
+{
+    if (kind == 'i')
+        stmt_int(to, column_int(from, i));
+    else if (kind == 't')
+        stmt_str(to, column_str(from, i));
+    else
+        stmt_blob(to, column_str(from, i));
+}
+
 static void bind_row(struct stmt *to, struct stmt *from, const char *kinds)
 {
-    for (int i = 0; kinds[i]; i++) {
-        if (kinds[i] == 'i')
-            stmt_int(to, column_int(from, i));
-        else if (kinds[i] == 't')
-            stmt_str(to, column_str(from, i));
-        else
-            stmt_blob(to, column_str(from, i));
-    }
+    for (int i = 0; kinds[i]; i++)
+        bind_column(to, from, kinds[i], i);
 }
 
 struct found {
@@ -235,10 +239,18 @@ static bool copy_body(struct salvage *s, int64_t id, struct found *f, const char
     return true;
 }
 
+/* A date with a flipped bit may break the one rule of the table: such a recipient is due at once. */
 static bool add_rcpt(struct salvage *s, struct stmt *from, size_t *n, struct err *err)
 {
+    int64_t due = column_int(from, RCPT_DUE), expires = column_int(from, RCPT_EXPIRES);
+
     ++*n;
-    bind_row(s->add_rcpt, from, rcpt_kinds);
+    for (int i = 0; rcpt_kinds[i]; i++) {
+        if (i == RCPT_DUE && due > expires)
+            stmt_int(s->add_rcpt, expires < 0 ? expires : 0);
+        else
+            bind_column(s->add_rcpt, from, rcpt_kinds[i], i);
+    }
     return stmt_run(s->add_rcpt, err);
 }
 

@@ -1,4 +1,5 @@
 /* The command around salvage.c: which files, who may, and what takes the place of what. */
+#include "lock.h"
 #include "salvage.h"
 
 #include "base/buf.h"
@@ -107,18 +108,49 @@ static bool copy_and_save(const char *file, const char *copy, const char *fresh,
            salvage_copy(copy, fresh, r, err);
 }
 
+/* By a second name: FILE is there at any time, since a server that finds none begins with an empty shard. */
+static bool keep_damaged(const char *file)
+{
+    char wal[PATH_ROOM], damaged[PATH_ROOM], damaged_wal[PATH_ROOM];
+    int why;
+
+    beside(file, "-wal", wal);
+    beside(file, ".damaged", damaged);
+    if (link(file, damaged) != 0)
+        return false;
+    if (link(wal, beside(file, ".damaged-wal", damaged_wal)) == 0 || errno == ENOENT)
+        return true;
+    why = errno;
+    unlink(damaged);
+    errno = why;
+    return false;
+}
+
 static bool swap(const char *file, const char *fresh, const struct stat *owner, struct err *err)
 {
-    char from[PATH_ROOM], to[PATH_ROOM], folder[PATH_ROOM];
+    char from[PATH_ROOM], folder[PATH_ROOM];
     const char *slash = strrchr(file, '/');
 
     snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - file), slash == NULL ? "." : file);
-    if (chown(fresh, owner->st_uid, owner->st_gid) != 0 || rename(file, beside(file, ".damaged", to)) != 0 ||
-        (rename(beside(file, "-wal", from), beside(file, ".damaged-wal", to)) != 0 && errno != ENOENT) ||
-        rename(fresh, file) != 0)
-        return err_set(err, ERR_TEMPORARY, "%s: %s", file, strerror(errno));
+    if (access(beside(fresh, "-wal", from), F_OK) == 0)
+        return err_set(err, ERR_TEMPORARY, "%s: is there still: is the disk full?", from);
+    if (chown(fresh, owner->st_uid, owner->st_gid) != 0 || !keep_damaged(file) || !folder_sync(folder, err) ||
+        (unlink(beside(file, "-wal", from)) != 0 && errno != ENOENT) || rename(fresh, file) != 0)
+        return err->text[0] != 0 ? false : err_set(err, ERR_TEMPORARY, "%s: %s", file, strerror(errno));
     unlink(beside(file, "-shm", from));
     return folder_sync(folder, err);
+}
+
+/* The shard's lock, until this process ends: a server that starts meanwhile, or a second command, waits. A server
+ * of another user must be able to open it. */
+static bool keep_others_out(const char *file, const struct stat *owner, struct err *err)
+{
+    int fd;
+
+    if (!lock_take(file, &fd, err))
+        return false;
+    return fchown(fd, owner->st_uid, owner->st_gid) == 0 ||
+           err_set(err, ERR_TEMPORARY, "%s.lock: %s", file, strerror(errno));
 }
 
 int salvage_run(const char *file)
@@ -136,6 +168,8 @@ int salvage_run(const char *file)
         return refuse(EX_NOINPUT, file, strerror(errno));
     if (server_runs(file))
         return refuse(EX_TEMPFAIL, file, "the server is running; stop it first");
+    if (!keep_others_out(file, &about, &err))
+        return refuse(EX_TEMPFAIL, file, err.text);
     if (access(beside(file, ".damaged", old), F_OK) == 0)
         return refuse(EX_CANTCREAT, old, "is there already, from an earlier time; move it away first");
     beside(file, ".copy", copy);
