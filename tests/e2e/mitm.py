@@ -50,7 +50,9 @@ class Mitm:
             client.sendall(reply)
             if said.upper().startswith(b"STARTTLS"):
                 return
-            said = Mitm.more(client)
+            said = b""
+            while not said.endswith(b"\n"):  # a command may come in pieces
+                said += Mitm.more(client)
             server.sendall(said)
 
     @staticmethod
