@@ -39,6 +39,15 @@ static char *parent_of(const char *path)
     return n == 0 ? xstrndup(".", 1) : xstrndup(path, n);
 }
 
+bool folder_sync_parent(const char *path, struct err *err)
+{
+    char *parent = parent_of(path);
+    bool done = folder_sync(parent, err);
+
+    free(parent);
+    return done;
+}
+
 bool folder_make(const char *path, mode_t mode, struct err *err)
 {
     int is_new = mkdir(path, mode) == 0;

@@ -34,6 +34,7 @@
 #include "db/sqlite.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "db/driver.h"
 
 #include <errno.h>
@@ -129,23 +130,6 @@ static bool ask(struct db *db, const char *sql, int64_t *value, struct err *err)
     return rc == SQLITE_OK;
 }
 
-static bool sync_folder(struct db *db, struct err *err)
-{
-    const char *slash = strrchr(db->path, '/');
-    char *folder = slash == NULL       ? xstrndup(".", 1)
-                   : slash == db->path ? xstrndup("/", 1)
-                                       : xstrndup(db->path, (size_t)(slash - db->path));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = fd >= 0 && fsync(fd) == 0;
-
-    if (!done)
-        err_set(err, ERR_TEMPORARY, "%s: cannot sync the folder: %s", folder, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    free(folder);
-    return done;
-}
-
 /* Two processes that open a new database at once may get BUSY here without the busy handler being
  * asked. */
 static bool switch_to_wal(struct db *db, int busy_ms, struct err *err)
@@ -181,7 +165,7 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
             err) ||
         !ask(db, "PRAGMA page_count", &pages, err))
         return false;
-    if (pages == 0 && !sync_folder(db, err))
+    if (pages == 0 && !folder_sync_parent(db->path, err))
         return false;
     if (!switch_to_wal(db, busy_ms, err))
         return false;

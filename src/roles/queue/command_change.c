@@ -105,23 +105,6 @@ static const struct rule {
     [CHANGE_DELETE] = {"deleted", run_delete, done_delete, EVENT_DELETED},
 };
 
-/* Since it was collected, an operation before this one may have changed it: the counters must be told
- * what it really was. */
-static bool refresh(struct queue *q, struct rcpt_row *r, struct err *err)
-{
-    struct rcpt_row now;
-    bool found;
-
-    if (!store_find_rcpt(q->store, r->message, r->n, &now, &found, err))
-        return false;
-    if (!found)
-        return true;
-    r->state = now.state;
-    r->attempts = now.attempts;
-    r->expires = now.expires;
-    return true;
-}
-
 static bool changes_run(struct queue *q, struct op *op, struct err *err)
 {
     struct changes *h = CONTAINER(op, struct changes, op);
@@ -129,7 +112,8 @@ static bool changes_run(struct queue *q, struct op *op, struct err *err)
     for (size_t i = 0; i < h->n; i++) {
         struct rcpt_row *r = &h->places[i].rcpt->row;
 
-        if (!refresh(q, r, err) || !rules[h->kind].run(q, r, h->now, &h->places[i].changed, err))
+        /* An operation before this one may have changed it: the counters must be told what it really was. */
+        if (!store_refresh_rcpt(q->store, r, err) || !rules[h->kind].run(q, r, h->now, &h->places[i].changed, err))
             return false;
     }
     return true;

@@ -15,6 +15,7 @@
 enum {
     LANE_LOCAL = 2000,    /* deliveries under way to one mailbox copy */
     START_AT_ONCE = 8,    /* of one destination, before others get their turn */
+    SHED_AT_ONCE = 500,
     LOSSES_MAX = 2,       /* deliveries that died with their process before the next is put off */
     IDLE = 600,           /* seconds a destination is remembered */
     SILENCE = 3 * 3600,   /* seconds after which a delivery is taken for lost */
@@ -162,13 +163,16 @@ static void take_off(struct rcpt *r)
     destination_wait(r->destination, -1);
 }
 
-/* Its share has become smaller: those at the end of its lists wait in the database. */
+/* Its share has become smaller: those at the end of its lists wait in the database. Each costs a write
+ * in the next commit, so a long list goes in parts: the next window or sweep takes more. */
 static void shed(struct queue *q, struct destination *d)
 {
+    size_t n = 0;
+
     for (enum mail_class class = CLASS_COUNT; class-- > CLASS_TRANSACTIONAL;) {
         struct link *last;
 
-        while ((last = d->waiting[class].head.prev) != &d->waiting[class].head &&
+        while (n++ < SHED_AT_ONCE && (last = d->waiting[class].head.prev) != &d->waiting[class].head &&
                d->waiting_n > waiting_limit(q, d, class)) {
             struct rcpt *r = CONTAINER(last, struct rcpt, link);
 
@@ -472,6 +476,12 @@ static void give_up_silent(struct queue *q)
 void dispatch_sweep(struct queue *q)
 {
     give_up_silent(q);
+    for (struct map_node *it = map_walk(&q->dispatch.destinations, NULL); it; it = map_walk(&q->dispatch.destinations, it)) {
+        struct destination *d = CONTAINER(it, struct destination, by_name);
+
+        if (d->standing == STANDING_SLOW)
+            shed(q, d);
+    }
     destination_free_idle(&q->dispatch, clock_monotonic() - IDLE * SECOND);
 }
 

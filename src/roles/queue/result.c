@@ -212,21 +212,6 @@ void keeper_release(struct queue *q, const struct keeper *k)
         ipc_send_deliver_stored(c, &(struct msg_deliver_stored){k->id});
 }
 
-/* What was told was read before, and may have changed. */
-static bool refresh(struct queue *q, struct rcpt_row *r, struct err *err)
-{
-    struct rcpt_row now;
-    bool found;
-
-    if (!store_find_rcpt(q->store, r->message, r->n, &now, &found, err))
-        return false;
-    if (found) {
-        r->state = now.state;
-        r->attempts = now.attempts;
-    }
-    return true;
-}
-
 static bool outcome_run(struct queue *q, struct op *op, struct err *err)
 {
     struct outcome *o = CONTAINER(op, struct outcome, op);
@@ -235,7 +220,8 @@ static bool outcome_run(struct queue *q, struct op *op, struct err *err)
         struct verdict *v = CONTAINER(it, struct verdict, link);
 
         v->applied = false;
-        if (o->keeper.told && !refresh(q, &v->rcpt->row, err))
+        /* What was told was read before this commit, and may have changed. */
+        if (o->keeper.told && !store_refresh_rcpt(q->store, &v->rcpt->row, err))
             return false;
         if (!rules[v->info.kind].run(q, v, err))
             return false;

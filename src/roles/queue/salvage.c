@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/msgid.h"
+#include "columns.h"
 #include "store.h"
 
 #include "0001.sql.h"
@@ -14,15 +15,10 @@
 
 enum { EACH_COMMIT = 500, MISSES = 64 };
 
-#define MESSAGE_COLUMNS                                                                                            \
-    "id, created, expires, kind, class, flags, priority, account, hold_until, deliver_by, size, head_size, "       \
-    "sender, envid, login, client, helo, protocol, tls, message_id, head"
-#define RCPT_COLUMNS                                                                                               \
-    "message, n, state, class, due, expires, attempts, first_attempt, last_attempt, notify, depth, noticed, "      \
-    "reason, code, address, orcpt, original, reply, host"
 /* Of the columns: i number, t text, b bytes. */
 static const char message_kinds[] = "iiiiiiiiiiiittttttttb", rcpt_kinds[] = "iiiiiiiiiiiiiittttt";
-enum { MESSAGE_SIZE = 10, MESSAGE_HEAD_SIZE = 11, MESSAGE_SENDER = 12, MESSAGE_HEAD = 20, RCPT_N = 1, RCPT_DUE = 4, RCPT_EXPIRES = 5, RCPT_ADDRESS = 14 };
+enum { MESSAGE_SIZE = 10, MESSAGE_HEAD_SIZE = 11, MESSAGE_SENDER = 12, MESSAGE_HEAD = 20 };
+enum { RCPT_N = 1, RCPT_DUE = 4, RCPT_EXPIRES = 5, RCPT_ADDRESS = 14 };
 
 struct ids {
     int64_t *list;
@@ -351,11 +347,11 @@ static void prepare(struct salvage *s)
         stmt_new(s->from, "SELECT message FROM recipient WHERE message > $1 ORDER BY message LIMIT 1");
     s->next_due = stmt_new(s->from, "SELECT due, expires, message, n FROM recipient WHERE state = $1 AND class = $2 "
         "AND (due, expires, message, n) > ($3, $4, $5, $6) ORDER BY due, expires, message, n LIMIT 1");
-    s->message = stmt_new(s->from, "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = $1");
+    s->message = stmt_new(s->from, "SELECT " MESSAGE_COLUMNS ", head FROM message WHERE id = $1");
     s->rcpts = stmt_new(s->from, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = $1 ORDER BY n");
     s->rcpt = stmt_new(s->from, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = $1 AND n = $2");
     s->chunk = stmt_new(s->from, "SELECT data FROM chunk WHERE message = $1 AND seq = $2");
-    s->add_message = stmt_new(s->to, "INSERT INTO message (" MESSAGE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, "
+    s->add_message = stmt_new(s->to, "INSERT INTO message (" MESSAGE_COLUMNS ", head) VALUES ($1, $2, $3, $4, $5, $6, $7, "
         "$8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)");
     s->add_rcpt = stmt_new(s->to, "INSERT INTO recipient (" RCPT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
         "$9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING");

@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "base/buf.h"
+#include "columns.h"
 #include "lock.h"
 
 #include "0001.sql.h"
@@ -16,13 +17,6 @@ enum statement {
     REMOVE_IF_DONE, FIND_MESSAGE, READ_HEAD, READ_CHUNK, HAS_ADDRESS, LAST_N, FIND_RCPT, DUE, SCAN, STRETCH, MATCH, SWEEP,
     NEXT_DUE, OLDEST_HOLD, LAST_MESSAGE, NEXT_CHUNKED, STATEMENT_COUNT,
 };
-
-#define MESSAGE_COLUMNS                                                                            \
-    "id, created, expires, kind, class, flags, priority, account, hold_until, deliver_by, size, head_size, "    \
-    "sender, envid, login, client, helo, protocol, tls, message_id"
-#define RCPT_COLUMNS                                                                               \
-    "message, n, state, class, due, expires, attempts, first_attempt, last_attempt, notify, depth, noticed, "   \
-    "reason, code, address, orcpt, original, reply, host"
 
 static const char *const sql[STATEMENT_COUNT] = {
     [ADD_MESSAGE] = "INSERT INTO message (" MESSAGE_COLUMNS ", head) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
@@ -352,6 +346,21 @@ bool store_find_rcpt(struct store *st, uint64_t message, uint64_t n, struct rcpt
         keep(&st->rcpt_text, (struct str *const[]){&r->address, &r->orcpt, &r->original, &r->reply, &r->host}, 5);
     }
     return stmt_done(s, err) || err_prefix(err, "find recipient");
+}
+
+bool store_refresh_rcpt(struct store *st, struct rcpt_row *row, struct err *err)
+{
+    struct rcpt_row now;
+    bool found;
+
+    if (!store_find_rcpt(st, row->message, row->n, &now, &found, err))
+        return false;
+    if (!found)
+        return true;
+    row->state = now.state;
+    row->attempts = now.attempts;
+    row->expires = now.expires;
+    return true;
 }
 
 bool store_read_body(struct store *st, uint64_t message, uint64_t head_size, uint64_t offset, struct str *piece,

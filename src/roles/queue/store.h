@@ -91,6 +91,9 @@ MUST_CHECK bool store_has_address(struct store *st, uint64_t message, struct str
 MUST_CHECK bool store_last_n(struct store *st, uint64_t message, uint64_t *n, struct err *err);
 MUST_CHECK bool store_find_rcpt(struct store *st, uint64_t message, uint64_t n, struct rcpt_row *row, bool *found,
     struct err *err);
+/* Brings what operations change (state, attempts, expires) up to date in a row read earlier; one that is
+ * gone stays as it is. */
+MUST_CHECK bool store_refresh_rcpt(struct store *st, struct rcpt_row *row, struct err *err);
 
 /* Walks recipients: begin, then next until it gives false, then end, which tells an early stop or
  * the last row from a failure. One walk of a kind at a time. */
