@@ -1,8 +1,7 @@
 /* Address lists of header fields (RFC 5322 3.4, with 4.4 and RFC 6854), read word by word: what stands
  * before '<' or ':' is a name, what is left when ',' or ';' or the end comes is an addr-spec. */
+#include "mime/address_words.h"
 #include "mime/header.h"
-
-#include <string.h>
 
 struct reader {
     struct str rest;
@@ -18,40 +17,15 @@ static void drop(struct reader *r, size_t n)
     r->rest = str_skip(r->rest, n);
 }
 
-/* Length of what runs from `open` to `close` at the start, quoted pairs passed over; comments nest.
- * Without an end, one more than there is. */
-static size_t run_length(struct str text, char open, char close)
-{
-    size_t depth = 0;
-
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '\\')
-            i++;
-        else if (i > 0 && text.p[i] == close && (close != ')' || --depth == 0))
-            return i + 1;
-        else if (text.p[i] == open && open == '(')
-            depth++;
-    }
-    return text.n + 1;
-}
-
 /* A comment or blanks at the start; false when there are none. */
 static bool skip_blank(struct reader *r)
 {
-    char c = r->rest.n ? r->rest.p[0] : 0;
+    size_t n = address_blank_length(r->rest);
 
-    if (c == '(') {
-        size_t n = run_length(r->rest, '(', ')');
-
-        r->unended = r->unended || n > r->rest.n;
-        drop(r, n);
-    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-        drop(r, 1);
-    } else {
-        return false;
-    }
-    r->gap = true;
-    return true;
+    r->unended = r->unended || n > r->rest.n;
+    drop(r, n);
+    r->gap = r->gap || n > 0;
+    return n > 0;
 }
 
 static void forget(struct reader *r)
@@ -78,20 +52,6 @@ static void add_word(struct reader *r, struct str word)
             buf_add_char(addr, word.p[i]);
 }
 
-/* Length of the word at the start: a quoted string, a domain literal, an atom, or one special. */
-static size_t word_length(struct str text)
-{
-    size_t n = 0;
-
-    if (text.p[0] == '"')
-        return run_length(text, '"', '"');
-    if (text.p[0] == '[')
-        return run_length(text, '[', ']');
-    while (n < text.n && text.p[n] != 0 && strchr("()<>[]:;@\\,.\" \t\r\n", text.p[n]) == NULL)
-        n++;
-    return n ? n : 1;
-}
-
 /* "<@route:user@host>": the words between the brackets. */
 static void read_angle(struct reader *r)
 {
@@ -107,7 +67,7 @@ static void read_angle(struct reader *r)
         }
         if (r->rest.p[0] == '<' || (r->rest.p[0] == ',' && !(r->addr->n && r->addr->p[0] == '@')))
             r->broken = true;
-        size_t n = word_length(r->rest);
+        size_t n = address_word_length(r->rest);
         add_word(r, str_sub(r->rest, 0, n));
         drop(r, n);
     }
@@ -136,7 +96,7 @@ static void read_member(struct reader *r)
             drop(r, 1);
             continue;
         }
-        n = word_length(r->rest);
+        n = address_word_length(r->rest);
         if (r->done)
             r->broken = true;
         else
@@ -149,7 +109,7 @@ static void read_member(struct reader *r)
 /* Index of the '@' that is not inside a quoted local part or a literal; -1 for none or two. */
 static ptrdiff_t find_at(struct str addr)
 {
-    size_t from = addr.n && addr.p[0] == '"' ? run_length(addr, '"', '"') : 0;
+    size_t from = addr.n && addr.p[0] == '"' ? address_run_length(addr, '"', '"') : 0;
     struct str rest = str_skip(addr, from);
     ptrdiff_t at = str_find(rest, '@');
     struct str domain = str_skip(rest, (size_t)(at + 1));
