@@ -48,12 +48,18 @@ struct str imap_input_tag(const struct imap_input *in)
     return str_from(in->tag, in->tag_length);
 }
 
-void imap_input_done(struct imap_input *in)
+static void begin_anew(struct imap_input *in)
 {
     buf_reset(&in->command);
     in->tag_length = 0;
     in->tag_complete = false;
     in->state = IN_LINE;
+}
+
+void imap_input_done(struct imap_input *in)
+{
+    if (in->state == COMPLETE)
+        begin_anew(in);
 }
 
 void imap_input_forget(struct imap_input *in)
@@ -96,7 +102,7 @@ void imap_input_refuse(struct imap_input *in)
 {
     if (in->literal.synchronizing) {
         /* The client sends neither the literal nor the rest. */
-        imap_input_done(in);
+        begin_anew(in);
         return;
     }
     in->left = in->literal.size;
@@ -205,7 +211,7 @@ static enum imap_input_event skip_line(struct imap_input *in, struct str *bytes)
         in->left = in->literal.size;
         in->state = in->left > 0 ? SKIP_LITERAL : SKIP_LINE;
     } else if (in->told) {
-        imap_input_done(in);
+        begin_anew(in);
     } else {
         in->state = COMPLETE;
         return IMAP_INPUT_TOO_LONG;

@@ -61,5 +61,5 @@ void imap_input_stream(struct imap_input *in); /* give it out as BYTES, then STR
 void imap_input_refuse(struct imap_input *in);
 /* Forgets the text handed out so far in a command that goes on (between two messages of an APPEND). */
 void imap_input_forget(struct imap_input *in);
-/* The command was used. */
+/* The COMMAND, or the tag of a TOO_LONG, was used; otherwise nothing happens. */
 void imap_input_done(struct imap_input *in);

@@ -234,7 +234,7 @@ enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2 };
  * with SESSION_WINDOW. input: what the client had sent already. */
 enum { SESSION_WINDOW = 65536 };
 #define FIELDS_session_open(U, I, S, T)                                                               \
-    U(id) U(protocol) U(flags) U(account) S(login, IPC_ADDRESS) S(client, 64) S(input, IPC_CHUNK)
+    U(id) U(protocol) U(flags) U(account) S(login, IPC_ADDRESS) S(client, 64) S(tag, 64) S(input, IPC_CHUNK)
 #define FIELDS_session_data(U, I, S, T) U(id) S(data, IPC_CHUNK)
 #define FIELDS_session_more(U, I, S, T) U(id) U(bytes)
 #define FIELDS_session_close(U, I, S, T) U(id)

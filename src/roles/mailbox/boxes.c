@@ -129,6 +129,7 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
     list_init(&box->writing);
     list_init(&box->batch);
     list_init(&box->committed);
+    list_init(&box->watchers);
     map_add(&b->map, &box->node, map_hash_number((uint64_t)account));
     list_add_last(&b->idle, &box->lru);
     metric_add(&opened, 1);

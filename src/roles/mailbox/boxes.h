@@ -20,6 +20,13 @@ typedef void waiter_done(struct waiter *w, bool stored, const struct err *err);
 struct waiter {
     struct link link;
     waiter_done *done;
+    bool counted; /* waits for the flush */
+};
+
+/* Is told when a sync made something visible (store_folder.h: `shown`). It wakes somebody, nothing else. */
+struct box_watcher {
+    struct link link;
+    void (*synced)(struct box_watcher *w);
 };
 
 struct box {
@@ -33,8 +40,9 @@ struct box {
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
+    struct list watchers;
     bool elsewhere; /* on another file system than the folder of all */
-    bool held;   /* a removal is under way: the transaction must not be committed yet */
+    unsigned held; /* changes that take several turns are under way: the transaction must not be committed yet */
     uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
     bool broken; /* a sync failed: this handle can promise nothing any more */
     bool removed; /* its account is gone: the files go when nobody uses it */
@@ -61,6 +69,12 @@ MUST_CHECK bool box_begin(struct box *box, struct err *err);
 /* The waiter's work is in the open transaction, complete (batch) or not yet (writing). */
 void box_batch(struct box *box, struct waiter *w);
 void box_writing(struct box *box, struct waiter *w);
+/* The waiter is not to be told. */
+void box_unwait(struct box *box, struct waiter *w);
+/* Until list_remove(&w->link). */
+void box_watch(struct box *box, struct box_watcher *w);
+/* Nothing of it waits for a commit or a sync. */
+bool box_is_settled(const struct box *box);
 /* Something failed inside the transaction: rolls back and tells all waiters of this transaction and
  * those that write (the calling one too, if it waits already). */
 void box_fail(struct box *box, const struct err *err);

@@ -143,23 +143,37 @@ bool store_read(struct store *s, int64_t content, int64_t offset, struct str *pi
     return true;
 }
 
-bool content_release(struct store *s, int64_t content, struct err *err)
+static bool change_refs(struct store *s, int64_t content, int64_t by, int64_t *refs, struct err *err)
 {
     struct stmt *ask = store_stmt(s, SQL_UNREF);
     struct stmt *set = store_stmt(s, SQL_SET_REFS);
-    int64_t refs;
 
     stmt_int(ask, s->account);
     stmt_int(ask, content);
-    refs = stmt_row(ask) ? column_int(ask, 0) : 0;
+    *refs = stmt_row(ask) ? column_int(ask, 0) : 0;
     if (!stmt_done(ask, err))
         return false;
-    if (refs <= 0)
+    if (*refs <= 0)
         return err_set(err, ERR_PERMANENT, "content %" PRId64 " has no references", content);
-    stmt_int(set, refs - 1);
+    *refs += by;
+    stmt_int(set, *refs);
     stmt_int(set, s->account);
     stmt_int(set, content);
-    return stmt_run(set, err) && (refs > 1 || loosen(s, content, err));
+    return stmt_run(set, err);
+}
+
+bool content_hold(struct store *s, int64_t content, struct err *err)
+{
+    int64_t refs;
+
+    return change_refs(s, content, 1, &refs, err);
+}
+
+bool content_release(struct store *s, int64_t content, struct err *err)
+{
+    int64_t refs;
+
+    return change_refs(s, content, -1, &refs, err) && (refs > 0 || loosen(s, content, err));
 }
 
 /* ---- sweeping ---- */
@@ -195,11 +209,13 @@ static bool remove_chunks(struct store *s, int64_t content, int64_t *removed, st
 static bool remove_content(struct store *s, int64_t content, struct err *err)
 {
     struct stmt *take = store_stmt(s, SQL_REMOVE_CONTENT);
-    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE);
+    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE), *info = store_stmt(s, SQL_REMOVE_INFO);
 
     stmt_int(take, s->account);
     stmt_int(take, content);
-    if (!stmt_run(take, err))
+    stmt_int(info, s->account);
+    stmt_int(info, content);
+    if (!stmt_run(take, err) || !stmt_run(info, err))
         return false;
     stmt_int(tidy, s->account);
     stmt_int(tidy, content);
@@ -220,8 +236,10 @@ bool store_sweep(struct store *s, bool *more, struct err *err)
         if (!next_loose(s, &content, err))
             return false;
         if (content == 0) {
-            s->loose = *more = false;
             s->swept = 0;
+            if (!messages_sweep(s, more, err))
+                return false;
+            s->loose = *more;
             return true;
         }
         if (!is_arriving(s, content) && !remove_chunks(s, content, &removed, err))

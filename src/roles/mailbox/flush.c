@@ -46,6 +46,7 @@ void box_batch(struct box *box, struct waiter *w)
 {
     list_remove(&w->link);
     list_add_last(&box->batch, &w->link);
+    w->counted = true;
     box->boxes->waiters++;
     mark_dirty(box);
 }
@@ -54,12 +55,30 @@ void box_writing(struct box *box, struct waiter *w)
 {
     list_remove(&w->link);
     list_add_last(&box->writing, &w->link);
+    w->counted = false;
     mark_dirty(box);
+}
+
+void box_unwait(struct box *box, struct waiter *w)
+{
+    if (link_in_list(&w->link) && w->counted)
+        box->boxes->waiters--;
+    list_remove(&w->link);
 }
 
 void box_touch(struct box *box)
 {
     mark_dirty(box);
+}
+
+void box_watch(struct box *box, struct box_watcher *w)
+{
+    list_add_last(&box->watchers, &w->link);
+}
+
+bool box_is_settled(const struct box *box)
+{
+    return !link_in_list(&box->dirty) && !store_in_transaction(box->store);
 }
 
 /* A waiter may leave the box in its done(): the caller keeps the box alive. */
@@ -117,7 +136,12 @@ static bool commit_box(struct box *box, struct err *err)
 static void tell_synced(struct box *box, bool synced, const struct err *err)
 {
     box->boxes->waiters -= list_length(&box->committed);
+    if (synced)
+        store_synced(box->store);
     tell(&box->committed, synced, err);
+    if (synced)
+        LIST_EACH(&box->watchers, it)
+            CONTAINER(it, struct box_watcher, link)->synced(CONTAINER(it, struct box_watcher, link));
 }
 
 static bool sync_box(struct box *box, struct err *err)

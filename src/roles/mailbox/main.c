@@ -56,6 +56,7 @@ static void on_turn(struct role *role)
         again |= !boxes_flush(mb->boxes) || boxes_wants_sweep(mb->boxes);
     else
         again |= boxes_sweep(mb->boxes);
+    again |= sessions_ready(mb->sessions); /* a flush has woken some */
     check_drain(role, mb);
     due = boxes_due(mb->boxes);
     if (mb->drain_until != 0 && mb->drain_until < due)
@@ -149,7 +150,7 @@ int main(int argc, char **argv)
     mb.boxes = open_boxes(role);
     mb.accounts = accounts_new(role);
     mb.deliveries = deliveries_new(role, mb.boxes, mb.accounts);
-    mb.sessions = sessions_new(role, mb.boxes);
+    mb.sessions = sessions_new(role, mb.boxes, mb.accounts);
     mb.timer = evtimer_new(role_base(role), on_timer, NULL);
     role_set_state(role, &mb);
     role_sandbox(role);

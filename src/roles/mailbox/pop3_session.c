@@ -80,8 +80,9 @@ static enum pop3_result read_piece(void *world, uint32_t uid, uint64_t offset, s
 
 static void removal_over(struct pop3_session *s)
 {
+    if (s->removing)
+        s->box->held--;
     s->removing = false;
-    s->box->held = false;
 }
 
 /* The removal may take several turns; the box is held so that no flush commits half of it. */
@@ -95,7 +96,7 @@ static enum pop3_result remove_one(void *world, uint32_t uid)
         if (!box_begin(s->box, &err))
             return POP3_FAILED;
         s->removing = true;
-        s->box->held = true;
+        s->box->held++;
         s->rollbacks = s->box->rollbacks;
     }
     box_touch(s->box);

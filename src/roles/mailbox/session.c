@@ -3,6 +3,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "imap_session.h"
 #include "pop3_session.h"
 
 #include <inttypes.h>
@@ -27,6 +28,7 @@ struct session {
 struct sessions {
     struct role *role;
     struct boxes *boxes;
+    struct accounts *accounts;
     struct map map;
     struct list ready;
 };
@@ -35,14 +37,15 @@ static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_sessions", "Sess
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_sessions_total", "Sessions opened.");
 static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total", "Sessions that could not be opened.");
 
-static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol};
+static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol};
 
-struct sessions *sessions_new(struct role *role, struct boxes *boxes)
+struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
     struct sessions *all = xcalloc(1, sizeof *all);
 
     all->role = role;
     all->boxes = boxes;
+    all->accounts = accounts;
     map_init(&all->map);
     list_init(&all->ready);
     metric_show(&open_now);
@@ -57,6 +60,11 @@ const struct session_info *session_info(const struct session *s)
 size_t sessions_count(const struct sessions *all)
 {
     return all->map.count;
+}
+
+bool sessions_ready(const struct sessions *all)
+{
+    return !list_empty(&all->ready);
 }
 
 static struct session *find(struct sessions *all, const struct channel *from, uint64_t id)
@@ -88,6 +96,7 @@ static void session_free(struct session *s)
     metric_set(&open_now, (int64_t)s->all->map.count);
     str_free(&s->info.login);
     str_free(&s->info.client);
+    str_free(&s->info.tag);
     free(s);
 }
 
@@ -111,7 +120,7 @@ void sessions_free(struct sessions *all)
     free(all);
 }
 
-static void wake(struct session *s)
+void session_wake(struct session *s)
 {
     if (!link_in_list(&s->ready))
         list_add_last(&s->all->ready, &s->ready);
@@ -131,9 +140,11 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->credit = SESSION_WINDOW;
     s->granted = SESSION_WINDOW;
     s->info.account = (int64_t)m->account;
+    s->info.accounts = all->accounts;
     s->info.flags = m->flags;
     s->info.login = str_dup(m->login);
     s->info.client = str_dup(m->client);
+    s->info.tag = str_dup(m->tag);
     s->info.loopback = ip_parse(m->client, &client) && ip_is_loopback(&client);
     map_add(&all->map, &s->node, map_hash_number(s->id));
     metric_set(&open_now, (int64_t)all->map.count);
@@ -147,8 +158,7 @@ static bool sane(const struct sessions *all, const struct msg_session_open *m)
            m->account % role_copies(all->role) == role_copy(all->role);
 }
 
-/* The protocol cannot speak yet, so the refusal is in words that every protocol of ours understands
- * as one only if it is POP3; others just see the end. */
+/* No machine can speak yet. */
 static void refuse(struct channel *from, const struct msg_session_open *m, const char *why)
 {
     metric_add(&refused, 1);
@@ -157,6 +167,9 @@ static void refuse(struct channel *from, const struct msg_session_open *m, const
     if (m->protocol == SESSION_POP3)
         ipc_send_session_data(from, &(struct msg_session_data){m->id,
             STR("-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n")});
+    if (m->protocol == SESSION_IMAP)
+        ipc_send_session_data(from, &(struct msg_session_data){m->id,
+            STR("* BYE [UNAVAILABLE] The mailbox cannot be opened now, try again later\r\n")});
     ipc_send_session_close(from, &(struct msg_session_close){m->id});
 }
 
@@ -168,7 +181,7 @@ static void session_input(struct session *s, struct str bytes)
         return;
     }
     s->granted -= bytes.n;
-    wake(s);
+    session_wake(s);
 }
 
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m)
@@ -217,7 +230,7 @@ void sessions_more(struct sessions *all, struct channel *from, const struct msg_
         return;
     }
     s->credit += m->bytes;
-    wake(s);
+    session_wake(s);
 }
 
 void sessions_close(struct sessions *all, struct channel *from, const struct msg_session_close *m)
@@ -318,7 +331,7 @@ bool sessions_run(struct sessions *all)
 
         list_remove(first);
         if (session_run(s, &again) && again)
-            wake(s);
+            session_wake(s);
     }
     return !list_empty(&all->ready);
 }

@@ -5,6 +5,7 @@
  * grants with session_more; session_close ends it, from either side. A session is found by the serial
  * of its channel and the id that access gave it. */
 #pragma once
+#include "accounts.h"
 #include "boxes.h"
 #include "ipc/role.h"
 
@@ -32,15 +33,20 @@ struct protocol {
 /* What a machine may know about its session. */
 struct session_info {
     struct box *box;
+    struct accounts *accounts;
     int64_t account;
     uint64_t flags; /* enum session_flags */
     bool loopback;
     struct str login, client;
+    struct str tag; /* of the IMAP command that logged in: to be answered */
 };
 
-struct sessions *sessions_new(struct role *role, struct boxes *boxes);
+struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts);
 void sessions_free(struct sessions *all);
 const struct session_info *session_info(const struct session *s);
+
+/* Gives it a turn soon: something it waited for has happened. */
+void session_wake(struct session *s);
 
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m);
 void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m);
@@ -52,4 +58,5 @@ void sessions_end_account(struct sessions *all, int64_t account);
 
 /* Gives every session that can work one turn; true when some want another one. */
 bool sessions_run(struct sessions *all);
+bool sessions_ready(const struct sessions *all); /* some want a turn */
 size_t sessions_count(const struct sessions *all);

@@ -3,20 +3,14 @@
 #include "store_private.h"
 #include "base/clock.h"
 #include "0001.sql.h"
+#include "0002.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum { EXPUNGED_KEPT = 50000 };
 
-static const char *const steps[] = {schema_mailbox_0001};
-
-static const struct {
-    const char *name, *special;
-} first_folders[] = {
-    {"INBOX", ""}, {"Drafts", "\\Drafts"}, {"Sent", "\\Sent"}, {"Junk", "\\Junk"},
-    {"Trash", "\\Trash"}, {"Archive", "\\Archive"},
-};
+static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
@@ -31,88 +25,28 @@ struct stmt *store_stmt(struct store *s, enum store_sql sql)
     return s->statements[sql];
 }
 
-static bool add_folder(struct store *s, size_t i, struct err *err)
+static bool load_loose(struct store *s, struct err *err)
 {
-    struct stmt *add = stmt_new(s->db,
-        "INSERT INTO folder (account, id, name, special, uidvalidity, uidnext, modseq, "
-        "expunged_floor, messages, bytes, unseen, subscribed) "
-        "VALUES ($1, $2, $3, $4, $5, 1, 1, 1, 0, 0, 0, 1)");
-    bool added;
-
-    stmt_int(add, s->account);
-    stmt_int(add, STORE_INBOX + (int64_t)i);
-    stmt_str(add, str_of(first_folders[i].name));
-    stmt_str(add, str_of(first_folders[i].special));
-    stmt_int(add, clock_now() / SECOND + (int64_t)i);
-    added = stmt_run(add, err);
-    stmt_free(add);
-    return added;
-}
-
-static bool add_first_folders(struct store *s, struct err *err)
-{
-    if (!db_begin(s->db, err))
-        return false;
-    for (size_t i = 0; i < sizeof first_folders / sizeof *first_folders; i++)
-        if (!add_folder(s, i, err)) {
-            db_rollback(s->db);
-            return false;
-        }
-    return db_commit(s->db, err);
-}
-
-static bool load_inbox(struct store *s, bool *found, struct err *err)
-{
-    struct stmt *load = stmt_new(s->db,
-        "SELECT uidvalidity, uidnext, modseq, messages, bytes, unseen FROM folder "
-        "WHERE account = $1 AND id = $2");
+    struct stmt *load = stmt_new(s->db, "SELECT COUNT(*) FROM loose WHERE account = $1");
     bool loaded;
 
     stmt_int(load, s->account);
-    stmt_int(load, STORE_INBOX);
-    *found = stmt_row(load);
-    if (*found)
-        s->inbox = (struct folder){column_int(load, 0), column_int(load, 1), column_int(load, 2),
-            column_int(load, 3), column_int(load, 4), column_int(load, 5)};
+    s->loose = stmt_row(load) && column_int(load, 0) > 0;
     loaded = stmt_done(load, err);
     stmt_free(load);
-    s->saved = s->inbox;
-    return loaded;
-}
-
-/* The totals of the other folders, the highest modseq, and whether something is loose. */
-static bool load_totals(struct store *s, struct err *err)
-{
-    struct stmt *load = stmt_new(s->db,
-        "SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE messages END), 0) AS BIGINT), "
-        "CAST(COALESCE(SUM(CASE WHEN id = $1 THEN 0 ELSE bytes END), 0) AS BIGINT), COALESCE(MAX(modseq), 1), "
-        "(SELECT COUNT(*) FROM loose WHERE account = $2) FROM folder WHERE account = $2");
-    bool loaded;
-
-    stmt_int(load, STORE_INBOX);
-    stmt_int(load, s->account);
-    if (stmt_row(load)) {
-        s->others.messages = column_int(load, 0);
-        s->others.bytes = column_int(load, 1);
-        s->highest_modseq = column_int(load, 2);
-        s->loose = column_int(load, 3) > 0;
-    }
-    loaded = stmt_done(load, err);
-    stmt_free(load);
+    s->loose |= !list_empty(&s->gone);
     return loaded;
 }
 
 static bool load(struct store *s, struct err *err)
 {
-    bool found;
-
-    if (!db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !load_inbox(s, &found, err))
+    if (!db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !folders_load(s, err))
         return false;
-    if (!found && (!add_first_folders(s, err) || !load_inbox(s, &found, err)))
+    if (s->folder_count == 0 && !folders_make_first(s, err))
         return false;
-    if (!found)
+    if (s->inbox == NULL)
         return err_set(err, ERR_PERMANENT, "the mailbox has no INBOX");
-    return load_totals(s, err);
+    return load_loose(s, err);
 }
 
 bool store_open(struct store **out, const char *path, int64_t account, struct err *err)
@@ -122,7 +56,11 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     *out = NULL;
     s->account = account;
     list_init(&s->arriving);
+    list_init(&s->folders);
+    list_init(&s->gone);
     buf_init(&s->piece, 256 * 1024);
+    buf_init(&s->more, 4096);
+    buf_init(&s->info, 16 * 1024 * 1024);
     if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !load(s, err)) {
         store_close(s);
         return false;
@@ -150,7 +88,10 @@ void store_close(struct store *s)
     if (s->db != NULL && db_in_transaction(s->db))
         db_rollback(s->db);
     db_close(s->db);
+    folders_free(s);
     buf_clear(&s->piece);
+    buf_clear(&s->more);
+    buf_clear(&s->info);
     free(s);
 }
 
@@ -161,38 +102,17 @@ bool store_begin(struct store *s, struct err *err)
     return db_in_transaction(s->db) || db_begin(s->db, err);
 }
 
-static bool save_inbox(struct store *s, struct err *err)
-{
-    struct stmt *save = store_stmt(s, SQL_SAVE_INBOX);
-
-    if (!s->inbox_changed)
-        return true;
-    stmt_int(save, s->inbox.uidnext);
-    stmt_int(save, s->inbox.modseq);
-    stmt_int(save, s->inbox.messages);
-    stmt_int(save, s->inbox.bytes);
-    stmt_int(save, s->inbox.unseen);
-    stmt_int(save, s->account);
-    stmt_int(save, STORE_INBOX);
-    return stmt_run(save, err);
-}
-
 bool store_commit(struct store *s, struct err *err)
 {
     if (!db_in_transaction(s->db))
         return true;
-    if (!save_inbox(s, err)) {
+    if (!folders_save(s, err) || !db_commit(s->db, err)) {
         store_rollback(s);
         return false;
     }
-    if (!db_commit(s->db, err)) {
-        store_rollback(s);
-        return false;
-    }
-    s->saved = s->inbox;
+    folders_committed(s);
     if (s->modseq > s->highest_modseq)
         s->highest_modseq = s->modseq;
-    s->inbox_changed = false;
     s->modseq = 0;
     return true;
 }
@@ -201,8 +121,7 @@ void store_rollback(struct store *s)
 {
     if (db_in_transaction(s->db))
         db_rollback(s->db);
-    s->inbox = s->saved;
-    s->inbox_changed = false;
+    folders_rolled_back(s);
     s->modseq = 0;
     s->swept = 0;
     s->loose = true; /* what was swept may be back */
@@ -220,28 +139,25 @@ bool store_sync(struct store *s, struct err *err)
 
 struct store_totals store_totals(const struct store *s)
 {
-    return (struct store_totals){
-        s->others.messages + s->inbox.messages, s->others.bytes + s->inbox.bytes};
+    struct store_totals sum = {0, 0};
+
+    LIST_EACH(&s->folders, it) {
+        const struct folder *f = CONTAINER(it, struct folder, link);
+
+        sum.messages += f->now.messages;
+        sum.bytes += f->now.bytes;
+    }
+    return sum;
 }
 
 uint32_t store_uidvalidity(const struct store *s)
 {
-    return (uint32_t)s->inbox.uidvalidity;
+    return (uint32_t)s->inbox->uidvalidity;
 }
 
 int64_t store_uidnext(const struct store *s)
 {
-    return s->inbox.uidnext;
-}
-
-/* All changes of one transaction share a modification sequence. */
-static int64_t change_inbox(struct store *s)
-{
-    if (s->modseq == 0)
-        s->modseq = s->highest_modseq + 1;
-    s->inbox.modseq = s->modseq;
-    s->inbox_changed = true;
-    return s->modseq;
+    return s->inbox->now.uidnext;
 }
 
 /* ---- messages ---- */
@@ -266,7 +182,7 @@ static bool run_with(struct store *s, enum store_sql sql, int64_t value, struct 
 }
 
 /* The modification sequence at and below which expunged rows are not needed; 0 for none. */
-static bool expunged_floor(struct store *s, int64_t *floor, struct err *err)
+static bool expunged_floor(struct store *s, const struct folder *f, int64_t *floor, struct err *err)
 {
     struct stmt *find = stmt_new(s->db,
         "SELECT modseq FROM expunged WHERE account = $1 AND folder = $2 ORDER BY modseq DESC LIMIT "
@@ -274,7 +190,7 @@ static bool expunged_floor(struct store *s, int64_t *floor, struct err *err)
     bool done;
 
     stmt_int(find, s->account);
-    stmt_int(find, STORE_INBOX);
+    stmt_int(find, f->id);
     stmt_int(find, EXPUNGED_KEPT);
     *floor = stmt_row(find) ? column_int(find, 0) : 0;
     done = stmt_done(find, err);
@@ -282,47 +198,46 @@ static bool expunged_floor(struct store *s, int64_t *floor, struct err *err)
     return done;
 }
 
-bool store_prune(struct store *s, int64_t before, struct err *err)
+static bool prune_expunged(struct store *s, struct folder *f, struct err *err)
 {
+    struct stmt *prune = store_stmt(s, SQL_PRUNE_EXPUNGED), *set = store_stmt(s, SQL_SET_FLOOR);
     int64_t floor;
 
-    if (!run_with(s, SQL_PRUNE_DELIVERED, before, err) ||
-        !expunged_floor(s, &floor, err))
+    if (!expunged_floor(s, f, &floor, err) || floor == 0)
+        return floor == 0;
+    stmt_int(prune, s->account);
+    stmt_int(prune, f->id);
+    stmt_int(prune, floor);
+    if (!stmt_run(prune, err))
         return false;
-    return floor == 0 ||
-           (run_with(s, SQL_PRUNE_EXPUNGED, floor, err) && run_with(s, SQL_SET_FLOOR, floor, err));
+    stmt_int(set, floor);
+    stmt_int(set, s->account);
+    stmt_int(set, f->id);
+    f->expunged_floor = floor;
+    return stmt_run(set, err);
 }
 
-static bool add_message(struct store *s, const struct store_delivery *d, struct err *err)
+bool store_prune(struct store *s, int64_t before, struct err *err)
 {
-    struct stmt *add = store_stmt(s, SQL_ADD_MESSAGE);
-
-    stmt_int(add, s->account);
-    stmt_int(add, STORE_INBOX);
-    stmt_int(add, s->inbox.uidnext);
-    stmt_int(add, change_inbox(s));
-    stmt_int(add, d->received);
-    stmt_int(add, d->size);
-    stmt_int(add, d->content);
-    stmt_int(add, d->features);
-    return stmt_run(add, err);
+    if (!run_with(s, SQL_PRUNE_DELIVERED, before, err))
+        return false;
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        if (!prune_expunged(s, f, err))
+            return false;
+    return true;
 }
 
 bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
 {
     struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
+    struct store_new message = {.content = d->content, .size = d->size, .received = d->received, .features = d->features};
+    uint32_t uid;
 
-    if (s->inbox.uidnext > UINT32_MAX)
-        return err_set(err, ERR_PERMANENT, "account %" PRId64 ": no uids left", s->account);
     stmt_int(remember, s->account);
     stmt_int(remember, d->message);
     stmt_int(remember, clock_now());
-    if (!stmt_run(remember, err) || !add_message(s, d, err))
+    if (!stmt_run(remember, err) || !store_message_add(s, s->inbox, &message, &uid, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
-    s->inbox.uidnext++;
-    s->inbox.messages++;
-    s->inbox.unseen++;
-    s->inbox.bytes += d->size;
     return true;
 }
 
@@ -342,118 +257,24 @@ bool store_list(struct store *s, int64_t after, struct store_item *items, size_t
 
 bool store_find(struct store *s, int64_t uid, int64_t *content, struct err *err)
 {
-    struct stmt *find = store_stmt(s, SQL_FIND);
+    struct store_message m;
+    bool found;
 
-    stmt_int(find, s->account);
-    stmt_int(find, STORE_INBOX);
-    stmt_int(find, uid);
-    *content = stmt_row(find) ? column_int(find, 0) : 0;
-    return stmt_done(find, err);
-}
-
-static bool remove_message(struct store *s, int64_t uid, struct err *err)
-{
-    struct stmt *take = store_stmt(s, SQL_REMOVE_MESSAGE);
-    struct stmt *trace = store_stmt(s, SQL_ADD_EXPUNGED);
-
-    stmt_int(take, s->account);
-    stmt_int(take, STORE_INBOX);
-    stmt_int(take, uid);
-    if (!stmt_run(take, err))
+    if (!store_message_get(s, s->inbox, (uint32_t)uid, &m, &found, err))
         return false;
-    stmt_int(trace, s->account);
-    stmt_int(trace, STORE_INBOX);
-    stmt_int(trace, change_inbox(s));
-    stmt_int(trace, uid);
-    return stmt_run(trace, err);
+    *content = found ? m.content : 0;
+    return true;
 }
 
 bool store_expunge(struct store *s, int64_t uid, bool *found, struct err *err)
 {
-    struct stmt *find = store_stmt(s, SQL_FIND_FOR_EXPUNGE);
-    int64_t content = 0, size = 0, flags = 0;
-
-    stmt_int(find, s->account);
-    stmt_int(find, STORE_INBOX);
-    stmt_int(find, uid);
-    *found = stmt_row(find);
-    if (*found) {
-        content = column_int(find, 0);
-        size = column_int(find, 1);
-        flags = column_int(find, 2);
-    }
-    if (!stmt_done(find, err))
-        return false;
-    if (!*found)
-        return true;
-    if (!remove_message(s, uid, err) || !content_release(s, content, err))
-        return err_prefix(err, "account %" PRId64 ": remove message %" PRId64, s->account, uid);
-    s->inbox.messages--;
-    s->inbox.bytes -= size;
-    if (!(flags & STORE_SEEN))
-        s->inbox.unseen--;
-    return true;
+    return store_message_expunge(s, s->inbox, (uint32_t)uid, found, err);
 }
 
 bool store_folders(struct store *s, store_folder_fn *tell, void *arg, struct err *err)
 {
-    struct stmt *walk = stmt_new(s->db,
-        "SELECT id, name, messages, bytes, unseen FROM folder WHERE account = $1 ORDER BY id");
-    bool walked;
-
-    stmt_int(walk, s->account);
-    while (stmt_row(walk)) {
-        bool inbox = column_int(walk, 0) == STORE_INBOX;
-
-        tell(arg, column_str(walk, 1), inbox ? s->inbox.messages : column_int(walk, 2),
-            inbox ? s->inbox.bytes : column_int(walk, 3), inbox ? s->inbox.unseen : column_int(walk, 4));
-    }
-    walked = stmt_done(walk, err);
-    stmt_free(walk);
-    return walked;
-}
-
-/* ---- check ---- */
-
-/* Each counts what must not be there. */
-static const struct {
-    const char *sql, *what;
-} checks[] = {
-    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND (f.messages, f.bytes) <> "
-     "(SELECT COUNT(*), COALESCE(SUM(m.size), 0) FROM message m WHERE m.account = f.account AND "
-     "m.folder = f.id)", "folders with wrong totals"},
-    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND EXISTS (SELECT 1 FROM message m WHERE "
-     "m.account = f.account AND m.folder = f.id AND (m.uid >= f.uidnext OR m.modseq > f.modseq))",
-     "folders behind their messages"},
-    {"SELECT COUNT(*) FROM message m WHERE m.account = $1 AND NOT EXISTS (SELECT 1 FROM content c "
-     "WHERE c.account = m.account AND c.id = m.content AND c.size = m.size)",
-     "messages without their content"},
-    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND c.refs <> (SELECT COUNT(*) FROM "
-     "message m WHERE m.account = c.account AND m.content = c.id)", "contents with wrong references"},
-    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND c.refs > 0 AND c.size <> LENGTH(c.head) "
-     "+ (SELECT COALESCE(SUM(LENGTH(k.data)), 0) FROM content_chunk k WHERE k.account = c.account "
-     "AND k.content = c.id)", "contents with missing pieces"},
-    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND c.refs = 0 AND NOT EXISTS (SELECT 1 "
-     "FROM loose l WHERE l.account = c.account AND l.content = c.id)", "contents lost"},
-};
-
-bool store_check(struct store *s, struct err *err)
-{
-    if (!db_check_integrity(s->db, err))
-        return false;
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        struct stmt *check = stmt_new(s->db, checks[i].sql);
-        int64_t wrong;
-        bool done;
-
-        stmt_int(check, s->account);
-        wrong = stmt_row(check) ? column_int(check, 0) : 0;
-        done = stmt_done(check, err);
-        stmt_free(check);
-        if (!done)
-            return false;
-        if (wrong > 0)
-            return err_set(err, ERR_PERMANENT, "%" PRId64 " %s", wrong, checks[i].what);
-    }
+    (void)err;
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        tell(arg, f->name, f->now.messages, f->now.bytes, f->now.unseen);
     return true;
 }

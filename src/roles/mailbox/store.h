@@ -49,6 +49,8 @@ MUST_CHECK bool store_commit(struct store *s, struct err *err); /* a failure has
 void store_rollback(struct store *s);
 bool store_in_transaction(const struct store *s);
 MUST_CHECK bool store_sync(struct store *s, struct err *err);
+/* What was committed is on disk: by store_sync, or by a sync of the file system. */
+void store_synced(struct store *s);
 
 /* With what the open transaction changed. */
 struct store_totals store_totals(const struct store *s);
@@ -80,7 +82,7 @@ MUST_CHECK bool store_deliver(struct store *s, const struct store_delivery *d, s
 /* The next messages of INBOX after `uid`, at most `max`, in order. *n below max: that was the end. */
 MUST_CHECK bool store_list(struct store *s, int64_t after, struct store_item *items, size_t max, size_t *n,
     struct err *err);
-/* Which content a message of INBOX has; 0 when there is no such message. */
+/* Which content a message of INBOX has; 0 when there is no such message. (For POP3; IMAP: store_message.h.) */
 MUST_CHECK bool store_find(struct store *s, int64_t uid, int64_t *content, struct err *err);
 /* The bytes of a content from `offset` on, at least one unless that is its end. The view lives until
  * the next store_read. */

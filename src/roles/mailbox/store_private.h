@@ -1,23 +1,41 @@
-/* The inside of struct store, shared by store.c (opening, transactions, messages) and content.c. */
+/* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c
+ * and content.c. */
 #pragma once
-#include "store.h"
+#include "store_message.h"
 
 /* Every statement that is used more than once, prepared at its first use: many databases are opened for
  * one delivery only. */
+#define MESSAGE_COLUMNS "uid, modseq, flags, received, saved, size, content, features, more"
 #define STORE_SQL(X)                                                                                               \
-    X(SAVE_INBOX, "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen "                \
-        "= $5 WHERE account = $6 AND id = $7")                                                                     \
+    X(SAVE_FOLDER, "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen "               \
+        "= $5, deleted = $6, deleted_bytes = $7, blocks = $8 WHERE account = $9 AND id = $10")                     \
     X(WAS_DELIVERED, "SELECT 1 FROM delivered WHERE account = $1 AND message = $2")                                \
     X(ADD_DELIVERED, "INSERT INTO delivered (account, message, stored) VALUES ($1, $2, $3)")                       \
     X(ADD_MESSAGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, "                    \
-        "content, features) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)")                                           \
+        "content, features, saved, more) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")                   \
     X(LIST, "SELECT uid, size, features FROM message WHERE account = $1 AND folder = $2 AND "                      \
         "uid > $3 ORDER BY uid LIMIT $4")                                                                          \
-    X(FIND, "SELECT content FROM message WHERE account = $1 AND folder = $2 AND uid = $3")                         \
-    X(FIND_FOR_EXPUNGE, "SELECT content, size, flags FROM message WHERE account = $1 AND folder = $2 "             \
-        "AND uid = $3")                                                                                            \
+    X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
+    X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
+        "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+    X(SET_FLAGS, "UPDATE message SET flags = $1, more = $2, modseq = $3 WHERE account = $4 AND folder = $5 "       \
+        "AND uid = $6")                                                                                            \
     X(REMOVE_MESSAGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid = $3")                       \
     X(ADD_EXPUNGED, "INSERT INTO expunged (account, folder, modseq, uid) VALUES ($1, $2, $3, $4)")                 \
+    X(WALK_EXPUNGED, "SELECT uid FROM expunged WHERE account = $1 AND folder = $2 AND modseq > $3 "                \
+        "ORDER BY modseq, uid")                                                                                    \
+    X(SAVE_BLOCK, "INSERT INTO uid_block (account, folder, number, modseq, unseen, bits) VALUES ($1, $2, "         \
+        "$3, $4, $5, $6) ON CONFLICT (account, folder, number) DO UPDATE SET modseq = excluded.modseq, "           \
+        "unseen = excluded.unseen, bits = excluded.bits")                                                          \
+    X(REMOVE_BLOCK, "DELETE FROM uid_block WHERE account = $1 AND folder = $2 AND number = $3")                    \
+    X(LOAD_BLOCKS, "SELECT number, modseq, unseen, bits FROM uid_block WHERE account = $1 AND folder = $2 "        \
+        "ORDER BY number")                                                                                         \
+    X(PUT_INFO, "INSERT INTO content_info (account, content, sent, subject, tree, refs, preview) VALUES "          \
+        "($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account, content) DO UPDATE SET sent = excluded.sent, "         \
+        "subject = excluded.subject, tree = excluded.tree, refs = excluded.refs, preview = excluded.preview")      \
+    X(GET_INFO, "SELECT sent, subject, tree, refs, preview FROM content_info WHERE account = $1 AND "              \
+        "content = $2")                                                                                            \
+    X(REMOVE_INFO, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
     X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, $4, "                          \
         "$5)")                                                                                                     \
     X(PUT_CHUNK, "INSERT INTO content_chunk (account, content, start, data) VALUES ($1, $2, $3, "                  \
@@ -37,8 +55,9 @@
         "start LIMIT $3)")                                                                                         \
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
-    X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = 1 AND modseq <= $2")                   \
-    X(SET_FLOOR, "UPDATE folder SET expunged_floor = $2 WHERE account = $1 AND id = 1")
+    X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(SET_FLOOR, "UPDATE folder SET expunged_floor = $1 WHERE account = $2 AND id = $3")                           \
+    X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
 #define STORE_SQL_ID(name, sql) SQL_##name,
@@ -47,27 +66,49 @@ enum store_sql {
     SQL_COUNT,
 };
 
-struct folder {
-    int64_t uidvalidity, uidnext, modseq, messages, bytes, unseen;
-};
-
 struct store {
     struct db *db;
     int64_t account;
-    struct folder inbox;    /* as the open transaction sees it, written at commit */
-    struct folder saved;    /* as committed */
-    bool inbox_changed;
-    struct store_totals others; /* all folders but INBOX */
+    struct list folders;  /* struct folder, INBOX first, then by name */
+    size_t folder_count;
+    struct folder *inbox;
+    struct list gone;     /* struct folder: deleted, their messages are still there */
     int64_t modseq;             /* of this transaction, 0 before its first change */
-    int64_t highest_modseq;     /* of the account */
+    int64_t highest_modseq;     /* of the account, with the jump at opening */
+    int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
     struct list arriving; /* struct content_writer */
     struct buf piece;
+    struct buf more, info; /* of the message and the content read last */
     struct stmt *statements[SQL_COUNT];
 };
 
 /* Prepares it if it was not yet. */
 struct stmt *store_stmt(struct store *s, enum store_sql sql);
 /* One reference less; without any left the content becomes loose. */
+/* One reference more. */
+MUST_CHECK bool content_hold(struct store *s, int64_t content, struct err *err);
 MUST_CHECK bool content_release(struct store *s, int64_t content, struct err *err);
+/* ---- store_folder.c ---- */
+MUST_CHECK bool folders_load(struct store *s, struct err *err);
+void folders_free(struct store *s);
+MUST_CHECK bool folders_save(struct store *s, struct err *err); /* what the transaction changed */
+void folders_committed(struct store *s);
+void folders_rolled_back(struct store *s);
+MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
+/* The modseq of this transaction; the folder is changed by it. */
+int64_t folder_touch(struct store *s, struct folder *f);
+
+/* ---- store_uids.c ---- */
+MUST_CHECK bool uids_save(struct store *s, struct folder *f, struct err *err);
+/* The folder, whose uids are loaded, gains or loses a message, or flags change from `was` to `is` (-1: not there). */
+struct uid_change {
+    uint32_t uid;
+    int64_t was, is, size;
+};
+void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
+
+/* ---- store_message.c ---- */
+/* A part of what deleted folders had; *more: call again. */
+MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);

@@ -1,5 +1,5 @@
 /* A set of uids in rising order: what is in a folder, or what a client was told is there. Blocks of 1,024 uids, a bit
- * each, so a million messages take 136 KB, and sequence numbers are ranks in the set. */
+ * each, so a million messages take 150 KB, and sequence numbers are ranks in the set. */
 #pragma once
 #include "base/str.h"
 
@@ -8,6 +8,9 @@ enum { UID_BLOCK = 1024, UID_BLOCK_BYTES = UID_BLOCK / 8 };
 struct uid_block {
     uint32_t number; /* uids number * 1024 .. + 1023 */
     uint32_t count;
+    uint32_t unseen; /* of a folder; a client's set does not use these three */
+    bool changed;    /* since it was saved */
+    int64_t modseq;  /* the highest of its messages */
     uint64_t bits[UID_BLOCK / 64];
 };
 

@@ -1,0 +1,168 @@
+/* The inside of an IMAP session after login (RFC 9051, RFC 3501 and their extensions), shared by imap_*.c.
+ *
+ * imap_session.c turns bytes into commands and finds the function for each in a table. A command either answers at
+ * once with imap_ok, imap_no or imap_bad, or sets `step`: a function that works for a few milliseconds or until the
+ * output is above its mark, and is called again in the next turn until it has answered. What changes the account
+ * waits for the group commit (imap_when_synced) before it is answered, so OK is a promise.
+ *
+ * After every command the client is told what changed in the selected mailbox meanwhile (imap_view.c), except that
+ * nothing is expunged during FETCH, STORE and SEARCH by sequence number (RFC 9051, section 7.5.1). */
+#pragma once
+#include "boxes.h"
+#include "imap/append.h"
+#include "imap/input.h"
+#include "imap/write.h"
+#include "session.h"
+#include "store_message.h"
+
+enum {
+    IMAP_OUTPUT_HIGH = 64 * 1024,
+    IMAP_OUTPUT_MAX = 8 * 1024 * 1024, /* what one step may add fits above the mark */
+    IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
+    IMAP_UNREAD_MAX = 128 * 1024,
+    IMAP_TURN = 5000,                  /* microseconds of work */
+    IMAP_ERRORS_MAX = 50,              /* BADs in a row */
+};
+
+enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8 };
+
+struct imap;
+typedef void imap_step(struct imap *im);
+typedef void imap_synced(struct imap *im, bool stored);
+
+/* The selected mailbox as this client knows it. */
+struct imap_view {
+    struct folder *folder; /* NULL: nothing is selected */
+    bool read_only;
+    struct uid_set known;  /* the client was told of these */
+    uint32_t uidnext;      /* all uids below were told of, or are gone */
+    int64_t modseq;        /* changes up to here were told */
+    uint64_t version;      /* of folder->shown: what was told */
+    struct uid_set own;    /* changed by this client's STORE with own_modseq: it knows */
+    int64_t own_modseq;
+    size_t keywords_told;
+    struct uid_set saved;  /* SEARCHRES: the result of the last SEARCH RETURN (SAVE) */
+};
+
+struct imap {
+    struct session *session;
+    const struct session_info *info;
+    struct box *box;
+    struct buf unread;      /* bytes of the client, not looked at */
+    struct imap_input input;
+    struct buf out;
+    size_t taken;
+    unsigned enabled;       /* enum imap_enabled */
+    unsigned errors;
+    bool closed;
+    bool told_box_gone;
+
+    struct arena arena;     /* of the command */
+    struct imap_command command;
+    struct buf tag;
+    imap_step *step;        /* goes on with the command */
+    imap_step *literal;     /* an APPEND or REPLACE is being read: called at each literal and at the end */
+    int64_t turn_ends;      /* monotonic */
+    bool idling;
+
+    struct box_watcher watcher;
+    struct waiter waiter;
+    bool waiting;           /* for the sync */
+    imap_synced *synced;
+
+    struct imap_view view;
+    struct buf answer;      /* the tagged line, said when the client has been told what changed */
+    bool tell_expunges;
+    struct {                /* imap_view.c: where the telling goes on */
+        bool under_way;
+        uint32_t at;
+        uint32_t uidnext;   /* of before what is new was told */
+        int64_t modseq;
+        uint64_t version;
+    } telling;
+
+    struct account_waiter asking; /* for the quota */
+    struct account_info quota;
+    imap_step *with_quota;
+
+    bool holding;           /* the transaction, over several turns */
+    uint64_t rollbacks;     /* of the box when that began */
+
+    void *work;             /* of the command under way, in the arena */
+    imap_step *clean;       /* frees what `work` has outside the arena; called at the end of the command */
+};
+
+/* ---- imap_session.c ---- */
+/* The tagged answer, after what changed was told. `code` (may be NULL) stands in brackets. Nothing more is said for
+ * the command. */
+void imap_ok(struct imap *im, const char *code, const char *text);
+void imap_no(struct imap *im, const char *code, const char *text);
+void imap_bad(struct imap *im, const char *text);
+/* The same with a code made by imap_code, then add to im->answer and end with imap_say. */
+void imap_answer_begin(struct imap *im, const char *status);
+void imap_answer_end(struct imap *im);
+/* NO for a failed storage; logs it. */
+void imap_failed(struct imap *im, const struct err *err);
+/* An untagged line is begun with buf_add(&im->out, ...) directly. */
+bool imap_utf8(const struct imap *im); /* names and strings may be UTF-8 */
+/* Time for another turn, or enough output: a step returns then. */
+bool imap_pause(const struct imap *im);
+/* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
+void imap_when_synced(struct imap *im, imap_synced *then);
+MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the command was answered NO */
+/* The same for a change that takes several turns and is committed as one, until imap_release. imap_still_holds: false when
+ * somebody else's failure has rolled it back meanwhile; NO was said. */
+MUST_CHECK bool imap_hold(struct imap *im);
+MUST_CHECK bool imap_still_holds(struct imap *im);
+void imap_release(struct imap *im);
+/* The storage failed inside the transaction: all that shared it has failed, and the command is answered NO. */
+void imap_undo(struct imap *im, const struct err *err);
+/* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
+void imap_with_quota(struct imap *im, imap_step *then);
+/* Says NO [OVERQUOTA] and false when so much more does not fit. */
+bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
+/* A folder by name, or NULL with NO [code] said. */
+struct folder *imap_folder(struct imap *im, struct str name, const char *code);
+
+/* ---- imap_view.c ---- */
+void imap_view_open(struct imap *im, struct folder *f, bool read_only);
+void imap_view_close(struct imap *im);
+/* Tells what changed; true when all was told (else call again in the next turn). */
+bool imap_view_tell(struct imap *im);
+/* There is something to tell to an idling client. */
+bool imap_view_is_behind(const struct imap *im);
+/* The numbers of a command as uids, resolved against what the client knows: with `uid` they are uids. False: BAD was
+ * said. Afterwards the set is one of uids, normalized; only uids the client knows come out of imap_view_next. */
+bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid);
+/* The next known uid at or above `from` that the resolved set has; 0: none. */
+uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint32_t from);
+uint32_t imap_view_number(const struct imap *im, uint32_t uid); /* sequence number; 0: not known */
+/* "* FLAGS (...)" when there are keywords the client does not know. */
+void imap_view_tell_keywords(struct imap *im);
+void imap_write_message_flags(struct imap *im, const struct store_message *m); /* "FLAGS (...)" */
+
+/* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
+ * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
+imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
+imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
+imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
+imap_step imap_on_list, imap_on_lsub;
+imap_step imap_on_append, imap_on_replace;
+imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
+imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+/* CLOSE: expunges, says nothing of it, unselects and answers. */
+void imap_expunge_and_close(struct imap *im);
+/* A line while idling. */
+void imap_idle_line(struct imap *im, struct str line);
+/* A literal of APPEND or REPLACE passes, or has passed. (im->literal is called at each announced one and at the end.) */
+void imap_append_bytes(struct imap *im, struct str bytes);
+void imap_append_streamed_literal(struct imap *im);
+/* "CAPABILITY ..." as it is in this state. */
+void imap_write_capabilities(struct buf *out);
+/* "* STATUS name (...)" with these items (enum imap_status). */
+void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
+/* The largest message that APPEND takes, bytes. */
+int64_t imap_append_limit(const struct imap *im);
+/* RENAME of INBOX: its messages move to a new mailbox (imap_change.c). */
+void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err));

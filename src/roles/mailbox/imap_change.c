@@ -1,0 +1,523 @@
+/* STORE, EXPUNGE, CLOSE, COPY, MOVE (RFC 9051, sections 6.4.3, 6.4.6 to 6.4.8; UNCHANGEDSINCE of RFC 7162). See imap.h.
+ *
+ * Each is one transaction, held open over as many turns as it takes, committed and synced before the answer: all of
+ * it is there, or nothing. */
+#include "imap.h"
+
+#include <inttypes.h>
+
+struct change {
+    uint32_t at;            /* the next uid to look at */
+    struct imap_set set;
+    struct folder *from;    /* the selected one, or INBOX that is renamed */
+    bool all;               /* everything in it, whether the client knows it or not */
+    /* STORE */
+    int64_t flags;          /* system flags and keywords of the first slots */
+    struct str more;        /* of later slots */
+    struct uid_set refused; /* UNCHANGEDSINCE */
+    /* COPY, MOVE */
+    struct folder *to;
+    bool moves, closes;
+    struct buf from_uids, to_uids;
+    struct imap_set_writer from_writer, to_writer;
+    uint64_t done;
+    uint64_t messages, bytes; /* of all that will be copied */
+};
+
+static void clean(struct imap *im)
+{
+    struct change *c = im->work;
+
+    uid_set_clear(&c->refused);
+    buf_clear(&c->from_uids);
+    buf_clear(&c->to_uids);
+}
+
+static struct change *begin(struct imap *im, struct imap_set set)
+{
+    struct change *c = arena_alloc(&im->arena, sizeof *c);
+
+    *c = (struct change){.at = 1, .set = set, .from = im->view.folder};
+    buf_init(&c->from_uids, IMAP_OUTPUT_MAX / 4);
+    buf_init(&c->to_uids, IMAP_OUTPUT_MAX / 4);
+    c->from_writer.out = &c->from_uids;
+    c->to_writer.out = &c->to_uids;
+    im->work = c;
+    im->clean = clean;
+    return c;
+}
+
+static bool may_write(struct imap *im)
+{
+    if (im->view.read_only)
+        imap_no(im, "READ-ONLY", "The mailbox was opened with EXAMINE");
+    return !im->view.read_only;
+}
+
+/* The next uid of the command's set; 0 at its end. */
+static uint32_t next_uid(struct imap *im, struct change *c)
+{
+    uint32_t uid = 0;
+
+    if (c->at != 0)
+        uid = c->all ? uid_set_next(&c->from->uids, c->at) : imap_view_next(im, &c->set, c->at);
+
+    c->at = uid == UINT32_MAX ? 0 : uid + 1;
+    return uid;
+}
+
+/* ---- STORE ---- */
+
+static void tell_store(struct imap *im);
+
+static void change_bits(struct imap_store *what, const struct change *c, const struct store_message *m, int64_t *flags, struct buf *more)
+{
+    buf_add(more, m->more);
+    switch (what->kind) {
+    case IMAP_STORE_SET:
+        *flags = c->flags;
+        buf_reset(more);
+        buf_add(more, c->more);
+        return;
+    case IMAP_STORE_ADD:
+        *flags = m->flags | c->flags;
+        break;
+    case IMAP_STORE_REMOVE:
+        *flags = m->flags & ~c->flags;
+        break;
+    }
+    for (size_t i = 0; i < c->more.n * 8; i++)
+        if (c->more.p[i / 8] >> i % 8 & 1)
+            store_set_keyword(flags, more, STORE_KEYWORD_BITS + (int)i, what->kind == IMAP_STORE_ADD);
+}
+
+static bool store_one(struct imap *im, struct change *c, uint32_t uid, struct err *err)
+{
+    struct imap_store *what = &im->command.store;
+    struct store_message m;
+    struct buf more;
+    int64_t flags = 0;
+    bool found, changed = false, done;
+
+    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err))
+        return false;
+    if (!found)
+        return true;
+    if (what->unchanged_since_given && m.modseq > (int64_t)what->unchanged_since) {
+        uid_set_add(&c->refused, uid);
+        return true;
+    }
+    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
+    change_bits(what, c, &m, &flags, &more);
+    done = store_message_flags(im->box->store, im->view.folder, &m, flags, buf_str(&more), &changed, err);
+    if (done && changed)
+        uid_set_add(&im->view.own, uid);
+    buf_clear(&more);
+    return done;
+}
+
+static void on_stored(struct imap *im, bool stored)
+{
+    struct change *c = im->work;
+
+    if (!stored) {
+        uid_set_clear(&im->view.own);
+        imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
+        return;
+    }
+    c->at = 1;
+    im->step = tell_store;
+}
+
+static void store_some(struct imap *im)
+{
+    struct change *c = im->work;
+    struct err err = {0};
+    uint32_t uid;
+
+    if (!imap_still_holds(im))
+        return;
+    while ((uid = next_uid(im, c)) != 0) {
+        if (!store_one(im, c, uid, &err)) {
+            imap_undo(im, &err);
+            return;
+        }
+        if (imap_pause(im))
+            return;
+    }
+    imap_release(im);
+    imap_when_synced(im, on_stored);
+}
+
+static void end_store(struct imap *im)
+{
+    struct change *c = im->work;
+    struct imap_set_writer w = {.out = &im->answer};
+    bool modified = c->refused.count > 0;
+
+    imap_answer_begin(im, "OK");
+    if (modified) {
+        buf_add(&im->answer, STR("[MODIFIED "));
+        for (uint32_t uid = 0; (uid = uid_set_next(&c->refused, uid + 1)) != 0;)
+            imap_set_add(&w, im->command.uid ? uid : imap_view_number(im, uid));
+        imap_set_end(&w);
+        buf_add(&im->answer, STR("] "));
+    }
+    buf_add(&im->answer, modified ? STR("Some had been changed") : STR("Done"));
+    imap_answer_end(im);
+}
+
+/* The new flags of each, and its modseq when the client wants to know of those. */
+static bool tell_one(struct imap *im, uint32_t uid, struct err *err)
+{
+    bool silent = im->command.store.silent, modseq = im->enabled & IMAP_ENABLED_CONDSTORE;
+    struct store_message m;
+    bool found;
+
+    if (silent && !modseq)
+        return true;
+    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err) || !found)
+        return !found && err->kind == ERR_NONE;
+    if (silent && !uid_set_has(&im->view.own, uid))
+        return true;
+    buf_addf(&im->out, "* %" PRIu32 " FETCH (", imap_view_number(im, uid));
+    if (im->command.uid)
+        buf_addf(&im->out, "UID %" PRIu32 " ", uid);
+    if (!silent)
+        imap_write_message_flags(im, &m);
+    if (modseq)
+        buf_addf(&im->out, "%sMODSEQ (%" PRId64 ")", silent ? "" : " ", m.modseq);
+    buf_add(&im->out, STR(")\r\n"));
+    return true;
+}
+
+static void tell_store(struct imap *im)
+{
+    struct change *c = im->work;
+    struct err err = {0};
+    uint32_t uid;
+
+    if (im->view.keywords_told < im->view.folder->keyword_count)
+        imap_view_tell_keywords(im);
+    while ((!im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE) && (uid = next_uid(im, c)) != 0) {
+        if (!uid_set_has(&c->refused, uid) && !tell_one(im, uid, &err)) {
+            imap_failed(im, &err);
+            return;
+        }
+        if (imap_pause(im))
+            return;
+    }
+    end_store(im);
+}
+
+/* Keywords that are only taken away need no slot. */
+static bool find_keywords(struct imap *im, struct change *c, struct err *err)
+{
+    const struct imap_store *what = &im->command.store;
+    struct buf more;
+    bool done = true;
+
+    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
+    c->flags = what->flags.system;
+    for (size_t i = 0; i < what->flags.keyword_count && done; i++) {
+        int slot;
+
+        done = store_keyword(im->box->store, im->view.folder, what->flags.keywords[i], what->kind != IMAP_STORE_REMOVE, &slot, err);
+        if (done && slot >= 0)
+            store_set_keyword(&c->flags, &more, slot, true);
+    }
+    c->more = arena_str(&im->arena, buf_str(&more));
+    buf_clear(&more);
+    return done;
+}
+
+void imap_on_store(struct imap *im)
+{
+    struct imap_store *what = &im->command.store;
+    struct err err = {0};
+    struct change *c;
+
+    if (!may_write(im) || !imap_view_resolve(im, &what->set, im->command.uid))
+        return;
+    if (what->unchanged_since_given)
+        im->enabled |= IMAP_ENABLED_CONDSTORE;
+    c = begin(im, what->set);
+    if (!imap_hold(im))
+        return;
+    uid_set_clear(&im->view.own);
+    im->view.own_modseq = store_new_modseq(im->box->store);
+    if (find_keywords(im, c, &err))
+        im->step = store_some;
+    else
+        imap_undo(im, &err);
+}
+
+/* ---- EXPUNGE, CLOSE ---- */
+
+static void on_expunged(struct imap *im, bool stored)
+{
+    struct change *c = im->work;
+
+    if (!stored) {
+        imap_no(im, "UNAVAILABLE", "The messages could not be removed, try again later");
+        return;
+    }
+    if (c->closes)
+        imap_view_close(im);
+    if (!c->closes && im->enabled & IMAP_ENABLED_CONDSTORE) {
+        imap_answer_begin(im, "OK");
+        buf_addf(&im->answer, "[HIGHESTMODSEQ %" PRId64 "] Done", im->view.folder->shown_modseq);
+        imap_answer_end(im);
+    } else {
+        imap_ok(im, NULL, "Done");
+    }
+}
+
+struct deleted {
+    struct imap *im;
+    uint32_t uids[200];
+    size_t n;
+};
+
+static bool note_deleted(void *arg, const struct store_message *m)
+{
+    struct deleted *d = arg;
+    struct change *c = d->im->work;
+    bool wanted = m->flags & IMAP_DELETED && uid_set_has(&d->im->view.known, m->uid);
+
+    c->at = m->uid + 1;
+    if (wanted && (c->closes || !d->im->command.uid || imap_view_next(d->im, &c->set, m->uid) == m->uid))
+        d->uids[d->n++] = m->uid;
+    return d->n < sizeof d->uids / sizeof *d->uids && !imap_pause(d->im);
+}
+
+static void expunge_some(struct imap *im)
+{
+    struct change *c = im->work;
+    struct folder *f = im->view.folder;
+    struct deleted d = {.im = im};
+    struct err err = {0};
+    bool found, done = true;
+
+    if (!imap_still_holds(im))
+        return;
+    if (c->at >= im->view.uidnext || f->now.deleted == 0) {
+        imap_release(im);
+        imap_when_synced(im, on_expunged);
+        return;
+    }
+    done = store_messages_walk(im->box->store, f, c->at, im->view.uidnext - 1, -1, note_deleted, &d, &err);
+    if (done && d.n == 0 && !imap_pause(im))
+        c->at = im->view.uidnext;
+    for (size_t i = 0; i < d.n && done; i++)
+        done = store_message_expunge(im->box->store, f, d.uids[i], &found, &err);
+    if (!done)
+        imap_undo(im, &err);
+}
+
+static void expunge(struct imap *im, bool closes)
+{
+    struct change *c = begin(im, im->command.copy.set);
+
+    c->closes = closes;
+    if (!imap_hold(im))
+        return;
+    store_new_modseq(im->box->store);
+    im->step = expunge_some;
+}
+
+void imap_on_expunge(struct imap *im)
+{
+    if (may_write(im) && (!im->command.uid || imap_view_resolve(im, &im->command.copy.set, true)))
+        expunge(im, false);
+}
+
+void imap_expunge_and_close(struct imap *im)
+{
+    expunge(im, true);
+}
+
+/* ---- COPY, MOVE ---- */
+
+static void write_copyuid(struct buf *out, const struct change *c)
+{
+    buf_addf(out, "[COPYUID %" PRId64 " %.*s %.*s] ", c->to->uidvalidity, STR_ARG(buf_str(&c->from_uids)), STR_ARG(buf_str(&c->to_uids)));
+}
+
+static void on_copied(struct imap *im, bool stored)
+{
+    struct change *c = im->work;
+
+    if (!stored) {
+        imap_no(im, "UNAVAILABLE", "The messages could not be copied, try again later");
+    } else if (c->moves) { /* RFC 6851, section 4.3: before the messages go */
+        if (c->done > 0) {
+            buf_add(&im->out, STR("* OK "));
+            write_copyuid(&im->out, c);
+            buf_add(&im->out, STR("Moved\r\n"));
+        }
+        imap_ok(im, NULL, "Done");
+    } else {
+        imap_answer_begin(im, "OK");
+        if (c->done > 0)
+            write_copyuid(&im->answer, c);
+        buf_add(&im->answer, STR("Done"));
+        imap_answer_end(im);
+    }
+}
+
+static bool copy_one(struct imap *im, struct change *c, uint32_t uid, struct err *err)
+{
+    uint32_t copy = 0;
+    bool found;
+
+    if (!store_message_copy(im->box->store, c->from, uid, c->to, &copy, &found, err))
+        return false;
+    if (!found)
+        return true;
+    imap_set_add(&c->from_writer, uid);
+    imap_set_add(&c->to_writer, copy);
+    c->done++;
+    return !c->moves || store_message_expunge(im->box->store, c->from, uid, &found, err);
+}
+
+static void copy_some(struct imap *im)
+{
+    struct change *c = im->work;
+    struct err err = {0};
+    uint32_t uid;
+
+    if (!imap_still_holds(im))
+        return;
+    while ((uid = next_uid(im, c)) != 0) {
+        if (!copy_one(im, c, uid, &err)) {
+            imap_undo(im, &err);
+            return;
+        }
+        if (imap_pause(im))
+            return;
+    }
+    imap_set_end(&c->from_writer);
+    imap_set_end(&c->to_writer);
+    imap_release(im);
+    imap_when_synced(im, on_copied);
+}
+
+static void begin_copy(struct imap *im)
+{
+    if (!imap_hold(im))
+        return;
+    store_new_modseq(im->box->store);
+    im->step = copy_some;
+}
+
+/* ---- does it fit? Known before anything is written ---- */
+
+static bool add_size(void *arg, const struct store_message *m)
+{
+    struct imap *im = arg;
+    struct change *c = im->work;
+
+    c->at = m->uid + 1;
+    if (imap_view_next(im, &c->set, m->uid) == m->uid) {
+        c->messages++;
+        c->bytes += (uint64_t)m->size;
+    }
+    return !imap_pause(im);
+}
+
+static void measure(struct imap *im)
+{
+    struct change *c = im->work;
+    struct err err = {0};
+
+    if (!store_messages_walk(im->box->store, c->from, c->at, UINT32_MAX, -1, add_size, im, &err)) {
+        imap_failed(im, &err);
+    } else if (!imap_pause(im) && imap_fits(im, c->messages, c->bytes)) {
+        c->at = 1;
+        begin_copy(im);
+    }
+}
+
+static void with_quota(struct imap *im)
+{
+    if (im->quota.quota_bytes == 0 && im->quota.quota_messages == 0)
+        begin_copy(im);
+    else
+        im->step = measure;
+}
+
+static void copy(struct imap *im, bool moves)
+{
+    struct imap_copy *what = &im->command.copy;
+    struct folder *to;
+    struct change *c;
+
+    if ((moves && !may_write(im)) || !imap_view_resolve(im, &what->set, im->command.uid))
+        return;
+    to = imap_folder(im, what->mailbox, "TRYCREATE");
+    if (to == NULL)
+        return;
+    c = begin(im, what->set);
+    c->to = to;
+    c->moves = moves;
+    if (moves)
+        begin_copy(im);
+    else
+        imap_with_quota(im, with_quota);
+}
+
+void imap_on_copy(struct imap *im)
+{
+    copy(im, false);
+}
+
+void imap_on_move(struct imap *im)
+{
+    copy(im, true);
+}
+
+/* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */
+
+static void on_renamed(struct imap *im, bool stored)
+{
+    if (stored)
+        imap_ok(im, NULL, "Done");
+    else
+        imap_no(im, "UNAVAILABLE", "The mailbox could not be renamed, try again later");
+}
+
+static void move_all(struct imap *im)
+{
+    struct change *c = im->work;
+    struct err err = {0};
+    uint32_t uid;
+
+    if (!imap_still_holds(im))
+        return;
+    while ((uid = next_uid(im, c)) != 0) {
+        if (!copy_one(im, c, uid, &err)) {
+            imap_undo(im, &err);
+            return;
+        }
+        if (imap_pause(im))
+            return;
+    }
+    imap_release(im);
+    imap_when_synced(im, on_renamed);
+}
+
+void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err))
+{
+    struct change *c = begin(im, (struct imap_set){0});
+    struct err err = {0};
+
+    c->from = store_inbox(im->box->store);
+    c->all = c->moves = true;
+    if (!imap_hold(im))
+        return;
+    if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err))
+        im->step = move_all;
+    else
+        imap_undo(im, &err);
+}

@@ -1,0 +1,252 @@
+/* CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS (RFC 9051, sections 6.3.4 to 6.3.8 and 6.3.11; RFC 6154, 8438, 8474).
+ * See imap.h.
+ *
+ * Names above a new one are made with it. A name that only has others below it can be listed but is no mailbox. */
+#include "imap.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static struct store *store_of(struct imap *im)
+{
+    return im->box->store;
+}
+
+static void on_done(struct imap *im, bool stored)
+{
+    if (stored)
+        imap_ok(im, NULL, "Done");
+    else
+        imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
+}
+
+/* ---- CREATE ---- */
+
+static const char *const special_uses[] = {"\\Drafts", "\\Sent", "\\Junk", "\\Trash", "\\Archive", "\\Flagged", "\\All", "\\Important"};
+
+/* The one special use we can keep for a mailbox; NULL with an answer said when it is none, or taken. */
+static bool special_use(struct imap *im, struct str *special)
+{
+    const struct imap_mailbox *m = &im->command.mailbox;
+
+    *special = STR("");
+    for (size_t i = 0; i < m->special_count; i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < 5; k++) /* \Flagged and the like are views, not mailboxes */
+            if (str_ieq(m->special[i], str_of(special_uses[k]))) {
+                *special = str_of(special_uses[k]);
+                known = true;
+            }
+        if (!known || m->special_count > 1) {
+            imap_no(im, "USEATTR", "A mailbox has one of \\Drafts, \\Sent, \\Junk, \\Trash and \\Archive");
+            return false;
+        }
+    }
+    for (struct folder *f = NULL; special->n > 0 && (f = store_folder_next(store_of(im), f)) != NULL;)
+        if (str_ieq(f->special, *special)) {
+            imap_no(im, "USEATTR", "Another mailbox has that use");
+            return false;
+        }
+    return true;
+}
+
+/* Makes the names above too. */
+static bool make(struct imap *im, struct str name, struct str special, struct folder **f, struct err *err)
+{
+    for (size_t i = 1; i < name.n; i++) {
+        struct str above = str_sub(name, 0, i);
+
+        if (name.p[i] == '/' && store_folder_find(store_of(im), above) == NULL &&
+            !store_folder_create(store_of(im), above, STR(""), f, err))
+            return false;
+    }
+    return store_folder_create(store_of(im), name, special, f, err);
+}
+
+static void on_created(struct imap *im, bool stored)
+{
+    struct folder *f = store_folder_find(store_of(im), im->command.mailbox.name);
+
+    if (!stored || f == NULL) {
+        on_done(im, false);
+        return;
+    }
+    imap_answer_begin(im, "OK");
+    buf_addf(&im->answer, "[MAILBOXID (F%" PRId64 ")] Created", f->id);
+    imap_answer_end(im);
+}
+
+static bool check_new_name(struct imap *im, struct str name)
+{
+    const char *why;
+
+    if (!imap_name_is_valid(name, &why))
+        imap_no(im, "CANNOT", why);
+    else if (store_folder_find(store_of(im), name) != NULL)
+        imap_no(im, "ALREADYEXISTS", "There is such a mailbox already");
+    else
+        return true;
+    return false;
+}
+
+void imap_on_create(struct imap *im)
+{
+    struct str *name = &im->command.mailbox.name, special;
+    struct folder *f;
+    struct err err = {0};
+
+    if (str_ends(*name, STR("/"))) /* the client only says that there will be names below */
+        name->n--;
+    if (!check_new_name(im, *name) || !special_use(im, &special) || !imap_begin(im))
+        return;
+    if (make(im, *name, special, &f, &err))
+        imap_when_synced(im, on_created);
+    else
+        imap_undo(im, &err);
+}
+
+/* ---- DELETE, RENAME ---- */
+
+void imap_on_delete(struct imap *im)
+{
+    struct folder *f = imap_folder(im, im->command.mailbox.name, "NONEXISTENT");
+    struct err err = {0};
+
+    if (f == NULL)
+        return;
+    if (f == store_inbox(store_of(im))) {
+        imap_no(im, "CANNOT", "INBOX cannot be deleted");
+        return;
+    }
+    if (im->view.folder == f && f->watchers == 1) {
+        buf_add(&im->out, STR("* OK [CLOSED] The mailbox is being deleted\r\n"));
+        imap_view_close(im);
+    }
+    if (f->watchers > 0) {
+        imap_no(im, "INUSE", "The mailbox is open in another session");
+        return;
+    }
+    if (!imap_begin(im))
+        return;
+    if (store_folder_delete(store_of(im), f, &err))
+        imap_when_synced(im, on_done);
+    else
+        imap_undo(im, &err);
+}
+
+static bool is_below(struct str name, struct str above)
+{
+    return name.n > above.n && str_starts(name, above) && name.p[above.n] == '/';
+}
+
+static bool make_plain(struct imap *im, struct str name, struct folder **f, struct err *err)
+{
+    return make(im, name, STR(""), f, err);
+}
+
+/* The names above the new one exist, or are made. */
+static bool make_above(struct imap *im, struct str name, struct err *err)
+{
+    ptrdiff_t slash = str_rfind(name, '/');
+    struct folder *f;
+
+    return slash < 0 || store_folder_find(store_of(im), str_sub(name, 0, (size_t)slash)) != NULL ||
+           make(im, str_sub(name, 0, (size_t)slash), STR(""), &f, err);
+}
+
+void imap_on_rename(struct imap *im)
+{
+    struct str from = im->command.mailbox.name, to = im->command.mailbox.to;
+    struct folder *f = imap_folder(im, from, "NONEXISTENT");
+    struct err err = {0};
+
+    if (f == NULL || !check_new_name(im, to))
+        return;
+    if (is_below(to, from)) {
+        imap_no(im, "CANNOT", "A mailbox cannot go below itself");
+        return;
+    }
+    if (f == store_inbox(store_of(im))) {
+        imap_rename_inbox(im, make_plain);
+        return;
+    }
+    if (!imap_begin(im))
+        return;
+    if (make_above(im, to, &err) && store_folder_rename(store_of(im), f, to, &err))
+        imap_when_synced(im, on_done);
+    else
+        imap_undo(im, &err);
+}
+
+/* ---- subscriptions ---- */
+
+static void subscribe(struct imap *im, bool subscribed)
+{
+    struct err err = {0};
+    const char *why;
+
+    if (!imap_name_is_valid(im->command.mailbox.name, &why)) {
+        imap_no(im, "CANNOT", why);
+        return;
+    }
+    if (!imap_begin(im))
+        return;
+    if (store_subscribe(store_of(im), im->command.mailbox.name, subscribed, &err))
+        imap_when_synced(im, on_done);
+    else
+        imap_undo(im, &err);
+}
+
+void imap_on_subscribe(struct imap *im)
+{
+    subscribe(im, true);
+}
+
+void imap_on_unsubscribe(struct imap *im)
+{
+    subscribe(im, false);
+}
+
+/* ---- STATUS ---- */
+
+void imap_write_status(struct imap *im, const struct folder *f, unsigned items)
+{
+    const struct folder_counts *c = &f->committed;
+    struct {
+        unsigned item;
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {IMAP_STATUS_MESSAGES, "MESSAGES", c->messages}, {IMAP_STATUS_RECENT, "RECENT", 0},
+        {IMAP_STATUS_UIDNEXT, "UIDNEXT", c->uidnext}, {IMAP_STATUS_UIDVALIDITY, "UIDVALIDITY", f->uidvalidity},
+        {IMAP_STATUS_UNSEEN, "UNSEEN", c->unseen}, {IMAP_STATUS_DELETED, "DELETED", c->deleted},
+        {IMAP_STATUS_DELETED_STORAGE, "DELETED-STORAGE", (c->deleted_bytes + 1023) / 1024}, {IMAP_STATUS_SIZE, "SIZE", c->bytes},
+        {IMAP_STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", c->modseq}, {IMAP_STATUS_APPENDLIMIT, "APPENDLIMIT", imap_append_limit(im)},
+    };
+    bool any = false;
+
+    buf_add(&im->out, STR("* STATUS "));
+    imap_write_mailbox(&im->out, f->name, imap_utf8(im));
+    buf_add(&im->out, STR(" ("));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (items & numbers[i].item) {
+            buf_addf(&im->out, "%s%s %" PRId64, any ? " " : "", numbers[i].name, numbers[i].value);
+            any = true;
+        }
+    if (items & IMAP_STATUS_MAILBOXID)
+        buf_addf(&im->out, "%sMAILBOXID (F%" PRId64 ")", any ? " " : "", f->id);
+    buf_add(&im->out, STR(")\r\n"));
+}
+
+void imap_on_status(struct imap *im)
+{
+    struct folder *f = imap_folder(im, im->command.status.mailbox, "NONEXISTENT");
+
+    if (f == NULL)
+        return;
+    if (im->command.status.items & IMAP_STATUS_HIGHESTMODSEQ)
+        im->enabled |= IMAP_ENABLED_CONDSTORE;
+    imap_write_status(im, f, im->command.status.items);
+    imap_ok(im, NULL, "Done");
+}

@@ -1,0 +1,242 @@
+/* LIST and LSUB (RFC 9051, section 6.3.9; RFC 3501, section 6.3.9; RFC 5258, 5819, 6154). See imap.h.
+ *
+ * What is listed are the mailboxes, the names above them that are none (\NonExistent), and, with SUBSCRIBED, names that
+ * are subscribed and gone. All names are collected and sorted first, then told bit by bit. */
+#include "imap.h"
+
+#include <stdlib.h>
+
+struct name {
+    struct str text;
+    struct folder *folder; /* NULL: no mailbox */
+    bool subscribed;
+    bool has_children, child_subscribed;
+};
+
+struct listing {
+    struct imap *im;
+    struct name *names;
+    size_t n, room, at;
+    bool failed;
+};
+
+/* ---- collecting ---- */
+
+static void add_name(struct listing *l, struct str text, struct folder *f, bool subscribed)
+{
+    if (l->n == l->room) {
+        size_t room = l->room == 0 ? 64 : 2 * l->room;
+        struct name *names = arena_alloc(&l->im->arena, room * sizeof *names);
+
+        if (names == NULL) {
+            l->failed = true;
+            return;
+        }
+        for (size_t i = 0; i < l->n; i++)
+            names[i] = l->names[i];
+        l->names = names;
+        l->room = room;
+    }
+    l->names[l->n++] = (struct name){.text = text, .folder = f, .subscribed = subscribed};
+}
+
+static void add_subscription(void *arg, struct str name)
+{
+    struct listing *l = arg;
+
+    add_name(l, arena_str(&l->im->arena, name), NULL, true);
+}
+
+/* Every name above stands in the list too, as none yet. */
+static void add_parents(struct listing *l)
+{
+    size_t n = l->n;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 1; k < l->names[i].text.n; k++)
+            if (l->names[i].text.p[k] == '/')
+                add_name(l, str_sub(l->names[i].text, 0, k), NULL, false);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct name *x = a, *y = b;
+    bool x_inbox = str_eq(x->text, STR("INBOX")), y_inbox = str_eq(y->text, STR("INBOX"));
+
+    if (x_inbox != y_inbox)
+        return x_inbox ? -1 : 1;
+    return str_cmp(x->text, y->text);
+}
+
+static void join_equal(struct listing *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (n > 0 && str_eq(l->names[n - 1].text, l->names[i].text)) {
+            l->names[n - 1].subscribed |= l->names[i].subscribed;
+            if (l->names[i].folder != NULL)
+                l->names[n - 1].folder = l->names[i].folder;
+        } else {
+            l->names[n++] = l->names[i];
+        }
+    }
+    l->n = n;
+}
+
+static struct name *find(struct listing *l, struct str text)
+{
+    struct name key = {.text = text};
+
+    return bsearch(&key, l->names, l->n, sizeof *l->names, by_name);
+}
+
+static void mark_parents(struct listing *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        for (size_t k = 1; k < l->names[i].text.n; k++) {
+            struct name *above = l->names[i].text.p[k] == '/' ? find(l, str_sub(l->names[i].text, 0, k)) : NULL;
+
+            if (above != NULL) {
+                above->has_children |= l->names[i].folder != NULL;
+                above->child_subscribed |= l->names[i].subscribed;
+            }
+        }
+}
+
+static bool collect(struct listing *l, struct err *err)
+{
+    struct store *s = l->im->box->store;
+
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        add_name(l, f->name, f, false);
+    if (!store_subscriptions(s, add_subscription, l, err))
+        return false;
+    add_parents(l);
+    if (l->failed)
+        return err_set(err, ERR_LIMIT, "too many mailboxes to list");
+    qsort(l->names, l->n, sizeof *l->names, by_name);
+    join_equal(l);
+    mark_parents(l);
+    return true;
+}
+
+/* ---- choosing ---- */
+
+static bool matches_any(const struct imap_list *list, struct str name)
+{
+    struct buf pattern;
+    bool matches = false;
+
+    buf_init(&pattern, 16 * 1024);
+    for (size_t i = 0; i < list->pattern_count && !matches; i++) {
+        buf_reset(&pattern);
+        buf_add(&pattern, list->reference);
+        buf_add(&pattern, list->patterns[i]);
+        matches = imap_pattern_matches(buf_str(&pattern), name);
+    }
+    buf_clear(&pattern);
+    return matches;
+}
+
+static bool is_selected(const struct imap_list *list, const struct name *name, bool *child_info)
+{
+    bool subscribed = !(list->select & IMAP_LIST_SUBSCRIBED) || name->subscribed;
+    bool special = !(list->select & IMAP_LIST_SPECIAL_USE) || (name->folder != NULL && name->folder->special.n > 0);
+
+    *child_info = (list->select & IMAP_LIST_RECURSIVEMATCH) && (list->select & IMAP_LIST_SUBSCRIBED) && name->child_subscribed;
+    if (*child_info)
+        return true;
+    if (!(list->select & (IMAP_LIST_SUBSCRIBED | IMAP_LIST_SPECIAL_USE)))
+        return name->folder != NULL || name->has_children;
+    return subscribed && special;
+}
+
+/* ---- telling ---- */
+
+static void add_attribute(struct buf *out, const char *attribute, bool is)
+{
+    if (is)
+        buf_addf(out, "%s%s", out->p[out->n - 1] == '(' ? "" : " ", attribute);
+}
+
+static void tell_list(struct imap *im, const struct name *name, bool child_info)
+{
+    const struct imap_list *list = &im->command.list;
+    struct buf *out = &im->out;
+    bool lists_subscribed = (list->select & IMAP_LIST_SUBSCRIBED) || (list->returns & IMAP_LIST_RETURN_SUBSCRIBED);
+
+    buf_add(out, STR("* LIST ("));
+    add_attribute(out, "\\NonExistent", name->folder == NULL);
+    add_attribute(out, "\\Subscribed", lists_subscribed && name->subscribed);
+    add_attribute(out, "\\HasChildren", name->has_children);
+    add_attribute(out, "\\HasNoChildren", !name->has_children);
+    if (name->folder != NULL && name->folder->special.n > 0)
+        buf_addf(out, " %.*s", STR_ARG(name->folder->special));
+    buf_add(out, STR(") \"/\" "));
+    imap_write_mailbox(out, name->text, imap_utf8(im));
+    if (child_info)
+        buf_add(out, STR(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
+    buf_add(out, STR("\r\n"));
+    if ((list->returns & IMAP_LIST_RETURN_STATUS) && name->folder != NULL)
+        imap_write_status(im, name->folder, list->status);
+}
+
+static void tell_lsub(struct imap *im, const struct name *name)
+{
+    buf_add(&im->out, name->subscribed ? STR("* LSUB () \"/\" ") : STR("* LSUB (\\NoSelect) \"/\" "));
+    imap_write_mailbox(&im->out, name->text, imap_utf8(im));
+    buf_add(&im->out, STR("\r\n"));
+}
+
+static void tell(struct imap *im, const struct name *name)
+{
+    const struct imap_list *list = &im->command.list;
+    bool child_info;
+
+    if (!matches_any(list, name->text))
+        return;
+    if (im->command.verb == IMAP_LSUB) {
+        /* With % a name above a subscribed one is told as not selectable (RFC 3501, section 6.3.9). */
+        if (name->subscribed || (name->child_subscribed && str_ends(list->patterns[0], STR("%"))))
+            tell_lsub(im, name);
+    } else if (is_selected(list, name, &child_info)) {
+        tell_list(im, name, child_info && !name->subscribed);
+    }
+}
+
+static void tell_some(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    while (l->at < l->n) {
+        tell(im, &l->names[l->at++]);
+        if (imap_pause(im))
+            return;
+    }
+    imap_ok(im, NULL, "Done");
+}
+
+void imap_on_list(struct imap *im)
+{
+    struct imap_list *list = &im->command.list;
+    struct listing *l = arena_alloc(&im->arena, sizeof *l);
+    struct err err = {0};
+
+    if (im->command.verb == IMAP_LIST && !list->extended && list->pattern_count == 1 && list->patterns[0].n == 0) {
+        buf_add(&im->out, STR("* LIST (\\NoSelect) \"/\" \"\"\r\n")); /* asks for the separator only */
+        imap_ok(im, NULL, "Done");
+        return;
+    }
+    l->im = im;
+    im->work = l;
+    if (collect(l, &err))
+        im->step = tell_some;
+    else
+        imap_failed(im, &err);
+}
+
+void imap_on_lsub(struct imap *im)
+{
+    imap_on_list(im);
+}

@@ -1,0 +1,233 @@
+/* SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051, sections 6.3.2 and 6.4.1; CONDSTORE and QRESYNC of RFC 7162, MAILBOXID of
+ * RFC 8474). See imap.h. */
+#include "imap.h"
+
+#include <inttypes.h>
+
+struct resync {
+    struct folder *folder;
+    uint32_t at;     /* where the walk over changed messages goes on */
+    bool vanished_told;
+};
+
+/* ---- what a client asks to be brought up to date (RFC 7162, section 3.2.5) ---- */
+
+struct vanished {
+    struct imap *im;
+    const struct imap_set *known;
+    struct uid_set uids;
+};
+
+static bool note_vanished(void *arg, uint32_t uid)
+{
+    struct vanished *v = arg;
+
+    if ((v->known->n == 0 || imap_set_has(v->known, uid)) && !uid_set_has(&v->im->view.known, uid))
+        uid_set_add(&v->uids, uid);
+    return true;
+}
+
+/* Not remembered any more: everything the client may know that is not there. */
+static void all_that_is_missing(struct vanished *v)
+{
+    struct imap_set_writer w = {.out = &v->im->out};
+    struct imap_range all = {1, v->im->view.uidnext - 1};
+    const struct imap_range *ranges = v->known->n > 0 ? v->known->ranges : &all;
+    size_t n = v->known->n > 0 ? v->known->n : (size_t)(all.to > 0);
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t from = ranges[i].from, to = ranges[i].to < all.to ? ranges[i].to : all.to;
+
+        while (from <= to) {
+            uint32_t there = uid_set_next(&v->im->view.known, (uint32_t)from);
+            uint64_t until = there == 0 || there > to ? to + 1 : there;
+
+            if (until > from)
+                imap_set_add_range(&w, (uint32_t)from, (uint32_t)(until - 1));
+            from = until + 1;
+        }
+    }
+    imap_set_end(&w);
+}
+
+static bool tell_vanished(struct imap *im, struct folder *f, struct err *err)
+{
+    struct imap_select *select = &im->command.select;
+    struct vanished v = {.im = im, .known = &select->known_uids};
+    struct imap_set_writer w = {.out = &im->out};
+    size_t before = im->out.n, text;
+    bool remembered, done;
+
+    imap_set_normalize(&select->known_uids, UINT32_MAX);
+    uid_set_init(&v.uids);
+    done = store_expunged_walk(im->box->store, f, (int64_t)select->modseq, note_vanished, &v, &remembered, err);
+    buf_add(&im->out, STR("* VANISHED (EARLIER) "));
+    text = im->out.n;
+    if (!remembered)
+        all_that_is_missing(&v);
+    else
+        for (uint32_t uid = 0; (uid = uid_set_next(&v.uids, uid + 1)) != 0;)
+            imap_set_add(&w, uid);
+    imap_set_end(&w);
+    if (im->out.n == text || !done)
+        im->out.n = before;
+    else
+        buf_add(&im->out, STR("\r\n"));
+    uid_set_clear(&v.uids);
+    return done;
+}
+
+static bool tell_changed(void *arg, const struct store_message *m)
+{
+    struct imap *im = arg;
+    struct resync *r = im->work;
+    const struct imap_set *known = &im->command.select.known_uids;
+
+    r->at = m->uid + 1;
+    if (known->n > 0 && !imap_set_has(known, m->uid))
+        return true;
+    buf_addf(&im->out, "* %" PRIu32 " FETCH (UID %" PRIu32 " ", imap_view_number(im, m->uid), m->uid);
+    imap_write_message_flags(im, m);
+    buf_addf(&im->out, " MODSEQ (%" PRId64 "))\r\n", m->modseq);
+    return !imap_pause(im);
+}
+
+static void selected(struct imap *im)
+{
+    imap_ok(im, im->view.read_only ? "READ-ONLY" : "READ-WRITE", "Selected");
+}
+
+static void resync(struct imap *im)
+{
+    struct resync *r = im->work;
+    struct err err = {0};
+    bool done = r->vanished_told || tell_vanished(im, r->folder, &err);
+
+    r->vanished_told = true;
+    if (!done || !store_messages_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
+                     im, &err)) {
+        imap_view_close(im);
+        imap_failed(im, &err);
+    } else if (!imap_pause(im)) {
+        selected(im);
+    }
+}
+
+/* ---- SELECT ---- */
+
+static bool describe(struct imap *im, struct folder *f, struct err *err)
+{
+    struct imap_view *v = &im->view;
+    uint32_t unseen;
+
+    imap_view_tell_keywords(im);
+    buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n* 0 RECENT\r\n", v->known.count);
+    if (!(im->enabled & IMAP_ENABLED_REV2)) {
+        if (!store_first_unseen(im->box->store, f, &unseen, err))
+            return false;
+        if (unseen != 0 && imap_view_number(im, unseen) != 0)
+            buf_addf(&im->out, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", imap_view_number(im, unseen));
+    }
+    buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64
+        "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->committed.uidnext, v->modseq, f->id);
+    if (im->enabled & IMAP_ENABLED_REV2) {
+        buf_add(&im->out, STR("* LIST () \"/\" "));
+        imap_write_mailbox(&im->out, f->name, imap_utf8(im));
+        buf_add(&im->out, STR("\r\n"));
+    }
+    return true;
+}
+
+static bool wants_resync(const struct imap *im, const struct folder *f)
+{
+    const struct imap_select *s = &im->command.select;
+
+    return s->qresync && s->uidvalidity == (uint32_t)f->uidvalidity && s->modseq > 0;
+}
+
+static void open_view(struct imap *im)
+{
+    struct folder *f = im->view.folder;
+    struct err err = {0};
+
+    imap_view_open(im, f, im->command.verb == IMAP_EXAMINE);
+    if (!describe(im, f, &err)) {
+        imap_view_close(im);
+        imap_failed(im, &err);
+    } else if (wants_resync(im, f)) {
+        im->work = arena_alloc(&im->arena, sizeof(struct resync));
+        *(struct resync *)im->work = (struct resync){.folder = f, .at = 1};
+        im->step = resync;
+    } else {
+        selected(im);
+    }
+}
+
+static void on_synced(struct imap *im, bool stored)
+{
+    if (stored && im->view.folder->is_shown) {
+        open_view(im);
+        return;
+    }
+    imap_view_close(im);
+    imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+}
+
+static void leave_the_other(struct imap *im)
+{
+    if (im->view.folder == NULL)
+        return;
+    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
+        buf_add(&im->out, STR("* OK [CLOSED] The other mailbox is closed\r\n"));
+    imap_view_close(im);
+}
+
+/* What a client is shown is on disk: if something is on its way there, SELECT waits for it. */
+void imap_on_select(struct imap *im)
+{
+    struct imap_select *s = &im->command.select;
+    struct err err = {0};
+    struct folder *f;
+
+    if (s->qresync && !(im->enabled & IMAP_ENABLED_QRESYNC)) {
+        imap_bad(im, "ENABLE QRESYNC comes first");
+        return;
+    }
+    leave_the_other(im);
+    f = imap_folder(im, s->mailbox, "NONEXISTENT");
+    if (f == NULL)
+        return;
+    if (s->condstore)
+        im->enabled |= IMAP_ENABLED_CONDSTORE;
+    if (!store_folder_watch(im->box->store, f, box_is_settled(im->box), &err)) {
+        imap_failed(im, &err);
+        return;
+    }
+    im->view.folder = f;
+    if (f->is_shown)
+        open_view(im);
+    else
+        imap_when_synced(im, on_synced);
+}
+
+/* ---- leaving ---- */
+
+void imap_on_unselect(struct imap *im)
+{
+    imap_view_close(im);
+    imap_ok(im, NULL, "Unselected");
+}
+
+/* CLOSE expunges without telling (RFC 9051, section 6.4.1): imap_change.c does that, then comes back. */
+void imap_on_close(struct imap *im)
+{
+    if (im->view.read_only || im->view.folder->now.deleted == 0)
+        imap_on_unselect(im);
+    else
+        imap_expunge_and_close(im);
+}
+
+void imap_on_check(struct imap *im)
+{
+    imap_ok(im, NULL, "Done");
+}

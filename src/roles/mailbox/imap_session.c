@@ -1,0 +1,425 @@
+/* IMAP sessions: from bytes to commands, from commands to the functions that do them, and tagged answers. See imap.h. */
+#include "imap_session.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "imap.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct metric commands = METRIC_COUNTER("staffetta_imap_commands_total", "IMAP commands after login.");
+static struct metric bad_commands = METRIC_COUNTER("staffetta_imap_bad_total", "IMAP commands answered BAD.");
+
+/* What does each command, and whether messages may vanish before its answer. */
+static const struct {
+    imap_step *run;
+    bool no_expunge; /* unless it is a UID command */
+} verbs[IMAP_VERB_COUNT] = {
+    [IMAP_CAPABILITY] = {imap_on_capability, false}, [IMAP_NOOP] = {imap_on_noop, false},
+    [IMAP_LOGOUT] = {imap_on_logout, false}, [IMAP_ID] = {imap_on_id, false}, [IMAP_ENABLE] = {imap_on_enable, false},
+    [IMAP_SELECT] = {imap_on_select, false}, [IMAP_EXAMINE] = {imap_on_select, false},
+    [IMAP_CREATE] = {imap_on_create, false}, [IMAP_DELETE] = {imap_on_delete, false},
+    [IMAP_RENAME] = {imap_on_rename, false}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, false},
+    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, false}, [IMAP_LIST] = {imap_on_list, false}, [IMAP_LSUB] = {imap_on_lsub, false},
+    [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
+    [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
+    [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
+    [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
+    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
+    [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
+    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+};
+
+/* ---- answers ---- */
+
+bool imap_utf8(const struct imap *im)
+{
+    return im->enabled & (IMAP_ENABLED_REV2 | IMAP_ENABLED_UTF8);
+}
+
+static void clean_work(struct imap *im)
+{
+    if (im->clean != NULL)
+        im->clean(im);
+    im->clean = NULL;
+    im->work = NULL;
+}
+
+/* The end of a command: tells what changed, then says the answer. */
+static void finish(struct imap *im)
+{
+    if (!imap_view_tell(im))
+        return;
+    buf_add(&im->out, buf_str(&im->answer));
+    buf_reset(&im->answer);
+    im->step = NULL;
+    im->literal = NULL;
+    clean_work(im);
+    arena_clear(&im->arena);
+    imap_input_done(&im->input);
+}
+
+void imap_answer_begin(struct imap *im, const char *status)
+{
+    buf_reset(&im->answer);
+    buf_add(&im->answer, im->tag.n > 0 ? buf_str(&im->tag) : STR("*"));
+    buf_addf(&im->answer, " %s ", status);
+}
+
+void imap_answer_end(struct imap *im)
+{
+    buf_add(&im->answer, STR("\r\n"));
+    im->step = finish;
+}
+
+static void answer(struct imap *im, const char *status, const char *code, const char *text)
+{
+    imap_answer_begin(im, status);
+    if (code != NULL)
+        buf_addf(&im->answer, "[%s] ", code);
+    buf_addf(&im->answer, "%s", text);
+    imap_answer_end(im);
+}
+
+void imap_ok(struct imap *im, const char *code, const char *text)
+{
+    im->errors = 0;
+    answer(im, "OK", code, text);
+}
+
+void imap_no(struct imap *im, const char *code, const char *text)
+{
+    answer(im, "NO", code, text);
+}
+
+void imap_bad(struct imap *im, const char *text)
+{
+    bool has_code = text[0] == '['; /* BADCHARSET is a NO */
+
+    metric_add(&bad_commands, 1);
+    im->tell_expunges = false;
+    answer(im, has_code ? "NO" : "BAD", NULL, text);
+    if (++im->errors >= IMAP_ERRORS_MAX)
+        im->closed = true;
+}
+
+void imap_failed(struct imap *im, const struct err *err)
+{
+    log_warning("imap-failed", "account=%" PRId64 " command=%s reason=%s", im->info->account, imap_verb_name(im->command.verb),
+        err->text);
+    if (err->kind == ERR_LIMIT)
+        imap_no(im, "LIMIT", err->text);
+    else
+        imap_no(im, "UNAVAILABLE", "The mailbox cannot be read or written now, try again later");
+}
+
+bool imap_pause(const struct imap *im)
+{
+    return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
+}
+
+/* ---- waiting for the disk ---- */
+
+static void on_visible(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    if (im->idling && imap_view_is_behind(im))
+        session_wake(im->session);
+}
+
+static void on_synced(struct waiter *w, bool stored, const struct err *err)
+{
+    struct imap *im = CONTAINER(w, struct imap, waiter);
+
+    (void)err;
+    im->waiting = false;
+    im->synced(im, stored);
+    session_wake(im->session);
+}
+
+bool imap_begin(struct imap *im)
+{
+    struct err err = {0};
+
+    if (box_begin(im->box, &err))
+        return true;
+    imap_failed(im, &err);
+    return false;
+}
+
+bool imap_hold(struct imap *im)
+{
+    if (!imap_begin(im))
+        return false;
+    im->holding = true;
+    im->box->held++;
+    im->rollbacks = im->box->rollbacks;
+    box_touch(im->box);
+    return true;
+}
+
+bool imap_still_holds(struct imap *im)
+{
+    box_touch(im->box);
+    if (im->rollbacks == im->box->rollbacks)
+        return true;
+    imap_release(im);
+    imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
+    return false;
+}
+
+void imap_release(struct imap *im)
+{
+    if (im->holding)
+        im->box->held--;
+    im->holding = false;
+}
+
+void imap_undo(struct imap *im, const struct err *err)
+{
+    imap_release(im);
+    box_fail(im->box, err);
+    imap_failed(im, err);
+}
+
+static void wait_for_sync(struct imap *im)
+{
+    (void)im;
+}
+
+void imap_when_synced(struct imap *im, imap_synced *then)
+{
+    im->waiting = true;
+    im->synced = then;
+    im->step = wait_for_sync;
+    box_batch(im->box, &im->waiter);
+}
+
+struct folder *imap_folder(struct imap *im, struct str name, const char *code)
+{
+    struct folder *f = store_folder_find(im->box->store, name);
+
+    if (f == NULL)
+        imap_no(im, code, "There is no such mailbox");
+    return f;
+}
+
+/* ---- commands ---- */
+
+static enum imap_state state_of(const struct imap *im)
+{
+    return im->view.folder != NULL ? IMAP_SELECTED : IMAP_AUTHENTICATED;
+}
+
+static void run_command(struct imap *im)
+{
+    enum imap_verb verb = im->command.verb;
+
+    metric_add(&commands, 1);
+    im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
+    if (verbs[verb].run == NULL)
+        imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
+    else if (!(imap_verb_states(verb) & state_of(im)))
+        imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
+    else
+        verbs[verb].run(im);
+}
+
+static void keep_tag(struct imap *im, struct str tag)
+{
+    buf_reset(&im->tag);
+    buf_add(&im->tag, tag);
+}
+
+static void on_command(struct imap *im)
+{
+    const char *why;
+
+    if (im->idling) {
+        imap_idle_line(im, imap_input_command(&im->input));
+        return;
+    }
+    if (im->literal != NULL) {
+        im->literal(im);
+        return;
+    }
+    if (imap_input_command(&im->input).n == 0) { /* an empty line */
+        imap_input_done(&im->input);
+        return;
+    }
+    if (imap_command_parse(imap_input_command(&im->input), imap_utf8(im), &im->arena, &im->command, &why)) {
+        keep_tag(im, im->command.tag);
+        run_command(im);
+        return;
+    }
+    keep_tag(im, im->command.tag);
+    imap_bad(im, why);
+}
+
+/* A literal: of a message it is streamed, of anything else collected, if it is small enough. */
+static void on_literal(struct imap *im)
+{
+    struct str rest;
+    bool carries;
+
+    if (im->literal != NULL) {
+        im->literal(im);
+        return;
+    }
+    carries = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest) &&
+              (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE);
+    keep_tag(im, imap_input_tag(&im->input));
+    if (carries) {
+        run_command(im);
+        return;
+    }
+    if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
+        imap_input_refuse(&im->input);
+        imap_bad(im, "[TOOBIG] The literal is too large");
+        return;
+    }
+    if (imap_input_literal(&im->input)->synchronizing)
+        buf_add(&im->out, STR("+ Go on\r\n"));
+    imap_input_take(&im->input);
+}
+
+static void on_too_long(struct imap *im)
+{
+    keep_tag(im, imap_input_tag(&im->input));
+    imap_bad(im, "The command is too long");
+}
+
+/* Works off what the client sent until a command needs time, or nothing whole is left. */
+static void read_commands(struct imap *im)
+{
+    struct str rest = buf_str(&im->unread);
+    enum imap_input_event event = IMAP_INPUT_COMMAND;
+
+    while (event != IMAP_INPUT_MORE && im->step == NULL && !im->closed && !imap_pause(im)) {
+        event = imap_input_next(&im->input, &rest);
+        switch (event) {
+        case IMAP_INPUT_MORE: break;
+        case IMAP_INPUT_COMMAND: on_command(im); break;
+        case IMAP_INPUT_LITERAL: on_literal(im); break;
+        case IMAP_INPUT_BYTES: imap_append_bytes(im, imap_input_bytes(&im->input)); break;
+        case IMAP_INPUT_STREAMED: imap_append_streamed_literal(im); break;
+        case IMAP_INPUT_TOO_LONG: on_too_long(im); break;
+        }
+    }
+    im->taken += im->unread.n - rest.n;
+    buf_consume(&im->unread, im->unread.n - rest.n);
+}
+
+/* ---- the protocol of the session ---- */
+
+static void *session_open(struct session *session)
+{
+    struct imap *im = xcalloc(1, sizeof *im);
+
+    im->session = session;
+    im->info = session_info(session);
+    im->box = im->info->box;
+    im->waiter.done = on_synced;
+    im->watcher.synced = on_visible;
+    box_watch(im->box, &im->watcher);
+    buf_init(&im->unread, IMAP_UNREAD_MAX);
+    buf_init(&im->out, IMAP_OUTPUT_MAX);
+    buf_init(&im->answer, 64 * 1024);
+    buf_init(&im->tag, IMAP_TAG_MAX);
+    arena_init(&im->arena, IMAP_ARENA_MAX);
+    imap_input_init(&im->input);
+    if (im->info->tag.n > 0) { /* the answer to the command that logged in */
+        buf_add(&im->out, im->info->tag);
+        buf_add(&im->out, STR(" OK ["));
+        imap_write_capabilities(&im->out);
+        buf_add(&im->out, STR("] Logged in\r\n"));
+    }
+    return im;
+}
+
+static bool session_input(void *machine, struct str bytes)
+{
+    struct imap *im = machine;
+
+    buf_add(&im->unread, bytes);
+    return !im->unread.failed;
+}
+
+static enum session_next session_run(void *machine)
+{
+    struct imap *im = machine;
+
+    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    do {
+        if (im->waiting)
+            return SESSION_WAITS_INPUT;
+        if (im->step != NULL)
+            im->step(im);
+        else if (im->idling && im->unread.n == 0)
+            return imap_view_tell(im) ? SESSION_WAITS_INPUT : SESSION_GOES_ON;
+        else if (im->closed)
+            return SESSION_ENDS;
+        else if (im->unread.n == 0)
+            return SESSION_WAITS_INPUT;
+        else
+            read_commands(im);
+        if (im->out.failed) {
+            log_warning("imap-output", "account=%" PRId64 " reason=an answer is larger than its buffer", im->info->account);
+            return SESSION_ENDS;
+        }
+    } while (!imap_pause(im));
+    return im->out.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+}
+
+static struct buf *session_output(void *machine)
+{
+    return &((struct imap *)machine)->out;
+}
+
+static size_t session_taken(void *machine)
+{
+    struct imap *im = machine;
+    size_t taken = im->taken;
+
+    im->taken = 0;
+    return taken;
+}
+
+/* A change half done when the client is gone: nothing of it may be committed. */
+static void give_up(struct imap *im)
+{
+    struct err err = {0};
+    bool lost = im->rollbacks != im->box->rollbacks;
+
+    if (!im->holding)
+        return;
+    imap_release(im);
+    err_set(&err, ERR_TEMPORARY, "a change was given up");
+    if (!lost)
+        box_fail(im->box, &err);
+}
+
+static void session_close(void *machine)
+{
+    struct imap *im = machine;
+
+    box_unwait(im->box, &im->waiter);
+    list_remove(&im->asking.link);
+    give_up(im);
+    list_remove(&im->watcher.link);
+    clean_work(im);
+    imap_view_close(im);
+    imap_input_clear(&im->input);
+    arena_clear(&im->arena);
+    buf_clear(&im->unread);
+    buf_clear(&im->out);
+    buf_clear(&im->answer);
+    buf_clear(&im->tag);
+    free(im);
+}
+
+const struct protocol imap_protocol = {
+    "imap", session_open, session_input, session_run, session_output, session_taken, session_close};

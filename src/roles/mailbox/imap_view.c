@@ -1,0 +1,264 @@
+/* The selected mailbox as a client knows it: what it is told, and in which order. See imap.h and store_folder.h.
+ *
+ * What is told comes from `shown`, the state that is on disk: first what is gone (unless the command forbids it), then
+ * how many there are, then changed flags. Each part goes on in a later turn where it stopped. A change this client made
+ * itself is not told again: the modification sequence of its STORE is its own. */
+#include "imap.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+
+void imap_view_open(struct imap *im, struct folder *f, bool read_only)
+{
+    struct imap_view *v = &im->view;
+
+    v->folder = f;
+    v->read_only = read_only;
+    uid_set_copy(&v->known, &f->shown);
+    v->uidnext = uid_set_last(&f->shown) + 1;
+    v->modseq = f->shown_modseq;
+    v->version = f->version;
+    v->keywords_told = f->keyword_count;
+}
+
+void imap_view_close(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+
+    if (v->folder != NULL)
+        store_folder_unwatch(v->folder);
+    uid_set_clear(&v->known);
+    uid_set_clear(&v->own);
+    uid_set_clear(&v->saved);
+    *v = (struct imap_view){0};
+    im->telling.under_way = false;
+}
+
+/* ---- numbers ---- */
+
+bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
+{
+    struct imap_view *v = &im->view;
+
+    if (set->saved)
+        return true;
+    if (!uid)
+        for (size_t i = 0; i < set->n; i++)
+            if (set->ranges[i].from > v->known.count || set->ranges[i].to > v->known.count ||
+                (v->known.count == 0 && set->ranges[i].from != IMAP_SET_STAR)) {
+                imap_bad(im, "There is no message with such a number");
+                return false;
+            }
+    imap_set_normalize(set, uid ? uid_set_last(&v->known) : v->known.count);
+    if (!uid)
+        for (size_t i = 0; i < set->n; i++) {
+            set->ranges[i].from = uid_set_at(&v->known, set->ranges[i].from);
+            set->ranges[i].to = uid_set_at(&v->known, set->ranges[i].to);
+        }
+    return true;
+}
+
+uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint32_t from)
+{
+    const struct imap_view *v = &im->view;
+
+    if (set->saved) {
+        uint32_t uid = uid_set_next(&v->saved, from);
+
+        while (uid != 0 && !uid_set_has(&v->known, uid))
+            uid = uid_set_next(&v->saved, uid + 1);
+        return uid;
+    }
+    for (size_t i = 0; i < set->n; i++) {
+        const struct imap_range *r = &set->ranges[i];
+        uint32_t uid;
+
+        if (r->to < from)
+            continue;
+        uid = uid_set_next(&v->known, from > r->from ? from : r->from);
+        if (uid != 0 && uid <= r->to)
+            return uid;
+        if (uid == 0)
+            return 0;
+    }
+    return 0;
+}
+
+uint32_t imap_view_number(const struct imap *im, uint32_t uid)
+{
+    return uid_set_rank(&im->view.known, uid);
+}
+
+/* ---- flags ---- */
+
+void imap_view_tell_keywords(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+    struct imap_flags flags = {.system = IMAP_SEEN | IMAP_ANSWERED | IMAP_FLAGGED | IMAP_DELETED | IMAP_DRAFT,
+        .keywords = v->folder->keywords, .keyword_count = v->folder->keyword_count};
+
+    buf_add(&im->out, STR("* FLAGS "));
+    imap_write_flags(&im->out, &flags);
+    buf_add(&im->out, STR("\r\n* OK [PERMANENTFLAGS "));
+    if (v->read_only) {
+        buf_add(&im->out, STR("()"));
+    } else {
+        imap_write_flags(&im->out, &flags);
+        im->out.n--;
+        buf_add(&im->out, STR(" \\*)"));
+    }
+    buf_add(&im->out, STR("] Flags\r\n"));
+    v->keywords_told = v->folder->keyword_count;
+}
+
+void imap_write_message_flags(struct imap *im, const struct store_message *m)
+{
+    static const char *const names[] = {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"};
+    const struct folder *f = im->view.folder;
+    bool any = false;
+
+    buf_add(&im->out, STR("FLAGS ("));
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (m->flags >> i & 1) {
+            buf_addf(&im->out, "%s%s", any ? " " : "", names[i]);
+            any = true;
+        }
+    if (m->flags >> STORE_KEYWORD_SHIFT != 0 || m->more.n > 0)
+        for (size_t i = 0; i < f->keyword_count; i++)
+            if (store_has_keyword(m->flags, m->more, (int)i)) {
+                buf_addf(&im->out, "%s%.*s", any ? " " : "", STR_ARG(f->keywords[i]));
+                any = true;
+            }
+    buf_add_char(&im->out, ')');
+}
+
+/* ---- what is gone ---- */
+
+static void forget(struct imap *im, uint32_t uid)
+{
+    uid_set_remove(&im->view.known, uid);
+    uid_set_remove(&im->view.own, uid);
+    uid_set_remove(&im->view.saved, uid);
+}
+
+/* One response for all (RFC 7162, section 3.2.10). */
+static bool tell_vanished(struct imap *im)
+{
+    struct imap_set_writer w = {.out = &im->out};
+    uint32_t uid = 0;
+
+    while ((uid = uid_set_next_gone(&im->view.known, &im->view.folder->shown, uid + 1)) != 0) {
+        if (w.first == 0 && !w.any)
+            buf_add(&im->out, STR("* VANISHED "));
+        imap_set_add(&w, uid);
+        forget(im, uid);
+        if (imap_pause(im))
+            break;
+    }
+    imap_set_end(&w);
+    if (w.any)
+        buf_add(&im->out, STR("\r\n"));
+    return uid == 0;
+}
+
+/* From the highest down, so that no number of a later one changes. */
+static bool tell_expunged(struct imap *im)
+{
+    uint32_t uid = UINT32_MAX;
+
+    while ((uid = uid_set_last_gone(&im->view.known, &im->view.folder->shown, uid)) != 0) {
+        buf_addf(&im->out, "* %" PRIu32 " EXPUNGE\r\n", imap_view_number(im, uid));
+        forget(im, uid);
+        if (imap_pause(im))
+            return false;
+    }
+    return true;
+}
+
+/* ---- what is new, what changed ---- */
+
+static void tell_new(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+    uint32_t before = v->known.count;
+
+    for (uint32_t uid = v->uidnext; (uid = uid_set_next(&v->folder->shown, uid)) != 0; uid++) {
+        uid_set_add(&v->known, uid);
+        v->uidnext = uid + 1;
+        if (uid == UINT32_MAX)
+            break;
+    }
+    if (v->known.count > before)
+        buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n", v->known.count);
+}
+
+static bool tell_flags_of(void *arg, const struct store_message *m)
+{
+    struct imap *im = arg;
+    struct imap_view *v = &im->view;
+    uint32_t number = imap_view_number(im, m->uid);
+
+    im->telling.at = m->uid + 1;
+    if (number == 0 || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
+        return true;
+    if (v->keywords_told < v->folder->keyword_count)
+        imap_view_tell_keywords(im);
+    buf_addf(&im->out, "* %" PRIu32 " FETCH (", number);
+    if (im->enabled & IMAP_ENABLED_QRESYNC)
+        buf_addf(&im->out, "UID %" PRIu32 " ", m->uid);
+    imap_write_message_flags(im, m);
+    if (im->enabled & IMAP_ENABLED_CONDSTORE)
+        buf_addf(&im->out, " MODSEQ (%" PRId64 ")", m->modseq);
+    buf_add(&im->out, STR(")\r\n"));
+    return !imap_pause(im);
+}
+
+/* Only messages the client knew before: the others it will ask for. */
+static bool tell_changed(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+    struct err err = {0};
+
+    if (im->telling.uidnext <= 1 || im->telling.at >= im->telling.uidnext)
+        return true;
+    if (!store_messages_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
+        log_warning("imap-view", "account=%" PRId64 " reason=%s", im->info->account, err.text);
+        return true;
+    }
+    return !imap_pause(im);
+}
+
+bool imap_view_is_behind(const struct imap *im)
+{
+    return im->view.folder != NULL && (im->telling.under_way || im->view.version != im->view.folder->version);
+}
+
+static void begin_telling(struct imap *im)
+{
+    im->telling.under_way = true;
+    im->telling.at = 1;
+    im->telling.uidnext = im->view.uidnext;
+    im->telling.modseq = im->view.folder->shown_modseq;
+    im->telling.version = im->view.folder->version;
+}
+
+bool imap_view_tell(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+    bool expunges = im->tell_expunges || im->idling;
+
+    if (!imap_view_is_behind(im))
+        return true;
+    if (!im->telling.under_way)
+        begin_telling(im);
+    if (expunges && !(im->enabled & IMAP_ENABLED_QRESYNC ? tell_vanished : tell_expunged)(im))
+        return false;
+    tell_new(im);
+    if (!tell_changed(im))
+        return false;
+    im->telling.under_way = false;
+    v->modseq = im->telling.modseq;
+    if (expunges)
+        v->version = im->telling.version;
+    return true;
+}

@@ -1,0 +1,396 @@
+/* Messages of any folder. See store_message.h. */
+#include "store_private.h"
+#include "base/clock.h"
+
+#include <inttypes.h>
+
+enum { SWEEP_MESSAGES = 200 };
+
+/* ---- reading ---- */
+
+static struct store_message read_row(struct stmt *row)
+{
+    struct store_message m = {(uint32_t)column_int(row, 0), column_int(row, 1), column_int(row, 2), column_int(row, 3),
+        column_int(row, 4), column_int(row, 5), column_int(row, 6), column_int(row, 7), {0}};
+
+    if (!column_is_null(row, 8))
+        m.more = column_str(row, 8);
+    if (m.saved == 0)
+        m.saved = m.received;
+    return m;
+}
+
+bool store_message_get(struct store *s, const struct folder *f, uint32_t uid, struct store_message *m, bool *found, struct err *err)
+{
+    struct stmt *get = store_stmt(s, SQL_GET_MESSAGE);
+
+    stmt_int(get, s->account);
+    stmt_int(get, f->id);
+    stmt_int(get, uid);
+    *found = stmt_row(get);
+    if (*found) {
+        *m = read_row(get);
+        buf_reset(&s->more);
+        buf_add(&s->more, m->more);
+        m->more = buf_str(&s->more);
+    }
+    return stmt_done(get, err);
+}
+
+/* Those of the range that one statement shall read: false when a callback had enough. */
+static bool walk_range(struct store *s, const struct folder *f, const uint32_t range[2], int64_t since, store_message_fn *tell,
+    void *arg, bool *enough, struct err *err)
+{
+    struct stmt *walk = store_stmt(s, SQL_WALK_MESSAGES);
+
+    stmt_int(walk, s->account);
+    stmt_int(walk, f->id);
+    stmt_int(walk, range[0]);
+    stmt_int(walk, range[1]);
+    stmt_int(walk, since);
+    while (!*enough && stmt_row(walk)) {
+        struct store_message m = read_row(walk);
+
+        *enough = !tell(arg, &m);
+    }
+    return stmt_done(walk, err);
+}
+
+static uint32_t later(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Without `since` one statement serves all; with it one for each block that may have something. */
+bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
+    void *arg, struct err *err)
+{
+    bool enough = false;
+
+    if (since < 0)
+        return walk_range(s, f, (uint32_t[]){from, to}, since, tell, arg, &enough, err);
+    if (!store_folder_load(s, f, err))
+        return false;
+    for (size_t i = 0; i < f->uids.n && !enough; i++) {
+        const struct uid_block *b = &f->uids.blocks[i];
+        uint32_t first = b->number * UID_BLOCK, last = first + UID_BLOCK - 1;
+
+        if (b->modseq <= since || last < from || first > to)
+            continue;
+        if (!walk_range(s, f, (uint32_t[]){later(from, first), last < to ? last : to}, since, tell, arg, &enough, err))
+            return false;
+    }
+    return true;
+}
+
+bool store_expunged_walk(struct store *s, const struct folder *f, int64_t since, store_uid_fn *tell, void *arg, bool *known,
+    struct err *err)
+{
+    struct stmt *walk = store_stmt(s, SQL_WALK_EXPUNGED);
+
+    *known = since >= f->expunged_floor;
+    stmt_int(walk, s->account);
+    stmt_int(walk, f->id);
+    stmt_int(walk, since);
+    while (stmt_row(walk))
+        if (!tell(arg, (uint32_t)column_int(walk, 0)))
+            break;
+    return stmt_done(walk, err);
+}
+
+/* ---- changing ---- */
+
+static void bind_more(struct stmt *to, struct str more)
+{
+    if (more.n == 0)
+        stmt_null(to);
+    else
+        stmt_blob(to, more);
+}
+
+bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err)
+{
+    struct stmt *add = store_stmt(s, SQL_ADD_MESSAGE);
+
+    if (f->now.uidnext > UINT32_MAX)
+        return err_set(err, ERR_PERMANENT, "no uids left");
+    if (!store_folder_load(s, f, err))
+        return false;
+    *uid = (uint32_t)f->now.uidnext;
+    stmt_int(add, s->account);
+    stmt_int(add, f->id);
+    stmt_int(add, *uid);
+    stmt_int(add, folder_touch(s, f));
+    stmt_int(add, n->flags);
+    stmt_int(add, n->received);
+    stmt_int(add, n->size);
+    stmt_int(add, n->content);
+    stmt_int(add, n->features);
+    stmt_int(add, clock_now());
+    bind_more(add, n->more);
+    if (!stmt_run(add, err))
+        return false;
+    f->now.uidnext++;
+    uids_change(s, f, &(struct uid_change){*uid, -1, n->flags, n->size});
+    return true;
+}
+
+/* The keywords of a message in another folder's slots. */
+static bool carry_keywords(struct store *s, const struct folder *from, const struct store_message *m, struct folder *to,
+    int64_t *flags, struct buf *more, struct err *err)
+{
+    *flags = m->flags & ((1 << STORE_KEYWORD_SHIFT) - 1);
+    for (size_t i = 0; i < from->keyword_count; i++) {
+        int slot;
+
+        if (!store_has_keyword(m->flags, m->more, (int)i))
+            continue;
+        if (!store_keyword(s, to, from->keywords[i], true, &slot, err))
+            return false;
+        store_set_keyword(flags, more, slot, true);
+    }
+    return true;
+}
+
+static bool add_copy(struct store *s, struct folder *from, const struct store_message *m, struct folder *to, uint32_t *copy,
+    struct err *err)
+{
+    struct store_new n = {m->content, m->size, m->received, m->flags, m->features, m->more};
+    struct buf more;
+    bool done = true;
+
+    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
+    if (from != to) {
+        done = carry_keywords(s, from, m, to, &n.flags, &more, err);
+        n.more = buf_str(&more);
+    }
+    done = done && content_hold(s, m->content, err) && store_message_add(s, to, &n, copy, err);
+    buf_clear(&more);
+    return done;
+}
+
+bool store_message_copy(struct store *s, struct folder *from, uint32_t uid, struct folder *to, uint32_t *copy, bool *found,
+    struct err *err)
+{
+    struct store_message m;
+
+    return store_message_get(s, from, uid, &m, found, err) && (!*found || add_copy(s, from, &m, to, copy, err));
+}
+
+bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
+    bool *changed, struct err *err)
+{
+    struct stmt *set = store_stmt(s, SQL_SET_FLAGS);
+
+    *changed = flags != m->flags || !str_eq(more, m->more);
+    if (!*changed)
+        return true;
+    if (!store_folder_load(s, f, err))
+        return false;
+    stmt_int(set, flags);
+    bind_more(set, more);
+    stmt_int(set, folder_touch(s, f));
+    stmt_int(set, s->account);
+    stmt_int(set, f->id);
+    stmt_int(set, m->uid);
+    if (!stmt_run(set, err))
+        return false;
+    uids_change(s, f, &(struct uid_change){m->uid, m->flags, flags, m->size});
+    return true;
+}
+
+static bool remove_row(struct store *s, const struct folder *f, uint32_t uid, struct err *err)
+{
+    struct stmt *take = store_stmt(s, SQL_REMOVE_MESSAGE);
+
+    stmt_int(take, s->account);
+    stmt_int(take, f->id);
+    stmt_int(take, uid);
+    return stmt_run(take, err);
+}
+
+static bool note_expunged(struct store *s, struct folder *f, uint32_t uid, struct err *err)
+{
+    struct stmt *trace = store_stmt(s, SQL_ADD_EXPUNGED);
+
+    stmt_int(trace, s->account);
+    stmt_int(trace, f->id);
+    stmt_int(trace, folder_touch(s, f));
+    stmt_int(trace, uid);
+    return stmt_run(trace, err);
+}
+
+bool store_message_expunge(struct store *s, struct folder *f, uint32_t uid, bool *found, struct err *err)
+{
+    struct store_message m;
+
+    if (!store_folder_load(s, f, err) || !store_message_get(s, f, uid, &m, found, err))
+        return false;
+    if (!*found)
+        return true;
+    if (!remove_row(s, f, uid, err) || !note_expunged(s, f, uid, err) || !content_release(s, m.content, err))
+        return err_prefix(err, "account %" PRId64 ": remove message %" PRIu32, s->account, uid);
+    uids_change(s, f, &(struct uid_change){uid, m.flags, -1, m.size});
+    return true;
+}
+
+/* ---- keywords in flags ---- */
+
+bool store_has_keyword(int64_t flags, struct str more, int slot)
+{
+    size_t byte = (size_t)(slot - STORE_KEYWORD_BITS) / 8;
+
+    if (slot < STORE_KEYWORD_BITS)
+        return flags >> (STORE_KEYWORD_SHIFT + slot) & 1;
+    return byte < more.n && more.p[byte] >> (slot - STORE_KEYWORD_BITS) % 8 & 1;
+}
+
+void store_set_keyword(int64_t *flags, struct buf *more, int slot, bool on)
+{
+    size_t byte = (size_t)(slot - STORE_KEYWORD_BITS) / 8;
+    int bit = (slot - STORE_KEYWORD_BITS) % 8;
+
+    if (slot < STORE_KEYWORD_BITS) {
+        int64_t mask = (int64_t)1 << (STORE_KEYWORD_SHIFT + slot);
+
+        *flags = on ? *flags | mask : *flags & ~mask;
+        return;
+    }
+    while (on && more->n <= byte && !more->failed)
+        buf_add_char(more, 0);
+    if (byte < more->n)
+        more->p[byte] = (char)(on ? more->p[byte] | 1 << bit : more->p[byte] & ~(1 << bit));
+    while (more->n > 0 && more->p[more->n - 1] == 0) /* one form only */
+        more->n--;
+}
+
+/* ---- what FETCH needs without the bytes ---- */
+
+bool store_info_put(struct store *s, int64_t content, const struct content_info *info, struct err *err)
+{
+    struct stmt *put = store_stmt(s, SQL_PUT_INFO);
+
+    stmt_int(put, s->account);
+    stmt_int(put, content);
+    stmt_int(put, info->sent);
+    stmt_str(put, info->subject);
+    stmt_blob(put, info->tree);
+    stmt_blob(put, info->refs);
+    if (info->preview.p == NULL)
+        stmt_null(put);
+    else
+        stmt_str(put, info->preview);
+    return stmt_run(put, err);
+}
+
+static struct str keep(struct buf *b, struct str text)
+{
+    size_t at = b->n;
+
+    buf_add(b, text);
+    return (struct str){(const char *)(uintptr_t)at, text.n}; /* an offset until the buffer is complete */
+}
+
+static void place(const struct buf *b, struct str *text)
+{
+    text->p = b->p + (uintptr_t)text->p;
+}
+
+bool store_info_get(struct store *s, int64_t content, struct content_info *info, bool *found, struct err *err)
+{
+    struct stmt *get = store_stmt(s, SQL_GET_INFO);
+    struct buf *b = &s->info;
+
+    *info = (struct content_info){0};
+    stmt_int(get, s->account);
+    stmt_int(get, content);
+    *found = stmt_row(get);
+    if (*found) {
+        bool has_preview = !column_is_null(get, 4);
+
+        buf_reset(b);
+        info->sent = column_int(get, 0);
+        info->subject = keep(b, column_str(get, 1));
+        info->tree = keep(b, column_str(get, 2));
+        info->refs = keep(b, column_str(get, 3));
+        info->preview = keep(b, column_str(get, 4));
+        buf_add_char(b, 0); /* so that it has bytes at all */
+        place(b, &info->subject);
+        place(b, &info->tree);
+        place(b, &info->refs);
+        place(b, &info->preview);
+        if (!has_preview)
+            info->preview = (struct str){0};
+    }
+    if (!stmt_done(get, err))
+        return false;
+    return !b->failed || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its summary is too large", content);
+}
+
+/* ---- deleted folders ---- */
+
+static bool sweep_some(struct store *s, const struct folder *f, size_t *n, struct err *err)
+{
+    struct stmt *next = store_stmt(s, SQL_GONE_MESSAGES);
+    struct {
+        uint32_t uid;
+        int64_t content;
+    } found[SWEEP_MESSAGES];
+
+    stmt_int(next, s->account);
+    stmt_int(next, f->id);
+    stmt_int(next, SWEEP_MESSAGES);
+    for (*n = 0; *n < SWEEP_MESSAGES && stmt_row(next); ++*n) {
+        found[*n].uid = (uint32_t)column_int(next, 0);
+        found[*n].content = column_int(next, 1);
+    }
+    if (!stmt_done(next, err))
+        return false;
+    for (size_t i = 0; i < *n; i++)
+        if (!remove_row(s, f, found[i].uid, err) || !content_release(s, found[i].content, err))
+            return false;
+    return true;
+}
+
+/* What else hangs on it; its own row stays while it is the newest folder. */
+static bool sweep_rest(struct store *s, struct folder *f, struct err *err)
+{
+    static const char *const texts[] = {"DELETE FROM expunged WHERE account = $1 AND folder = $2",
+        "DELETE FROM keyword WHERE account = $1 AND folder = $2", "DELETE FROM uid_block WHERE account = $1 AND folder = $2",
+        "DELETE FROM folder WHERE account = $1 AND id = $2"};
+    size_t n = sizeof texts / sizeof *texts - (f->id == s->last_id);
+
+    for (size_t i = 0; i < n; i++) {
+        struct stmt *take = stmt_new(s->db, texts[i]);
+        bool done;
+
+        stmt_int(take, s->account);
+        stmt_int(take, f->id);
+        done = stmt_run(take, err);
+        stmt_free(take);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
+bool messages_sweep(struct store *s, bool *more, struct err *err)
+{
+    struct folder *f = NULL;
+    size_t n;
+
+    LIST_EACH(&s->gone, it)
+        if (f == NULL && !CONTAINER(it, struct folder, link)->removed && !CONTAINER(it, struct folder, link)->swept)
+            f = CONTAINER(it, struct folder, link);
+    *more = f != NULL;
+    if (f == NULL)
+        return true;
+    if (!sweep_some(s, f, &n, err))
+        return false;
+    if (n > 0)
+        return true;
+    if (!sweep_rest(s, f, err))
+        return false;
+    f->swept = true;
+    return true;
+}

@@ -1,0 +1,50 @@
+/* Messages of any folder: read, add, copy, flag, expunge. Everything that changes needs an open transaction; all
+ * changes of a transaction share a modification sequence. */
+#pragma once
+#include "store_folder.h"
+
+struct store_message {
+    uint32_t uid;
+    int64_t modseq, flags, received, saved, size, content, features;
+    struct str more; /* keywords of slots from STORE_KEYWORD_BITS on; lives until the next call */
+};
+
+/* *found false: there is no such message. */
+MUST_CHECK bool store_message_get(struct store *s, const struct folder *f, uint32_t uid, struct store_message *m, bool *found,
+    struct err *err);
+/* Calls `tell` for the messages with from <= uid <= to whose modseq is above `since` (-1: all), in order, until it
+ * returns false. Reads blocks without such a message not at all. `m` lives for the call. */
+typedef bool store_message_fn(void *arg, const struct store_message *m);
+MUST_CHECK bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since,
+    store_message_fn *tell, void *arg, struct err *err);
+/* The uids removed with a modseq above `since`, rising within a modseq, until `tell` returns false. *known: all since then are
+ * remembered; else only some are, and the client must be told by what is there. */
+typedef bool store_uid_fn(void *arg, uint32_t uid);
+MUST_CHECK bool store_expunged_walk(struct store *s, const struct folder *f, int64_t since, store_uid_fn *tell, void *arg,
+    bool *known, struct err *err);
+
+struct store_new {
+    int64_t content, size, received, flags, features;
+    struct str more;
+};
+/* A content, already put, becomes a message; `saved` is now. *uid may be shown after the next sync. */
+MUST_CHECK bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err);
+/* A copy in another (or the same) folder: the content gets one more reference; keywords are carried over by name. */
+MUST_CHECK bool store_message_copy(struct store *s, struct folder *from, uint32_t uid, struct folder *to, uint32_t *copy, bool *found,
+    struct err *err);
+/* All flags anew; *changed false: they were so already and nothing was written. */
+MUST_CHECK bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
+    bool *changed, struct err *err);
+MUST_CHECK bool store_message_expunge(struct store *s, struct folder *f, uint32_t uid, bool *found, struct err *err);
+
+/* Keywords by slot, in the flags and what goes beyond them. */
+bool store_has_keyword(int64_t flags, struct str more, int slot);
+void store_set_keyword(int64_t *flags, struct buf *more, int slot, bool on);
+
+/* content_info. Views live until the next call. */
+struct content_info {
+    int64_t sent;
+    struct str subject, tree, refs, preview; /* preview.p NULL: not made yet */
+};
+MUST_CHECK bool store_info_put(struct store *s, int64_t content, const struct content_info *info, struct err *err);
+MUST_CHECK bool store_info_get(struct store *s, int64_t content, struct content_info *info, bool *found, struct err *err);
