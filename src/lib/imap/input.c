@@ -85,6 +85,11 @@ static bool announces(struct str line, struct imap_literal *literal)
     return str_to_u64(inside, INT64_MAX, &literal->size);
 }
 
+bool imap_input_asks(const struct imap_input *in)
+{
+    return in->state == ASKED;
+}
+
 void imap_input_take(struct imap_input *in)
 {
     buf_add(&in->command, STR("\r\n"));
@@ -100,6 +105,8 @@ void imap_input_stream(struct imap_input *in)
 
 void imap_input_refuse(struct imap_input *in)
 {
+    if (in->state != ASKED)
+        return;
     if (in->literal.synchronizing) {
         /* The client sends neither the literal nor the rest. */
         begin_anew(in);
@@ -147,6 +154,7 @@ static struct str without_end(struct str line)
 static enum imap_input_event too_long(struct imap_input *in, bool literal)
 {
     if (literal && !in->literal.synchronizing) {
+        in->state = ASKED;
         imap_input_refuse(in);
         in->told = false;
         return IMAP_INPUT_MORE;

@@ -54,10 +54,11 @@ struct str imap_input_command(const struct imap_input *in);
 struct str imap_input_bytes(const struct imap_input *in);
 /* The tag of the command under way, or of the one thrown away; empty when it has none. */
 struct str imap_input_tag(const struct imap_input *in);
+bool imap_input_asks(const struct imap_input *in); /* a LITERAL waits for one of these */
 void imap_input_take(struct imap_input *in);   /* collect it */
 void imap_input_stream(struct imap_input *in); /* give it out as BYTES, then STREAMED */
 /* Throw it away (if it comes at all: a synchronizing one does not) with the rest of the command. No
- * COMMAND follows. */
+ * COMMAND follows. Without a literal that waits nothing happens. */
 void imap_input_refuse(struct imap_input *in);
 /* Forgets the text handed out so far in a command that goes on (between two messages of an APPEND). */
 void imap_input_forget(struct imap_input *in);

@@ -269,6 +269,7 @@ static void on_literal(struct imap *im)
         im->literal(im);
         return;
     }
+    arena_clear(&im->arena);
     carries = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest) &&
               (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE);
     keep_tag(im, imap_input_tag(&im->input));

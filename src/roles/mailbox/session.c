@@ -141,6 +141,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->granted = SESSION_WINDOW;
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
+    s->info.message_limit = (uint64_t)role_config(all->role)->limits.message_size;
     s->info.flags = m->flags;
     s->info.login = str_dup(m->login);
     s->info.client = str_dup(m->client);

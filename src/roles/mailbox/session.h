@@ -37,6 +37,7 @@ struct session_info {
     int64_t account;
     uint64_t flags; /* enum session_flags */
     bool loopback;
+    uint64_t message_limit; /* the largest message that is taken, bytes */
     struct str login, client;
     struct str tag; /* of the IMAP command that logged in: to be answered */
 };
