@@ -151,6 +151,8 @@ imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+/* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
+MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
 /* CLOSE: expunges, says nothing of it, unselects and answers. */
 void imap_expunge_and_close(struct imap *im);
 /* A line while idling. */

@@ -50,17 +50,15 @@ static void all_that_is_missing(struct vanished *v)
     imap_set_end(&w);
 }
 
-static bool tell_vanished(struct imap *im, struct folder *f, struct err *err)
+bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err)
 {
-    struct imap_select *select = &im->command.select;
-    struct vanished v = {.im = im, .known = &select->known_uids};
+    struct vanished v = {.im = im, .known = known};
     struct imap_set_writer w = {.out = &im->out};
     size_t before = im->out.n, text;
     bool remembered, done;
 
-    imap_set_normalize(&select->known_uids, UINT32_MAX);
     uid_set_init(&v.uids);
-    done = store_expunged_walk(im->box->store, f, (int64_t)select->modseq, note_vanished, &v, &remembered, err);
+    done = store_expunged_walk(im->box->store, f, since, note_vanished, &v, &remembered, err);
     buf_add(&im->out, STR("* VANISHED (EARLIER) "));
     text = im->out.n;
     if (!remembered)
@@ -101,8 +99,13 @@ static void resync(struct imap *im)
 {
     struct resync *r = im->work;
     struct err err = {0};
-    bool done = r->vanished_told || tell_vanished(im, r->folder, &err);
+    struct imap_select *select = &im->command.select;
+    bool done = true;
 
+    if (!r->vanished_told) {
+        imap_set_normalize(&select->known_uids, UINT32_MAX);
+        done = imap_tell_vanished(im, r->folder, &select->known_uids, (int64_t)select->modseq, &err);
+    }
     r->vanished_told = true;
     if (!done || !store_messages_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
                      im, &err)) {

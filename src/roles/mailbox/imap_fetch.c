@@ -1,0 +1,399 @@
+/* FETCH (RFC 9051, section 6.4.5; CHANGEDSINCE and VANISHED of RFC 7162). See imap.h and imap_fetch.h.
+ *
+ * Messages that are answered from their rows are written while one statement walks over them; a message with bytes in
+ * its answer is taken out of the walk and written item by item, over as many turns as it needs. What was shown with
+ * BODY[] is marked \Seen at the end, in one transaction. */
+#include "imap_fetch.h"
+#include "imap/body.h"
+#include "mime/part_blob.h"
+#include "summary.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static void clean(struct imap *im)
+{
+    struct fetch *f = im->work;
+
+    uid_set_clear(&f->seen);
+    uid_set_clear(&f->chosen);
+    arena_clear(&f->tree_arena);
+    buf_clear(&f->text);
+}
+
+enum { TREE_ARENA_MAX = 16 * 1024 * 1024, TEXT_MAX = 4 * 1024 * 1024 };
+
+static bool is_bytes(enum imap_item_kind kind)
+{
+    return kind >= IMAP_ITEM_BODY;
+}
+
+static bool is_from_tree(enum imap_item_kind kind)
+{
+    return kind == IMAP_ITEM_ENVELOPE || kind == IMAP_ITEM_STRUCTURE || kind == IMAP_ITEM_BODYSTRUCTURE;
+}
+
+/* ---- the tree of a message ---- */
+
+/* A content that came before there were summaries: read whole, kept from now on. */
+static bool make_info(struct imap *im, struct fetch *f, struct err *err)
+{
+    struct store *s = im->box->store;
+    struct summary *summary = summary_new();
+    struct content_info info;
+    struct str piece;
+    bool done = true;
+
+    for (int64_t at = 0; done && at < f->message.size; at += (int64_t)piece.n) {
+        done = store_read(s, f->message.content, at, &piece, err);
+        if (!done || piece.n == 0)
+            break;
+        summary_add(summary, piece);
+    }
+    if (done) {
+        summary_end(summary, &info);
+        done = store_begin(s, err) && store_info_put(s, f->message.content, &info, err);
+        box_touch(im->box);
+    }
+    summary_free(summary);
+    return done;
+}
+
+bool fetch_tree(struct imap *im, struct fetch *f, struct err *err)
+{
+    struct store *s = im->box->store;
+
+    if (f->tree != NULL)
+        return true;
+    if (!store_info_get(s, f->message.content, &f->info, &f->has_info, err))
+        return false;
+    if (!f->has_info &&
+        (!make_info(im, f, err) || !store_info_get(s, f->message.content, &f->info, &f->has_info, err)))
+        return false;
+    arena_clear(&f->tree_arena);
+    f->tree = mime_tree_unpack(f->info.tree, &f->tree_arena);
+    return f->tree != NULL || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
+}
+
+static bool write_from_tree(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+{
+    if (!fetch_tree(im, f, err))
+        return false;
+    if (item->kind == IMAP_ITEM_ENVELOPE) {
+        buf_add(&im->out, STR("ENVELOPE "));
+        imap_write_envelope(&im->out, f->tree->envelope, imap_utf8(im));
+    } else {
+        bool extended = item->kind == IMAP_ITEM_BODYSTRUCTURE;
+
+        buf_add(&im->out, extended ? STR("BODYSTRUCTURE ") : STR("BODY "));
+        imap_write_body(&im->out, f->tree, extended, imap_utf8(im));
+    }
+    return true;
+}
+
+/* ---- items ---- */
+
+static void write_row_item(struct imap *im, const struct store_message *m, enum imap_item_kind kind)
+{
+    struct buf *out = &im->out;
+
+    switch ((int)kind) {
+    case IMAP_ITEM_FLAGS: imap_write_message_flags(im, m); break;
+    case IMAP_ITEM_UID: buf_addf(out, "UID %" PRIu32, m->uid); break;
+    case IMAP_ITEM_INTERNALDATE:
+        buf_add(out, STR("INTERNALDATE "));
+        imap_write_date_time(out, m->received);
+        break;
+    case IMAP_ITEM_SIZE: buf_addf(out, "RFC822.SIZE %" PRId64, m->size); break;
+    case IMAP_ITEM_MODSEQ: buf_addf(out, "MODSEQ (%" PRId64 ")", m->modseq); break;
+    case IMAP_ITEM_EMAILID: buf_addf(out, "EMAILID (M%" PRIx64 ")", (uint64_t)m->content); break;
+    case IMAP_ITEM_THREADID: buf_add(out, STR("THREADID NIL")); break;
+    case IMAP_ITEM_SAVEDATE:
+        buf_add(out, STR("SAVEDATE "));
+        imap_write_date_time(out, m->saved);
+        break;
+    default: break;
+    }
+}
+
+static void between(struct imap *im, struct fetch *f)
+{
+    if (!f->first)
+        buf_add_char(&im->out, ' ');
+    f->first = false;
+}
+
+/* The items that every answer has, whether asked for or not. */
+static void begin_message(struct imap *im, struct fetch *f, const struct store_message *m)
+{
+    const struct imap_fetch *what = &im->command.fetch;
+    bool uid = im->command.uid, modseq = what->changed_since_given;
+
+    for (size_t i = 0; i < what->item_count; i++) {
+        uid &= what->items[i].kind != IMAP_ITEM_UID;
+        modseq &= what->items[i].kind != IMAP_ITEM_MODSEQ;
+    }
+    f->begun = im->out.n;
+    f->has_left = false;
+    buf_addf(&im->out, "* %" PRIu32 " FETCH (", imap_view_number(im, m->uid));
+    f->first = true;
+    if (uid) {
+        between(im, f);
+        write_row_item(im, m, IMAP_ITEM_UID);
+    }
+    if (modseq) {
+        between(im, f);
+        write_row_item(im, m, IMAP_ITEM_MODSEQ);
+    }
+}
+
+/* ---- a message with bytes, item by item ---- */
+
+static void open_message(struct fetch *f, const struct store_message *m, struct imap *im)
+{
+    f->open = true;
+    f->message = *m;
+    f->message.more = arena_str(&im->arena, m->more);
+    f->item = 0;
+    f->tree = NULL;
+    f->streaming = false;
+}
+
+static bool write_items(struct imap *im, struct fetch *f, struct err *err)
+{
+    const struct imap_fetch *what = &im->command.fetch;
+
+    for (; f->item < what->item_count; f->item++) {
+        const struct imap_item *item = &what->items[f->item];
+
+        if (!f->streaming) {
+            between(im, f);
+            if (is_bytes(item->kind)) {
+                if (!fetch_begin_body(im, f, item, err))
+                    return false;
+            } else if (is_from_tree(item->kind)) {
+                if (!write_from_tree(im, f, item, err))
+                    return false;
+            } else {
+                write_row_item(im, &f->message, item->kind);
+            }
+        }
+        if (f->streaming && !fetch_stream(im, f, err))
+            return false;
+        if (f->streaming)
+            return true;
+    }
+    buf_add(&im->out, STR(")\r\n"));
+    f->open = false;
+    if (f->unseen_wanted && !(f->message.flags & IMAP_SEEN))
+        uid_set_add(&f->seen, f->message.uid);
+    return true;
+}
+
+/* ---- the walk ---- */
+
+struct walk {
+    struct imap *im;
+    struct err *err;
+    bool failed;
+};
+
+static bool on_message(void *arg, const struct store_message *m)
+{
+    struct walk *w = arg;
+    struct imap *im = w->im;
+    struct fetch *f = im->work;
+
+    if (!uid_set_has(&im->view.known, m->uid))
+        return true;
+    f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
+    begin_message(im, f, m);
+    open_message(f, m, im);
+    if (f->needs_bytes)
+        return false; /* goes on outside of the walk */
+    w->failed = !write_items(im, f, w->err);
+    return !w->failed && !imap_pause(im);
+}
+
+/* Where the range of the set that holds `uid` ends. */
+static uint32_t range_end(const struct imap_set *set, uint32_t uid)
+{
+    for (size_t i = 0; i < set->n && !set->saved; i++)
+        if (set->ranges[i].from <= uid && uid <= set->ranges[i].to)
+            return set->ranges[i].to;
+    return uid;
+}
+
+/* ---- the end: what was shown is marked as seen ---- */
+
+static void on_marked(struct imap *im, bool stored)
+{
+    (void)stored; /* what was asked for was shown all the same */
+    imap_ok(im, NULL, "Done");
+}
+
+static bool mark_one(struct imap *im, uint32_t uid, struct err *err)
+{
+    struct store_message m;
+    bool found, changed;
+
+    return store_message_get(im->box->store, im->view.folder, uid, &m, &found, err) &&
+           (!found || store_message_flags(im->box->store, im->view.folder, &m, m.flags | IMAP_SEEN, m.more, &changed, err));
+}
+
+static void mark_some(struct imap *im)
+{
+    struct fetch *f = im->work;
+    struct err err = {0};
+    uint32_t uid;
+
+    if (!imap_still_holds(im))
+        return;
+    while ((uid = uid_set_next(&f->seen, 1)) != 0) {
+        uid_set_remove(&f->seen, uid);
+        if (!mark_one(im, uid, &err)) {
+            imap_undo(im, &err);
+            return;
+        }
+        if (imap_pause(im))
+            return;
+    }
+    imap_release(im);
+    imap_when_synced(im, on_marked);
+}
+
+static void end(struct imap *im)
+{
+    struct fetch *f = im->work;
+
+    if (f->seen.count == 0) {
+        imap_ok(im, NULL, "Done");
+        return;
+    }
+    if (!imap_hold(im))
+        return;
+    store_new_modseq(im->box->store);
+    im->step = mark_some;
+}
+
+/* In the middle of a response nothing can be said any more, unless all of it is still here. */
+static void give_up(struct imap *im, const struct err *err)
+{
+    struct fetch *f = im->work;
+
+    if (f->open && f->has_left) {
+        buf_reset(&im->answer);
+        im->closed = true;
+        im->out.n -= im->out.n; /* the rest of a literal must not look like one */
+    } else if (f->open) {
+        im->out.n = f->begun;
+    }
+    imap_failed(im, err);
+}
+
+/* Only so many from the beginning or the end of what the set has (RFC 9394). */
+static void keep_partial(struct imap *im, struct fetch *f)
+{
+    const struct imap_fetch *what = &im->command.fetch;
+    bool from_end = what->partial_from < 0;
+    int64_t a = from_end ? -what->partial_from : what->partial_from, b = from_end ? -what->partial_to : what->partial_to;
+    int64_t low = a < b ? a : b, high = a < b ? b : a, count = 0, n = 0;
+    struct uid_set chosen;
+
+    uid_set_init(&chosen);
+    for (uint32_t uid = 0; from_end && (uid = imap_view_next(im, &f->set, uid + 1)) != 0;)
+        count++;
+    for (uint32_t uid = 0; (uid = imap_view_next(im, &f->set, uid + 1)) != 0;) {
+        int64_t place = from_end ? count - n : n + 1;
+
+        n++;
+        if (place >= low && place <= high)
+            uid_set_add(&chosen, uid);
+    }
+    uid_set_clear(&f->chosen);
+    f->chosen = chosen;
+    f->is_partial = true;
+}
+
+static uint32_t next_uid(struct imap *im, struct fetch *f)
+{
+    if (f->at == 0)
+        return 0;
+    return f->is_partial ? uid_set_next(&f->chosen, f->at) : imap_view_next(im, &f->set, f->at);
+}
+
+static void fetch_some(struct imap *im)
+{
+    struct fetch *f = im->work;
+    const struct imap_fetch *what = &im->command.fetch;
+    struct err err = {0};
+    struct walk w = {im, &err, false};
+    bool done = true;
+
+    while (done && !imap_pause(im)) {
+        uint32_t uid, to;
+
+        if (f->open) {
+            done = write_items(im, f, &err);
+            continue;
+        }
+        uid = next_uid(im, f);
+        if (uid == 0) {
+            end(im);
+            return;
+        }
+        to = f->is_partial ? uid : range_end(&f->set, uid);
+        f->at = to == UINT32_MAX ? 0 : to + 1;
+        done = store_messages_walk(im->box->store, im->view.folder, uid, to,
+                   what->changed_since_given ? (int64_t)what->changed_since : -1, on_message, &w, &err) && !w.failed;
+    }
+    if (!done)
+        give_up(im, &err);
+    else if (f->open)
+        f->has_left = true;
+}
+
+/* ---- the command ---- */
+
+static void look_at_items(struct imap *im, struct fetch *f)
+{
+    const struct imap_fetch *what = &im->command.fetch;
+
+    for (size_t i = 0; i < what->item_count; i++) {
+        f->needs_bytes |= is_bytes(what->items[i].kind);
+        f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
+        if (what->items[i].kind == IMAP_ITEM_MODSEQ)
+            im->enabled |= IMAP_ENABLED_CONDSTORE;
+    }
+    if (what->changed_since_given)
+        im->enabled |= IMAP_ENABLED_CONDSTORE;
+}
+
+void imap_on_fetch(struct imap *im)
+{
+    struct imap_fetch *what = &im->command.fetch;
+    struct fetch *f;
+    struct err err = {0};
+
+    if (what->vanished && !(im->enabled & IMAP_ENABLED_QRESYNC)) {
+        imap_bad(im, "ENABLE QRESYNC comes first");
+        return;
+    }
+    if (!imap_view_resolve(im, &what->set, im->command.uid))
+        return;
+    f = arena_alloc(&im->arena, sizeof *f);
+    *f = (struct fetch){.at = 1, .set = what->set};
+    arena_init(&f->tree_arena, TREE_ARENA_MAX);
+    buf_init(&f->text, TEXT_MAX);
+    im->work = f;
+    im->clean = clean;
+    look_at_items(im, f);
+    if (what->partial_from != 0)
+        keep_partial(im, f);
+    if (what->vanished && !imap_tell_vanished(im, im->view.folder, &what->set, (int64_t)what->changed_since, &err))
+        imap_failed(im, &err);
+    else
+        im->step = fetch_some;
+}

@@ -1,0 +1,54 @@
+/* FETCH, shared by imap_fetch.c (which messages, the short items) and imap_body.c (bytes of messages). */
+#pragma once
+#include "imap.h"
+#include "mime/part.h"
+#include "mime/transfer.h"
+
+/* The bytes an item asks for. */
+struct body_range {
+    bool exists;
+    uint64_t from, to; /* of the content */
+    bool made;         /* they were made, in `text` instead */
+    enum { BODY_RAW, BODY_DECODED } form;
+    const struct mime_part *part;
+};
+
+struct fetch {
+    uint32_t at;         /* the next uid to look at */
+    struct imap_set set;
+    bool needs_bytes;
+    bool unseen_wanted;  /* some item marks what it shows as seen */
+    struct uid_set seen; /* to be marked */
+    bool is_partial;
+    struct uid_set chosen; /* then: what PARTIAL leaves of the set */
+
+    /* The message under way, when its items take several steps. */
+    bool open;
+    struct store_message message;
+    size_t item;         /* the next */
+    size_t begun;        /* where its answer begins in the output ... */
+    bool has_left;       /* ... unless a part of it was sent */
+    bool first;          /* nothing stands in the parentheses yet */
+    struct arena tree_arena;
+    struct mime_part *tree;
+    struct content_info info;
+    bool has_info;
+
+    /* The item under way. */
+    bool streaming;
+    struct body_range range;
+    uint64_t offset;     /* the next byte */
+    struct buf text;
+    struct mime_decoder decoder;
+    uint64_t skip, left; /* of what is decoded: not to be shown, still to be shown */
+};
+
+/* Makes the tree of the message under way known. False: the storage failed, err is set. */
+MUST_CHECK bool fetch_tree(struct imap *im, struct fetch *f, struct err *err);
+/* Begins BODY[...], RFC822..., BINARY[...]: writes its name and the size; f->streaming when bytes follow. */
+MUST_CHECK bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
+/* Goes on with the bytes; f->streaming is false at their end. */
+MUST_CHECK bool fetch_stream(struct imap *im, struct fetch *f, struct err *err);
+/* BINARY and BINARY.SIZE, inside of the two above (imap_binary.c). */
+MUST_CHECK bool fetch_begin_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
+MUST_CHECK bool fetch_stream_binary(struct imap *im, struct fetch *f, struct err *err);

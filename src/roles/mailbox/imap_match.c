@@ -1,0 +1,235 @@
+/* See imap_match.h. Keys are asked in the order of what they cost: what stands in the row, what stands in the header, the text
+ * of the bodies. Texts are compared as readers see them: decoded, in UTF-8, without regard to case (RFC 5051). */
+#include "imap_match.h"
+#include "base/clock.h"
+#include "imap_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct match {
+    struct imap *im;
+    struct imap_search_key *root;
+    bool uses_modseq;
+    struct imap_text *text; /* of the message looked at */
+    const struct store_message *message;
+    struct err *err;
+    bool failed;
+    int64_t now;
+};
+
+/* ---- making ready ---- */
+
+/* Numbers that no message has are left out. */
+static void resolve(struct imap *im, struct imap_search_key *k)
+{
+    struct imap_view *v = &im->view;
+    struct imap_set *set = &k->set;
+    size_t n = 0;
+
+    if (set->saved)
+        return;
+    imap_set_normalize(set, k->key == IMAP_KEY_UID ? uid_set_last(&v->known) : v->known.count);
+    if (k->key == IMAP_KEY_UID)
+        return;
+    for (size_t i = 0; i < set->n; i++) {
+        struct imap_range r = set->ranges[i];
+
+        if (r.from > v->known.count)
+            continue;
+        set->ranges[n++] = (struct imap_range){uid_set_at(&v->known, r.from),
+            uid_set_at(&v->known, r.to > v->known.count ? v->known.count : r.to)};
+    }
+    set->n = n;
+}
+
+static bool fold(struct imap *im, struct str *text)
+{
+    struct buf folded;
+
+    buf_init(&folded, 1 << 20);
+    mime_casefold(*text, &folded);
+    *text = arena_str(&im->arena, buf_str(&folded));
+    buf_clear(&folded);
+    return text->p != NULL;
+}
+
+static bool prepare(struct match *m, struct imap_search_key *k)
+{
+    struct imap *im = m->im;
+
+    if (k->key == IMAP_KEY_SEQUENCE || k->key == IMAP_KEY_UID)
+        resolve(im, k);
+    if (k->key == IMAP_KEY_MODSEQ) {
+        m->uses_modseq = true;
+        im->enabled |= IMAP_ENABLED_CONDSTORE;
+    }
+    if ((k->key == IMAP_KEY_HEADER || k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT) && !fold(im, &k->text))
+        return false;
+    for (struct imap_search_key *c = k->first; c != NULL; c = c->next)
+        if (!prepare(m, c))
+            return false;
+    return true;
+}
+
+struct match *match_new(struct imap *im, struct imap_search_key *root)
+{
+    struct match *m = xcalloc(1, sizeof *m);
+
+    m->im = im;
+    m->root = root;
+    m->now = clock_now();
+    m->text = imap_text_new(im->box->store);
+    if (prepare(m, root))
+        return m;
+    match_free(m);
+    imap_no(im, "LIMIT", "The search is too large");
+    return NULL;
+}
+
+void match_free(struct match *m)
+{
+    if (m == NULL)
+        return;
+    imap_text_free(m->text);
+    free(m);
+}
+
+bool match_uses_modseq(const struct match *m)
+{
+    return m->uses_modseq;
+}
+
+/* ---- what stands in the row ---- */
+
+static int64_t day_of(int64_t time)
+{
+    int64_t seconds = time / SECOND;
+
+    return seconds / 86400 - (seconds % 86400 < 0);
+}
+
+static bool compare_day(enum imap_key key, enum imap_key before, int64_t day, int64_t wanted)
+{
+    if (key == before)
+        return day < wanted;
+    return key == before + 1 ? day == wanted : day >= wanted;
+}
+
+static bool has_keyword(const struct match *m, struct str name)
+{
+    struct folder *f = m->im->view.folder;
+
+    for (size_t i = 0; i < f->keyword_count; i++)
+        if (str_ieq(f->keywords[i], name))
+            return store_has_keyword(m->message->flags, m->message->more, (int)i);
+    return false;
+}
+
+static bool in_set(const struct match *m, const struct imap_search_key *k)
+{
+    return k->set.saved ? uid_set_has(&m->im->view.saved, m->message->uid) : imap_set_has(&k->set, m->message->uid);
+}
+
+static bool is_emailid(const struct match *m, struct str text)
+{
+    char id[32];
+    int n = snprintf(id, sizeof id, "M%llx", (unsigned long long)m->message->content);
+
+    return str_eq(text, str_from(id, (size_t)n));
+}
+
+/* ---- what must be read ---- */
+
+static bool sent_on(struct match *m, const struct imap_search_key *k)
+{
+    int64_t sent = 0;
+
+    m->failed |= !imap_text_sent(m->text, m->message, &sent, m->err);
+    return compare_day(k->key, IMAP_KEY_SENT_BEFORE, day_of(sent), k->day);
+}
+
+static bool in_header(struct match *m, const struct imap_search_key *k)
+{
+    bool found = false;
+
+    m->failed |= !imap_text_header(m->text, m->message, k->name, k->text, &found, m->err);
+    return found;
+}
+
+static bool in_text(struct match *m, const struct imap_search_key *k)
+{
+    bool found = false;
+
+    m->failed |= !imap_text_find(m->text, m->message, k->text, k->key == IMAP_KEY_TEXT, &found, m->err);
+    return found;
+}
+
+/* ---- keys ---- */
+
+static bool matches(struct match *m, const struct imap_search_key *k);
+
+/* 0: in the row, 1: in the header, 2: in the body. */
+static int cost(const struct imap_search_key *k)
+{
+    int most = k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT ? 2 : k->key == IMAP_KEY_HEADER ||
+        (k->key >= IMAP_KEY_SENT_BEFORE && k->key <= IMAP_KEY_SENT_SINCE);
+
+    for (const struct imap_search_key *c = k->first; c != NULL; c = c->next)
+        if (cost(c) > most)
+            most = cost(c);
+    return most;
+}
+
+static bool all_match(struct match *m, const struct imap_search_key *k)
+{
+    for (int price = 0; price <= 2; price++)
+        for (const struct imap_search_key *c = k->first; c != NULL; c = c->next)
+            if (cost(c) == price && !matches(m, c))
+                return false;
+    return true;
+}
+
+static bool matches(struct match *m, const struct imap_search_key *k)
+{
+    const struct store_message *msg = m->message;
+
+    switch (k->key) {
+    case IMAP_KEY_ALL: case IMAP_KEY_OLD: return true;
+    case IMAP_KEY_AND: return all_match(m, k);
+    case IMAP_KEY_OR:
+        return cost(k->first) <= cost(k->first->next) ? matches(m, k->first) || matches(m, k->first->next)
+                                                      : matches(m, k->first->next) || matches(m, k->first);
+    case IMAP_KEY_NOT: return !matches(m, k->first);
+    case IMAP_KEY_SEQUENCE: case IMAP_KEY_UID: return in_set(m, k);
+    case IMAP_KEY_FLAG: return (msg->flags & k->flag) != 0;
+    case IMAP_KEY_KEYWORD: return has_keyword(m, k->text);
+    case IMAP_KEY_HEADER: return in_header(m, k);
+    case IMAP_KEY_BODY: case IMAP_KEY_TEXT: return in_text(m, k);
+    case IMAP_KEY_BEFORE: case IMAP_KEY_ON: case IMAP_KEY_SINCE:
+        return compare_day(k->key, IMAP_KEY_BEFORE, day_of(msg->received), k->day);
+    case IMAP_KEY_SENT_BEFORE: case IMAP_KEY_SENT_ON: case IMAP_KEY_SENT_SINCE: return sent_on(m, k);
+    case IMAP_KEY_SAVED_BEFORE: case IMAP_KEY_SAVED_ON: case IMAP_KEY_SAVED_SINCE:
+        return compare_day(k->key, IMAP_KEY_SAVED_BEFORE, day_of(msg->saved), k->day);
+    case IMAP_KEY_SAVEDATE_SUPPORTED: return true;
+    case IMAP_KEY_LARGER: return (uint64_t)msg->size > k->number;
+    case IMAP_KEY_SMALLER: return (uint64_t)msg->size < k->number;
+    case IMAP_KEY_OLDER: return (m->now - msg->received) / SECOND >= (int64_t)k->number;
+    case IMAP_KEY_YOUNGER: return (m->now - msg->received) / SECOND <= (int64_t)k->number;
+    case IMAP_KEY_MODSEQ: return (uint64_t)msg->modseq >= k->number;
+    case IMAP_KEY_NEW: case IMAP_KEY_RECENT: return false; /* we keep no \Recent */
+    case IMAP_KEY_EMAILID: return is_emailid(m, k->text);
+    case IMAP_KEY_THREADID: return false;
+    }
+    return false;
+}
+
+bool match_message(struct match *m, const struct store_message *message, bool *yes, struct err *err)
+{
+    m->message = message;
+    m->err = err;
+    m->failed = false;
+    imap_text_open(m->text, message);
+    *yes = matches(m, m->root);
+    return !m->failed;
+}
