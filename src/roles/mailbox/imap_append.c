@@ -8,6 +8,7 @@
 #include "imap.h"
 #include "summary.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -98,7 +99,8 @@ static void on_lost(struct imap *im, bool stored)
 
 static struct incoming *current(struct appending *a)
 {
-    return list_empty(&a->messages) ? NULL : CONTAINER(a->messages.head.prev, struct incoming, link);
+    assert(!list_empty(&a->messages));
+    return CONTAINER(a->messages.head.prev, struct incoming, link);
 }
 
 static bool open_message(struct imap *im, struct err *err)

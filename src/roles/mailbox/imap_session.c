@@ -27,7 +27,7 @@ static const struct {
     [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
     [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
     [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
-    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
+    [IMAP_SEARCH] = {imap_on_search, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
 };
