@@ -101,6 +101,8 @@ static const struct {
         "text/plain<Content-Type: multipart/mixed; boundary=\"\"\\r\\n\\r\\n|--\\r\\n|1>"},
     {"Content-Type: multipart/mixed; boundary=b\r\n\r\nx\r\n", "text/plain<Content-Type: multipart/mixed; boundary=b\\r\\n\\r\\n|x\\r\\n|1>"},
     {"Content-Type: multipart/mixed; boundary*0=\"a b\"; boundary*1=c\r\n\r\n--a bc\r\n\r\nx", "multipart/mixed2(text/plain<\\r\\n|x|0>)"},
+    {MIXED("\"=?utf-8?Q?b?=\"") "--=?utf-8?Q?b?=\r\n\r\nx", "multipart/mixed2(text/plain<\\r\\n|x|0>)"},
+    {MIXED("\xf6") "--\xf6\r\n\r\nx", "multipart/mixed2(text/plain<\\r\\n|x|0>)"},
     /* digests and messages */
     {"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: 1\r\n\r\none\r\n--b\r\nContent-Type: text/plain\r\n\r\ntwo\r\n--b--",
         "multipart/digest9(message/rfc8222{text/plain<Subject: 1\\r\\n\\r\\n|one|0>} text/plain<Content-Type: text/plain\\r\\n\\r\\n|two|0>)"},

@@ -122,10 +122,19 @@ static void begin_child(struct mime_parser *p)
     }
 }
 
+/* As written: it is compared with bytes. */
+static struct str written_boundary(const struct mime_part *part)
+{
+    for (const struct mime_parameter *p = part->parameters; p != NULL; p = p->next)
+        if (str_eq(p->name, STR("boundary")))
+            return p->written;
+    return (struct str){0};
+}
+
 static void begin_multipart(struct mime_parser *p)
 {
     struct frame *f = top(p);
-    struct str boundary = mime_parameter_find(f->part->parameters, "boundary");
+    struct str boundary = written_boundary(f->part);
 
     while (boundary.n && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
         boundary.n--;
