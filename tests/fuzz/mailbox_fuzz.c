@@ -30,7 +30,7 @@ static void start(void)
     mb.boxes = boxes_new(str_of(folder), 0, 2, DAY);
     mb.accounts = accounts_new(NULL);
     mb.deliveries = deliveries_new(NULL, mb.boxes, mb.accounts);
-    mb.sessions = sessions_new(NULL, mb.boxes);
+    mb.sessions = sessions_new(NULL, mb.boxes, mb.accounts);
     world_state = &mb;
 }
 

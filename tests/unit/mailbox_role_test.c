@@ -29,7 +29,7 @@ static void start(void)
     boxes = boxes_new(str_of(folder), 0, 10, DAY);
     accounts = accounts_new(NULL);
     deliveries = deliveries_new(NULL, boxes, accounts);
-    sessions = sessions_new(NULL, boxes);
+    sessions = sessions_new(NULL, boxes, accounts);
 }
 
 static void stop(void)
