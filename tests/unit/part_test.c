@@ -111,6 +111,8 @@ static const struct {
     {"Content-Type: message/rfc822\r\n\r\nno field\r\n", "message/rfc8221{text/plain<|no field\\r\\n|1>}"},
     {"Content-Type: message/rfc822\r\n", "message/rfc8220{text/plain<||0>}"},
     {"Content-Type: message/partial\r\n\r\nA: 1\r\n", "message/partial<Content-Type: message/partial\\r\\n\\r\\n|A: 1\\r\\n|1>"},
+    {MIXED("b") "--b\r\nContent-Type: message/rfc822\r\n\r\nA: 1\r\n\r\n--b--\r\n",
+        "multipart/mixed6(message/rfc8222{text/plain<A: 1\\r\\n\\r\\n||0>})"},
     /* line ends and bytes of every kind */
     {MIXED("b") "--b\n\none\n--b\r\n\r\ntwo\r\r\n--b--\n", "multipart/mixed7(text/plain<\\n|one|0> text/plain<\\r\\n|two\\r|0>)"},
     {MIXED("b") "--b\r\n\r\none\r--b\r\n--b--", "multipart/mixed3(text/plain<\\r\\n|one\\r--b|0>)"},

@@ -20,13 +20,18 @@ static bool can_be_quoted(struct str text, bool utf8)
 
 static void quote(struct buf *out, struct str text)
 {
-    buf_add_char(out, '"');
+    char *room = buf_reserve(out, text.n * 2 + 2), *to = room;
+
+    if (room == NULL)
+        return;
+    *to++ = '"';
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] == '"' || text.p[i] == '\\')
-            buf_add_char(out, '\\');
-        buf_add_char(out, text.p[i]);
+            *to++ = '\\';
+        *to++ = text.p[i];
     }
-    buf_add_char(out, '"');
+    *to++ = '"';
+    out->n += (size_t)(to - room);
 }
 
 /* A literal cannot hold NUL; in text that we made out of fields it stands for nothing. */

@@ -169,7 +169,8 @@ static void end_header(struct mime_parser *p)
         begin_child(p);
 }
 
-/* Closes the innermost parts down to `depth` frames. The line end of `eol` bytes before `at` is not theirs. */
+/* Closes the innermost parts down to `depth` frames. The line end of `eol` bytes before `at` is not theirs, unless it
+ * is that of the innermost header: then it is in all of them. */
 static void close_parts(struct mime_parser *p, size_t depth, uint64_t at, uint64_t lines, unsigned eol)
 {
     for (; p->depth > depth; p->depth--) {
@@ -179,6 +180,7 @@ static void close_parts(struct mime_parser *p, size_t depth, uint64_t at, uint64
 
         part->end = has_eol && at - part->body > eol ? at - eol : has_eol ? part->body : at;
         part->lines = lines - f->body_lines - has_eol;
+        eol = has_eol ? eol : 0;
         if (mime_part_is(part, "multipart", NULL) && part->first == NULL)
             mime_part_make(part, STR("text"), STR("plain"));
         drop_boundary(p, f);
