@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mailbox.h"
+#include "mime/charset.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -153,6 +154,7 @@ int main(int argc, char **argv)
     mb.sessions = sessions_new(role, mb.boxes, mb.accounts);
     mb.timer = evtimer_new(role_base(role), on_timer, NULL);
     role_set_state(role, &mb);
+    charset_prepare(); /* their files cannot be opened afterwards */
     role_sandbox(role);
     code = role_run(role);
     sessions_free(mb.sessions);
