@@ -66,9 +66,10 @@ static void w_end(void *arg)
     w->over = true;
 }
 
-static void w_open(void *arg, unsigned flags)
+static void w_open(void *arg, unsigned flags, struct str tag)
 {
     (void)flags;
+    (void)tag;
     w_end(arg);
 }
 

@@ -54,9 +54,10 @@ static void w_cancel(void *arg)
     buf_add(&said, STR("<cancel>"));
 }
 
-static void w_open(void *arg, unsigned flags)
+static void w_open(void *arg, unsigned flags, struct str tag)
 {
     (void)arg;
+    assert_int_equal(tag.n, 0);
     buf_addf(&said, "<open %u>", flags);
 }
 

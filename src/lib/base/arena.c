@@ -45,6 +45,15 @@ void arena_clear(struct arena *a)
     arena_init(a, a->ceiling);
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next) {
+        ASAN_UNPOISON_MEMORY_REGION(b->data, b->size);
+        explicit_bzero(b->data, b->used);
+    }
+    arena_clear(a);
+}
+
 static struct arena_block *add_block(struct arena *a, size_t need)
 {
     size_t size = a->blocks ? a->blocks->size * 2 : FIRST_BLOCK;

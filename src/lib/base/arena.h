@@ -12,6 +12,7 @@ struct arena {
 
 void arena_init(struct arena *a, size_t ceiling);
 void arena_clear(struct arena *a); /* frees everything; usable again */
+void arena_wipe(struct arena *a);  /* the same, and overwrites it first: there were secrets */
 /* NULL over the ceiling. Aligned for any type, cleared. */
 void *arena_alloc(struct arena *a, size_t n);
 /* A NUL-terminated copy; .p is NULL over the ceiling. */

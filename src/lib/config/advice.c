@@ -48,7 +48,7 @@ static const struct network *exempt_member(const struct config *c, const struct 
 
 static bool takes_mail_or_logins(enum service service)
 {
-    return service == SERVICE_MX || service == SERVICE_SUBMISSION || service == SERVICE_POP3;
+    return service == SERVICE_MX || service == SERVICE_SUBMISSION || service == SERVICE_IMAP || service == SERVICE_POP3;
 }
 
 /* A proxy on this machine or in relay_networks: whatever reaches a listener from it without naming its

@@ -9,7 +9,7 @@ static const struct {
     enum service service;
     int64_t port, tls_port;
 } ports[] = {{SERVICE_MX, 25, 465}, {SERVICE_SUBMISSION, 587, 465}, {SERVICE_LMTP, 24, 24},
-    {SERVICE_POP3, 110, 995}, {SERVICE_METRICS, 9225, 9225}};
+    {SERVICE_IMAP, 143, 993}, {SERVICE_POP3, 110, 995}, {SERVICE_METRICS, 9225, 9225}};
 
 bool network_list_holds(const struct network_list *list, const struct ip *ip)
 {
@@ -73,7 +73,7 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
     if (l->name.n == 0)
         return reading_fail(r, cfg->line, "section listen has an empty name: expected listen \"name\" { directives }");
     if (l->service.n == 0)
-        return reading_fail(r, cfg->line, "listener \"%.*s\" has no service: expected mx, submission, lmtp, pop3 or metrics",
+        return reading_fail(r, cfg->line, "listener \"%.*s\" has no service: expected mx, submission, lmtp, imap, pop3 or metrics",
             STR_ARG(l->name));
     if (l->address.n == 0)
         return reading_fail(r, cfg->line, "listener \"%.*s\" has no address: expected at least one", STR_ARG(l->name));

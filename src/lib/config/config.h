@@ -45,6 +45,7 @@
     D(greeting_delay, SPAN, "0s", "Pause before the greeting on MX listeners; who talks in it is disconnected.") \
     D(idle_time, SPAN, "5m", "A client that sends nothing for this long is disconnected (RFC 5321 4.5.3.2).") \
     D(connection_time, SPAN, "2h", "Longest connection of an SMTP client in all.")                 \
+    D(imap_idle_time, SPAN, "30m", "An IMAP client that has logged in and then sends nothing for this long is disconnected. At least 30m (RFC 9051, section 5.4).") \
     D(pop3_idle_time, SPAN, "10m", "A POP3 client that has logged in and then sends nothing for this long is disconnected; nothing is deleted. At least 10m (RFC 1939, section 3).") \
     D(pop3_session_time, SPAN, "12h", "Longest POP3 session, from login on; nothing is deleted of one that is cut.")
 
@@ -78,15 +79,15 @@
     D(filter, NUMBER, "1", "Copies of the filter.")                                                \
     D(queue, NUMBER, "1", "Queue shards. May be raised, never lowered while a shard holds mail.")  \
     D(relay, NUMBER, "1", "Copies of the SMTP client.")                                            \
-    D(access, NUMBER, "1", "Copies of the POP3 front.")                                            \
+    D(access, NUMBER, "1", "Copies of the IMAP and POP3 front.")                                            \
     D(mailbox, NUMBER, "1", "Copies of the mailbox server.")                                       \
     D(web, NUMBER, "1", "Always 1 for now.")
 
 /* Of each `listen "name" { ... }` section. */
 #define CONFIG_LISTEN(D)                                                                           \
-    D(service, TEXT, "", "mx, submission, lmtp, pop3 or metrics.")                                 \
+    D(service, TEXT, "", "mx, submission, lmtp, imap, pop3 or metrics.")                                 \
     D(address, LIST, "0.0.0.0 ::", "Addresses to listen on.")                                      \
-    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 110 (995), 9225.") \
+    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 143 (993), 110 (995), 9225.") \
     D(tls, TEXT, "starttls", "none, starttls or implicit.")                                        \
     D(proxy_from, LIST, "", "Networks of proxies that speak the PROXY protocol (v1 or v2) first.") \
     D(xclient_from, LIST, "", "Networks that may use XCLIENT.")                                    \
@@ -102,6 +103,7 @@ enum service {
     SERVICE_MX,
     SERVICE_SUBMISSION,
     SERVICE_LMTP,
+    SERVICE_IMAP,
     SERVICE_POP3,
     SERVICE_METRICS,
     SERVICE_LOCAL_SMTP, /* run/smtp.sock: staffetta sendmail */

@@ -52,6 +52,8 @@ static const char tail[] =
     "listen \"mx\" { service = \"mx\" }\n"
     "listen \"submission\" { service = \"submission\" }\n"
     "listen \"submissions\" { service = \"submission\" tls = \"implicit\" }\n"
+    "listen \"imap\" { service = \"imap\" }\n"
+    "listen \"imaps\" { service = \"imap\" tls = \"implicit\" }\n"
     "listen \"pop3\" { service = \"pop3\" }\n"
     "listen \"pop3s\" { service = \"pop3\" tls = \"implicit\" }\n"
     "listen \"metrics\" { service = \"metrics\" }\n"

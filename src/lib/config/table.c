@@ -64,6 +64,7 @@ static const struct {
     {"limits", "ban_time", AMOUNT(SECOND, 365 * DAY)},
     {"limits", "idle_time", AMOUNT(SECOND, DAY)},
     {"limits", "connection_time", AMOUNT(SECOND, 30 * DAY)},
+    {"limits", "imap_idle_time", AMOUNT(30 * MINUTE, 30 * DAY)}, /* RFC 9051, section 5.4 */
     {"limits", "pop3_idle_time", AMOUNT(10 * MINUTE, DAY)}, /* RFC 1939, section 3 */
     {"limits", "pop3_session_time", AMOUNT(SECOND, 30 * DAY)},
     {"limits", NULL, AMOUNT(1, 1000000000)},
@@ -86,7 +87,7 @@ static const struct {
     {"relay", "ca_file", TEXT_RULE(value_is_path, "an absolute path")},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
-    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, pop3 or metrics")},
+    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3 or metrics")},
     {"listen", "address", TEXT_RULE(value_is_ip, "an IP address")},
     {"listen", "port", AMOUNT(1, 65535)},
     {"listen", "tls", TEXT_RULE(value_is_tls, "none, starttls or implicit")},

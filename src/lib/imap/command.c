@@ -185,7 +185,17 @@ static bool find_verb(struct str word, bool uid, enum imap_verb *verb)
     return false;
 }
 
-/* A tag is an astring without "+". */
+/* An astring without "+". */
+bool imap_tag_is_valid(struct str tag)
+{
+    static const char never[] = "+({\"*";
+
+    for (size_t i = 0; i < sizeof never - 1; i++)
+        if (str_find(tag, never[i]) >= 0)
+            return false;
+    return tag.n > 0 && tag.n <= IMAP_TAG_MAX && str_is_printable(tag) && str_find(tag, ' ') < 0;
+}
+
 static bool tag(struct imap_parser *p, struct str *out)
 {
     size_t n = 0;
@@ -193,8 +203,7 @@ static bool tag(struct imap_parser *p, struct str *out)
     while (n < p->rest.n && p->rest.p[n] != ' ')
         n++;
     *out = str_sub(p->rest, 0, n);
-    if (n == 0 || n > IMAP_TAG_MAX || !str_is_printable(*out) || str_find(*out, '+') >= 0 || str_find(*out, '(') >= 0 ||
-        str_find(*out, '{') >= 0 || str_find(*out, '"') >= 0 || str_find(*out, '*') >= 0) {
+    if (!imap_tag_is_valid(*out)) {
         *out = (struct str){0};
         return imap_expected(p, "A tag expected");
     }

@@ -240,6 +240,8 @@ struct imap_command {
 /* False: *why says what is wrong in words for the client ("Unknown command", "Sequence set expected"), the tag is set
  * when there was one. */
 bool imap_command_parse(struct str text, bool utf8, struct arena *arena, struct imap_command *command, const char **why);
+/* A tag is what stands before the first blank: printable, without + ( { " *, at most IMAP_TAG_MAX bytes. */
+bool imap_tag_is_valid(struct str tag);
 /* Looks no further than the verb: for a command whose literals are still to come. */
 bool imap_command_verb(struct str text, struct str *tag, bool *uid, enum imap_verb *verb, struct str *rest);
 const char *imap_verb_name(enum imap_verb verb);

@@ -22,6 +22,13 @@ void imap_input_init(struct imap_input *in)
     buf_init(&in->line, IMAP_LINE_MAX);
 }
 
+void imap_input_limit(struct imap_input *in, size_t line, size_t command)
+{
+    imap_input_clear(in);
+    buf_init(&in->command, command);
+    buf_init(&in->line, line);
+}
+
 void imap_input_clear(struct imap_input *in)
 {
     buf_clear(&in->command);
@@ -45,7 +52,9 @@ const struct imap_literal *imap_input_literal(const struct imap_input *in)
 
 struct str imap_input_tag(const struct imap_input *in)
 {
-    return str_from(in->tag, in->tag_length);
+    struct str tag = str_from(in->tag, in->tag_length);
+
+    return imap_tag_is_valid(tag) ? tag : (struct str){0};
 }
 
 static void begin_anew(struct imap_input *in)
@@ -60,6 +69,15 @@ void imap_input_done(struct imap_input *in)
 {
     if (in->state == COMPLETE)
         begin_anew(in);
+}
+
+void imap_input_wipe(struct imap_input *in)
+{
+    if (in->command.p != NULL)
+        explicit_bzero(in->command.p, in->command.capacity);
+    if (in->line.p != NULL)
+        explicit_bzero(in->line.p, in->line.capacity);
+    buf_reset(&in->command);
 }
 
 void imap_input_forget(struct imap_input *in)
@@ -122,10 +140,15 @@ void imap_input_refuse(struct imap_input *in)
 static void note_tag(struct imap_input *in, struct str bytes)
 {
     for (size_t i = 0; i < bytes.n && !in->tag_complete; i++) {
-        if (bytes.p[i] == ' ' || bytes.p[i] == '\r' || bytes.p[i] == '\n' || in->tag_length == sizeof in->tag)
+        in->tag_complete = bytes.p[i] == ' ' || bytes.p[i] == '\r' || bytes.p[i] == '\n';
+        if (in->tag_complete)
+            break;
+        if (in->tag_length == sizeof in->tag) { /* none that can be answered */
+            in->tag_length = 0;
             in->tag_complete = true;
-        else
+        } else {
             in->tag[in->tag_length++] = bytes.p[i];
+        }
     }
 }
 

@@ -45,6 +45,8 @@ struct imap_input {
 
 const struct imap_literal *imap_input_literal(const struct imap_input *in);
 void imap_input_init(struct imap_input *in);
+/* Smaller ceilings than IMAP_LINE_MAX and IMAP_COMMAND_MAX: for strangers, before login. */
+void imap_input_limit(struct imap_input *in, size_t line, size_t command);
 void imap_input_clear(struct imap_input *in);
 /* Consumes from *bytes until something happened. Call again with what is left of *bytes. */
 enum imap_input_event imap_input_next(struct imap_input *in, struct str *bytes);
@@ -52,7 +54,7 @@ enum imap_input_event imap_input_next(struct imap_input *in, struct str *bytes);
  * "{n}" CRLF alone). Valid until the next call of imap_input_next or imap_input_done. */
 struct str imap_input_command(const struct imap_input *in);
 struct str imap_input_bytes(const struct imap_input *in);
-/* The tag of the command under way, or of the one thrown away; empty when it has none. */
+/* The tag of the command under way, or of the one thrown away; empty when it has none that can be answered. */
 struct str imap_input_tag(const struct imap_input *in);
 bool imap_input_asks(const struct imap_input *in); /* a LITERAL waits for one of these */
 void imap_input_take(struct imap_input *in);   /* collect it */
@@ -64,3 +66,5 @@ void imap_input_refuse(struct imap_input *in);
 void imap_input_forget(struct imap_input *in);
 /* The COMMAND, or the tag of a TOO_LONG, was used; otherwise nothing happens. */
 void imap_input_done(struct imap_input *in);
+/* Overwrites the text of the COMMAND: there was a secret in it. It is empty afterwards. */
+void imap_input_wipe(struct imap_input *in);

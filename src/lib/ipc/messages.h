@@ -76,7 +76,7 @@ enum rcpt_result {
 /* May this account use this address in MAIL FROM or From? */
 #define FIELDS_sender_ask(U, I, S, T) U(id) U(account) S(address, IPC_ADDRESS)
 #define FIELDS_sender_reply(U, I, S, T) U(id) U(allowed) U(temporary)
-/* SASL. service: "smtp" or "pop". PLAIN and LOGIN and the PASS command of POP3 go the same way;
+/* SASL. service: "smtp", "imap" or "pop". PLAIN and LOGIN and the PASS command of POP3 go the same way;
  * mechanism "USERPASS" carries "\0user\0password" for protocols without SASL. All SASL data is raw
  * here (the front does base64). Bindings are raw channel-binding bytes, empty without TLS. */
 enum auth_result { AUTH_OK, AUTH_BAD_CREDENTIALS, AUTH_DISABLED, AUTH_SLOW_DOWN, AUTH_BAD_REQUEST, AUTH_TEMPFAIL };

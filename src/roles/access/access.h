@@ -96,7 +96,7 @@ void auth_done(struct client *c, const struct msg_auth_done *m);
 void auth_directory_gone(struct client *c);
 
 /* session.c */
-void session_begin(struct client *c, unsigned flags);
+void session_begin(struct client *c, unsigned flags, struct str tag);
 size_t session_input(struct client *c, struct str bytes);
 void session_output_sent(struct client *c);
 void session_data(struct client *c, struct str data);

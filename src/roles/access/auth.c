@@ -69,7 +69,7 @@ void auth_begin(struct client *c, struct str mechanism, bool has_initial, struct
     ip_format(&c->ip, address);
     client_ask(c, directory);
     c->authenticating = true;
-    ipc_send_auth_begin(directory, &(struct msg_auth_begin){.id = c->id, .service = STR("pop"),
+    ipc_send_auth_begin(directory, &(struct msg_auth_begin){.id = c->id, .service = str_of(c->protocol->service),
         .mechanism = mechanism, .has_initial = has_initial, .initial = initial, .client = str_of(address),
         .tls_unique = {unique, unique_n}, .tls_exporter = {exporter, has_exporter ? sizeof exporter : 0}});
 }

@@ -300,6 +300,8 @@ static void on_closed(void *owner, bool timed_out, const char *reason)
     char address[IP_TEXT];
 
     ip_format(&c->ip, address);
+    if (timed_out && c->protocol->timeout != NULL && (c->state == CLIENT_LOGIN || c->state == CLIENT_SESSION))
+        conn_last_words(c->conn, str_of(c->protocol->timeout));
     if (c->state == CLIENT_SESSION || c->account != 0)
         log_info("logout", "client=%s login=%.*s account=%" PRIu64 " bytes_in=%" PRIu64 " bytes_out=%" PRIu64
             " seconds=%" PRId64 " reason=%s", address, STR_ARG(c->login), c->account, c->bytes_in, c->bytes_out,
@@ -347,9 +349,9 @@ static void world_auth_cancel(void *arg)
     auth_cancel(arg);
 }
 
-static void world_open(void *arg, unsigned session_flags)
+static void world_open(void *arg, unsigned session_flags, struct str tag)
 {
-    session_begin(arg, session_flags);
+    session_begin(arg, session_flags, tag);
 }
 
 static void world_close(void *arg)

@@ -1,6 +1,7 @@
 /* Listening sockets and certificates of the access role. */
 #include "access.h"
 #include "base/log.h"
+#include "imap_login.h"
 #include "pop3_login.h"
 
 #include <stdlib.h>
@@ -25,17 +26,22 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     client_new(owner, fd, peer);
 }
 
+static const struct login_protocol *protocol_of(enum service service)
+{
+    return service == SERVICE_IMAP ? &imap_login : service == SERVICE_POP3 ? &pop3_login : NULL;
+}
+
 void access_open_listeners(struct access *a)
 {
     for (size_t i = 0; i < role_listener_count(a->role); i++) {
         const struct role_listener *from = role_listener_at(a->role, i);
         struct listener *l;
 
-        if (from->service != SERVICE_POP3)
+        if (protocol_of(from->service) == NULL)
             continue;
         l = xcalloc(1, sizeof *l);
         l->access = a;
-        l->protocol = &pop3_login;
+        l->protocol = protocol_of(from->service);
         l->index = from->index;
         l->acceptor = acceptor_new(role_base(a->role), from->fd, on_accepted, l);
         list_add_last(&a->listeners, &l->link);

@@ -1,5 +1,6 @@
 /* Before login, whatever the protocol: what a protocol machine asks of the connection it lives in, and
- * what the connection tells it. client.c is the connection; pop3_login.c is a machine. */
+ * what the connection tells it. client.c is the connection; imap_login.c and pop3_login.c are
+ * machines. */
 #pragma once
 #include "base/buf.h"
 #include "ipc/messages.h"
@@ -19,8 +20,8 @@ struct login_world {
     void (*auth_step)(void *world, struct str data);
     void (*auth_cancel)(void *world);
     /* Logged in: the stream belongs to mailbox from the next byte on, and so does the answer to the
-     * command that logged in. */
-    void (*open)(void *world, unsigned session_flags);
+     * command that logged in: `tag` is that of an IMAP command, empty otherwise. */
+    void (*open)(void *world, unsigned session_flags, struct str tag);
     void (*close)(void *world);
     /* So much was said and not read that no further command is taken for now; NULL for never. */
     bool (*full)(void *world);
@@ -36,7 +37,9 @@ struct login_outcome {
 struct login_protocol {
     const char *name;
     enum session_protocol session;
+    const char *service; /* as directory knows it */
     const char *refusal; /* instead of a greeting */
+    const char *timeout; /* the last word to a client that is cut by a time limit; NULL for none */
     void *(*new)(const struct login_world *world, void *arg, struct str hostname, unsigned flags);
     void (*free)(void *machine);
     void (*greet)(void *machine);

@@ -1,4 +1,4 @@
-/* The access role: accepts POP3 connections (later IMAP), ends TLS, logs users in through directory and
+/* The access role: accepts IMAP and POP3 connections, ends TLS, logs users in through directory and
  * hands the byte stream to the mailbox that owns the account. It opens no file and makes no
  * connection. This file is start-up, reload and the end. */
 #include "access.h"

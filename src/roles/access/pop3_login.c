@@ -158,7 +158,7 @@ static void sasl_answer(struct login *l, enum sasl_result result)
         return;
     case SASL_COMPLETE:
         l->state = OVER;
-        l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0);
+        l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0, (struct str){0});
         return;
     case SASL_UNKNOWN:
         fail(l, "-ERR No such mechanism");
@@ -354,7 +354,7 @@ static void succeed(struct login *l, struct str data)
         return;
     }
     l->state = OVER;
-    l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0);
+    l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0, (struct str){0});
 }
 
 static const char *const refusals[] = {
@@ -439,6 +439,7 @@ static void login_free(void *machine)
 const struct login_protocol pop3_login = {
     .name = "pop3",
     .session = SESSION_POP3,
+    .service = "pop",
     .refusal = "-ERR [SYS/TEMP] Not now, try again later\r\n",
     .new = login_new,
     .free = login_free,

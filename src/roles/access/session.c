@@ -28,10 +28,19 @@ static void on_drained(struct role *role, struct channel *mailbox)
     }
 }
 
-void session_begin(struct client *c, unsigned flags)
+/* How long a session may be silent, and last. */
+static void limit_time(struct client *c)
+{
+    const struct config *config = role_config(c->access->role);
+    bool imap = c->protocol->session == SESSION_IMAP;
+
+    conn_total_limit(c->conn, imap ? 0 : config->limits.pop3_session_time);
+    conn_idle_limit(c->conn, imap ? config->limits.imap_idle_time : config->limits.pop3_idle_time);
+}
+
+void session_begin(struct client *c, unsigned flags, struct str tag)
 {
     struct role *role = c->access->role;
-    const struct config *config = role_config(role);
     struct channel *mailbox = role_peer_for(role, ROLE_MAILBOX, c->account);
     char address[IP_TEXT];
 
@@ -46,10 +55,9 @@ void session_begin(struct client *c, unsigned flags)
     channel_on_drained(mailbox, on_drained);
     c->state = CLIENT_SESSION;
     c->credit = c->allowed = SESSION_WINDOW;
-    conn_total_limit(c->conn, config->limits.pop3_session_time);
-    conn_idle_limit(c->conn, config->limits.pop3_idle_time);
+    limit_time(c);
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = c->id, .protocol = c->protocol->session,
-        .flags = flags, .account = c->account, .login = c->login, .client = str_of(address)});
+        .flags = flags, .account = c->account, .login = c->login, .client = str_of(address), .tag = tag});
     conn_read(c->conn, true);
 }
 

@@ -194,6 +194,7 @@ static bool takes_service(enum role_id role, enum service service)
     case SERVICE_LMTP:
     case SERVICE_LOCAL_SMTP:
         return role == ROLE_SMTP;
+    case SERVICE_IMAP:
     case SERVICE_POP3:
         return role == ROLE_ACCESS;
     case SERVICE_METRICS:

@@ -31,8 +31,8 @@ static const struct shown {
     {"SMTP connections", "staffetta_smtp_connections", NULL, NOW},
     {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, RATE},
     {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, RATE},
-    {"POP3 connections", "staffetta_access_connections", NULL, NOW},
-    {"POP3 connections taken", "staffetta_access_connections_total", NULL, RATE},
+    {"IMAP and POP3 connections", "staffetta_access_connections", NULL, NOW},
+    {"IMAP and POP3 connections taken", "staffetta_access_connections_total", NULL, RATE},
 };
 
 struct status {
