@@ -73,14 +73,14 @@ void box_writing(struct box *box, struct waiter *w);
 void box_unwait(struct box *box, struct waiter *w);
 /* Until list_remove(&w->link). */
 void box_watch(struct box *box, struct box_watcher *w);
-/* Nothing of it waits for a commit or a sync. */
+/* Nothing of it waits for a commit or a sync: what the store shows is on disk. */
 bool box_is_settled(const struct box *box);
 /* Something failed inside the transaction: rolls back and tells all waiters of this transaction and
  * those that write (the calling one too, if it waits already). */
 void box_fail(struct box *box, const struct err *err);
 /* To be committed at the next flush without a waiter. */
 void box_touch(struct box *box);
-/* Commits and syncs this box now, and tells its waiters. */
+/* Commits and syncs this box now, and tells its waiters. Fails while it is held. */
 MUST_CHECK bool box_settle(struct box *box, struct err *err);
 
 /* When the next flush is due (monotonic), or INT64_MAX; `now` at once when it is due by amount. */

@@ -54,7 +54,11 @@ static void check(const struct ask *ask, struct box *box)
     struct err err = {0};
     struct buf row;
 
-    if (!box_settle(box, &err) || !store_check(box->store, &err)) {
+    if (!box_settle(box, &err)) {
+        end(ask, EX_TEMPFAIL, err.text);
+        return;
+    }
+    if (!store_check(box->store, &err)) {
         end(ask, EX_DATAERR, err.text);
         return;
     }

@@ -143,6 +143,24 @@ bool store_read(struct store *s, int64_t content, int64_t offset, struct str *pi
     return true;
 }
 
+void store_pin(struct store *s, struct content_pin *pin, int64_t content)
+{
+    store_unpin(s, pin);
+    *pin = (struct content_pin){.id = content};
+    list_add_last(&s->pins, &pin->link);
+}
+
+void store_unpin(struct store *s, struct content_pin *pin)
+{
+    if (!link_in_list(&pin->link))
+        return;
+    list_remove(&pin->link);
+    if (!pin->wanted)
+        return;
+    s->swept = 0;
+    s->loose = true;
+}
+
 static bool change_refs(struct store *s, int64_t content, int64_t by, int64_t *refs, struct err *err)
 {
     struct stmt *ask = store_stmt(s, SQL_UNREF);
@@ -178,11 +196,17 @@ bool content_release(struct store *s, int64_t content, struct err *err)
 
 /* ---- sweeping ---- */
 
-static bool is_arriving(const struct store *s, int64_t content)
+static bool is_in_use(const struct store *s, int64_t content)
 {
     LIST_EACH(&s->arriving, it)
         if (CONTAINER(it, struct content_writer, link)->id == content)
             return true;
+    LIST_EACH(&s->pins, it) {
+        struct content_pin *pin = CONTAINER(it, struct content_pin, link);
+
+        if (pin->id == content)
+            return pin->wanted = true;
+    }
     return false;
 }
 
@@ -209,13 +233,15 @@ static bool remove_chunks(struct store *s, int64_t content, int64_t *removed, st
 static bool remove_content(struct store *s, int64_t content, struct err *err)
 {
     struct stmt *take = store_stmt(s, SQL_REMOVE_CONTENT);
-    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE), *info = store_stmt(s, SQL_REMOVE_INFO);
+    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE), *keys = store_stmt(s, SQL_REMOVE_KEYS), *tree = store_stmt(s, SQL_REMOVE_TREE);
 
     stmt_int(take, s->account);
     stmt_int(take, content);
-    stmt_int(info, s->account);
-    stmt_int(info, content);
-    if (!stmt_run(take, err) || !stmt_run(info, err))
+    stmt_int(keys, s->account);
+    stmt_int(keys, content);
+    stmt_int(tree, s->account);
+    stmt_int(tree, content);
+    if (!stmt_run(take, err) || !stmt_run(keys, err) || !stmt_run(tree, err))
         return false;
     stmt_int(tidy, s->account);
     stmt_int(tidy, content);
@@ -242,12 +268,14 @@ bool store_sweep(struct store *s, bool *more, struct err *err)
             s->loose = *more;
             return true;
         }
-        if (!is_arriving(s, content) && !remove_chunks(s, content, &removed, err))
-            return false;
-        if (removed == SWEEP_CHUNKS)
-            return true;
-        if (!is_arriving(s, content) && !remove_content(s, content, err))
-            return false;
+        if (!is_in_use(s, content)) {
+            if (!remove_chunks(s, content, &removed, err))
+                return false;
+            if (removed == SWEEP_CHUNKS)
+                return true;
+            if (!remove_content(s, content, err))
+                return false;
+        }
         s->swept = content;
     }
     return true;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "header_bits.h"
+#include "summary.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ enum {
     PREFIX_MAX = 2 * IPC_ADDRESS + 64, /* Return-Path and Delivered-To */
     DELIVERIES_MOST = 20000,
     WAITING_BYTES_MOST = 64 * 1024 * 1024, /* bodies kept while directory is asked */
+    SUMMARIES_MOST = 32, /* made at a time, for they may take megabytes; what comes without is summarized when it is read */
 };
 
 struct delivery {
@@ -30,6 +32,7 @@ struct delivery {
     bool pulling;
     struct content_writer writer;
     struct header_bits scan;
+    struct summary *summary; /* of what is pulled; NULL: none is made */
     uint64_t received; /* bytes of the body pulled so far */
     int64_t stored;    /* with the prefix */
     bool repeated;     /* it was there already */
@@ -42,6 +45,7 @@ struct deliveries {
     struct accounts *accounts;
     struct map map; /* by id; of all channels */
     size_t waiting_bytes;
+    size_t summaries;
     int64_t told, unheard; /* messages that are stored: queue was told, or gone */
 };
 
@@ -89,6 +93,14 @@ static void drop_body(struct delivery *d)
     str_free(&d->body);
 }
 
+static void drop_summary(struct delivery *d)
+{
+    if (d->summary != NULL)
+        d->all->summaries--;
+    summary_free(d->summary);
+    d->summary = NULL;
+}
+
 static void delivery_free(struct delivery *d)
 {
     list_remove(&d->waiter.link);
@@ -99,6 +111,7 @@ static void delivery_free(struct delivery *d)
     if (d->box != NULL)
         box_leave(d->box);
     drop_body(d);
+    drop_summary(d);
     str_free(&d->sender);
     str_free(&d->rcpt);
     free(d);
@@ -239,6 +252,25 @@ static void add_to_batch(struct delivery *d, int64_t content, int64_t size)
         box_fail(d->box, &err);
 }
 
+static bool put_summary(struct delivery *d, struct summary *summary, int64_t content, struct err *err)
+{
+    struct content_info info;
+
+    summary_end(summary, &info);
+    return store_info_put(d->box->store, content, &info, err);
+}
+
+static bool put_whole(struct delivery *d, int64_t content, struct str bytes, struct err *err)
+{
+    struct summary *summary = summary_new();
+    bool put;
+
+    summary_add(summary, bytes);
+    put = store_put(d->box->store, content, bytes, err) && put_summary(d, summary, content, err);
+    summary_free(summary);
+    return put;
+}
+
 static void store_whole(struct delivery *d, struct str body)
 {
     struct buf bytes;
@@ -255,7 +287,7 @@ static void store_whole(struct delivery *d, struct str body)
         finish(d, &full);
     } else if (bytes.failed) {
         finish(d, &nonsense);
-    } else if (store_put(d->box->store, content, buf_str(&bytes), &err)) {
+    } else if (put_whole(d, content, buf_str(&bytes), &err)) {
         add_to_batch(d, content, size);
     } else {
         box_writing(d->box, &d->waiter);
@@ -289,6 +321,10 @@ static void pull_begin(struct delivery *d)
         return;
     }
     d->pulling = true;
+    if (d->all->summaries < SUMMARIES_MOST) {
+        d->summary = summary_new();
+        d->all->summaries++;
+    }
     ask_piece(d);
 }
 
@@ -308,10 +344,12 @@ static void pull_end(struct delivery *d)
         finish(d, &nonsense);
     } else if (!fits(d, (uint64_t)d->writer.size)) {
         finish(d, &full);
-    } else if (!store_put_end(d->box->store, &d->writer, &err)) {
+    } else if (!store_put_end(d->box->store, &d->writer, &err) ||
+               (d->summary != NULL && !put_summary(d, d->summary, d->writer.id, &err))) {
         box_fail(d->box, &err);
     } else {
         d->pulling = false;
+        drop_summary(d);
         add_to_batch(d, d->writer.id, d->writer.size);
     }
 }
@@ -327,6 +365,8 @@ static bool write_piece(struct delivery *d, struct str data, struct err *err)
         write_prefix(d, &bytes);
     buf_add(&bytes, data);
     header_bits_scan(&d->scan, buf_str(&bytes));
+    if (d->summary != NULL)
+        summary_add(d->summary, buf_str(&bytes));
     written = store_put_piece(d->box->store, &d->writer, buf_str(&bytes), err);
     buf_clear(&bytes);
     return written;

@@ -36,7 +36,7 @@ static void mark_dirty(struct box *box)
 
 bool box_begin(struct box *box, struct err *err)
 {
-    if (store_begin(box->store, err))
+    if (!box->broken ? store_begin(box->store, err) : err_set(err, ERR_TEMPORARY, "the disk failed"))
         return true;
     box_fail(box, err);
     return false;
@@ -44,7 +44,7 @@ bool box_begin(struct box *box, struct err *err)
 
 void box_batch(struct box *box, struct waiter *w)
 {
-    list_remove(&w->link);
+    box_unwait(box, w);
     list_add_last(&box->batch, &w->link);
     w->counted = true;
     box->boxes->waiters++;
@@ -53,7 +53,7 @@ void box_batch(struct box *box, struct waiter *w)
 
 void box_writing(struct box *box, struct waiter *w)
 {
-    list_remove(&w->link);
+    box_unwait(box, w);
     list_add_last(&box->writing, &w->link);
     w->counted = false;
     mark_dirty(box);
@@ -78,7 +78,7 @@ void box_watch(struct box *box, struct box_watcher *w)
 
 bool box_is_settled(const struct box *box)
 {
-    return !link_in_list(&box->dirty) && !store_in_transaction(box->store);
+    return !box->broken && !link_in_list(&box->dirty) && !store_in_transaction(box->store);
 }
 
 /* A waiter may leave the box in its done(): the caller keeps the box alive. */
@@ -122,7 +122,7 @@ static bool commit_box(struct box *box, struct err *err)
 {
     if (box->held)
         return true;
-    if (!store_commit(box->store, err)) {
+    if (box->broken ? !err_set(err, ERR_TEMPORARY, "the disk failed") : !store_commit(box->store, err)) {
         box_fail(box, err);
         return false;
     }
@@ -130,6 +130,8 @@ static bool commit_box(struct box *box, struct err *err)
         list_remove(it);
         list_add_last(&box->committed, it);
     }
+    if (store_has_loose(box->store))
+        box->boxes->maybe_loose = true;
     return true;
 }
 
@@ -170,6 +172,8 @@ bool box_settle(struct box *box, struct err *err)
 {
     bool settled;
 
+    if (box->held)
+        return err_set(err, ERR_TEMPORARY, "another session is in the middle of a change");
     box_hold(box);
     settled = commit_box(box, err) && sync_box(box, err);
     clean_box(box);
@@ -197,7 +201,7 @@ static void commit_all(struct boxes *b)
     LIST_EACH(&b->dirty, it) {
         struct box *box = CONTAINER(it, struct box, dirty);
 
-        if (store_in_transaction(box->store) && !commit_box(box, &err))
+        if ((store_in_transaction(box->store) || !list_empty(&box->batch)) && !commit_box(box, &err))
             log_debug("mailbox-commit", "account=%" PRId64 " failed", box->account);
     }
 }
@@ -208,7 +212,7 @@ static void flush_box(struct box *box, bool synced)
     struct err err = {0};
 
     box_hold(box);
-    if (synced && !box->elsewhere)
+    if (synced && !box->elsewhere && !box->broken)
         tell_synced(box, true, NULL);
     else if (!box->held || !list_empty(&box->committed))
         (void)sync_box(box, &err);

@@ -19,6 +19,7 @@ struct pop3_session {
     int64_t last_uid; /* loaded so far */
     int64_t end_uid;  /* messages that came later are not in the snapshot */
     int64_t uid, content; /* the message being read */
+    struct content_pin pin; /* IMAP may remove it meanwhile */
     bool removing;
     uint64_t rollbacks; /* of the box when the removal began */
     struct buf refusal; /* instead of a machine */
@@ -61,6 +62,7 @@ static enum pop3_result find_content(struct pop3_session *s, uint32_t uid, struc
     if (s->content == 0)
         return POP3_MISSING;
     s->uid = uid;
+    store_pin(s->box->store, &s->pin, s->content);
     return POP3_OK;
 }
 
@@ -229,6 +231,7 @@ static void session_close(void *machine)
 
     if (s->machine != NULL)
         log_session(s);
+    store_unpin(s->box->store, &s->pin);
     pop3_free(s->machine);
     if (s->locked)
         s->box->locked_by = NULL;

@@ -34,7 +34,7 @@ static bool load_loose(struct store *s, struct err *err)
     s->loose = stmt_row(load) && column_int(load, 0) > 0;
     loaded = stmt_done(load, err);
     stmt_free(load);
-    s->loose |= !list_empty(&s->gone);
+    s->loose |= !list_empty(&s->gone); /* deleted folders */
     return loaded;
 }
 
@@ -56,6 +56,7 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     *out = NULL;
     s->account = account;
     list_init(&s->arriving);
+    list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
     buf_init(&s->piece, 256 * 1024);
@@ -122,6 +123,8 @@ void store_rollback(struct store *s)
     if (db_in_transaction(s->db))
         db_rollback(s->db);
     folders_rolled_back(s);
+    if (s->modseq > s->highest_modseq) /* somebody may have been told of it */
+        s->highest_modseq = s->modseq;
     s->modseq = 0;
     s->swept = 0;
     s->loose = true; /* what was swept may be back */
@@ -182,7 +185,7 @@ static bool run_with(struct store *s, enum store_sql sql, int64_t value, struct 
 }
 
 /* The modification sequence at and below which expunged rows are not needed; 0 for none. */
-static bool expunged_floor(struct store *s, const struct folder *f, int64_t *floor, struct err *err)
+static bool find_floor(struct store *s, const struct folder *f, int64_t *floor, struct err *err)
 {
     struct stmt *find = stmt_new(s->db,
         "SELECT modseq FROM expunged WHERE account = $1 AND folder = $2 ORDER BY modseq DESC LIMIT "
@@ -200,21 +203,23 @@ static bool expunged_floor(struct store *s, const struct folder *f, int64_t *flo
 
 static bool prune_expunged(struct store *s, struct folder *f, struct err *err)
 {
-    struct stmt *prune = store_stmt(s, SQL_PRUNE_EXPUNGED), *set = store_stmt(s, SQL_SET_FLOOR);
+    struct stmt *prune = store_stmt(s, SQL_PRUNE_EXPUNGED);
     int64_t floor;
 
-    if (!expunged_floor(s, f, &floor, err) || floor == 0)
-        return floor == 0;
+    if (f->now.uidnext - 1 - f->now.messages <= EXPUNGED_KEPT) /* more were never removed */
+        return true;
+    if (!find_floor(s, f, &floor, err))
+        return false;
+    if (floor == 0)
+        return true;
     stmt_int(prune, s->account);
     stmt_int(prune, f->id);
     stmt_int(prune, floor);
     if (!stmt_run(prune, err))
         return false;
-    stmt_int(set, floor);
-    stmt_int(set, s->account);
-    stmt_int(set, f->id);
-    f->expunged_floor = floor;
-    return stmt_run(set, err);
+    f->now.expunged_floor = floor;
+    f->changed = true;
+    return true;
 }
 
 bool store_prune(struct store *s, int64_t before, struct err *err)

@@ -37,6 +37,13 @@ struct content_writer {
     int64_t size;
 };
 
+/* While it is listed, the bytes of a content stay, whatever happens to its messages. */
+struct content_pin {
+    struct link link;
+    int64_t id;
+    bool wanted; /* it would have been swept */
+};
+
 /* Opens or creates the database with its folders. `account` is its number in the directory. */
 MUST_CHECK bool store_open(struct store **store, const char *path, int64_t account, struct err *err);
 /* Makes an empty database without account, to be copied. */
@@ -87,6 +94,8 @@ MUST_CHECK bool store_find(struct store *s, int64_t uid, int64_t *content, struc
 /* The bytes of a content from `offset` on, at least one unless that is its end. The view lives until
  * the next store_read. */
 MUST_CHECK bool store_read(struct store *s, int64_t content, int64_t offset, struct str *piece, struct err *err);
+void store_pin(struct store *s, struct content_pin *pin, int64_t content); /* instead of what it pinned before */
+void store_unpin(struct store *s, struct content_pin *pin);
 /* Removes a message of INBOX; *found is false when it is not there. */
 MUST_CHECK bool store_expunge(struct store *s, int64_t uid, bool *found, struct err *err);
 

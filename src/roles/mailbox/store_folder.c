@@ -1,7 +1,8 @@
 /* Folders: their rows, their names, what a commit, a sync and a rollback mean for them. See store_folder.h.
  *
  * A deleted folder keeps its row, under a name nobody can give ("\gone" and its number), until its messages are
- * swept; the row with the highest number stays even then, so that neither numbers nor uidvalidities are used twice. */
+ * swept. Then it goes too, except that the row with the highest number stays (marked "\swept"), so that neither numbers
+ * nor uidvalidities are used twice. */
 #include "store_private.h"
 #include "base/clock.h"
 
@@ -11,7 +12,7 @@
 
 enum { MODSEQ_JUMP = 1000 };
 
-static const char gone_mark[] = "\\gone";
+static const char gone_mark[] = "\\gone", swept_mark[] = "\\swept";
 
 /* ---- the list in memory ---- */
 
@@ -55,9 +56,8 @@ static struct folder *folder_new(struct str name, struct str special)
     return f;
 }
 
-static void folder_free(struct store *s, struct folder *f)
+static void destroy(struct folder *f)
 {
-    list_remove(&f->link);
     for (size_t i = 0; i < f->keyword_count; i++)
         str_free(&f->keywords[i]);
     free(f->keywords);
@@ -68,9 +68,17 @@ static void folder_free(struct store *s, struct folder *f)
     str_free(&f->name);
     str_free(&f->special);
     str_free(&f->committed_name);
+    free(f);
+}
+
+static void folder_free(struct store *s, struct folder *f)
+{
+    list_remove(&f->link);
     if (s->inbox == f)
         s->inbox = NULL;
-    free(f);
+    f->orphan = true;
+    if (f->watchers == 0)
+        destroy(f);
 }
 
 void folders_free(struct store *s)
@@ -123,10 +131,9 @@ static void take_row(struct store *s, struct stmt *row)
 
     f->id = column_int(row, 0);
     f->uidvalidity = column_int(row, 3);
-    f->expunged_floor = column_int(row, 4);
     f->now = (struct folder_counts){column_int(row, 5), column_int(row, 6), column_int(row, 7), column_int(row, 8),
-        column_int(row, 9), column_int(row, 10), column_int(row, 11)};
-    f->committed = f->now;
+        column_int(row, 9), column_int(row, 10), column_int(row, 11), column_int(row, 4)};
+    f->committed = f->durable = f->now;
     f->blocks_made = f->blocks_committed = column_int(row, 12) != 0;
     if (f->id > s->last_id)
         s->last_id = f->id;
@@ -134,6 +141,10 @@ static void take_row(struct store *s, struct stmt *row)
         s->last_uidvalidity = f->uidvalidity;
     if (f->now.modseq > s->highest_modseq)
         s->highest_modseq = f->now.modseq;
+    if (str_eq(f->special, str_of(swept_mark))) {
+        destroy(f);
+        return;
+    }
     if (str_eq(f->special, str_of(gone_mark))) {
         list_add_last(&s->gone, &f->link);
         return;
@@ -221,7 +232,8 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
     f->uidvalidity = uidvalidity > s->last_uidvalidity ? uidvalidity : s->last_uidvalidity + 1;
     f->now.uidnext = 1;
     f->blocks_made = f->uids_loaded = f->created = true;
-    f->expunged_floor = folder_touch(s, f);
+    f->now.expunged_floor = folder_touch(s, f);
+    f->durable = f->now;
     if (!insert(s, f, err)) {
         folder_free(s, f);
         return false;
@@ -284,6 +296,24 @@ static bool set_name(struct store *s, const struct folder *f, struct str name, s
 static bool is_below(struct str name, struct str above)
 {
     return name.n > above.n && str_starts(name, above) && name.p[above.n] == '/';
+}
+
+bool store_folder_collides(struct store *s, struct folder *folder, struct str to)
+{
+    struct buf name;
+    bool collides = false;
+
+    buf_init(&name, 1 << 20);
+    for (struct folder *f = NULL; !collides && (f = store_folder_next(s, f)) != NULL;) {
+        if (!is_below(f->name, folder->name))
+            continue;
+        buf_reset(&name);
+        buf_add(&name, to);
+        buf_add(&name, str_skip(f->name, folder->name.n));
+        collides = store_folder_find(s, buf_str(&name)) != NULL;
+    }
+    buf_clear(&name);
+    return collides;
 }
 
 static bool rename_one(struct store *s, struct folder *f, struct str from, struct str to, struct err *err)
@@ -417,6 +447,11 @@ int64_t folder_touch(struct store *s, struct folder *f)
     return s->modseq;
 }
 
+int64_t store_modseq(const struct store *s)
+{
+    return s->modseq;
+}
+
 int64_t store_new_modseq(struct store *s)
 {
     s->modseq = s->modseq == 0 ? s->highest_modseq + 1 : s->modseq + 1;
@@ -427,7 +462,7 @@ static bool save(struct store *s, struct folder *f, struct err *err)
 {
     struct stmt *set = store_stmt(s, SQL_SAVE_FOLDER);
 
-    if (!uids_save(s, f, err))
+    if ((f->watchers > 0 && !store_folder_load(s, f, err)) || !uids_save(s, f, err))
         return false;
     stmt_int(set, f->now.uidnext);
     stmt_int(set, f->now.modseq);
@@ -436,6 +471,7 @@ static bool save(struct store *s, struct folder *f, struct err *err)
     stmt_int(set, f->now.unseen);
     stmt_int(set, f->now.deleted);
     stmt_int(set, f->now.deleted_bytes);
+    stmt_int(set, f->now.expunged_floor);
     stmt_int(set, f->blocks_made);
     stmt_int(set, s->account);
     stmt_int(set, f->id);
@@ -450,7 +486,7 @@ bool folders_save(struct store *s, struct err *err)
     return true;
 }
 
-static void committed(struct folder *f)
+static void committed(struct store *s, struct folder *f)
 {
     if (f->changed && f->watchers > 0) {
         uid_set_copy(&f->waiting, &f->uids);
@@ -458,6 +494,7 @@ static void committed(struct folder *f)
         f->is_waiting = true;
     }
     if (f->removed) {
+        s->loose = true; /* its messages */
         str_free(&f->special);
         f->special = str_dup(str_of(gone_mark));
     }
@@ -471,9 +508,14 @@ static void committed(struct folder *f)
 void folders_committed(struct store *s)
 {
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        committed(f);
-    LIST_EACH(&s->gone, it)
-        committed(CONTAINER(it, struct folder, link));
+        committed(s, f);
+    LIST_EACH(&s->gone, it) {
+        struct folder *f = CONTAINER(it, struct folder, link);
+
+        committed(s, f);
+        if (f->swept)
+            folder_free(s, f);
+    }
 }
 
 void store_synced(struct store *s)
@@ -481,6 +523,7 @@ void store_synced(struct store *s)
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
         struct uid_set old = f->shown;
 
+        f->durable = f->committed;
         if (!f->is_waiting)
             continue;
         f->shown = f->waiting;

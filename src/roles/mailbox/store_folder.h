@@ -11,23 +11,26 @@
 enum { STORE_KEYWORD_SHIFT = 8, STORE_KEYWORD_BITS = 48, STORE_KEYWORDS_MAX = 2000, STORE_FOLDERS_MAX = 20000 };
 
 struct folder_counts {
-    int64_t uidnext, modseq, messages, bytes, unseen, deleted, deleted_bytes;
+    int64_t uidnext, modseq, messages, bytes, unseen, deleted, deleted_bytes, expunged_floor;
 };
 
-/* Owned by the store; valid until the folder is removed (store_folder_delete) or the store is closed. */
+/* Owned by the store; valid until the folder is removed (store_folder_delete), its creation is rolled back, or the
+ * store is closed; while it is watched, in any case. Who needs it for longer keeps its id. */
 struct folder {
     struct link link; /* in the order of their names, INBOX first */
     int64_t id;
     struct str name;    /* UTF-8, levels joined by '/' */
     struct str special; /* "\\Sent" ..., or empty */
-    int64_t uidvalidity, expunged_floor;
+    int64_t uidvalidity;
     struct folder_counts now, committed;
+    struct folder_counts durable; /* of the last commit that is on disk: what a client may be told */
     struct uid_set uids; /* with the open transaction's changes, once loaded */
     bool uids_loaded;
     bool blocks_made, blocks_committed; /* the database has all blocks */
     bool changed; /* by the open transaction */
     bool created, removed;    /* in the open transaction */
     bool swept;               /* a deleted one: nothing of it is left to remove */
+    bool orphan;              /* of no store any more: freed when nobody watches it */
     struct str committed_name; /* before a rename in the open transaction; .p NULL: not renamed */
     uint32_t *emptied; /* numbers of blocks that lost their last message in it */
     size_t emptied_count;
@@ -48,13 +51,15 @@ struct folder {
 struct folder *store_inbox(struct store *s);
 /* By its name: INBOX in capitals, otherwise exactly; NULL when there is none. */
 struct folder *store_folder_find(struct store *s, struct str name);
-struct folder *store_folder_by_id(struct store *s, int64_t id);
+struct folder *store_folder_by_id(struct store *s, int64_t id); /* NULL: it was deleted */
 /* The next in the order of names; NULL first gives the first, NULL is the end. */
 struct folder *store_folder_next(struct store *s, struct folder *after);
 size_t store_folder_count(const struct store *s);
 
 /* All of these need an open transaction. Names are valid already (imap_name_is_valid). */
 MUST_CHECK bool store_folder_create(struct store *s, struct str name, struct str special, struct folder **folder, struct err *err);
+/* Some folder below the new name stands where one below this would come to stand (store_folder_rename would fail). */
+bool store_folder_collides(struct store *s, struct folder *folder, struct str to);
 /* The folder and all below it. Not INBOX: its messages are moved (RFC 9051, section 6.3.6). */
 MUST_CHECK bool store_folder_rename(struct store *s, struct folder *folder, struct str to, struct err *err);
 /* The name is free at once; the messages go bit by bit (store_sweep). Nobody watches it. */
@@ -66,8 +71,10 @@ MUST_CHECK bool store_subscriptions(struct store *s, store_name_fn *tell, void *
 
 /* What is changed from now on has a modification sequence of its own, also within the open transaction. */
 int64_t store_new_modseq(struct store *s);
+int64_t store_modseq(const struct store *s); /* of what is changed now; 0: nothing was yet */
 
-/* The slot of a keyword (ASCII case folded); made when there is none and `make` is set, else -1. */
+/* The slot of a keyword (ASCII case folded); made when there is none and `make` is set, else -1. ERR_LIMIT: there are
+ * too many; nothing was written. */
 MUST_CHECK bool store_keyword(struct store *s, struct folder *f, struct str name, bool make, int *slot, struct err *err);
 
 /* Makes f->uids known. */

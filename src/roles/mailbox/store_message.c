@@ -88,7 +88,7 @@ bool store_expunged_walk(struct store *s, const struct folder *f, int64_t since,
 {
     struct stmt *walk = store_stmt(s, SQL_WALK_EXPUNGED);
 
-    *known = since >= f->expunged_floor;
+    *known = since >= f->now.expunged_floor;
     stmt_int(walk, s->account);
     stmt_int(walk, f->id);
     stmt_int(walk, since);
@@ -145,9 +145,10 @@ static bool carry_keywords(struct store *s, const struct folder *from, const str
 
         if (!store_has_keyword(m->flags, m->more, (int)i))
             continue;
-        if (!store_keyword(s, to, from->keywords[i], true, &slot, err))
+        if (!store_keyword(s, to, from->keywords[i], to->keyword_count < STORE_KEYWORDS_MAX, &slot, err))
             return false;
-        store_set_keyword(flags, more, slot, true);
+        if (slot >= 0) /* else it has no room there: the copy goes without it */
+            store_set_keyword(flags, more, slot, true);
     }
     return true;
 }
@@ -266,20 +267,47 @@ void store_set_keyword(int64_t *flags, struct buf *more, int slot, bool on)
 
 /* ---- what FETCH needs without the bytes ---- */
 
-bool store_info_put(struct store *s, int64_t content, const struct content_info *info, struct err *err)
+static bool put_keys(struct store *s, int64_t content, const struct content_info *info, struct err *err)
 {
-    struct stmt *put = store_stmt(s, SQL_PUT_INFO);
+    struct stmt *put = store_stmt(s, SQL_PUT_KEYS);
 
     stmt_int(put, s->account);
     stmt_int(put, content);
     stmt_int(put, info->sent);
+    stmt_int(put, info->reply);
     stmt_str(put, info->subject);
-    stmt_blob(put, info->tree);
     stmt_blob(put, info->refs);
-    if (info->preview.p == NULL)
-        stmt_null(put);
+    return stmt_run(put, err);
+}
+
+static void bind_preview(struct stmt *to, struct str preview)
+{
+    if (preview.p == NULL)
+        stmt_null(to);
     else
-        stmt_str(put, info->preview);
+        stmt_str(to, preview);
+}
+
+bool store_info_put(struct store *s, int64_t content, const struct content_info *info, struct err *err)
+{
+    struct stmt *put = store_stmt(s, SQL_PUT_TREE);
+
+    if (!put_keys(s, content, info, err))
+        return false;
+    stmt_int(put, s->account);
+    stmt_int(put, content);
+    bind_preview(put, info->preview);
+    stmt_blob(put, info->tree);
+    return stmt_run(put, err);
+}
+
+bool store_preview_put(struct store *s, int64_t content, struct str preview, struct err *err)
+{
+    struct stmt *put = store_stmt(s, SQL_PUT_PREVIEW);
+
+    bind_preview(put, preview);
+    stmt_int(put, s->account);
+    stmt_int(put, content);
     return stmt_run(put, err);
 }
 
@@ -296,35 +324,85 @@ static void place(const struct buf *b, struct str *text)
     text->p = b->p + (uintptr_t)text->p;
 }
 
-bool store_info_get(struct store *s, int64_t content, struct content_info *info, bool *found, struct err *err)
+static bool get_keys(struct store *s, int64_t content, struct content_info *info, bool *found, struct err *err)
 {
-    struct stmt *get = store_stmt(s, SQL_GET_INFO);
-    struct buf *b = &s->info;
+    struct stmt *get = store_stmt(s, SQL_GET_KEYS);
 
-    *info = (struct content_info){0};
     stmt_int(get, s->account);
     stmt_int(get, content);
     *found = stmt_row(get);
     if (*found) {
-        bool has_preview = !column_is_null(get, 4);
-
-        buf_reset(b);
         info->sent = column_int(get, 0);
-        info->subject = keep(b, column_str(get, 1));
-        info->tree = keep(b, column_str(get, 2));
-        info->refs = keep(b, column_str(get, 3));
-        info->preview = keep(b, column_str(get, 4));
-        buf_add_char(b, 0); /* so that it has bytes at all */
-        place(b, &info->subject);
-        place(b, &info->tree);
-        place(b, &info->refs);
-        place(b, &info->preview);
-        if (!has_preview)
-            info->preview = (struct str){0};
+        info->reply = column_int(get, 1) != 0;
+        info->subject = keep(&s->info, column_str(get, 2));
+        info->refs = keep(&s->info, column_str(get, 3));
     }
-    if (!stmt_done(get, err))
+    return stmt_done(get, err);
+}
+
+static bool get_tree(struct store *s, int64_t content, struct content_info *info, bool *found, bool *has_preview, struct err *err)
+{
+    struct stmt *get = store_stmt(s, SQL_GET_TREE);
+
+    stmt_int(get, s->account);
+    stmt_int(get, content);
+    *found = stmt_row(get);
+    if (*found) {
+        *has_preview = !column_is_null(get, 0);
+        info->preview = keep(&s->info, column_str(get, 0));
+        info->tree = keep(&s->info, column_str(get, 1));
+    }
+    return stmt_done(get, err);
+}
+
+bool store_info_get(struct store *s, int64_t content, unsigned what, struct content_info *info, bool *found, struct err *err)
+{
+    struct buf *b = &s->info;
+    bool has_preview = false;
+
+    *info = (struct content_info){0};
+    *found = true;
+    buf_reset(b);
+    buf_add_char(b, 0); /* so that it has bytes at all */
+    if (what & STORE_KEYS && !get_keys(s, content, info, found, err))
         return false;
+    if (*found && what & STORE_TREE && !get_tree(s, content, info, found, &has_preview, err))
+        return false;
+    if (!*found)
+        return true;
+    place(b, &info->subject);
+    place(b, &info->refs);
+    place(b, &info->tree);
+    place(b, &info->preview);
+    if (!has_preview)
+        info->preview = (struct str){0};
     return !b->failed || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its summary is too large", content);
+}
+
+bool store_keys_walk(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_keys_fn *tell, void *arg,
+    struct err *err)
+{
+    struct stmt *walk = store_stmt(s, SQL_WALK_KEYS);
+
+    stmt_int(walk, s->account);
+    stmt_int(walk, f->id);
+    stmt_int(walk, from);
+    stmt_int(walk, to);
+    while (stmt_row(walk)) {
+        struct store_message m = read_row(walk);
+        bool known = !column_is_null(walk, 9);
+        struct content_info keys = {0};
+
+        if (known) {
+            keys.sent = column_int(walk, 9);
+            keys.reply = column_int(walk, 10) != 0;
+            keys.subject = column_str(walk, 11);
+            keys.refs = column_str(walk, 12);
+        }
+        if (!tell(arg, &m, known ? &keys : NULL))
+            break;
+    }
+    return stmt_done(walk, err);
 }
 
 /* ---- deleted folders ---- */
@@ -352,15 +430,16 @@ static bool sweep_some(struct store *s, const struct folder *f, size_t *n, struc
     return true;
 }
 
-/* What else hangs on it; its own row stays while it is the newest folder. */
+/* What else hangs on it; its own row stays while it is the newest folder, and goes with the next one that is swept. */
 static bool sweep_rest(struct store *s, struct folder *f, struct err *err)
 {
     static const char *const texts[] = {"DELETE FROM expunged WHERE account = $1 AND folder = $2",
         "DELETE FROM keyword WHERE account = $1 AND folder = $2", "DELETE FROM uid_block WHERE account = $1 AND folder = $2",
-        "DELETE FROM folder WHERE account = $1 AND id = $2"};
-    size_t n = sizeof texts / sizeof *texts - (f->id == s->last_id);
+        "UPDATE folder SET special = '\\swept' WHERE account = $1 AND id = $2",
+        "DELETE FROM folder WHERE account = $1 AND special = '\\swept' AND id <= $2 AND "
+        "id < (SELECT MAX(id) FROM folder WHERE account = $1)"};
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct stmt *take = stmt_new(s->db, texts[i]);
         bool done;
 

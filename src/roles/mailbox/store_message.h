@@ -12,7 +12,7 @@ struct store_message {
 /* *found false: there is no such message. */
 MUST_CHECK bool store_message_get(struct store *s, const struct folder *f, uint32_t uid, struct store_message *m, bool *found,
     struct err *err);
-/* Calls `tell` for the messages with from <= uid <= to whose modseq is above `since` (-1: all), in order, until it
+/* Not from inside itself. Calls `tell` for the messages with from <= uid <= to whose modseq is above `since` (-1: all), in order, until it
  * returns false. Reads blocks without such a message not at all. `m` lives for the call. */
 typedef bool store_message_fn(void *arg, const struct store_message *m);
 MUST_CHECK bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since,
@@ -29,10 +29,11 @@ struct store_new {
 };
 /* A content, already put, becomes a message; `saved` is now. *uid may be shown after the next sync. */
 MUST_CHECK bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err);
-/* A copy in another (or the same) folder: the content gets one more reference; keywords are carried over by name. */
+/* A copy in another (or the same) folder: the content gets one more reference; keywords are carried over by name, as
+ * far as there is room for new ones. */
 MUST_CHECK bool store_message_copy(struct store *s, struct folder *from, uint32_t uid, struct folder *to, uint32_t *copy, bool *found,
     struct err *err);
-/* All flags anew; *changed false: they were so already and nothing was written. */
+/* All flags anew of a message just got; *changed false: they were so already and nothing was written. */
 MUST_CHECK bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
     bool *changed, struct err *err);
 MUST_CHECK bool store_message_expunge(struct store *s, struct folder *f, uint32_t uid, bool *found, struct err *err);
@@ -41,10 +42,22 @@ MUST_CHECK bool store_message_expunge(struct store *s, struct folder *f, uint32_
 bool store_has_keyword(int64_t flags, struct str more, int slot);
 void store_set_keyword(int64_t *flags, struct buf *more, int slot, bool on);
 
-/* content_info. Views live until the next call. */
+/* content_info and content_tree. Views live until the next call. */
+enum store_info { STORE_KEYS = 1, STORE_TREE = 2, STORE_ALL_INFO = 3 };
 struct content_info {
-    int64_t sent;
-    struct str subject, tree, refs, preview; /* preview.p NULL: not made yet */
+    /* STORE_KEYS */
+    int64_t sent; /* 0: there is no readable Date */
+    bool reply;   /* the subject says that it is a reply or forward */
+    struct str subject, refs;
+    /* STORE_TREE */
+    struct str tree, preview; /* preview.p NULL: not made yet */
 };
 MUST_CHECK bool store_info_put(struct store *s, int64_t content, const struct content_info *info, struct err *err);
-MUST_CHECK bool store_info_get(struct store *s, int64_t content, struct content_info *info, bool *found, struct err *err);
+/* `what`: enum store_info; *found: all that was asked for is there. */
+MUST_CHECK bool store_info_get(struct store *s, int64_t content, unsigned what, struct content_info *info, bool *found,
+    struct err *err);
+MUST_CHECK bool store_preview_put(struct store *s, int64_t content, struct str preview, struct err *err);
+/* The messages with from <= uid <= to in order, with their STORE_KEYS (NULL: not made yet), until `tell` returns false. */
+typedef bool store_keys_fn(void *arg, const struct store_message *m, const struct content_info *keys);
+MUST_CHECK bool store_keys_walk(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_keys_fn *tell, void *arg,
+    struct err *err);

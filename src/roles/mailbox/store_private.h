@@ -5,10 +5,12 @@
 
 /* Every statement that is used more than once, prepared at its first use: many databases are opened for
  * one delivery only. */
-#define MESSAGE_COLUMNS "uid, modseq, flags, received, saved, size, content, features, more"
+#define MESSAGE_COLUMNS_OF(t) t "uid, " t "modseq, " t "flags, " t "received, " t "saved, " t "size, " t "content, " t  \
+    "features, " t "more"
+#define MESSAGE_COLUMNS MESSAGE_COLUMNS_OF("")
 #define STORE_SQL(X)                                                                                               \
     X(SAVE_FOLDER, "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen "               \
-        "= $5, deleted = $6, deleted_bytes = $7, blocks = $8 WHERE account = $9 AND id = $10")                     \
+        "= $5, deleted = $6, deleted_bytes = $7, expunged_floor = $8, blocks = $9 WHERE account = $10 AND id = $11") \
     X(WAS_DELIVERED, "SELECT 1 FROM delivered WHERE account = $1 AND message = $2")                                \
     X(ADD_DELIVERED, "INSERT INTO delivered (account, message, stored) VALUES ($1, $2, $3)")                       \
     X(ADD_MESSAGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, "                    \
@@ -30,12 +32,19 @@
     X(REMOVE_BLOCK, "DELETE FROM uid_block WHERE account = $1 AND folder = $2 AND number = $3")                    \
     X(LOAD_BLOCKS, "SELECT number, modseq, unseen, bits FROM uid_block WHERE account = $1 AND folder = $2 "        \
         "ORDER BY number")                                                                                         \
-    X(PUT_INFO, "INSERT INTO content_info (account, content, sent, subject, tree, refs, preview) VALUES "          \
-        "($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account, content) DO UPDATE SET sent = excluded.sent, "         \
-        "subject = excluded.subject, tree = excluded.tree, refs = excluded.refs, preview = excluded.preview")      \
-    X(GET_INFO, "SELECT sent, subject, tree, refs, preview FROM content_info WHERE account = $1 AND "              \
-        "content = $2")                                                                                            \
-    X(REMOVE_INFO, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
+    X(PUT_KEYS, "INSERT INTO content_info (account, content, sent, reply, subject, refs) VALUES "                  \
+        "($1, $2, $3, $4, $5, $6) ON CONFLICT (account, content) DO UPDATE SET sent = excluded.sent, "             \
+        "reply = excluded.reply, subject = excluded.subject, refs = excluded.refs")                                \
+    X(PUT_TREE, "INSERT INTO content_tree (account, content, preview, tree) VALUES ($1, $2, $3, $4) "              \
+        "ON CONFLICT (account, content) DO UPDATE SET preview = excluded.preview, tree = excluded.tree")           \
+    X(PUT_PREVIEW, "UPDATE content_tree SET preview = $1 WHERE account = $2 AND content = $3")                     \
+    X(GET_KEYS, "SELECT sent, reply, subject, refs FROM content_info WHERE account = $1 AND content = $2")         \
+    X(GET_TREE, "SELECT preview, tree FROM content_tree WHERE account = $1 AND content = $2")                      \
+    X(WALK_KEYS, "SELECT " MESSAGE_COLUMNS_OF("m.") ", i.sent, i.reply, i.subject, i.refs FROM message m "         \
+        "LEFT JOIN content_info i ON i.account = m.account AND i.content = m.content "                             \
+        "WHERE m.account = $1 AND m.folder = $2 AND m.uid >= $3 AND m.uid <= $4 ORDER BY m.uid")                   \
+    X(REMOVE_KEYS, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
+    X(REMOVE_TREE, "DELETE FROM content_tree WHERE account = $1 AND content = $2")                                 \
     X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, $4, "                          \
         "$5)")                                                                                                     \
     X(PUT_CHUNK, "INSERT INTO content_chunk (account, content, start, data) VALUES ($1, $2, $3, "                  \
@@ -56,7 +65,6 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
-    X(SET_FLOOR, "UPDATE folder SET expunged_floor = $1 WHERE account = $2 AND id = $3")                           \
     X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
@@ -79,6 +87,7 @@ struct store {
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
     struct list arriving; /* struct content_writer */
+    struct list pins;     /* struct content_pin */
     struct buf piece;
     struct buf more, info; /* of the message and the content read last */
     struct stmt *statements[SQL_COUNT];
@@ -86,9 +95,9 @@ struct store {
 
 /* Prepares it if it was not yet. */
 struct stmt *store_stmt(struct store *s, enum store_sql sql);
-/* One reference less; without any left the content becomes loose. */
 /* One reference more. */
 MUST_CHECK bool content_hold(struct store *s, int64_t content, struct err *err);
+/* One reference less; without any left the content becomes loose. */
 MUST_CHECK bool content_release(struct store *s, int64_t content, struct err *err);
 /* ---- store_folder.c ---- */
 MUST_CHECK bool folders_load(struct store *s, struct err *err);
@@ -108,6 +117,9 @@ struct uid_change {
     int64_t was, is, size;
 };
 void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
+
+/* Whether a block of the database says what its messages say; *why is set when it does not. */
+MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_message.c ---- */
 /* A part of what deleted folders had; *more: call again. */

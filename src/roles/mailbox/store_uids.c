@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- loading ---- */
 
@@ -155,13 +156,84 @@ bool uids_save(struct store *s, struct folder *f, struct err *err)
     return true;
 }
 
+/* ---- looking for mistakes ---- */
+
+/* Keywords that have no name. */
+static bool is_nameless(const struct folder *f, int64_t flags, struct str more)
+{
+    for (int slot = (int)f->keyword_count; slot < STORE_KEYWORD_BITS; slot++)
+        if (store_has_keyword(flags, more, slot))
+            return true;
+    for (size_t slot = STORE_KEYWORD_BITS; slot < STORE_KEYWORD_BITS + more.n * 8; slot++)
+        if (slot >= f->keyword_count && store_has_keyword(flags, more, (int)slot))
+            return true;
+    return more.n > 0 && more.p[more.n - 1] == 0;
+}
+
+struct checking {
+    const struct folder *f;
+    struct uid_set messages; /* blocks as they should be */
+    const char *why;
+};
+
+static bool check_message(void *arg, const struct store_message *m)
+{
+    struct checking *c = arg;
+    struct uid_block *b;
+
+    if (is_nameless(c->f, m->flags, m->more))
+        c->why = "messages have keywords without a name";
+    uid_set_add(&c->messages, m->uid);
+    b = uid_set_block(&c->messages, m->uid / UID_BLOCK);
+    b->unseen += !(m->flags & STORE_SEEN);
+    if (m->modseq > b->modseq)
+        b->modseq = m->modseq;
+    return true;
+}
+
+static void compare_blocks(struct checking *c, const struct uid_set *kept)
+{
+    if (kept->n != c->messages.n)
+        c->why = "the blocks of uids are not those of its messages";
+    for (size_t i = 0; i < kept->n && c->why == NULL; i++) {
+        const struct uid_block *is = &kept->blocks[i], *should = &c->messages.blocks[i];
+
+        if (is->number != should->number || memcmp(is->bits, should->bits, sizeof is->bits) != 0)
+            c->why = "a block of uids has other bits than it has messages";
+        else if (is->unseen != should->unseen)
+            c->why = "a block of uids counts unseen messages wrongly";
+        else if (is->modseq < should->modseq)
+            c->why = "a block of uids is behind its messages";
+    }
+}
+
+bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err)
+{
+    struct checking c = {.f = f};
+    struct folder kept = {.id = f->id};
+    bool done;
+
+    uid_set_init(&c.messages);
+    done = store_messages_walk(s, f, 1, UINT32_MAX, -1, check_message, &c, err);
+    if (done && f->blocks_committed && c.why == NULL) {
+        done = load_rows(s, &kept, err);
+        if (done)
+            compare_blocks(&c, &kept.uids);
+        uid_set_clear(&kept.uids);
+    }
+    uid_set_clear(&c.messages);
+    *why = c.why;
+    return done;
+}
+
 /* ---- what clients may be told ---- */
 
 bool store_folder_watch(struct store *s, struct folder *f, bool settled, struct err *err)
 {
     if (!store_folder_load(s, f, err))
         return false;
-    if (f->watchers++ > 0)
+    f->watchers++;
+    if (f->is_shown)
         return true;
     if (settled) {
         uid_set_copy(&f->shown, &f->uids);

@@ -47,42 +47,59 @@ void summary_add(struct summary *s, struct str bytes)
     mime_parser_add(s->parser, bytes);
 }
 
-/* The ids in a header value, "<...>" each, as hashes. */
-static void add_refs(struct buf *refs, struct str value)
+/* A Message-ID, however it was quoted (RFC 5256, section 3); case counts. Never zero. */
+static uint64_t hash_id(struct str id)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] != '"' && id.p[i] != '\\' && id.p[i] != ' ' && id.p[i] != '\t')
+            hash = (hash ^ (unsigned char)id.p[i]) * UINT64_C(0x100000001b3);
+    return hash ? hash : 1;
+}
+
+/* The ids in a header value, "<...>" each, as hashes: at most so many. */
+static size_t add_refs(struct buf *refs, struct str value, size_t most)
 {
     ptrdiff_t open, close;
+    size_t n = 0;
 
-    while ((open = str_find(value, '<')) >= 0) {
-        value = str_skip(value, (size_t)open);
+    while (n < most && (open = str_find(value, '<')) >= 0) {
+        value = str_skip(value, (size_t)open + 1);
         close = str_find(value, '>');
         if (close < 0)
-            return;
-        if (close > 1) {
-            uint64_t hash = str_stable_hash(str_sub(value, 0, (size_t)close + 1));
+            break;
+        if (close > 0) {
+            uint64_t hash = hash_id(str_sub(value, 0, (size_t)close));
 
             buf_add(refs, str_from((const char *)&hash, sizeof hash));
+            n++;
         }
         value = str_skip(value, (size_t)close + 1);
     }
+    return n;
 }
 
-/* Own id first (zero when there is none), then References, or In-Reply-To without them (RFC 5256, section 3). */
+/* Own id first (zero when there is none), then References, or the first of In-Reply-To without them (RFC 5256, section 3).
+ * Of too many references the last count: they are the nearest. */
 static void gather_refs(struct buf *refs, const struct mime_envelope *e)
 {
     static const char none[8];
+    struct buf all;
+    size_t n;
 
-    add_refs(refs, e->message_id);
-    if (refs->n == 0)
+    if (add_refs(refs, e->message_id, 1) == 0)
         buf_add(refs, str_from(none, sizeof none));
-    else
-        refs->n = 8;
-    if (e->references.n > 0)
-        add_refs(refs, e->references);
-    else
-        add_refs(refs, e->in_reply_to);
+    buf_init(&all, MIME_HEADER_MAX * 4);
+    if (add_refs(&all, e->references, SIZE_MAX) == 0)
+        (void)add_refs(&all, e->in_reply_to, 1);
+    n = all.n / 8;
+    buf_add(refs, str_skip(buf_str(&all), n < REFS_MAX ? 0 : 8 * (n - REFS_MAX + 1)));
+    buf_clear(&all);
 }
 
-static void gather_subject(struct buf *out, struct str subject)
+/* True: it is a reply or forward. */
+static bool gather_subject(struct buf *out, struct str subject)
 {
     struct buf words, base;
     bool is_reply;
@@ -94,6 +111,7 @@ static void gather_subject(struct buf *out, struct str subject)
     mime_casefold(buf_str(&base), out);
     buf_clear(&words);
     buf_clear(&base);
+    return is_reply;
 }
 
 void summary_end(struct summary *s, struct content_info *info)
@@ -105,7 +123,7 @@ void summary_end(struct summary *s, struct content_info *info)
     if (root != NULL && mime_tree_pack(root, &s->tree) && root->envelope != NULL) {
         if (!date_parse(root->envelope->date, &info->sent))
             info->sent = 0;
-        gather_subject(&s->subject, root->envelope->subject);
+        info->reply = gather_subject(&s->subject, root->envelope->subject);
         gather_refs(&s->refs, root->envelope);
     }
     info->subject = buf_str(&s->subject);

@@ -42,14 +42,23 @@ CREATE TABLE subscription (
 INSERT INTO subscription (account, name) SELECT account, name FROM folder WHERE subscribed = 1;
 
 -- What FETCH, SORT and THREAD need without the bytes, made when the message came in; a content of before has none until
--- somebody asks. Times are microseconds; refs: 64-bit hashes of its Message-ID, then of those it refers to.
+-- somebody asks. SORT and THREAD walk over the keys of a whole folder, so these are a table of their own, without the tree of
+-- parts. sent: microseconds (0: no readable Date). reply: the subject says so. subject: its base subject, case folded.
+-- refs: 64-bit hashes of its Message-ID (0: none), then of those it refers to.
 CREATE TABLE content_info (
     account BIGINT NOT NULL,
     content BIGINT NOT NULL,
     sent BIGINT NOT NULL,
+    reply BIGINT NOT NULL,
     subject TEXT NOT NULL,
-    tree @blob NOT NULL,
     refs @blob NOT NULL,
+    PRIMARY KEY (account, content)
+) @clustered;
+
+CREATE TABLE content_tree (
+    account BIGINT NOT NULL,
+    content BIGINT NOT NULL,
     preview TEXT,
+    tree @blob NOT NULL,
     PRIMARY KEY (account, content)
 ) @clustered;

@@ -1,0 +1,6 @@
+#include "store_world.h"
+int main(void)
+{
+    fault_install();
+    return 0;
+}
