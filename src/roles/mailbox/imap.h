@@ -36,7 +36,8 @@ struct imap_view {
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
-    int64_t modseq;        /* changes up to here were told */
+    int64_t modseq;        /* changes of flags up to here were told */
+    int64_t whole;         /* and what is gone up to here: where a client that goes now can go on */
     uint64_t version;      /* of folder->shown: what was told */
     struct uid_set own;    /* changed by this client's STORE with own_modseq: it knows */
     int64_t own_modseq;
@@ -73,8 +74,10 @@ struct imap {
     struct imap_view view;
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
+    int64_t said_modseq;    /* the highest one that the command told */
     struct {                /* imap_view.c: where the telling goes on */
         bool under_way;
+        bool missed;        /* something is changed again and not on disk: another time */
         uint32_t at;
         uint32_t uidnext;   /* of before what is new was told */
         int64_t modseq;
@@ -140,6 +143,19 @@ uint32_t imap_view_number(const struct imap *im, uint32_t uid); /* sequence numb
 /* "* FLAGS (...)" when there are keywords the client does not know. */
 void imap_view_tell_keywords(struct imap *im);
 void imap_write_message_flags(struct imap *im, const struct store_message *m); /* "FLAGS (...)" */
+void imap_write_modseq(struct imap *im, const struct store_message *m);        /* "MODSEQ (...)" */
+/* Messages the client knows are gone, and it may not be told now. */
+bool imap_view_has_gone(const struct imap *im);
+/* A command that enables CONDSTORE (RFC 7162, section 3.1). */
+void imap_enable_condstore(struct imap *im);
+
+/* ---- imap_info.c ---- */
+/* Parts of the content_info of a message (`what`: enum store_info); made when there is none yet. Views as in store_info_get. */
+MUST_CHECK bool imap_info(struct imap *im, const struct store_message *m, unsigned what, struct content_info *info, struct err *err);
+/* content_info.refs: the i-th; 0: none. */
+uint64_t imap_ref(struct str refs, size_t i);
+/* THREADID: the oldest message that this one is known to go back to; 0: unknown. */
+uint64_t imap_thread_id(struct str refs);
 
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
  * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
@@ -149,7 +165,7 @@ imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, ima
 imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
-imap_step imap_on_search;
+imap_step imap_on_search, imap_on_sort, imap_on_thread;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);

@@ -6,7 +6,6 @@
 #include "imap_fetch.h"
 #include "imap/body.h"
 #include "mime/part_blob.h"
-#include "summary.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,6 +16,7 @@ static void clean(struct imap *im)
 {
     struct fetch *f = im->work;
 
+    store_unpin(im->box->store, &f->pin);
     uid_set_clear(&f->seen);
     uid_set_clear(&f->chosen);
     arena_clear(&f->tree_arena);
@@ -37,40 +37,11 @@ static bool is_from_tree(enum imap_item_kind kind)
 
 /* ---- the tree of a message ---- */
 
-/* A content that came before there were summaries: read whole, kept from now on. */
-static bool make_info(struct imap *im, struct fetch *f, struct err *err)
-{
-    struct store *s = im->box->store;
-    struct summary *summary = summary_new();
-    struct content_info info;
-    struct str piece;
-    bool done = true;
-
-    for (int64_t at = 0; done && at < f->message.size; at += (int64_t)piece.n) {
-        done = store_read(s, f->message.content, at, &piece, err);
-        if (!done || piece.n == 0)
-            break;
-        summary_add(summary, piece);
-    }
-    if (done) {
-        summary_end(summary, &info);
-        done = store_begin(s, err) && store_info_put(s, f->message.content, &info, err);
-        box_touch(im->box);
-    }
-    summary_free(summary);
-    return done;
-}
-
 bool fetch_tree(struct imap *im, struct fetch *f, struct err *err)
 {
-    struct store *s = im->box->store;
-
     if (f->tree != NULL)
         return true;
-    if (!store_info_get(s, f->message.content, &f->info, &f->has_info, err))
-        return false;
-    if (!f->has_info &&
-        (!make_info(im, f, err) || !store_info_get(s, f->message.content, &f->info, &f->has_info, err)))
+    if (!imap_info(im, &f->message, STORE_TREE, &f->info, err))
         return false;
     arena_clear(&f->tree_arena);
     f->tree = mime_tree_unpack(f->info.tree, &f->tree_arena);
@@ -107,7 +78,7 @@ static void write_row_item(struct imap *im, const struct store_message *m, enum 
         imap_write_date_time(out, m->received);
         break;
     case IMAP_ITEM_SIZE: buf_addf(out, "RFC822.SIZE %" PRId64, m->size); break;
-    case IMAP_ITEM_MODSEQ: buf_addf(out, "MODSEQ (%" PRId64 ")", m->modseq); break;
+    case IMAP_ITEM_MODSEQ: imap_write_modseq(im, m); break;
     case IMAP_ITEM_EMAILID: buf_addf(out, "EMAILID (M%" PRIx64 ")", (uint64_t)m->content); break;
     case IMAP_ITEM_THREADID: buf_add(out, STR("THREADID NIL")); break;
     case IMAP_ITEM_SAVEDATE:
@@ -155,6 +126,7 @@ static void open_message(struct fetch *f, const struct store_message *m, struct 
 {
     f->open = true;
     f->message = *m;
+    store_pin(im->box->store, &f->pin, m->content); /* its bytes stay until the last was sent */
     f->message.more = arena_str(&im->arena, m->more);
     f->item = 0;
     f->tree = NULL;
@@ -251,6 +223,7 @@ static void mark_some(struct imap *im)
 
     if (!imap_still_holds(im))
         return;
+    store_new_modseq(im->box->store); /* another session may have changed flags since the last turn */
     while ((uid = uid_set_next(&f->seen, 1)) != 0) {
         uid_set_remove(&f->seen, uid);
         if (!mark_one(im, uid, &err)) {
@@ -272,10 +245,8 @@ static void end(struct imap *im)
         imap_ok(im, NULL, "Done");
         return;
     }
-    if (!imap_hold(im))
-        return;
-    store_new_modseq(im->box->store);
-    im->step = mark_some;
+    if (imap_hold(im))
+        im->step = mark_some;
 }
 
 /* In the middle of a response nothing can be said any more, unless all of it is still here. */
@@ -365,10 +336,10 @@ static void look_at_items(struct imap *im, struct fetch *f)
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)
-            im->enabled |= IMAP_ENABLED_CONDSTORE;
+            imap_enable_condstore(im);
     }
     if (what->changed_since_given)
-        im->enabled |= IMAP_ENABLED_CONDSTORE;
+        imap_enable_condstore(im);
 }
 
 void imap_on_fetch(struct imap *im)

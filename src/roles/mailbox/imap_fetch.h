@@ -25,6 +25,7 @@ struct fetch {
     /* The message under way, when its items take several steps. */
     bool open;
     struct store_message message;
+    struct content_pin pin;
     size_t item;         /* the next */
     size_t begun;        /* where its answer begins in the output ... */
     bool has_left;       /* ... unless a part of it was sent */
@@ -32,7 +33,6 @@ struct fetch {
     struct arena tree_arena;
     struct mime_part *tree;
     struct content_info info;
-    bool has_info;
 
     /* The item under way. */
     bool streaming;

@@ -4,6 +4,7 @@
 
 struct finding {
     struct match *match;
+    bool all;            /* every message matches: rows need not be read */
     uint32_t at;         /* the next uid to look at; 0: all were */
     struct uid_set uids; /* found */
     int64_t modseq;      /* the highest of them */
@@ -14,3 +15,10 @@ MUST_CHECK bool finding_begin(struct imap *im, struct finding *f, struct imap_se
 /* True when all were looked at. */
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err);
 void finding_clear(struct finding *f);
+/* The highest modseq found if the program asked about modseqs, else 0. */
+int64_t finding_modseq(const struct finding *f);
+
+/* Calls `tell` for what was found from uid `*at` on, in order, with its STORE_KEYS, until the turn is over: true when all were
+ * told. `tell` returns false after a failure. */
+typedef bool found_fn(void *arg, const struct store_message *m, const struct content_info *keys, struct err *err);
+bool finding_walk(struct imap *im, const struct finding *f, uint32_t *at, found_fn *tell, void *arg, struct err *err);

@@ -27,7 +27,7 @@ static const struct {
     [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
     [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
     [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
-    [IMAP_SEARCH] = {imap_on_search, true},
+    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
 };
@@ -47,17 +47,32 @@ static void clean_work(struct imap *im)
     im->work = NULL;
 }
 
+/* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
+ * lower, because it has not heard of everything below. */
+static void tell_where_it_stands(struct imap *im)
+{
+    if (im->view.folder != NULL && im->enabled & IMAP_ENABLED_CONDSTORE && im->said_modseq > im->view.whole)
+        buf_addf(&im->out, "* OK [HIGHESTMODSEQ %" PRId64 "] There is more to come\r\n", im->view.whole);
+    im->said_modseq = 0;
+}
+
 /* The end of a command: tells what changed, then says the answer. */
 static void finish(struct imap *im)
 {
     if (!imap_view_tell(im))
         return;
+    tell_where_it_stands(im);
     buf_add(&im->out, buf_str(&im->answer));
+    if (im->errors >= IMAP_ERRORS_MAX) {
+        buf_add(&im->out, STR("* BYE Too many mistakes\r\n"));
+        im->closed = true;
+    }
     buf_reset(&im->answer);
     im->step = NULL;
     im->literal = NULL;
     clean_work(im);
     arena_clear(&im->arena);
+    imap_input_refuse(&im->input); /* a literal that still waits */
     imap_input_done(&im->input);
 }
 
@@ -86,6 +101,8 @@ static void answer(struct imap *im, const char *status, const char *code, const 
 void imap_ok(struct imap *im, const char *code, const char *text)
 {
     im->errors = 0;
+    if (code == NULL && imap_view_has_gone(im))
+        code = "EXPUNGEISSUED";
     answer(im, "OK", code, text);
 }
 
@@ -100,9 +117,8 @@ void imap_bad(struct imap *im, const char *text)
 
     metric_add(&bad_commands, 1);
     im->tell_expunges = false;
+    im->errors++;
     answer(im, has_code ? "NO" : "BAD", NULL, text);
-    if (++im->errors >= IMAP_ERRORS_MAX)
-        im->closed = true;
 }
 
 void imap_failed(struct imap *im, const struct err *err)
@@ -359,8 +375,10 @@ static enum session_next session_run(void *machine)
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
-        else if (im->idling && im->unread.n == 0)
-            return imap_view_tell(im) ? SESSION_WAITS_INPUT : SESSION_GOES_ON;
+        else if (im->idling && im->unread.n == 0) {
+            if (imap_view_tell(im))
+                return SESSION_WAITS_INPUT;
+        }
         else if (im->closed)
             return SESSION_ENDS;
         else if (im->unread.n == 0)

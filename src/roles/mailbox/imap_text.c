@@ -67,7 +67,7 @@ static bool load_info(struct imap_text *t, const struct store_message *m, struct
     if (t->has_info)
         return true;
     arena_clear(&t->arena);
-    if (!store_info_get(t->store, m->content, &info, &found, err))
+    if (!store_info_get(t->store, m->content, STORE_ALL_INFO, &info, &found, err))
         return false;
     if (found) {
         t->sent = info.sent;
