@@ -8,6 +8,7 @@ struct channel *world_queue, *world_directory, *world_access, *world_web;
 void *world_state;
 struct buf world_said;
 uint64_t world_asked, world_granted;
+void (*world_session)(uint64_t id, struct str bytes);
 static uint64_t next_id;
 
 void world_open(void)
@@ -16,7 +17,8 @@ void world_open(void)
     world_directory = &directory;
     world_access = &access_;
     world_web = &web;
-    world_granted = next_id = 0;
+    world_granted = world_asked = next_id = 0;
+    world_session = NULL;
     buf_init(&world_said, 64 * 1024 * 1024);
 }
 
@@ -66,6 +68,14 @@ struct channel *role_peer(const struct role *role, enum role_id peer, unsigned c
     if (copy != 0)
         return NULL;
     return peer == ROLE_QUEUE ? world_queue : peer == ROLE_DIRECTORY ? world_directory : peer == ROLE_ACCESS ? world_access : NULL;
+}
+
+const struct config *role_config(const struct role *role)
+{
+    static const struct config config = {.limits.message_size = 50 * 1024 * 1024};
+
+    (void)role;
+    return &config;
 }
 
 unsigned role_copy(const struct role *role)
@@ -122,7 +132,10 @@ void ipc_send_account_ask(struct channel *to, const struct msg_account_ask *m)
 void ipc_send_session_data(struct channel *to, const struct msg_session_data *m)
 {
     (void)to;
-    buf_add(&world_said, m->data);
+    if (world_session != NULL)
+        world_session(m->id, m->data);
+    else
+        buf_add(&world_said, m->data);
 }
 
 void ipc_send_session_more(struct channel *to, const struct msg_session_more *m)
@@ -134,7 +147,10 @@ void ipc_send_session_more(struct channel *to, const struct msg_session_more *m)
 void ipc_send_session_close(struct channel *to, const struct msg_session_close *m)
 {
     (void)to;
-    buf_addf(&world_said, "<close %" PRIu64 ">", m->id);
+    if (world_session != NULL)
+        world_session(m->id, (struct str){0});
+    else
+        buf_addf(&world_said, "<close %" PRIu64 ">", m->id);
 }
 
 void ipc_send_control_row(struct channel *to, const struct msg_control_row *m)

@@ -157,6 +157,9 @@ uint64_t imap_ref(struct str refs, size_t i);
 /* THREADID: the oldest message that this one is known to go back to; 0: unknown. */
 uint64_t imap_thread_id(struct str refs);
 
+/* "PREVIEW ..." of a message; `lazy`: NIL unless it is kept already (imap_preview.c). */
+MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
+
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
  * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;

@@ -25,7 +25,8 @@ struct incoming {
 
 struct appending {
     struct imap_append grammar;
-    struct folder *to;
+    struct folder *to;    /* looked up anew by its number when all are there */
+    int64_t to_id;
     struct list messages; /* struct incoming */
     size_t count;
     uint64_t bytes;       /* of all so far, announced */
@@ -55,6 +56,7 @@ static void clean(struct imap *im)
 {
     struct appending *a = im->work;
 
+    box_unwait(im->box, &im->waiter);
     for (struct link *it; (it = list_first(&a->messages)) != NULL;)
         free_incoming(im, CONTAINER(it, struct incoming, link));
     buf_clear(&a->piece);
@@ -75,7 +77,6 @@ static void fail(struct imap *im, const char *code, const char *why)
 static void refuse(struct imap *im, const char *code, const char *why)
 {
     imap_input_refuse(&im->input);
-    box_unwait(im->box, &im->waiter);
     if (code == NULL)
         imap_bad(im, why);
     else
@@ -127,13 +128,14 @@ static void begin_message(struct imap *im)
     struct err err = {0};
 
     im->step = NULL;
-    if (size > (uint64_t)imap_append_limit(im)) {
+    if (size == 0) { /* RFC 3502, section 6.3.11: how a client changes its mind */
+        refuse(im, "CANNOT", "A message has at least one byte");
+    } else if (size > (uint64_t)imap_append_limit(im)) {
         refuse(im, "TOOBIG", "The message is larger than this server takes");
     } else if (a->count == MESSAGES_MAX) {
         refuse(im, "LIMIT", "Too many messages in one APPEND");
     } else if (!imap_fits(im, a->count + 1, a->bytes + size)) {
         imap_input_refuse(&im->input); /* NO was said */
-        box_unwait(im->box, &im->waiter);
     } else if (!open_message(im, &err)) {
         imap_input_refuse(&im->input);
         imap_undo(im, &err);
@@ -188,6 +190,11 @@ void imap_append_streamed_literal(struct imap *im)
 
 /* ---- all are there ---- */
 
+static void write_appenduid(struct buf *out, const struct appending *a, const char *before)
+{
+    buf_addf(out, "%s[APPENDUID %" PRId64 " %.*s] Stored", before, a->to->uidvalidity, STR_ARG(buf_str(&a->uids)));
+}
+
 static void on_stored(struct imap *im, bool stored)
 {
     struct appending *a = im->work;
@@ -196,8 +203,14 @@ static void on_stored(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The message could not be written, try again later");
         return;
     }
+    if (a->replaces) { /* RFC 8508, section 3.3: before the old one goes */
+        write_appenduid(&im->out, a, "* OK ");
+        buf_add(&im->out, STR("\r\n"));
+        imap_ok(im, NULL, "Done");
+        return;
+    }
     imap_answer_begin(im, "OK");
-    buf_addf(&im->answer, "[APPENDUID %" PRId64 " %.*s] Stored", a->to->uidvalidity, STR_ARG(buf_str(&a->uids)));
+    write_appenduid(&im->answer, a, "");
     imap_answer_end(im);
 }
 
@@ -251,8 +264,10 @@ static void complete(struct imap *im)
     struct appending *a = im->work;
     struct err err = {0};
 
+    a->to = store_folder_by_id(im->box->store, a->to_id);
+    if (a->to == NULL && !a->failed)
+        fail(im, "TRYCREATE", "The mailbox was deleted");
     if (a->failed) {
-        box_unwait(im->box, &im->waiter);
         imap_no(im, a->code, a->why);
         return;
     }
@@ -271,6 +286,7 @@ static bool find_mailbox(struct imap *im)
     struct appending *a = im->work;
 
     a->to = store_folder_find(im->box->store, a->grammar.mailbox);
+    a->to_id = a->to == NULL ? 0 : a->to->id;
     if (a->to == NULL)
         refuse(im, "TRYCREATE", "There is no such mailbox");
     else if (a->replaces && im->view.read_only)

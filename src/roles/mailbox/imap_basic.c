@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "imap.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 void imap_write_capabilities(struct buf *out)
@@ -59,9 +60,23 @@ static const struct {
     {"UTF8=ACCEPT", IMAP_ENABLED_UTF8},
 };
 
+static void tell_highest(struct imap *im)
+{
+    if (im->view.folder != NULL)
+        buf_addf(&im->out, "* OK [HIGHESTMODSEQ %" PRId64 "] Changes\r\n", im->view.whole);
+}
+
+void imap_enable_condstore(struct imap *im)
+{
+    if (!(im->enabled & IMAP_ENABLED_CONDSTORE))
+        tell_highest(im);
+    im->enabled |= IMAP_ENABLED_CONDSTORE;
+}
+
 void imap_on_enable(struct imap *im)
 {
     const struct imap_words *w = &im->command.words;
+    unsigned before = im->enabled;
 
     buf_add(&im->out, STR("* ENABLED"));
     for (size_t k = 0; k < sizeof extensions / sizeof *extensions; k++)
@@ -71,6 +86,8 @@ void imap_on_enable(struct imap *im)
                 buf_addf(&im->out, " %s", extensions[k].name);
             }
     buf_add(&im->out, STR("\r\n"));
+    if (im->enabled & ~before & IMAP_ENABLED_CONDSTORE)
+        tell_highest(im);
     imap_ok(im, NULL, "Enabled");
 }
 

@@ -129,6 +129,18 @@ static void on_stored(struct imap *im, bool stored)
     im->step = tell_store;
 }
 
+/* What this client changes has a modseq of its own, so that only that is not told to it again: if another session has
+ * changed flags since the last turn, what was changed before is told. */
+static void begin_own(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+
+    if (v->own_modseq != 0 && v->own_modseq == store_modseq(im->box->store))
+        return;
+    uid_set_clear(&v->own);
+    v->own_modseq = store_new_modseq(im->box->store);
+}
+
 static void store_some(struct imap *im)
 {
     struct change *c = im->work;
@@ -137,6 +149,7 @@ static void store_some(struct imap *im)
 
     if (!imap_still_holds(im))
         return;
+    begin_own(im);
     while ((uid = next_uid(im, c)) != 0) {
         if (!store_one(im, c, uid, &err)) {
             imap_undo(im, &err);
@@ -153,17 +166,17 @@ static void end_store(struct imap *im)
 {
     struct change *c = im->work;
     struct imap_set_writer w = {.out = &im->answer};
-    bool modified = c->refused.count > 0;
 
-    imap_answer_begin(im, "OK");
-    if (modified) {
-        buf_add(&im->answer, STR("[MODIFIED "));
-        for (uint32_t uid = 0; (uid = uid_set_next(&c->refused, uid + 1)) != 0;)
-            imap_set_add(&w, im->command.uid ? uid : imap_view_number(im, uid));
-        imap_set_end(&w);
-        buf_add(&im->answer, STR("] "));
+    if (c->refused.count == 0) {
+        imap_ok(im, NULL, "Done");
+        return;
     }
-    buf_add(&im->answer, modified ? STR("Some had been changed") : STR("Done"));
+    imap_answer_begin(im, "OK");
+    buf_add(&im->answer, STR("[MODIFIED "));
+    for (uint32_t uid = 0; (uid = uid_set_next(&c->refused, uid + 1)) != 0;)
+        imap_set_add(&w, im->command.uid ? uid : imap_view_number(im, uid));
+    imap_set_end(&w);
+    buf_add(&im->answer, STR("] Some had been changed"));
     imap_answer_end(im);
 }
 
@@ -181,12 +194,14 @@ static bool tell_one(struct imap *im, uint32_t uid, struct err *err)
     if (silent && !uid_set_has(&im->view.own, uid))
         return true;
     buf_addf(&im->out, "* %" PRIu32 " FETCH (", imap_view_number(im, uid));
-    if (im->command.uid)
+    if (im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
         buf_addf(&im->out, "UID %" PRIu32 " ", uid);
     if (!silent)
         imap_write_message_flags(im, &m);
+    if (modseq && !silent)
+        buf_add_char(&im->out, ' ');
     if (modseq)
-        buf_addf(&im->out, "%sMODSEQ (%" PRId64 ")", silent ? "" : " ", m.modseq);
+        imap_write_modseq(im, &m);
     buf_add(&im->out, STR(")\r\n"));
     return true;
 }
@@ -240,12 +255,13 @@ void imap_on_store(struct imap *im)
     if (!may_write(im) || !imap_view_resolve(im, &what->set, im->command.uid))
         return;
     if (what->unchanged_since_given)
-        im->enabled |= IMAP_ENABLED_CONDSTORE;
+        imap_enable_condstore(im);
     c = begin(im, what->set);
     if (!imap_hold(im))
         return;
     uid_set_clear(&im->view.own);
-    im->view.own_modseq = store_new_modseq(im->box->store);
+    im->view.own_modseq = 0;
+    begin_own(im);
     if (find_keywords(im, c, &err))
         im->step = store_some;
     else
@@ -403,9 +419,13 @@ static void copy_some(struct imap *im)
     imap_when_synced(im, on_copied);
 }
 
+/* The quota may have taken time: the mailbox could be gone. */
 static void begin_copy(struct imap *im)
 {
-    if (!imap_hold(im))
+    struct change *c = im->work;
+
+    c->to = imap_folder(im, im->command.copy.mailbox, "TRYCREATE");
+    if (c->to == NULL || !imap_hold(im))
         return;
     store_new_modseq(im->box->store);
     im->step = copy_some;
@@ -450,16 +470,12 @@ static void with_quota(struct imap *im)
 static void copy(struct imap *im, bool moves)
 {
     struct imap_copy *what = &im->command.copy;
-    struct folder *to;
     struct change *c;
 
-    if ((moves && !may_write(im)) || !imap_view_resolve(im, &what->set, im->command.uid))
-        return;
-    to = imap_folder(im, what->mailbox, "TRYCREATE");
-    if (to == NULL)
+    if ((moves && !may_write(im)) || !imap_view_resolve(im, &what->set, im->command.uid) ||
+        imap_folder(im, what->mailbox, "TRYCREATE") == NULL)
         return;
     c = begin(im, what->set);
-    c->to = to;
     c->moves = moves;
     if (moves)
         begin_copy(im);

@@ -167,6 +167,10 @@ void imap_on_rename(struct imap *im)
         imap_no(im, "CANNOT", "A mailbox cannot go below itself");
         return;
     }
+    if (store_folder_collides(store_of(im), f, to)) {
+        imap_no(im, "ALREADYEXISTS", "There is a mailbox where one below this would be");
+        return;
+    }
     if (f == store_inbox(store_of(im))) {
         imap_rename_inbox(im, make_plain);
         return;
@@ -212,7 +216,7 @@ void imap_on_unsubscribe(struct imap *im)
 
 void imap_write_status(struct imap *im, const struct folder *f, unsigned items)
 {
-    const struct folder_counts *c = &f->committed;
+    const struct folder_counts *c = &f->durable;
     struct {
         unsigned item;
         const char *name;
@@ -246,7 +250,7 @@ void imap_on_status(struct imap *im)
     if (f == NULL)
         return;
     if (im->command.status.items & IMAP_STATUS_HIGHESTMODSEQ)
-        im->enabled |= IMAP_ENABLED_CONDSTORE;
+        imap_enable_condstore(im);
     imap_write_status(im, f, im->command.status.items);
     imap_ok(im, NULL, "Done");
 }

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 struct name {
-    struct str text;
-    struct folder *folder; /* NULL: no mailbox */
+    struct str text, special;
+    int64_t folder; /* its number: it may be gone before it is told; 0: no mailbox */
     bool subscribed;
     bool has_children, child_subscribed;
 };
@@ -22,7 +22,7 @@ struct listing {
 
 /* ---- collecting ---- */
 
-static void add_name(struct listing *l, struct str text, struct folder *f, bool subscribed)
+static void add_name(struct listing *l, struct str text, const struct folder *f, bool subscribed)
 {
     if (l->n == l->room) {
         size_t room = l->room == 0 ? 64 : 2 * l->room;
@@ -37,7 +37,12 @@ static void add_name(struct listing *l, struct str text, struct folder *f, bool 
         l->names = names;
         l->room = room;
     }
-    l->names[l->n++] = (struct name){.text = text, .folder = f, .subscribed = subscribed};
+    l->names[l->n] = (struct name){.text = text, .subscribed = subscribed};
+    if (f != NULL) {
+        l->names[l->n].folder = f->id;
+        l->names[l->n].special = arena_str(&l->im->arena, f->special);
+    }
+    l->n++;
 }
 
 static void add_subscription(void *arg, struct str name)
@@ -75,8 +80,10 @@ static void join_equal(struct listing *l)
     for (size_t i = 0; i < l->n; i++) {
         if (n > 0 && str_eq(l->names[n - 1].text, l->names[i].text)) {
             l->names[n - 1].subscribed |= l->names[i].subscribed;
-            if (l->names[i].folder != NULL)
+            if (l->names[i].folder != 0) {
                 l->names[n - 1].folder = l->names[i].folder;
+                l->names[n - 1].special = l->names[i].special;
+            }
         } else {
             l->names[n++] = l->names[i];
         }
@@ -98,7 +105,7 @@ static void mark_parents(struct listing *l)
             struct name *above = l->names[i].text.p[k] == '/' ? find(l, str_sub(l->names[i].text, 0, k)) : NULL;
 
             if (above != NULL) {
-                above->has_children |= l->names[i].folder != NULL;
+                above->has_children |= l->names[i].folder != 0;
                 above->child_subscribed |= l->names[i].subscribed;
             }
         }
@@ -109,7 +116,7 @@ static bool collect(struct listing *l, struct err *err)
     struct store *s = l->im->box->store;
 
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        add_name(l, f->name, f, false);
+        add_name(l, arena_str(&l->im->arena, f->name), f, false);
     if (!store_subscriptions(s, add_subscription, l, err))
         return false;
     add_parents(l);
@@ -142,13 +149,13 @@ static bool matches_any(const struct imap_list *list, struct str name)
 static bool is_selected(const struct imap_list *list, const struct name *name, bool *child_info)
 {
     bool subscribed = !(list->select & IMAP_LIST_SUBSCRIBED) || name->subscribed;
-    bool special = !(list->select & IMAP_LIST_SPECIAL_USE) || (name->folder != NULL && name->folder->special.n > 0);
+    bool special = !(list->select & IMAP_LIST_SPECIAL_USE) || name->special.n > 0;
 
     *child_info = (list->select & IMAP_LIST_RECURSIVEMATCH) && (list->select & IMAP_LIST_SUBSCRIBED) && name->child_subscribed;
     if (*child_info)
         return true;
     if (!(list->select & (IMAP_LIST_SUBSCRIBED | IMAP_LIST_SPECIAL_USE)))
-        return name->folder != NULL || name->has_children;
+        return name->folder != 0 || name->has_children;
     return subscribed && special;
 }
 
@@ -163,28 +170,30 @@ static void add_attribute(struct buf *out, const char *attribute, bool is)
 static void tell_list(struct imap *im, const struct name *name, bool child_info)
 {
     const struct imap_list *list = &im->command.list;
+    struct folder *f = list->returns & IMAP_LIST_RETURN_STATUS ? store_folder_by_id(im->box->store, name->folder) : NULL;
     struct buf *out = &im->out;
     bool lists_subscribed = (list->select & IMAP_LIST_SUBSCRIBED) || (list->returns & IMAP_LIST_RETURN_SUBSCRIBED);
 
     buf_add(out, STR("* LIST ("));
-    add_attribute(out, "\\NonExistent", name->folder == NULL);
+    add_attribute(out, "\\NonExistent", name->folder == 0);
+    add_attribute(out, "\\Noselect", name->folder == 0); /* for those that do not know the other */
     add_attribute(out, "\\Subscribed", lists_subscribed && name->subscribed);
     add_attribute(out, "\\HasChildren", name->has_children);
     add_attribute(out, "\\HasNoChildren", !name->has_children);
-    if (name->folder != NULL && name->folder->special.n > 0)
-        buf_addf(out, " %.*s", STR_ARG(name->folder->special));
+    if (name->special.n > 0)
+        buf_addf(out, " %.*s", STR_ARG(name->special));
     buf_add(out, STR(") \"/\" "));
     imap_write_mailbox(out, name->text, imap_utf8(im));
     if (child_info)
         buf_add(out, STR(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
     buf_add(out, STR("\r\n"));
-    if ((list->returns & IMAP_LIST_RETURN_STATUS) && name->folder != NULL)
-        imap_write_status(im, name->folder, list->status);
+    if (f != NULL)
+        imap_write_status(im, f, list->status);
 }
 
 static void tell_lsub(struct imap *im, const struct name *name)
 {
-    buf_add(&im->out, name->subscribed ? STR("* LSUB () \"/\" ") : STR("* LSUB (\\NoSelect) \"/\" "));
+    buf_add(&im->out, name->subscribed ? STR("* LSUB () \"/\" ") : STR("* LSUB (\\Noselect) \"/\" "));
     imap_write_mailbox(&im->out, name->text, imap_utf8(im));
     buf_add(&im->out, STR("\r\n"));
 }
@@ -201,7 +210,7 @@ static void tell(struct imap *im, const struct name *name)
         if (name->subscribed || (name->child_subscribed && str_ends(list->patterns[0], STR("%"))))
             tell_lsub(im, name);
     } else if (is_selected(list, name, &child_info)) {
-        tell_list(im, name, child_info && !name->subscribed);
+        tell_list(im, name, child_info);
     }
 }
 
@@ -224,7 +233,7 @@ void imap_on_list(struct imap *im)
     struct err err = {0};
 
     if (im->command.verb == IMAP_LIST && !list->extended && list->pattern_count == 1 && list->patterns[0].n == 0) {
-        buf_add(&im->out, STR("* LIST (\\NoSelect) \"/\" \"\"\r\n")); /* asks for the separator only */
+        buf_add(&im->out, STR("* LIST (\\Noselect) \"/\" \"\"\r\n")); /* asks for the separator only */
         imap_ok(im, NULL, "Done");
         return;
     }

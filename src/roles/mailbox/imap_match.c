@@ -62,7 +62,7 @@ static bool prepare(struct match *m, struct imap_search_key *k)
         resolve(im, k);
     if (k->key == IMAP_KEY_MODSEQ) {
         m->uses_modseq = true;
-        im->enabled |= IMAP_ENABLED_CONDSTORE;
+        imap_enable_condstore(im);
     }
     if ((k->key == IMAP_KEY_HEADER || k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT) && !fold(im, &k->text))
         return false;

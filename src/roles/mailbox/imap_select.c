@@ -82,11 +82,13 @@ static bool tell_changed(void *arg, const struct store_message *m)
     const struct imap_set *known = &im->command.select.known_uids;
 
     r->at = m->uid + 1;
-    if (known->n > 0 && !imap_set_has(known, m->uid))
+    if (!uid_set_has(&im->view.known, m->uid) || (known->n > 0 && !imap_set_has(known, m->uid)))
         return true;
     buf_addf(&im->out, "* %" PRIu32 " FETCH (UID %" PRIu32 " ", imap_view_number(im, m->uid), m->uid);
     imap_write_message_flags(im, m);
-    buf_addf(&im->out, " MODSEQ (%" PRId64 "))\r\n", m->modseq);
+    buf_add_char(&im->out, ' ');
+    imap_write_modseq(im, m);
+    buf_add(&im->out, STR(")\r\n"));
     return !imap_pause(im);
 }
 
@@ -124,15 +126,16 @@ static bool describe(struct imap *im, struct folder *f, struct err *err)
     uint32_t unseen;
 
     imap_view_tell_keywords(im);
-    buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n* 0 RECENT\r\n", v->known.count);
+    buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n", v->known.count);
     if (!(im->enabled & IMAP_ENABLED_REV2)) {
+        buf_add(&im->out, STR("* 0 RECENT\r\n"));
         if (!store_first_unseen(im->box->store, f, &unseen, err))
             return false;
         if (unseen != 0 && imap_view_number(im, unseen) != 0)
             buf_addf(&im->out, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", imap_view_number(im, unseen));
     }
     buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64
-        "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->committed.uidnext, v->modseq, f->id);
+        "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->durable.uidnext, v->modseq, f->id);
     if (im->enabled & IMAP_ENABLED_REV2) {
         buf_add(&im->out, STR("* LIST () \"/\" "));
         imap_write_mailbox(&im->out, f->name, imap_utf8(im));

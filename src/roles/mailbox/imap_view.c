@@ -16,7 +16,7 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only)
     v->read_only = read_only;
     uid_set_copy(&v->known, &f->shown);
     v->uidnext = uid_set_last(&f->shown) + 1;
-    v->modseq = f->shown_modseq;
+    v->modseq = v->whole = f->shown_modseq;
     v->version = f->version;
     v->keywords_told = f->keyword_count;
 }
@@ -45,7 +45,7 @@ bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
     if (!uid)
         for (size_t i = 0; i < set->n; i++)
             if (set->ranges[i].from > v->known.count || set->ranges[i].to > v->known.count ||
-                (v->known.count == 0 && set->ranges[i].from != IMAP_SET_STAR)) {
+                v->known.count == 0) {
                 imap_bad(im, "There is no message with such a number");
                 return false;
             }
@@ -132,7 +132,21 @@ void imap_write_message_flags(struct imap *im, const struct store_message *m)
     buf_add_char(&im->out, ')');
 }
 
+void imap_write_modseq(struct imap *im, const struct store_message *m)
+{
+    buf_addf(&im->out, "MODSEQ (%" PRId64 ")", m->modseq);
+    if (m->modseq > im->said_modseq)
+        im->said_modseq = m->modseq;
+}
+
 /* ---- what is gone ---- */
+
+bool imap_view_has_gone(const struct imap *im)
+{
+    const struct imap_view *v = &im->view;
+
+    return v->folder != NULL && !im->tell_expunges && !im->idling && uid_set_next_gone(&v->known, &v->folder->shown, 1) != 0;
+}
 
 static void forget(struct imap *im, uint32_t uid)
 {
@@ -199,16 +213,19 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
     uint32_t number = imap_view_number(im, m->uid);
 
     im->telling.at = m->uid + 1;
+    im->telling.missed |= number != 0 && m->modseq > im->telling.modseq;
     if (number == 0 || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
     buf_addf(&im->out, "* %" PRIu32 " FETCH (", number);
-    if (im->enabled & IMAP_ENABLED_QRESYNC)
+    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
         buf_addf(&im->out, "UID %" PRIu32 " ", m->uid);
     imap_write_message_flags(im, m);
-    if (im->enabled & IMAP_ENABLED_CONDSTORE)
-        buf_addf(&im->out, " MODSEQ (%" PRId64 ")", m->modseq);
+    if (im->enabled & IMAP_ENABLED_CONDSTORE) {
+        buf_add_char(&im->out, ' ');
+        imap_write_modseq(im, m);
+    }
     buf_add(&im->out, STR(")\r\n"));
     return !imap_pause(im);
 }
@@ -236,6 +253,7 @@ bool imap_view_is_behind(const struct imap *im)
 static void begin_telling(struct imap *im)
 {
     im->telling.under_way = true;
+    im->telling.missed = false;
     im->telling.at = 1;
     im->telling.uidnext = im->view.uidnext;
     im->telling.modseq = im->view.folder->shown_modseq;
@@ -257,8 +275,12 @@ bool imap_view_tell(struct imap *im)
     if (!tell_changed(im))
         return false;
     im->telling.under_way = false;
+    if (im->telling.missed) /* what was is told with what comes; or again, if that is rolled back */
+        return true;
     v->modseq = im->telling.modseq;
-    if (expunges)
+    if (expunges || uid_set_next_gone(&v->known, &v->folder->shown, 1) == 0) {
         v->version = im->telling.version;
+        v->whole = im->telling.modseq;
+    }
     return true;
 }
