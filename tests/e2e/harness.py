@@ -12,6 +12,7 @@ Run as root the server runs as `nobody` unless the class says as_root = True. Wh
 """
 import atexit
 import contextlib
+import imaplib
 import json
 import os
 import pathlib
@@ -142,6 +143,7 @@ class Server:
     SERVICES = {
         "mx": {"service": "mx"}, "submission": {"service": "submission"},
         "submissions": {"service": "submission", "tls": "implicit"}, "lmtp": {"service": "lmtp", "tls": "none"},
+        "imap": {"service": "imap"}, "imaps": {"service": "imap", "tls": "implicit"},
         "pop3": {"service": "pop3"}, "pop3s": {"service": "pop3", "tls": "implicit"}, "metrics": {"service": "metrics", "tls": "none"},
     }
 
@@ -361,6 +363,15 @@ class Server:
         client.pass_(password)
         return client
 
+    def imap(self, user, password=PASSWORD, listener="imap"):
+        if listener == "imaps":
+            client = imaplib.IMAP4_SSL("127.0.0.1", self.ports[listener], ssl_context=self.trust(), timeout=LIMIT)
+        else:
+            client = imaplib.IMAP4("127.0.0.1", self.ports[listener], timeout=LIMIT)
+            client.starttls(self.trust())
+        client.login(user, password)
+        return client
+
     def try_pop3(self, user, password=PASSWORD):
         try:
             return self.pop3(user, password)
@@ -391,7 +402,7 @@ def greets(port, ip="127.0.0.1"):
     """Does a server answer with its greeting here?"""
     with contextlib.suppress(OSError), socket.create_connection((ip, port), 5) as s:
         s.settimeout(5)
-        return s.recv(4)[:3] in (b"220", b"+OK")
+        return s.recv(4)[:3] in (b"220", b"+OK", b"* O")
     return False
 
 
