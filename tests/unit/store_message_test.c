@@ -1,6 +1,695 @@
+/* Messages: added, copied, flagged, removed, walked, counted; keywords; summaries; pinned contents; each statement of each
+ * operation failing. */
 #include "store_world.h"
+#include "mime/part_blob.h"
+#include "roles/mailbox/summary.h"
+
+#define err world_err
+
+static struct store *begin(void)
+{
+    struct store *s = world_open();
+
+    OK(store_begin(s, &err));
+    return s;
+}
+
+static struct store_message get(struct store *s, struct folder *f, uint32_t uid)
+{
+    struct store_message m;
+    bool found;
+
+    OK(store_message_get(s, f, uid, &m, &found, &err));
+    assert_true(found);
+    return m;
+}
+
+static void flag(struct store *s, struct folder *f, uint32_t uid, int64_t flags)
+{
+    struct store_message m = get(s, f, uid);
+    bool changed;
+
+    OK(store_message_flags(s, f, &m, flags, STR(""), &changed, &err));
+    assert_true(changed);
+}
+
+static void expunge(struct store *s, struct folder *f, uint32_t uid)
+{
+    bool found;
+
+    OK(store_message_expunge(s, f, uid, &found, &err));
+    assert_true(found);
+}
+
+static void sweep(struct store *s)
+{
+    for (bool more = true; more;) {
+        OK(store_begin(s, &err));
+        OK(store_sweep(s, &more, &err));
+        OK(store_commit(s, &err));
+    }
+}
+
+static void counts_are_exact(void **state)
+{
+    struct store *s = begin();
+    struct folder *f = world_folder(s, "a");
+    struct store_message m;
+    bool found, changed;
+
+    (void)state;
+    assert_int_equal(world_add(s, f, 0), 1);
+    assert_int_equal(world_add(s, f, STORE_SEEN | STORE_TO_DELETE), 2);
+    assert_int_equal(world_add(s, f, STORE_DRAFT), 3);
+    m = get(s, f, 2);
+    assert_int_equal(f->now.messages, 3);
+    assert_int_equal(f->now.unseen, 2);
+    assert_int_equal(f->now.deleted, 1);
+    assert_int_equal(f->now.deleted_bytes, m.size);
+    assert_int_equal(f->now.bytes, store_totals(s).bytes);
+    OK(store_message_flags(s, f, &m, m.flags, STR(""), &changed, &err));
+    assert_false(changed);
+    flag(s, f, 2, STORE_FLAGGED);
+    assert_int_equal(f->now.unseen, 3);
+    assert_int_equal(f->now.deleted, 0);
+    assert_int_equal(f->now.deleted_bytes, 0);
+    expunge(s, f, 1);
+    OK(store_message_expunge(s, f, 1, &found, &err));
+    assert_false(found);
+    OK(store_message_get(s, f, 1, &m, &found, &err));
+    assert_false(found);
+    assert_int_equal(f->now.messages, 2);
+    assert_int_equal(f->uids.count, 2);
+    OK(store_commit(s, &err));
+    world_check(s);
+    store_close(s);
+}
+
+static void a_copy_shares_its_content(void **state)
+{
+    struct store *s = begin();
+    struct folder *a = world_folder(s, "a"), *b = world_folder(s, "b");
+    uint32_t copy;
+    bool found;
+
+    (void)state;
+    world_add(s, a, STORE_SEEN | STORE_FLAGGED);
+    OK(store_message_copy(s, a, 1, b, &copy, &found, &err));
+    assert_true(found);
+    assert_int_equal(get(s, b, copy).content, get(s, a, 1).content);
+    assert_int_equal(get(s, b, copy).flags, STORE_SEEN | STORE_FLAGGED);
+    OK(store_message_copy(s, a, 1, a, &copy, &found, &err));
+    assert_int_equal(copy, 2);
+    OK(store_message_copy(s, a, 9, b, &copy, &found, &err));
+    assert_false(found);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content"), 1);
+    expunge(s, a, 1);
+    expunge(s, a, 2);
+    OK(store_commit(s, &err));
+    sweep(s);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content"), 1);
+    OK(store_begin(s, &err));
+    expunge(s, b, 1);
+    OK(store_commit(s, &err));
+    sweep(s);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content"), 0);
+    world_check(s);
+    store_close(s);
+}
+
+/* Slot s of the folder "a" is keyword ks; in "b" they come the other way round. */
+static void keywords_are_carried_over_by_name(void **state)
+{
+    enum { MOST = 60 };
+    struct store *s = begin();
+    struct folder *a = world_folder(s, "a"), *b = world_folder(s, "b");
+    struct store_new n = {.content = 1000, .size = 1};
+    struct store_message m;
+    struct buf more;
+    char name[20];
+    uint32_t uid, copy;
+    bool found;
+    int slot;
+
+    (void)state;
+    buf_init(&more, 1000);
+    for (int i = 0; i < MOST; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        OK(store_keyword(s, a, str_of(name), true, &slot, &err));
+        snprintf(name, sizeof name, "k%d", MOST - 1 - i);
+        OK(store_keyword(s, b, str_of(name), true, &slot, &err));
+    }
+    store_set_keyword(&n.flags, &more, 3, true);
+    store_set_keyword(&n.flags, &more, 59, true);
+    n.more = buf_str(&more);
+    OK(store_put(s, n.content, STR("x"), &err));
+    OK(store_message_add(s, a, &n, &uid, &err));
+    OK(store_message_copy(s, a, uid, b, &copy, &found, &err));
+    OK(store_commit(s, &err));
+    world_check(s);
+    m = get(s, b, copy);
+    for (slot = 0; slot < MOST; slot++)
+        assert_int_equal(store_has_keyword(m.flags, m.more, slot), slot == 0 || slot == 56);
+    buf_clear(&more);
+    store_close(s);
+}
+
+static void a_copy_goes_without_keywords_that_have_no_room(void **state)
+{
+    struct store *s = begin();
+    struct folder *a = world_folder(s, "a"), *b = world_folder(s, "b");
+    char name[20];
+    uint32_t copy;
+    bool found;
+    int slot;
+
+    (void)state;
+    for (int i = 0; i < STORE_KEYWORDS_MAX; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        OK(store_keyword(s, b, str_of(name), true, &slot, &err));
+    }
+    OK(store_keyword(s, a, STR("new"), true, &slot, &err));
+    OK(store_keyword(s, a, STR("k1"), true, &slot, &err));
+    world_add(s, a, 3 << STORE_KEYWORD_SHIFT);
+    OK(store_message_copy(s, a, 1, b, &copy, &found, &err));
+    assert_int_equal(get(s, b, copy).flags, 2 << STORE_KEYWORD_SHIFT);
+    OK(store_commit(s, &err));
+    world_check(s);
+    store_close(s);
+}
+
+static void later_keywords_have_one_form(void **state)
+{
+    struct buf more;
+    int64_t flags = STORE_SEEN;
+
+    (void)state;
+    buf_init(&more, 1000);
+    for (int slot = 0; slot < 200; slot++) {
+        assert_false(store_has_keyword(flags, buf_str(&more), slot));
+        store_set_keyword(&flags, &more, slot, true);
+        assert_true(store_has_keyword(flags, buf_str(&more), slot));
+    }
+    assert_int_equal(more.n, 19);
+    for (int slot = 199; slot >= 0; slot--)
+        store_set_keyword(&flags, &more, slot, false);
+    assert_int_equal(more.n, 0);
+    assert_int_equal(flags, STORE_SEEN);
+    buf_clear(&more);
+}
+
+struct seen {
+    uint32_t uids[5000];
+    size_t n, most;
+};
+
+static bool note(void *arg, const struct store_message *m)
+{
+    struct seen *seen = arg;
+
+    seen->uids[seen->n++] = m->uid;
+    return seen->n < seen->most;
+}
+
+static bool note_uid(void *arg, uint32_t uid)
+{
+    return note(arg, &(struct store_message){.uid = uid});
+}
+
+static void walks_give_what_was_asked_for(void **state)
+{
+    static struct seen seen;
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    int64_t since;
+
+    (void)state;
+    for (int i = 0; i < 3000; i++)
+        world_add(s, f, 0);
+    OK(store_commit(s, &err));
+    since = f->now.modseq;
+    OK(store_begin(s, &err));
+    flag(s, f, 1500, STORE_SEEN);
+    flag(s, f, 2999, STORE_SEEN);
+    OK(store_commit(s, &err));
+    seen = (struct seen){.most = 5000};
+    OK(store_messages_walk(s, f, 1, UINT32_MAX, since, note, &seen, &err));
+    assert_int_equal(seen.n, 2);
+    assert_int_equal(seen.uids[0], 1500);
+    seen = (struct seen){.most = 5000};
+    OK(store_messages_walk(s, f, 1501, 2998, since, note, &seen, &err));
+    assert_int_equal(seen.n, 0);
+    seen = (struct seen){.most = 5000};
+    OK(store_messages_walk(s, f, 1020, 1030, -1, note, &seen, &err));
+    assert_int_equal(seen.n, 11);
+    seen = (struct seen){.most = 7};
+    OK(store_messages_walk(s, f, 1, 3000, 0, note, &seen, &err));
+    assert_int_equal(seen.n, 7);
+    assert_int_equal(seen.uids[6], 7);
+    store_close(s);
+}
+
+static void what_was_removed_is_remembered(void **state)
+{
+    static struct seen seen;
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    int64_t first;
+    bool known;
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        world_add(s, f, 0);
+    OK(store_commit(s, &err));
+    first = f->now.modseq;
+    OK(store_begin(s, &err));
+    expunge(s, f, 7);
+    expunge(s, f, 3);
+    store_new_modseq(s);
+    expunge(s, f, 5);
+    OK(store_commit(s, &err));
+    seen = (struct seen){.most = 100};
+    OK(store_expunged_walk(s, f, first, note_uid, &seen, &known, &err));
+    assert_true(known);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.uids[2], 5);
+    OK(store_expunged_walk(s, f, 0, note_uid, &seen, &known, &err));
+    assert_false(known); /* of before there was the folder */
+    world_check(s);
+    store_close(s);
+}
+
+static void very_many_removed_are_forgotten(void **state)
+{
+    enum { MANY = 50010 };
+    static struct seen seen;
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    int64_t floor;
+    bool known;
+
+    (void)state;
+    world_add(s, f, 0);
+    OK(db_exec(s->db, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 50010) INSERT INTO expunged "
+                      "(account, folder, modseq, uid) SELECT 7, 1, i, i FROM n", &err));
+    f->now.uidnext = MANY + 1;
+    f->now.modseq = MANY + 1;
+    OK(store_commit(s, &err));
+    OK(store_begin(s, &err));
+    OK(store_prune(s, 0, &err));
+    floor = f->now.expunged_floor;
+    assert_int_equal(floor, MANY - 50000);
+    store_rollback(s);
+    assert_true(f->now.expunged_floor != floor);
+    OK(store_begin(s, &err));
+    OK(store_prune(s, 0, &err));
+    OK(store_commit(s, &err));
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM expunged"), 50000);
+    seen = (struct seen){.most = 1};
+    OK(store_expunged_walk(s, f, floor, note_uid, &seen, &known, &err));
+    assert_true(known);
+    OK(store_expunged_walk(s, f, floor - 1, note_uid, &(struct seen){.most = 1}, &known, &err));
+    assert_false(known);
+    world_check(s);
+    store_close(s);
+}
+
+static void the_last_uid_is_the_last(void **state)
+{
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    uint32_t uid;
+
+    (void)state;
+    world_add(s, f, 0);
+    f->now.uidnext = UINT32_MAX;
+    assert_int_equal(world_add(s, f, 0), UINT32_MAX);
+    assert_false(world_put(s, f, 0, &uid, &err));
+    store_rollback(s);
+    OK(store_begin(s, &err));
+    f->now.uidnext = UINT32_MAX;
+    world_add(s, f, 0);
+    OK(store_commit(s, &err));
+    world_check(s);
+    store_close(s);
+}
+
+static void a_pinned_content_stays(void **state)
+{
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    struct content_pin pin = {0};
+    struct str piece;
+    int64_t content;
+
+    (void)state;
+    world_add(s, f, 0);
+    content = get(s, f, 1).content;
+    store_pin(s, &pin, content);
+    expunge(s, f, 1);
+    OK(store_commit(s, &err));
+    sweep(s);
+    OK(store_read(s, content, 0, &piece, &err));
+    assert_true(piece.n > 0);
+    assert_false(store_has_loose(s));
+    store_unpin(s, &pin);
+    assert_true(store_has_loose(s));
+    sweep(s);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content"), 0);
+    store_pin(s, &pin, 5);
+    store_unpin(s, &pin);
+    assert_false(store_has_loose(s)); /* nobody wanted to sweep it */
+    store_unpin(s, &pin);
+    store_close(s);
+}
+
+static void a_summary_is_kept_with_its_content(void **state)
+{
+    static const char text[] = "Date: Thu, 1 Jan 1970 00:00:10 +0000\r\nSubject: Re: Hello\r\nMessage-ID: <a@b>\r\n\r\nx\r\n";
+    struct store *s = begin();
+    struct folder *f = store_inbox(s);
+    struct summary *summary = summary_new();
+    struct content_info info;
+    struct arena arena;
+    int64_t content;
+    bool found;
+
+    (void)state;
+    arena_init(&arena, 1000000);
+    world_add(s, f, 0);
+    content = get(s, f, 1).content;
+    OK(store_info_get(s, content, STORE_ALL_INFO, &info, &found, &err));
+    assert_false(found);
+    summary_add(summary, str_of(text));
+    summary_end(summary, &info);
+    OK(store_info_put(s, content, &info, &err));
+    OK(store_info_put(s, content, &info, &err)); /* again is no harm */
+    summary_free(summary);
+    OK(store_info_get(s, content, STORE_ALL_INFO, &info, &found, &err));
+    assert_true(found);
+    assert_int_equal(info.sent, 10 * INT64_C(1000000));
+    assert_true(info.reply);
+    assert_null(info.preview.p);
+    assert_non_null(mime_tree_unpack(info.tree, &arena));
+    OK(store_preview_put(s, content, STR("x"), &err));
+    OK(store_info_get(s, content, STORE_TREE, &info, &found, &err));
+    assert_true(str_eq(info.preview, STR("x")));
+    OK(store_commit(s, &err));
+    world_check(s);
+    OK(store_begin(s, &err));
+    expunge(s, f, 1);
+    OK(store_commit(s, &err));
+    sweep(s);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content_info"), 0);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content_tree"), 0);
+    arena_clear(&arena);
+    store_close(s);
+}
+
+/* ---- mistakes are found ---- */
+
+static void mistakes_are_found(void **state)
+{
+    static const char *const damages[] = {
+        "UPDATE folder SET messages = 9 WHERE id = 1",
+        "UPDATE folder SET unseen = unseen + 1 WHERE id = 1",
+        "UPDATE folder SET deleted = deleted + 1 WHERE id = 1",
+        "UPDATE folder SET deleted_bytes = deleted_bytes + 1 WHERE id = 1",
+        "UPDATE folder SET uidnext = 2 WHERE id = 1",
+        "UPDATE folder SET modseq = 1 WHERE id = 1",
+        "UPDATE uid_block SET unseen = unseen + 1",
+        "UPDATE uid_block SET modseq = 0",
+        "UPDATE uid_block SET bits = X'0400' || SUBSTR(bits, 3)",
+        "UPDATE uid_block SET number = number + 1",
+        "DELETE FROM uid_block",
+        "INSERT INTO uid_block SELECT account, folder, number + 5, modseq, unseen, bits FROM uid_block",
+        "UPDATE content SET refs = refs + 1",
+        "UPDATE content SET head = X'00'",
+        "UPDATE message SET folder = 99",
+        "UPDATE message SET size = size + 1",
+        "UPDATE message SET flags = flags + 512",
+        "UPDATE message SET more = X'01'",
+        "UPDATE keyword SET slot = slot + 1",
+        "INSERT INTO keyword (account, folder, slot, name) VALUES (7, 1, 1, 'Some')",
+        "INSERT INTO expunged (account, folder, modseq, uid) VALUES (7, 1, 5, 1)",
+        "INSERT INTO expunged (account, folder, modseq, uid) VALUES (7, 1, 5, 100)",
+        "INSERT INTO loose SELECT account, id FROM content",
+        "INSERT INTO content_chunk (account, content, start, data) VALUES (7, 555, 1, X'00')",
+        "INSERT INTO content_tree (account, content, tree) SELECT account, id, X'0102' FROM content LIMIT 1",
+        "INSERT INTO content_tree (account, content, tree) VALUES (7, 556, X'')",
+        "INSERT INTO content_info (account, content, sent, reply, subject, refs) VALUES (7, 556, 0, 0, '', X'')",
+        "INSERT INTO content (account, id, size, refs, head) VALUES (7, 557, 0, 0, X'')",
+    };
+
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct store *s = begin();
+        struct folder *f = store_inbox(s);
+        int slot;
+
+        OK(store_keyword(s, f, STR("some"), true, &slot, &err));
+        world_add(s, f, 0);
+        world_add(s, f, STORE_SEEN | 1 << STORE_KEYWORD_SHIFT);
+        OK(store_commit(s, &err));
+        world_check(s);
+        OK(db_exec(s->db, damages[i], &err));
+        store_close(s);
+        s = world_open();
+        if (store_check(s, &err))
+            fail_msg("not found: %s", damages[i]);
+        store_close(s);
+        world_teardown(state);
+        world_setup(state);
+    }
+}
+
+/* ---- each statement fails ---- */
+
+static bool op_add(struct store *s)
+{
+    uint32_t uid;
+
+    return world_put(s, store_inbox(s), 0, &uid, &err);
+}
+
+static bool op_copy(struct store *s)
+{
+    uint32_t copy;
+    bool found;
+
+    return store_message_copy(s, store_inbox(s), 2, world_folder(s, "a"), &copy, &found, &err) &&
+           store_message_copy(s, store_inbox(s), 2, store_inbox(s), &copy, &found, &err);
+}
+
+static bool op_flags(struct store *s)
+{
+    struct store_message m;
+    bool found, changed;
+
+    return store_message_get(s, store_inbox(s), 1, &m, &found, &err) &&
+           store_message_flags(s, store_inbox(s), &m, STORE_SEEN | STORE_TO_DELETE, STR(""), &changed, &err);
+}
+
+static bool op_expunge(struct store *s)
+{
+    bool found;
+
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        if (!store_message_expunge(s, store_inbox(s), uid, &found, &err))
+            return false;
+    return true;
+}
+
+static bool op_create(struct store *s)
+{
+    struct folder *f;
+    uint32_t uid;
+
+    return store_folder_create(s, STR("new"), STR(""), &f, &err) && world_put(s, f, 0, &uid, &err);
+}
+
+static bool op_rename(struct store *s)
+{
+    return store_folder_rename(s, store_folder_find(s, STR("a")), STR("z"), &err);
+}
+
+static bool op_delete(struct store *s)
+{
+    return store_folder_delete(s, store_folder_find(s, STR("a")), &err);
+}
+
+static bool op_keyword(struct store *s)
+{
+    int slot;
+
+    return store_keyword(s, store_inbox(s), STR("k"), true, &slot, &err);
+}
+
+static bool op_subscribe(struct store *s)
+{
+    return store_subscribe(s, STR("zzz"), true, &err);
+}
+
+static bool op_sweep(struct store *s)
+{
+    bool more = true;
+
+    while (more)
+        if (!store_sweep(s, &more, &err))
+            return false;
+    return true;
+}
+
+static bool op_prune(struct store *s)
+{
+    return store_prune(s, INT64_MAX, &err);
+}
+
+static bool op_watch(struct store *s)
+{
+    bool watched = store_folder_watch(s, store_inbox(s), false, &err);
+
+    if (watched)
+        store_folder_unwatch(store_inbox(s));
+    return watched;
+}
+
+static bool op_deliver(struct store *s)
+{
+    struct store_delivery d = {.message = 77, .content = 7700, .size = 3, .received = 1};
+    struct content_info info = {.subject = STR("s"), .tree = STR(""), .refs = STR("12345678")};
+    struct content_writer w;
+
+    return store_put_begin(s, &w, d.content, &err) && store_put_piece(s, &w, STR("ab"), &err) &&
+           store_put_piece(s, &w, STR("c"), &err) && store_put_end(s, &w, &err) && store_info_put(s, d.content, &info, &err) &&
+           store_deliver(s, &d, &err);
+}
+
+/* INBOX with three messages, "a" with one and a keyword, "a/b", a deleted folder with one, something loose. */
+static void furnish(struct store *s)
+{
+    struct folder *a = world_folder(s, "a"), *gone = world_folder(s, "gone");
+    bool found;
+    int slot;
+
+    world_folder(s, "a/b");
+    for (int i = 0; i < 4; i++)
+        world_add(s, store_inbox(s), i == 1 ? 1 << STORE_KEYWORD_SHIFT : 0);
+    OK(store_keyword(s, store_inbox(s), STR("first"), true, &slot, &err));
+    world_add(s, a, 0);
+    world_add(s, gone, 0);
+    OK(store_folder_delete(s, gone, &err));
+    OK(store_commit(s, &err));
+    OK(store_begin(s, &err));
+    OK(store_message_expunge(s, store_inbox(s), 4, &found, &err));
+    OK(store_commit(s, &err));
+}
+
+struct picture {
+    int64_t counts[8];
+};
+
+static struct picture look(struct store *s)
+{
+    static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription"};
+    struct picture p;
+    char sql[64];
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM %s", tables[i]);
+        p.counts[i] = world_count(s, sql);
+    }
+    return p;
+}
+
+/* With the uids of INBOX in memory before, or not. After a failure all is as before, and the same works at once. */
+static void fail_each(void **state, bool (*op)(struct store *s), bool loaded)
+{
+    bool done = false;
+
+    for (unsigned n = 1; !done; n++) {
+        struct store *s = begin();
+        struct picture before, after;
+
+        furnish(s);
+        store_close(s);
+        s = world_open();
+        if (loaded)
+            OK(store_folder_load(s, store_inbox(s), &err));
+        before = look(s);
+        world_fail(n);
+        done = store_begin(s, &err) && op(s) && store_commit(s, &err);
+        assert_true(done != world_failed());
+        world_fail(0);
+        if (!done) {
+            store_rollback(s);
+            after = look(s);
+            assert_memory_equal(&before, &after, sizeof before);
+            world_check(s);
+            OK(store_begin(s, &err));
+            OK(op(s));
+            OK(store_commit(s, &err));
+        }
+        world_check(s);
+        store_close(s);
+        world_teardown(state);
+        world_setup(state);
+        assert_true(n < 200);
+    }
+}
+
+static void whatever_statement_fails(void **state)
+{
+    static bool (*const ops[])(struct store *) = {op_add, op_copy, op_flags, op_expunge, op_create, op_rename, op_delete,
+        op_keyword, op_subscribe, op_sweep, op_prune, op_watch, op_deliver};
+
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        fail_each(state, ops[i], false);
+        fail_each(state, ops[i], true);
+    }
+}
+
+static void whatever_statement_fails_while_opening(void **state)
+{
+    bool done = false;
+
+    for (unsigned n = 1; !done; n++) {
+        struct store *s = NULL;
+
+        world_fail(n);
+        done = store_open(&s, world_path(), 7, &err);
+        assert_true(done != world_failed());
+        world_fail(0);
+        store_close(s);
+        s = world_open();
+        assert_int_equal(store_folder_count(s), 6);
+        assert_int_equal(store_inbox(s)->id, STORE_INBOX);
+        world_check(s);
+        store_close(s);
+        world_teardown(state);
+        world_setup(state);
+        assert_true(n < 500);
+    }
+}
+
 int main(void)
 {
+    const struct CMUnitTest tests[] = {
+        TEST(counts_are_exact),
+        TEST(a_copy_shares_its_content),
+        TEST(keywords_are_carried_over_by_name),
+        TEST(a_copy_goes_without_keywords_that_have_no_room),
+        TEST(later_keywords_have_one_form),
+        TEST(walks_give_what_was_asked_for),
+        TEST(what_was_removed_is_remembered),
+        TEST(very_many_removed_are_forgotten),
+        TEST(the_last_uid_is_the_last),
+        TEST(a_pinned_content_stays),
+        TEST(a_summary_is_kept_with_its_content),
+        TEST(mistakes_are_found),
+        TEST(whatever_statement_fails),
+        TEST(whatever_statement_fails_while_opening),
+    };
+
     fault_install();
-    return 0;
+    return cmocka_run_group_tests_name("store_message", tests, NULL, NULL);
 }

@@ -232,20 +232,17 @@ static bool remove_chunks(struct store *s, int64_t content, int64_t *removed, st
 
 static bool remove_content(struct store *s, int64_t content, struct err *err)
 {
-    struct stmt *take = store_stmt(s, SQL_REMOVE_CONTENT);
-    struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE), *keys = store_stmt(s, SQL_REMOVE_KEYS), *tree = store_stmt(s, SQL_REMOVE_TREE);
+    static const enum store_sql removals[] = {SQL_REMOVE_CONTENT, SQL_REMOVE_KEYS, SQL_REMOVE_TREE, SQL_REMOVE_LOOSE};
 
-    stmt_int(take, s->account);
-    stmt_int(take, content);
-    stmt_int(keys, s->account);
-    stmt_int(keys, content);
-    stmt_int(tree, s->account);
-    stmt_int(tree, content);
-    if (!stmt_run(take, err) || !stmt_run(keys, err) || !stmt_run(tree, err))
-        return false;
-    stmt_int(tidy, s->account);
-    stmt_int(tidy, content);
-    return stmt_run(tidy, err);
+    for (size_t i = 0; i < sizeof removals / sizeof *removals; i++) {
+        struct stmt *take = store_stmt(s, removals[i]);
+
+        stmt_int(take, s->account);
+        stmt_int(take, content);
+        if (!stmt_run(take, err))
+            return false;
+    }
+    return true;
 }
 
 bool store_has_loose(const struct store *s)

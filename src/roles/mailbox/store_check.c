@@ -7,20 +7,23 @@
 
 enum { TREE_ARENA = 16 * 1024 * 1024 };
 
+/* A deleted folder's row is not kept up any more. */
+#define IS_THERE "f.special NOT IN ('\\gone', '\\swept')"
+
 /* Each counts what must not be there. */
 static const struct {
     const char *sql, *what;
 } checks[] = {
-    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND f.special NOT IN ('\\gone', '\\swept') AND "
+    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND " IS_THERE " AND "
      "(f.messages, f.bytes, f.unseen, f.deleted, f.deleted_bytes) <> "
      "(SELECT COUNT(*), COALESCE(SUM(m.size), 0), COALESCE(SUM(1 - m.flags % 2), 0), COALESCE(SUM(m.flags / 8 % 2), 0), "
      "COALESCE(SUM(m.flags / 8 % 2 * m.size), 0) FROM message m WHERE m.account = f.account AND m.folder = f.id)",
      "folders with wrong totals"},
-    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND EXISTS (SELECT 1 FROM message m WHERE "
+    {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND " IS_THERE " AND EXISTS (SELECT 1 FROM message m WHERE "
      "m.account = f.account AND m.folder = f.id AND (m.uid >= f.uidnext OR m.modseq > f.modseq))",
      "folders behind their messages"},
     {"SELECT COUNT(*) FROM expunged e, folder f WHERE e.account = $1 AND f.account = e.account AND f.id = e.folder AND "
-     "(e.uid >= f.uidnext OR e.modseq > f.modseq)", "folders behind what was removed from them"},
+     IS_THERE " AND (e.uid >= f.uidnext OR e.modseq > f.modseq)", "folders behind what was removed from them"},
     {"SELECT COUNT(*) FROM expunged e, message m WHERE e.account = $1 AND m.account = e.account AND m.folder = e.folder AND "
      "m.uid = e.uid", "removed messages that are there"},
     {"SELECT COUNT(*) FROM message m WHERE m.account = $1 AND NOT EXISTS (SELECT 1 FROM folder f WHERE f.account = m.account "
