@@ -56,6 +56,7 @@ struct imap {
     unsigned enabled;       /* enum imap_enabled */
     unsigned errors;
     bool closed;
+    bool finishing;         /* ends between two commands: the server shuts down */
     bool told_box_gone;
 
     struct arena arena;     /* of the command */

@@ -4,6 +4,7 @@
  * its answer is taken out of the walk and written item by item, over as many turns as it needs. What was shown with
  * BODY[] is marked \Seen at the end, in one transaction. */
 #include "imap_fetch.h"
+#include "base/log.h"
 #include "imap/body.h"
 #include "mime/part_blob.h"
 
@@ -30,9 +31,10 @@ static bool is_bytes(enum imap_item_kind kind)
     return kind >= IMAP_ITEM_BODY;
 }
 
-static bool is_from_tree(enum imap_item_kind kind)
+static bool is_from_info(enum imap_item_kind kind)
 {
-    return kind == IMAP_ITEM_ENVELOPE || kind == IMAP_ITEM_STRUCTURE || kind == IMAP_ITEM_BODYSTRUCTURE;
+    return kind == IMAP_ITEM_ENVELOPE || kind == IMAP_ITEM_STRUCTURE || kind == IMAP_ITEM_BODYSTRUCTURE ||
+           kind == IMAP_ITEM_PREVIEW || kind == IMAP_ITEM_THREADID;
 }
 
 /* ---- the tree of a message ---- */
@@ -48,8 +50,27 @@ bool fetch_tree(struct imap *im, struct fetch *f, struct err *err)
     return f->tree != NULL || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
 }
 
-static bool write_from_tree(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+static bool write_thread_id(struct imap *im, const struct fetch *f, struct err *err)
 {
+    struct content_info info;
+    uint64_t id;
+
+    if (!imap_info(im, &f->message, STORE_KEYS, &info, err))
+        return false;
+    id = imap_thread_id(info.refs);
+    if (id == 0)
+        buf_add(&im->out, STR("THREADID NIL"));
+    else
+        buf_addf(&im->out, "THREADID (T%016" PRIx64 ")", id);
+    return true;
+}
+
+static bool write_from_info(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+{
+    if (item->kind == IMAP_ITEM_PREVIEW)
+        return imap_write_preview(im, &f->message, item->lazy, err);
+    if (item->kind == IMAP_ITEM_THREADID)
+        return write_thread_id(im, f, err);
     if (!fetch_tree(im, f, err))
         return false;
     if (item->kind == IMAP_ITEM_ENVELOPE) {
@@ -80,7 +101,6 @@ static void write_row_item(struct imap *im, const struct store_message *m, enum 
     case IMAP_ITEM_SIZE: buf_addf(out, "RFC822.SIZE %" PRId64, m->size); break;
     case IMAP_ITEM_MODSEQ: imap_write_modseq(im, m); break;
     case IMAP_ITEM_EMAILID: buf_addf(out, "EMAILID (M%" PRIx64 ")", (uint64_t)m->content); break;
-    case IMAP_ITEM_THREADID: buf_add(out, STR("THREADID NIL")); break;
     case IMAP_ITEM_SAVEDATE:
         buf_add(out, STR("SAVEDATE "));
         imap_write_date_time(out, m->saved);
@@ -145,8 +165,8 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
             if (is_bytes(item->kind)) {
                 if (!fetch_begin_body(im, f, item, err))
                     return false;
-            } else if (is_from_tree(item->kind)) {
-                if (!write_from_tree(im, f, item, err))
+            } else if (is_from_info(item->kind)) {
+                if (!write_from_info(im, f, item, err))
                     return false;
             } else {
                 write_row_item(im, &f->message, item->kind);
@@ -254,13 +274,15 @@ static void give_up(struct imap *im, const struct err *err)
 {
     struct fetch *f = im->work;
 
-    if (f->open && f->has_left) {
-        buf_reset(&im->answer);
+    if (f->open && f->has_left) { /* what else were said would be taken for the rest of a literal */
+        log_warning("imap-fetch", "account=%" PRId64 " reason=%s", im->info->account, err->text);
+        buf_reset(&im->out);
         im->closed = true;
-        im->out.n -= im->out.n; /* the rest of a literal must not look like one */
-    } else if (f->open) {
-        im->out.n = f->begun;
+        im->step = NULL;
+        return;
     }
+    if (f->open)
+        im->out.n = f->begun;
     imap_failed(im, err);
 }
 

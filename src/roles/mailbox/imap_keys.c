@@ -118,17 +118,18 @@ static bool address_key(struct sort_keys *k, const struct mime_part *tree, enum 
     return keep_text(buf_str(&k->folded), arena, key);
 }
 
-static bool tree_of(struct sort_keys *k, const struct store_message *m, const struct mime_part **tree, struct err *err)
+static const struct mime_part *tree_of(struct sort_keys *k, const struct store_message *m, struct err *err)
 {
     struct content_info info;
+    const struct mime_part *tree;
 
-    if (*tree != NULL)
-        return true;
     if (!imap_info(k->im, m, STORE_TREE, &info, err))
-        return false;
+        return NULL;
     arena_clear(&k->arena);
-    *tree = mime_tree_unpack(info.tree, &k->arena);
-    return *tree != NULL || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", m->content);
+    tree = mime_tree_unpack(info.tree, &k->arena);
+    if (tree == NULL)
+        err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", m->content);
+    return tree;
 }
 
 bool sort_keys_get(struct sort_keys *k, const struct store_message *m, const struct content_info *info, struct arena *arena,
@@ -148,7 +149,7 @@ bool sort_keys_get(struct sort_keys *k, const struct store_message *m, const str
         case IMAP_SORT_SIZE: keys[i].number = m->size; break;
         case IMAP_SORT_SUBJECT: break;
         case IMAP_SORT_CC: case IMAP_SORT_FROM: case IMAP_SORT_TO: case IMAP_SORT_DISPLAYFROM: case IMAP_SORT_DISPLAYTO:
-            if (!tree_of(k, m, &tree, err))
+            if (tree == NULL && (tree = tree_of(k, m, err)) == NULL)
                 return false;
             room &= address_key(k, tree, what->sort[i].key, arena, &keys[i]);
             break;

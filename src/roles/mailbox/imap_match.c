@@ -165,6 +165,20 @@ static bool in_text(struct match *m, const struct imap_search_key *k)
     return found;
 }
 
+static bool is_thread(struct match *m, struct str text)
+{
+    struct content_info info;
+    char id[32];
+    int n;
+
+    if (!imap_info(m->im, m->message, STORE_KEYS, &info, m->err)) {
+        m->failed = true;
+        return false;
+    }
+    n = snprintf(id, sizeof id, "T%016llx", (unsigned long long)imap_thread_id(info.refs));
+    return imap_thread_id(info.refs) != 0 && str_eq(text, str_from(id, (size_t)n));
+}
+
 /* ---- keys ---- */
 
 static bool matches(struct match *m, const struct imap_search_key *k);
@@ -173,7 +187,7 @@ static bool matches(struct match *m, const struct imap_search_key *k);
 static int cost(const struct imap_search_key *k)
 {
     int most = k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT ? 2 : k->key == IMAP_KEY_HEADER ||
-        (k->key >= IMAP_KEY_SENT_BEFORE && k->key <= IMAP_KEY_SENT_SINCE);
+        k->key == IMAP_KEY_THREADID || (k->key >= IMAP_KEY_SENT_BEFORE && k->key <= IMAP_KEY_SENT_SINCE);
 
     for (const struct imap_search_key *c = k->first; c != NULL; c = c->next)
         if (cost(c) > most)
@@ -219,7 +233,7 @@ static bool matches(struct match *m, const struct imap_search_key *k)
     case IMAP_KEY_MODSEQ: return (uint64_t)msg->modseq >= k->number;
     case IMAP_KEY_NEW: case IMAP_KEY_RECENT: return false; /* we keep no \Recent */
     case IMAP_KEY_EMAILID: return is_emailid(m, k->text);
-    case IMAP_KEY_THREADID: return false;
+    case IMAP_KEY_THREADID: return is_thread(m, k->text);
     }
     return false;
 }
