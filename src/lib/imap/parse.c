@@ -2,7 +2,9 @@
 #include "parse.h"
 #include "write.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <uninorm.h>
 
 bool imap_expected(struct imap_parser *p, const char *why)
 {
@@ -199,18 +201,35 @@ bool imap_nstring(struct imap_parser *p, struct str *text)
 
 /* ---- mailbox names ---- */
 
+/* One name however it is written: Normalization Form C (RFC 9051, section 5.1). */
+static bool compose(struct imap_parser *p, struct str *name)
+{
+    uint8_t *composed;
+    size_t n;
+
+    for (n = 0; n < name->n && (unsigned char)name->p[n] < 0x80;)
+        n++;
+    if (n == name->n)
+        return true;
+    composed = u8_normalize(UNINORM_NFC, (const uint8_t *)name->p, name->n, NULL, &n);
+    if (composed != NULL)
+        *name = arena_str(p->arena, str_from((const char *)composed, n));
+    free(composed);
+    return (composed != NULL && name->p != NULL) || imap_expected(p, "A shorter mailbox name");
+}
+
 static bool to_utf8(struct imap_parser *p, struct str *name)
 {
     struct buf out;
     bool ok;
 
     if (str_find(*name, '&') < 0 || p->utf8)
-        return str_is_utf8(*name) || imap_expected(p, "A mailbox name is UTF-8");
+        return str_is_utf8(*name) ? compose(p, name) : imap_expected(p, "A mailbox name is UTF-8");
     buf_init(&out, 4 * name->n + 4);
     ok = imap_mutf7_decode(&out, *name) && !out.failed;
     *name = arena_str(p->arena, buf_str(&out));
     buf_clear(&out);
-    return (ok && name->p != NULL) || imap_expected(p, "A mailbox name is in modified UTF-7");
+    return ok && name->p != NULL ? compose(p, name) : imap_expected(p, "A mailbox name is in modified UTF-7");
 }
 
 bool imap_mailbox(struct imap_parser *p, struct str *name)
