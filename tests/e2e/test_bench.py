@@ -105,7 +105,7 @@ class Run(unittest.TestCase):
     def test_a_table(self):
         with tempfile.TemporaryDirectory(prefix="staffetta-bench-test-") as folder:
             saved = pathlib.Path(folder) / "saved"
-            argv = [TOP / "bench/run", "--peers=staffetta,limit", "--work=accept: 100 a connection", "--rounds=1", "--seconds=1", "--no-syncs"]
+            argv = [TOP / "bench/run", "--peers=staffetta,limit", "--work=accept: 100 a connection, 20", "--rounds=1", "--seconds=1", "--no-syncs"]
             said = run("/usr/bin/python3", *argv, "--build", tool("").parent, "--save", saved).stdout
             rounds = [json.loads(line) for line in saved.read_text().splitlines()]
             self.assertEqual([r["program"].split(":")[0] for r in rounds], ["Staffetta", "limit"])
@@ -114,3 +114,12 @@ class Run(unittest.TestCase):
                 self.assertGreater(figures["cpu"], 0)
                 self.assertIn(f"| {figures['program']} | {figures['rate']:,.0f} ", said)
             self.assertIn(f"{rounds[0]['rate']:,.0f}", run("/usr/bin/python3", TOP / "bench/run", "--show", saved).stdout)
+
+    def test_the_way_to_the_sink(self):
+        with tempfile.TemporaryDirectory(prefix="staffetta-bench-test-") as folder:
+            saved = pathlib.Path(folder) / "saved"
+            argv = [TOP / "bench/run", "--peers=staffetta", "--work=relay: 100 a connection, 100", "--rounds=1", "--seconds=1", "--no-syncs"]
+            run("/usr/bin/python3", *argv, "--build", tool("").parent, "--save", saved)
+            figures = json.loads(saved.read_text())
+            self.assertTrue(0 < figures["way_p50"] <= figures["way_p95"] <= figures["way_p99"] <= figures["way_max"])
+            self.assertGreaterEqual(figures["way_max"], figures["p50"], "none is there before it is answered")
