@@ -379,6 +379,13 @@ static void start(void)
         fail_msg("%s", err.text);
     for (unsigned r = 0; r < ROLE_COUNT; r++)
         queue_peer_up(world.queue, &channels[r]);
+    if (!world_hooks.relay_tells)
+        world_told_all();
+}
+
+void world_told_all(void)
+{
+    queue_handlers.told_all(no_role, &channels[ROLE_RELAY], &(struct msg_told_all){0});
 }
 
 void world_open(const char *config)

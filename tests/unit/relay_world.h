@@ -58,6 +58,8 @@ struct world {
     size_t result_n, done_n; /* rcpt_done, deliver_done */
     struct told told[WORLD_RESULTS]; /* rcpt_told */
     size_t told_n;
+    unsigned told_all;
+    uint64_t told_all_n; /* what the last one said */
     bool queue_down, stores_nothing; /* results are not acknowledged */
     uint64_t window;
     unsigned windows, lookups;

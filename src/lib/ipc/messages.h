@@ -216,6 +216,8 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
     U(id) U(message) U(n) S(address, IPC_ADDRESS) U(status) U(reason) U(code) U(dsn)               \
     T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(source, 64)
 #define FIELDS_told_stored(U, I, S, T) U(id)
+/* That was all of them (n): now queue may offer mail to any relay. */
+#define FIELDS_told_all(U, I, S, T) U(n)
 /* relay to queue: how many deliveries of a destination may be under way at once. */
 #define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
@@ -347,4 +349,5 @@ enum { CONTROL_ROWS = 200 };
     M(stats_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                                \
     M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
-    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)
+    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
+    M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))

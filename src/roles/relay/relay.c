@@ -118,10 +118,12 @@ void relay_peer_gone(struct role *role, struct channel *peer)
 {
     struct relay *relay = role_state(role);
 
-    if (channel_role(peer) == ROLE_QUEUE)
+    if (channel_role(peer) == ROLE_QUEUE) {
+        kept_queue_gone(relay, peer);
         delivery_queue_gone(relay, peer);
-    else if (channel_role(peer) == ROLE_DIRECTORY && channel_copy(peer) == 0)
+    } else if (channel_role(peer) == ROLE_DIRECTORY && channel_copy(peer) == 0) {
         connection_directory_gone(relay);
+    }
 }
 
 void relay_verify(struct role *role, struct verification *v)
@@ -150,6 +152,7 @@ static void on_timer(int fd, short what, void *arg)
 
 void relay_turn(struct role *role)
 {
+    kept_turn(role_state(role));
     site_pump(role_state(role));
 }
 

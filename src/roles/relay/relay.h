@@ -36,12 +36,24 @@ enum {
 
 struct connection;
 
+enum { KEPT_SHARDS = 64 };
+
+/* How far the new process of a shard was told. */
+struct telling {
+    bool active;
+    struct link *at; /* in kept_list.all; its head: the orphans are next */
+    uint64_t told;
+};
+
 /* Results queue has not stored yet, see kept.h. */
 struct kept_list {
     struct list all, orphans; /* struct kept, oldest first; struct delivery, by link */
     struct map by_id;         /* delivery or token */
     struct map by_place;      /* (message, recipient) */
     size_t count;
+    struct telling telling[KEPT_SHARDS];
+    unsigned telling_count;   /* of those that are active */
+    struct event *again;      /* the loop comes round for the next part */
     int64_t start; /* delivery_taken() then */
     int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
 };
@@ -86,6 +98,7 @@ struct delivery {
     struct map_node node;  /* relay.deliveries, by channel and id */
     struct link link;      /* where it waits */
     struct channel *queue; /* NULL: it died, see kept.h */
+    uint64_t told;         /* of an orphan: serial of the process that was told of it */
     unsigned shard;
     uint64_t id, id_hash;
     struct arena arena;    /* its strings */
