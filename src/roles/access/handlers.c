@@ -65,8 +65,8 @@ void access_peer_gone(struct role *role, struct channel *peer)
 {
     struct access *a = access_of(role);
 
-    LIST_EACH(&a->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&a->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->id == 0 || c->serial != channel_serial(peer))
             continue;

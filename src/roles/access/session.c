@@ -20,8 +20,8 @@ static void on_drained(struct role *role, struct channel *mailbox)
 {
     struct access *a = access_of(role);
 
-    LIST_EACH(&a->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&a->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->state == CLIENT_SESSION && c->serial == channel_serial(mailbox) && c->credit > 0)
             conn_read(c->conn, true);

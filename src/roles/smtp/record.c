@@ -49,7 +49,7 @@ void record_connection(struct client *c)
 
 void record_connections(struct server *server)
 {
-    metric_set(&open_now, (int64_t)server->client_count);
+    metric_set(&open_now, (int64_t)server->crowd.count);
 }
 
 void record_refused_connection(const struct ip *ip, const char *reason)
