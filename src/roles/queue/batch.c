@@ -10,9 +10,10 @@
 #include <stdlib.h>
 
 enum {
-    FULL_BYTES = 1024 * 1024,
+    FULL_BYTES = 512 * 1024,
     FULL_COUNT = 100,
-    SOON = 5 * 1000, /* microseconds */
+    PROMPT = 1000, /* microseconds */
+    SOON = 5 * 1000,
     LAZY = 200 * 1000,
     TOUCHED_KEPT = 4096,
 };
@@ -35,7 +36,7 @@ void batch_init(struct batch *b)
 
 void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes)
 {
-    static const int64_t waits[] = {[BATCH_NOW] = 0, [BATCH_SOON] = SOON, [BATCH_LAZY] = LAZY};
+    static const int64_t waits[] = {[BATCH_NOW] = 0, [BATCH_PROMPT] = PROMPT, [BATCH_SOON] = SOON, [BATCH_LAZY] = LAZY};
     struct batch *b = &q->batch;
     int64_t at = clock_monotonic() + waits[wait];
 

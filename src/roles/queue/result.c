@@ -298,7 +298,7 @@ void outcome_submit(struct queue *q, struct outcome *o)
         return;
     }
     o->op.type = &outcome_type;
-    batch_add(q, &o->op, BATCH_SOON, 0);
+    batch_add(q, &o->op, o->keeper.waits ? BATCH_PROMPT : BATCH_SOON, 0);
 }
 
 void result_single(struct queue *q, struct rcpt *r, const struct verdict_info *info)

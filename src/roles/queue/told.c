@@ -122,7 +122,7 @@ static void all_was_told(struct queue *q, struct lane *lane)
     h = xcalloc(1, sizeof *h);
     h->op.type = &heard_type;
     h->lane = lane;
-    batch_add(q, &h->op, BATCH_SOON, 0);
+    batch_add(q, &h->op, BATCH_PROMPT, 0);
 }
 
 void dispatch_on_told_all(struct role *role, struct channel *from, const struct msg_told_all *m)
