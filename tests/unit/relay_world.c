@@ -323,7 +323,7 @@ static bool answer_body(void)
     struct str piece;
     size_t end = world.big_ends ? world.big_ends : world.big.n;
 
-    if (bodies_n == 0)
+    if (bodies_n == 0 || world.holds_bodies)
         return false;
     ask = asked_bodies[--bodies_n];
     piece = str_sub(world.big, ask.offset, ask.offset + 1000 < end ? ask.offset + 1000 : end);

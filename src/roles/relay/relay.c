@@ -234,6 +234,8 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     kept_init(relay);
     list_init(&relay->connections);
     list_init(&relay->awake);
+    for (size_t i = 0; i < STANDINGS; i++)
+        list_init(&relay->hungry[i]);
     relay->timer = event_new(relay->base, -1, EV_PERSIST, on_timer, relay);
     relay->drain_timer = event_new(relay->base, -1, 0, on_drain_end, relay);
     if (relay->timer == NULL || relay->drain_timer == NULL)

@@ -76,6 +76,7 @@ struct relay {
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
+    struct list hungry[STANDINGS]; /* sites that found no place, the first one first */
     size_t connection_count, by_standing[STANDINGS];
     bool starved;              /* a site of which nothing is known found no place since the last sweep */
     size_t bodies;             /* bytes held */
@@ -179,8 +180,11 @@ void site_busy(struct relay *relay, struct site *site, struct destination *from)
 /* No server of it could be reached: those that wait fail like the one that tried. */
 void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome);
 void site_up(struct site *site);
-/* Nothing has come back on a connection since then: if nothing went well meanwhile, it is slow. */
 bool site_is_slow(const struct site *site);
+/* Once a second, for each connection that waits for the server: a site of which nothing is known may not
+ * do so for ever, even if each of its answers comes in time. */
+void site_spends(struct relay *relay, struct site *site, struct destination *from, int64_t now);
+/* Nothing has come back on a connection since then: if nothing went well meanwhile, it is slow. */
 void site_stuck(struct relay *relay, struct site *site, struct destination *from, int64_t since);
 
 /* connection.c */
