@@ -81,7 +81,7 @@ struct box *boxes_find(struct boxes *b, int64_t account)
 /* May it be closed to make room? */
 static bool is_idle(const struct box *box)
 {
-    return box->users == 0 && !link_in_list(&box->dirty) && !box->broken;
+    return box->users == 0 && !link_in_list(&box->dirty);
 }
 
 static void make_room(struct boxes *b)
@@ -147,6 +147,10 @@ struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err)
 {
     struct box *box = boxes_find(b, account);
 
+    if (box != NULL && box->broken && is_idle(box)) { /* opening it makes what the sync left durable, or fails */
+        close_box(box);
+        box = NULL;
+    }
     if (box == NULL)
         box = open_box(b, account, err);
     if (box == NULL)
