@@ -1,0 +1,93 @@
+"""Every system call of every process fails, one at a time: see sweep.py. Here some of them, chosen by chance; tests/sweep/run
+does them all.
+
+STAFFETTA_INJECTIONS says how many (120 by default, 20 in a build with sanitizers; 0: all), STAFFETTA_SEED which,
+STAFFETTA_SWEEP which processes and calls ("queue", "queue:pwrite64,fdatasync smtp", or one as a failure prints it: "smtp[0] accept4 1 error EMFILE").
+"""
+import collections
+import os
+import platform
+import random
+import re
+import tempfile
+import unittest
+
+from harness import Case, sanitized
+from sweep import FAILURES, MEMORY, Injection, Sweep, build_tool
+
+LONG = os.environ.get("STAFFETTA_INJECTIONS") is not None
+SEED = int(os.environ.get("STAFFETTA_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+ZONE = "*.dns.example. MX 10 mx.dns.example.\nmx.dns.example. A 127.0.0.1\n"
+
+
+def injections():
+    return int(os.environ.get("STAFFETTA_INJECTIONS", "20" if sanitized() else "120"))
+
+
+def chosen(plan, words):
+    """What STAFFETTA_SWEEP asks for."""
+    if m := re.fullmatch(r"(\w+)\[(\d+)\] (\w+) (\d+) (\w+) ?(\w*)", words):
+        return [Injection(m[1], int(m[2]), m[3], int(m[4]), m[5], m[6])]
+    wanted = {role: calls.split(",") if calls else None for role, _, calls in (w.partition(":") for w in words.split())}
+    return [i for i in plan if not wanted or i.role in wanted and (wanted[i.role] is None or i.call in wanted[i.role])]
+
+
+@unittest.skipUnless(platform.machine() == "x86_64", "the tracer knows the registers of x86-64 only")
+@unittest.skipUnless(os.geteuid() == 0, "only root may trace processes that have dropped their rights")
+class Syscalls(Case):
+    kills = True
+    zone = ZONE
+    config = {"queue": {"retry": ["1s", "1s", "1s", "1s", "2s"]}, "relay": {"command_time": "5s", "idle_time": "1s"}, "log_level": "info",
+              "copies": {"directory": 2, "smtp": 1, "filter": 1, "queue": 1, "relay": 1, "access": 1, "mailbox": 1}}
+    CHECK_EVERY = 25
+
+    @classmethod
+    def prepare(cls):
+        folder = cls.cleanup.enter_context(tempfile.TemporaryDirectory())
+        tool = build_tool(folder)
+        if tool is None:
+            raise unittest.SkipTest("no C compiler for the tracer")
+        cls.sweep = Sweep(cls.server, tool, SEED)
+        cls.cleanup.callback(cls.sweep.sink.close)
+        cls.sweep.prepare()
+
+    def plan(self):
+        counts = self.sweep.survey()
+        everything = Sweep.plan(counts, most=40)
+        if sanitized():  # its own allocator ends the process, not ours
+            everything = [i for i in everything if i.call not in MEMORY]
+        plan = chosen(everything, os.environ.get("STAFFETTA_SWEEP", ""))
+        missing = sorted({call for _, _, call in counts if call not in FAILURES})
+        print(f"     seed {SEED}; {sum(counts.values())} calls in a set, {len(everything)} ways to fail, {len(plan)} asked for; not made to fail: {missing}", flush=True)
+        random.Random(SEED).shuffle(plan)
+        return plan[:injections() or None]
+
+    def sweep_through(self, plan):
+        """Gives how many hit, by role. A fault ends it, but in the long run, which finds them all."""
+        by_role, faults = collections.Counter(), []
+        for i, injection in enumerate(plan):
+            try:
+                if self.sweep.inject(injection) == "hit":
+                    by_role[injection.role] += 1
+                if i % self.CHECK_EVERY == self.CHECK_EVERY - 1 or i == len(plan) - 1:
+                    self.sweep.check()
+                    self.server.start()
+            except AssertionError as fault:
+                if not LONG:
+                    raise
+                faults.append(str(fault))
+                print(f"FAULT after {i + 1}: {fault}\n{self.server.log_tail(15)}", flush=True)
+                self.sweep.begin_anew()
+        self.assertEqual(faults, [])
+        return by_role
+
+    def test_no_failing_call_loses_anything(self):
+        plan = self.plan()
+        self.assertGreater(len(plan), 0)
+        by_role = self.sweep_through(plan)
+        print(f"     {len(plan)} injections: {dict(self.sweep.hits)}; hit by role {dict(by_role)}; processes that ended and were started again {dict(self.sweep.ends)}; "
+              f"slowest {self.sweep.slowest[0]:.1f} s, {self.sweep.slowest[1]}; {self.sweep.summary()}", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
