@@ -47,7 +47,6 @@ void line_close(void);
 void line_halt(void);
 void line_boot(void);
 const char *line_folder(void);
-uint64_t line_random(uint64_t below);
 
 void line_work(unsigned steps);
 /* Nothing fails any more: all that is queued comes to its end. */

@@ -26,9 +26,11 @@
  * fails, until the process is restarted and the caller repeats what it had not promised.
  *
  * What an fsync failed to write can be read back from memory until the power goes, also by the next process, and a
- * later fsync says nothing of it: a commit that follows it in the log would be promised, and be lost with it.
- * Therefore db_open copies the log it finds into the database file, fsyncs that and begins the log anew: bytes that
- * were never on disk are written once more.
+ * later fsync says nothing of it. A commit that follows it in the log would be promised, and be lost with it; a
+ * checkpoint would copy it into the database file as if the log were there to finish the copy after a loss of power
+ * in the middle, and leave a database that is neither old nor new. Therefore nothing is built on a log that a process
+ * before this one left: db_open writes its bytes once more, as they are, and fsyncs them. For the same reason a handle
+ * whose sync failed makes no checkpoint any more, not when it is closed either.
  *
  * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER, by db_commit itself) and at close. */
 #include "db/sqlite.h"
@@ -206,13 +208,46 @@ static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, 
     return true;
 }
 
-/* Whatever a process before this one left in the log is put into the database file and the log begins anew: see the
- * head of the file. While another process reads, it is left for the next time. */
-static bool empty_log(struct db *db, struct err *err)
+static sqlite3_file *log_of(struct db *db)
 {
-    int rc = sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_file *file = NULL;
 
-    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || sqlite_failed(db, rc, err);
+    sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    return file != NULL && file->pMethods != NULL ? file : NULL;
+}
+
+static bool write_again(sqlite3_file *log)
+{
+    enum { PIECE = 65536 };
+    char *piece = xcalloc(1, PIECE);
+    sqlite3_int64 size = 0;
+    bool done = log->pMethods->xFileSize(log, &size) == SQLITE_OK;
+
+    for (sqlite3_int64 at = 0; done && at < size; at += PIECE) {
+        int n = size - at < PIECE ? (int)(size - at) : PIECE;
+
+        done = log->pMethods->xRead(log, piece, n, at) == SQLITE_OK &&
+               log->pMethods->xWrite(log, piece, n, at) == SQLITE_OK;
+    }
+    free(piece);
+    return done && (size == 0 || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK);
+}
+
+/* Whatever a process before this one left in the log is made durable: see the head of the file. The write lock keeps
+ * the log as it is meanwhile. Where another process has that lock it is alive and knows what it synced. */
+static bool renew_log(struct db *db, struct err *err)
+{
+    int rc = sqlite3_exec(db->raw, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    sqlite3_file *log;
+    bool done;
+
+    if (rc != SQLITE_OK)
+        return (rc & 0xff) == SQLITE_BUSY || sqlite_failed(db, rc, err);
+    log = log_of(db);
+    done = log == NULL || write_again(log);
+    if (!done)
+        err_set(err, ERR_TEMPORARY, "%s: its log cannot be synced: check the disk and the kernel's log", db->path);
+    return run(db, "ROLLBACK", done ? err : NULL) && done;
 }
 
 bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
@@ -226,7 +261,7 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if (!prepare_for_writing(db, busy_ms, err) || !empty_log(db, err)) {
+    if (!prepare_for_writing(db, busy_ms, err) || !renew_log(db, err)) {
         db_close(db);
         return false;
     }
@@ -257,6 +292,8 @@ void db_close(struct db *db)
     if (db == NULL)
         return;
     sqlite_free_statements(db);
+    if (db->sync_failed)
+        sqlite3_db_config(db->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (sqlite3_close(db->raw) != SQLITE_OK)
         fatal("%s: closed while statements are in use", db->path);
     free(db->path);
@@ -285,11 +322,9 @@ bool db_begin(struct db *db, struct err *err)
 
 static bool sync_log(struct db *db, struct err *err)
 {
-    sqlite3_file *file = NULL;
-    int op = SQLITE_FCNTL_JOURNAL_POINTER;
+    sqlite3_file *file = log_of(db);
 
-    sqlite3_file_control(db->raw, "main", op, &file);
-    if (file == NULL || file->pMethods == NULL)
+    if (file == NULL)
         sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     if (file == NULL || file->pMethods == NULL)
         return err_set(err, ERR_PERMANENT, "%s: no file to sync", db->path);
