@@ -171,10 +171,12 @@ static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
         return false;
     if (!switch_to_wal(db, busy_ms, err))
         return false;
+    /* What is read again soon is little; the rest the kernel has. A commit may hold more than the cache: written early,
+     * pages would be written twice. */
     return run(db,
         later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024;"
                 "PRAGMA journal_size_limit = 16777216"
-              : "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
+              : "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024; PRAGMA cache_spill = 256;"
                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864",
         err);
 }

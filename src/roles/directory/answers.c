@@ -305,5 +305,5 @@ void answers_mailbox_up(struct directory *d, struct channel *c)
         }
         if (!stmt_done(s, &err))
             trouble("removed accounts", &err);
-    } while (rows == REMOVED_AT_ONCE && channel_backlog(c) < 32 * CHANNEL_HIGH);
+    } while (rows == REMOVED_AT_ONCE && channel_backlog(c) < 128 * CHANNEL_HIGH);
 }

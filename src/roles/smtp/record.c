@@ -87,7 +87,7 @@ static void tell_events(struct client *c, struct str rcpt, unsigned code, struct
     char ip[IP_TEXT];
     struct buf details;
 
-    if (events == NULL || channel_backlog(events) > CHANNEL_HIGH)
+    if (events == NULL || channel_backlog(events) > 4 * CHANNEL_HIGH)
         return;
     ip_format(&smtp_client_of(c->session)->ip, ip);
     buf_init(&details, IPC_CHUNK);
