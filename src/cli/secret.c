@@ -17,7 +17,9 @@ static bool read_line(struct secret *s)
     while ((n = read(STDIN_FILENO, &c, 1)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || c == '\n')
+        if (n < 0)
+            return false; /* half a password is none */
+        if (c == '\n')
             break;
         if (s->n == sizeof s->text)
             return false;
