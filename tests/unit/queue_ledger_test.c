@@ -180,6 +180,26 @@ static void large_bodies_take_turns(void **state)
     world_close();
 }
 
+static void two_seconds_pass(unsigned turn)
+{
+    (void)turn;
+    world_pass(2 * SECOND);
+}
+
+static void a_long_walk_says_how_far_it_is(void **state)
+{
+    (void)state;
+    world_open("");
+    for (int i = 0; i < 6; i++)
+        world_send("ann@a.test", "later@remote.test", 0, 0, 4 * 1024 * 1024);
+    world_run();
+    assert_int_equal(world_verify(), 0);
+    assert_int_equal(world.progress, 0);
+    assert_int_equal(world_verify_while(false, two_seconds_pass), 0);
+    assert_true(world.progress > 0);
+    world_close();
+}
+
 /* ---- what relay tells a new process ---- */
 
 static void a_result_is_stored_before_it_is_tried_again(void **state)
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(what_is_accepted_is_right_again),
         cmocka_unit_test(two_accept_at_once),
         cmocka_unit_test(large_bodies_take_turns),
+        cmocka_unit_test(a_long_walk_says_how_far_it_is),
         cmocka_unit_test(a_result_is_stored_before_it_is_tried_again),
         cmocka_unit_test(a_result_of_what_is_on_its_way_again),
         cmocka_unit_test(nothing_is_offered_before_all_is_told),

@@ -53,6 +53,7 @@ struct world {
     unsigned stored, told_stored; /* acknowledged to relay */
     uint64_t last_stored;
     unsigned checks, wrong;  /* of the last verification */
+    unsigned progress;       /* how often one said how far it is */
     char wrong_check[200];
 };
 

@@ -44,6 +44,7 @@ enum handover {
     HANDOVER_DEFERRED,
     HANDOVER_FAILED,
     HANDOVER_EVENT,     /* to events */
+    HANDOVER_SESSION,   /* logged-in users: access to mailbox */
     HANDOVER_COUNT,
 };
 

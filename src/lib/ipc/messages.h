@@ -266,6 +266,8 @@ enum { CONTROL_ROWS = 200 };
 #define FIELDS_control_row(U, I, S, T) U(id) S(json, IPC_CHUNK)
 #define FIELDS_control_more(U, I, S, T) U(id)
 #define FIELDS_control_cancel(U, I, S, T) U(id)
+/* Nothing to show yet, but work goes on: without this, or a row, web gives up a role after a minute. */
+#define FIELDS_control_progress(U, I, S, T) U(id) T(text, IPC_TEXT)
 /* code: exit code of sysexits.h, 0 is success; text: what went wrong and what to do. */
 #define FIELDS_control_done(U, I, S, T) U(id) U(code) T(text, IPC_TEXT)
 /* Metrics of the role as Prometheus text (see base/metric.h); answered by the framework. */
@@ -275,8 +277,8 @@ enum { CONTROL_ROWS = 200 };
 /* ---- any two roles, when web asks whether everything adds up (ipc/verify.h) ---- */
 /* What the sender gave to this peer since their channel was made, by enum handover; the answer repeats
  * the id with what had arrived when it was read. */
-#define FIELDS_count_mark(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
-#define FIELDS_count_seen(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
+#define FIELDS_count_mark(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
+#define FIELDS_count_seen(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)
@@ -350,4 +352,5 @@ enum { CONTROL_ROWS = 200 };
     M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
-    M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))
+    M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
+    M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))

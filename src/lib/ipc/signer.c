@@ -114,6 +114,7 @@ bool role_sign(struct role *role, struct str key, uint64_t operation, struct str
 
     if (role->signer_fd < 0 || clock_monotonic() < role->signer_rests_until)
         return false;
+    role->signatures.came++;
     role->signing = (struct signing){.id = role_next_id(role), .out = out};
     buf_init(&frame, REPLY_MAX);
     ipc_encode_key_sign_ask(
@@ -123,6 +124,7 @@ bool role_sign(struct role *role, struct str key, uint64_t operation, struct str
     for (int i = 0; sent && !role->signing.answered && i < STALE_MAX; i++)
         if (!take_reply(role))
             break;
+    *(role->signing.answered ? &role->signatures.answered : &role->signatures.gone) += 1;
     if (!role->signing.answered)
         role->signer_rests_until = clock_monotonic() + REST;
     if (!role->signing.answered)

@@ -23,6 +23,7 @@ struct access {
     struct list listeners; /* struct listener */
     int64_t drain_until;   /* monotonic, 0 while not draining */
     struct event *drain_timer;
+    struct question_book logins, sessions; /* given to directory, to mailbox */
 };
 
 struct listener {
@@ -118,3 +119,5 @@ extern const struct crowd_rules access_crowd_rules;
 extern const struct handlers access_handlers;
 struct access *access_of(struct role *role);
 void access_peer_gone(struct role *role, struct channel *peer);
+/* For `staffetta status --verify`. */
+void access_verify(struct role *role, struct verification *v);

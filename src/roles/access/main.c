@@ -62,6 +62,7 @@ static const struct role_type access_role = {
     .peer_gone = access_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = access_verify,
 };
 
 int main(int argc, char **argv)

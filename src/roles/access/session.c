@@ -45,6 +45,8 @@ void session_begin(struct client *c, unsigned flags)
     client_ask(c, mailbox);
     channel_on_drained(mailbox, on_drained);
     c->state = CLIENT_SESSION;
+    c->access->sessions.came++;
+    channel_gave(mailbox, HANDOVER_SESSION);
     c->credit = c->allowed = SESSION_WINDOW;
     conn_total_limit(c->conn, config->limits.pop3_session_time);
     conn_idle_limit(c->conn, config->limits.pop3_idle_time);
@@ -117,6 +119,7 @@ void session_more(struct client *c, uint64_t bytes)
 
 void session_closed(struct client *c)
 {
+    c->access->sessions.answered++;
     client_asked_nothing(c);
     client_close(c);
 }
@@ -125,6 +128,7 @@ void session_abandon(struct client *c)
 {
     struct channel *mailbox = channel_of(c);
 
+    c->access->sessions.gone += c->id != 0;
     if (mailbox != NULL && c->id != 0)
         ipc_send_session_close(mailbox, &(struct msg_session_close){c->id});
     client_asked_nothing(c);
@@ -132,6 +136,7 @@ void session_abandon(struct client *c)
 
 void session_mailbox_gone(struct client *c)
 {
+    c->access->sessions.gone++;
     client_asked_nothing(c);
     client_bye(c, "The mailbox is not available now, try again later");
 }

@@ -100,6 +100,14 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     questions_peer_gone(&r->questions, peer);
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    const struct questions *qs = &((struct resolver *)role_state(role))->questions;
+
+    verify_questions(v, "DNS questions that came, and answered, being looked up or their asker gone", &qs->book,
+        questions_waiting(qs));
+}
+
 static bool open_backend(struct resolver *r, struct err *err)
 {
     return backend_new(&r->backend, role_base(r->role), role_config(r->role), &r->files, on_answer, r, err);
@@ -137,6 +145,7 @@ static const struct role_type resolver_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = on_verify,
 };
 
 int main(int argc, char **argv)
