@@ -11,7 +11,7 @@ static const struct verb_option some[] = {FILTERS, {"all", NULL, "all=yes"}, {0}
 
 const struct verb queue_verbs[] = {
     {"summary", "", 0, 0, NULL, "how much waits, and for which destinations", LAYOUT_TABLE, 0},
-    {"list", "", 0, 0, filters, "lists recipients that wait", LAYOUT_TABLE, 0},
+    {"list", "", 0, 0, filters, "lists recipients that wait", LAYOUT_TABLE, 0, "nothing waits"},
     {"show", "QUEUE-ID", 1, 1, NULL, "shows a message and each of its recipients", LAYOUT_DETAILS, 0},
     {"hold", "[QUEUE-ID]", 0, 1, some, "keeps messages back until they are released", LAYOUT_DETAILS, VERB_NEEDS_OPTION},
     {"release", "[QUEUE-ID]", 0, 1, some, "lets held messages go", LAYOUT_DETAILS, VERB_NEEDS_OPTION},
