@@ -140,15 +140,21 @@ static void split_pairs(struct str text, struct pairs *pairs)
     }
 }
 
+/* What is no UTF-8 is escaped byte by byte: a terminal may read it as a control character. */
 static void add_escaped(struct buf *line, struct str s)
 {
+    bool utf8 = str_is_utf8(s);
+
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
+        size_t control = str_control(str_skip(s, i));
 
         if (c == '"' || c == '\\')
             buf_addf(line, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(line, "\\u%04x", c);
+        else if (c > 0x7f && !utf8)
+            buf_addf(line, "\\x%02x", c);
+        else if (control > 0)
+            buf_addf(line, "\\u%04x", (unsigned char)s.p[i += control - 1]);
         else
             buf_add_char(line, (char)c);
     }

@@ -344,7 +344,7 @@ bool command_parse_helo(struct str args, struct str *name, struct refusal *no)
     *name = str_trim(args);
     if (name->n == 0)
         return refuse(no, 501, "5.5.4 Your host name is missing");
-    if (name->n > ADDRESS_DOMAIN_MAX || !str_is_utf8(*name))
+    if (name->n > ADDRESS_DOMAIN_MAX || !str_is_utf8(*name) || str_has_control(*name))
         return refuse(no, 501, "5.5.4 That is no host name");
     for (size_t i = 0; i < name->n; i++) {
         unsigned char c = (unsigned char)name->p[i];
