@@ -137,8 +137,28 @@ def access():
     }
 
 
+def queue_role():
+    """Bytes are numbers; see queue_role_fuzz.c. Address 1 is x@remote.test."""
+    release, hours, relay_goes, relay_back = bytes([7, 5]), bytes([7, 9]), bytes([7, 0x40 + 2]), bytes([7, 0xc0])
+
+    def message(number, address=1):
+        return [bytes([0, 1, 0, number, 0, 1, 0, 9, 0, 0, 0]), bytes([0, 1, 1, 0, address, 0]), bytes([0, 1, 3, 0, 0, 0]), release]
+
+    def told(number, status, n=1, address=1, id=1):
+        return bytes([4, 0, 250, id, number, n, address, status, 2, 250, 5]) + b"2.0.0" + bytes([2]) + b"mx"
+
+    def told_all(n):
+        return bytes([4, 0, 251, n])
+
+    out = {f"told-{status}": [*message(50), told(50, status), told(50, status), told_all(1), release, release, hours] for status in range(5)}
+    return out | {"told-strangers": [told(50, 1), *message(50), told(50, 1, n=9), told(50, 1, address=3), told(255, 1), told(50, 255), told_all(0), release, hours],
+                  "told-while-gone": [*message(50), relay_goes, release, relay_back, told(50, 1), told_all(1), release, told_all(1), told(50, 1)],
+                  "told-and-the-disk-fails": [*message(50), bytes([7, 4]), told(50, 1), told_all(1), release, bytes([7, 10]), told(50, 1), release, hours],
+                  "told-without-end": [*message(50), *[told(50, n % 4, n=n % 3, id=n) for n in range(20)], hours, hours]}
+
+
 def seeds():
-    return {target: {name: b"".join(items) for name, items in made().items()} for target, made in (("mailbox", mailbox), ("access", access))}
+    return {target: {name: b"".join(items) for name, items in made().items()} for target, made in (("mailbox", mailbox), ("access", access), ("queue_role", queue_role))}
 
 
 def dictionaries():
