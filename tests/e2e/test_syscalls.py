@@ -25,6 +25,7 @@ MENDED += [Injection("filter", 0, "read", at, "error", "EIO") for at in (1, 3)]
 MENDED += [Injection("supervisor", 0, "wait4", 1, "error", "EINTR"), Injection("supervisor", 0, "epoll_ctl", 1, "error", "ENOMEM")]
 MENDED += [Injection("supervisor", 0, "recvmsg", 1, "error", "ENOMEM"), Injection("smtp", 0, "epoll_ctl", 1, "error", "ENOSPC")]
 MENDED += [Injection("mailbox", 0, "fdatasync", at, "error", "EIO") for at in (1, 2, 3)]
+MENDED += [Injection("access", 0, "read", at, "error", "EAGAIN") for at in (2, 3, 4)]
 ZONE = "*.dns.example. MX 10 mx.dns.example.\nmx.dns.example. A 127.0.0.1\n"
 
 

@@ -9,6 +9,7 @@
  * SIGTERM before that, "missed"; when counting, a line "NUMBER COUNT" for each call instead. strace(1) can do the first of these;
  * it cannot make a call short without losing bytes, nor let one fail that was made. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,10 +75,14 @@ static void change_exit(struct plan *p)
     ptrace(PTRACE_SETREGS, p->pid, 0, &r);
 }
 
-/* Of epoll_ctl only EPOLL_CTL_ADD can fail for want of memory. */
-static bool is_the_call(const struct plan *p, const struct user_regs_struct *r)
+/* Of epoll_ctl only EPOLL_CTL_ADD can fail for want of memory, of fcntl only the taking of a lock. */
+static bool can_fail(pid_t pid, const struct user_regs_struct *r)
 {
-    return (long long)r->orig_rax == p->number && (r->orig_rax != SYS_epoll_ctl || r->rsi == EPOLL_CTL_ADD);
+    if (r->orig_rax == SYS_epoll_ctl)
+        return r->rsi == EPOLL_CTL_ADD;
+    if (r->orig_rax == SYS_fcntl)
+        return (r->rsi == F_SETLK || r->rsi == F_SETLKW) && (short)ptrace(PTRACE_PEEKDATA, pid, r->rdx, 0) != F_UNLCK;
+    return true;
 }
 
 /* True when the call that begins is the one. */
@@ -89,7 +94,7 @@ static bool at_entry(struct plan *p)
         return false;
     if (p->counts)
         p->number = (long long)r.orig_rax;
-    if (!is_the_call(p, &r))
+    if ((long long)r.orig_rax != p->number || !can_fail(p->pid, &r))
         return false;
     if (r.orig_rax < CALLS)
         count[r.orig_rax]++;
