@@ -30,11 +30,22 @@ static const struct {
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 
+/* A process of queue that has just died is needed once more: relay may keep results for it, and what is not
+ * stored when relay goes is sent a second time. */
+static bool stage_is_empty(struct supervisor *s)
+{
+    if (s->started && !s->revived && stages[s->stage].roles == ROLE_BIT(QUEUE)) {
+        s->revived = true;
+        processes_revive(s, ROLE_BIT(QUEUE));
+    }
+    return !processes_alive(s, stages[s->stage].roles);
+}
+
 static void enter_stage(struct supervisor *s)
 {
     struct timeval limit;
 
-    while (s->stage < STAGES && !processes_alive(s, stages[s->stage].roles))
+    while (s->stage < STAGES && stage_is_empty(s))
         s->stage++;
     if (s->stage == STAGES) {
         event_base_loopbreak(s->base);
@@ -57,6 +68,7 @@ static void on_stage_late(evutil_socket_t fd, short what, void *arg)
 static void stop(struct supervisor *s)
 {
     if (s->stopping) { /* a second signal: at once */
+        s->revived = true;
         processes_kill(s, ALL_BUT_SUPERVISOR);
         return;
     }

@@ -294,6 +294,7 @@ static bool spawn(struct supervisor *s, struct process *p, struct err *err)
     p->control = pair[0];
     p->ready = false;
     p->started = clock_now();
+    p->began = clock_monotonic();
     p->control_event = event_new(s->base, p->control, EV_READ | EV_PERSIST, on_control, p);
     if (p->control_event == NULL || event_add(p->control_event, NULL) != 0) {
         log_error("control", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, "cannot watch its socket");
@@ -335,8 +336,6 @@ static void restart(struct process *p)
     struct err err = {0};
     struct buf frame;
 
-    if (s->stopping)
-        return;
     p->restarts++;
     if (!spawn(s, p, &err)) {
         log_error("restart", "role=%s reason=%s", role_name(p->role), err.text);
@@ -357,8 +356,17 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (p->pid != 0)
         find_ended(p);
-    else
+    else if (!p->supervisor->stopping)
         restart(p);
+}
+
+void processes_revive(struct supervisor *s, unsigned roles)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        if (s->processes[i].pid == 0 && roles & 1u << s->processes[i].role) {
+            event_del(s->processes[i].timer);
+            restart(&s->processes[i]);
+        }
 }
 
 static void process_ended(struct supervisor *s, struct process *p, int status)
@@ -371,7 +379,7 @@ static void process_ended(struct supervisor *s, struct process *p, int status)
     if (s->stopping)
         return;
     tell_web(s, p);
-    if (clock_now() - p->started > STABLE_AFTER)
+    if (clock_monotonic() - p->began > STABLE_AFTER)
         p->pause = PAUSE_FIRST;
     plan_restart(p);
 }
