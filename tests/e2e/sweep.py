@@ -17,6 +17,7 @@ import errno
 import os
 import pathlib
 import poplib
+import random
 import re
 import shutil
 import signal
@@ -78,9 +79,10 @@ class Injection:
     at: int
     how: str
     error: str
+    starting: bool = False  # of a process that is just being started
 
     def __str__(self):
-        return f"{self.role}[{self.copy}] {self.call} {self.at} {self.how} {self.error}".rstrip()
+        return f"{self.role}[{self.copy}] {'starting ' if self.starting else ''}{self.call} {self.at} {self.how} {self.error}".rstrip()
 
 
 def build_tool(folder):
@@ -244,15 +246,37 @@ class Sweep(Storm):
                         counts[role, copy, NAMES[int(words[0])]] = max(1, int(words[1]) // sets)
         return counts
 
+    def started_anew(self, role):
+        """Kills a process of this role; the pid of the one in its place, as soon as it is there."""
+        before = until(lambda: self.server.roles().get(role), f"{role} to run", PATIENCE * 2)
+        os.kill(before[0], signal.SIGKILL)
+        end = time.monotonic() + PATIENCE * 2
+        while time.monotonic() < end:
+            for pid in set(self.server.roles().get(role, [])) - set(before):
+                return pid
+        raise AssertionError(f"{role} is not started again")
+
+    def survey_start(self):
+        """The same for the start of each role."""
+        counts = {}
+        for role in ROLES:
+            tracer = Tracer(self.tool, self.started_anew(role))
+            self.well(f"a start of {role}")
+            for line in tracer.result():
+                words = line.split()
+                if len(words) == 2 and int(words[0]) in NAMES:
+                    counts[role, 0, NAMES[int(words[0])]] = int(words[1])
+        return counts
+
     @staticmethod
-    def plan(counts, most):
+    def plan(counts, most, starting=False):
         """Every failure of every call, at the 1st, 2nd, 3rd ... of a set; of calls made often, those spread over the set."""
         found = []
         for (role, copy, call), count in sorted(counts.items()):
             places = list(range(1, count + 1))
             if count > most:
                 places = places[:most // 2] + [most // 2 + (count - most // 2) * (i + 1) // (most - most // 2) for i in range(most - most // 2)]
-            found += [Injection(role, copy, call, at, how, error) for at in places for how, error in FAILURES.get(call, [])]
+            found += [Injection(role, copy, call, at, how, error, starting) for at in places for how, error in FAILURES.get(call, [])]
         return found
 
     # ---- one ----
@@ -260,7 +284,10 @@ class Sweep(Storm):
     def inject(self, injection):
         """One failing call under one set, then a server that is well. Gives hit, missed or gone."""
         targets = self.targets()
-        pid = until(lambda: self.targets().get((injection.role, injection.copy)), f"{injection.role} to run", PATIENCE * 2)
+        if injection.starting:
+            pid = self.started_anew(injection.role)
+        else:
+            pid = until(lambda: self.targets().get((injection.role, injection.copy)), f"{injection.role} to run", PATIENCE * 2)
         self.done.append((self.number + 1, str(injection)))
         tracer = Tracer(self.tool, pid, NUMBERS[injection.call], injection.at, injection.how, getattr(errno, injection.error, 0))
         began = time.monotonic()
@@ -300,6 +327,30 @@ class Sweep(Storm):
         except (AssertionError, TimeoutError) as fault:
             raise AssertionError(f"after {injection}: {fault}") from fault
 
+    def stutter(self, sets):
+        """Every process is stopped and goes on all the time, for at most 20 ms: real interruptions, real short reads, and peers
+        that do not answer for a moment."""
+        over = threading.Event()
+
+        def stop_and_go(pid, chance):
+            while not over.wait(chance.random() * 0.03):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    time.sleep(chance.random() * 0.02)
+                    os.kill(pid, signal.SIGCONT)
+
+        threads = [threading.Thread(target=stop_and_go, args=(pid, random.Random(pid))) for pid in self.targets().values()]
+        for t in threads:
+            t.start()
+        try:
+            hung = [h for _ in range(sets) for h in self.one_set()]
+        finally:
+            over.set()
+            for t in threads:
+                t.join()
+        assert not hung, hung
+        self.well("stops")
+
     # ---- the check ----
 
     def spinning(self, within=1.0):
@@ -324,7 +375,8 @@ class Sweep(Storm):
                 said.add((m[1], m[2]))
             if (m := re.search(r"role-ended role=(\w+) copy=(\d+) signal=(\d+) exit=(\d+)", line)) and "error" in line:
                 self.ends[m[1]] += 1
-                if m[3] not in ("0", "9") or (m[3] == "0" and (m[1], m[2]) not in said):
+                by_loader = m[4] == "127"  # which has said on standard error what it misses
+                if m[3] not in ("0", "9") or (m[3] == "0" and not by_loader and (m[1], m[2]) not in said):
                     faults.append(line)
                 said.discard((m[1], m[2]))
         return faults

@@ -2,6 +2,7 @@
 does them all.
 
 STAFFETTA_INJECTIONS says how many (50 by default, 10 in a build with sanitizers; 0: all), STAFFETTA_SEED in which order,
+STAFFETTA_STARTING=1 calls of processes that are just being started instead,
 STAFFETTA_PART one part of them (3/10), STAFFETTA_MOST at how many places a call made often fails (40), STAFFETTA_SWEEP which processes and calls ("queue", "queue:pwrite64,fdatasync smtp", or one as a failure prints it: "smtp[0] accept4 1 error EMFILE").
 """
 import collections
@@ -16,6 +17,7 @@ from harness import Case, sanitized
 from sweep import FAILURES, MEMORY, Injection, Sweep, build_tool
 
 LONG = os.environ.get("STAFFETTA_INJECTIONS") is not None
+STARTING = bool(os.environ.get("STAFFETTA_STARTING"))
 SEED = int(os.environ.get("STAFFETTA_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 
 # What each of these once did: a client waited for ever, a listener was deaf, a role stayed dead, an account was shut.
@@ -35,8 +37,8 @@ def injections():
 
 def chosen(plan, words):
     """What STAFFETTA_SWEEP asks for."""
-    if m := re.fullmatch(r"(\w+)\[(\d+)\] (\w+) (\d+) (\w+) ?(\w*)", words):
-        return [Injection(m[1], int(m[2]), m[3], int(m[4]), m[5], m[6])]
+    if m := re.fullmatch(r"(\w+)\[(\d+)\] (starting )?(\w+) (\d+) (\w+) ?(\w*)", words):
+        return [Injection(m[1], int(m[2]), m[4], int(m[5]), m[6], m[7], bool(m[3]))]
     wanted = {role: calls.split(",") if calls else None for role, _, calls in (w.partition(":") for w in words.split())}
     return [i for i in plan if not wanted or i.role in wanted and (wanted[i.role] is None or i.call in wanted[i.role])]
 
@@ -60,9 +62,9 @@ class Syscalls(Case):
         cls.cleanup.callback(cls.sweep.sink.close)
         cls.sweep.prepare()
 
-    def plan(self):
-        counts = self.sweep.survey()
-        everything = Sweep.plan(counts, int(os.environ.get("STAFFETTA_MOST", "40")))
+    def plan(self, starting=False):
+        counts = self.sweep.survey_start() if starting else self.sweep.survey()
+        everything = Sweep.plan(counts, int(os.environ.get("STAFFETTA_MOST", "40")), starting)
         if sanitized():  # its own allocator ends the process, not ours
             everything = [i for i in everything if i.call not in MEMORY]
         plan = chosen(everything, os.environ.get("STAFFETTA_SWEEP", ""))
@@ -72,14 +74,14 @@ class Syscalls(Case):
         part, parts = map(int, os.environ.get("STAFFETTA_PART", "1/1").split("/"))
         return plan[part - 1::parts][:injections() or None]
 
-    def sweep_through(self, plan):
+    def sweep_through(self, plan, check_every=CHECK_EVERY):
         """Gives how many hit, by role. A fault ends it, but in the long run, which finds them all."""
         by_role, faults = collections.Counter(), []
         for i, injection in enumerate(plan):
             try:
                 if self.sweep.inject(injection) == "hit":
                     by_role[injection.role] += 1
-                if i % self.CHECK_EVERY == self.CHECK_EVERY - 1 or i == len(plan) - 1:
+                if i % check_every == check_every - 1 or i == len(plan) - 1:
                     self.sweep.check()
                     print(f"     {i + 1} of {len(plan)} done, {self.sweep.hits['hit']} hit", flush=True)
                     self.server.start()
@@ -96,6 +98,22 @@ class Syscalls(Case):
     def test_faults_that_were_mended(self):
         self.sweep_through(MENDED)
 
+    @unittest.skipUnless(STARTING, "in the long version")
+    def test_no_failing_call_at_a_start_loses_anything(self):
+        plan = self.plan(starting=True)
+        by_role = self.sweep_through(plan, 4)  # the pause between starts of a role grows until the server is started again
+        print(f"     {len(plan)} injections at a start: {dict(self.sweep.hits)}; hit by role {dict(by_role)}; {self.sweep.summary()}", flush=True)
+
+    @unittest.skipIf(LONG, "only what was asked for")
+    def test_processes_that_stop_and_go_on(self):
+        before, taken = self.sweep.targets(), len(self.sweep.taken)
+        self.sweep.stutter(15)
+        self.assertEqual(self.sweep.targets(), before)  # nobody ended
+        self.assertGreater(len(self.sweep.taken), taken + 60)
+        self.sweep.check()
+        self.server.start()
+
+    @unittest.skipIf(STARTING, "starts only")
     def test_no_failing_call_loses_anything(self):
         plan = self.plan()
         self.assertGreater(len(plan), 0)
