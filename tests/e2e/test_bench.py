@@ -1,14 +1,17 @@
 """The load generator and the sink of bench/, and bench/run itself: what they count is what happened. How fast, no test says."""
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
 import unittest
 
 import harness
+import hostile
 from harness import Case, TOP, free_port, listening, run, until
 
 COUNTERS = ("messages", "recipients", "connections", "handshakes", "last")
@@ -69,6 +72,57 @@ class Tools(unittest.TestCase):
         told = self.told()
         self.assertEqual(told["messages"], 8)
         self.assertTrue(0 < told["p50"] <= told["max"], "every message carried its time")
+
+
+class Hostile(unittest.TestCase):
+    """What bench/hostile needs: servers that hang, clients that drip."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="staffetta-bench-test-")
+        self.addCleanup(folder.cleanup)
+        self.port, counters = free_port(), pathlib.Path(folder.name) / "counters"
+        self.read = lambda: struct.unpack("5Q", counters.read_bytes())[0]
+        process = subprocess.Popen([tool("bench-sink"), "--tarpits", str(self.port), counters], stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        until(lambda: listening(self.port), "the sink to listen")
+
+    def silent_at(self, last):
+        """Where the server of 127.10.0.`last` says no more."""
+        with socket.create_connection((f"127.10.0.{last}", self.port)) as s:
+            s.settimeout(0.3)
+            heard = []
+            with contextlib.suppress(TimeoutError):
+                for step, line in (("greeting", ""), ("EHLO", "EHLO x\r\n"), ("MAIL", "MAIL FROM:<>\r\n"), ("RCPT", "RCPT TO:<x@x>\r\n"),
+                                   ("DATA", "DATA\r\n"), ("dot", "A: b\r\n\r\nx\r\n.\r\n")):
+                    s.sendall(line.encode())
+                    heard.append(step)
+                    s.recv(1000)
+                return "nowhere"
+            return heard[-1]
+
+    def test_tarpits_hang(self):
+        self.assertEqual([self.silent_at(i) for i in (5, 1, 2, 3, 4, 10)], ["greeting", "EHLO", "MAIL", "DATA", "dot", "greeting"])
+        self.assertEqual(self.read(), 0)
+        self.assertEqual(load(self.port, messages=3)["failed"], 0)
+
+    def test_clients_drip(self):
+        heard = []
+
+        async def collect(session, line):
+            await session.wire.send(b"354 go on\r\n")
+            while True:
+                heard.append(await session.wire.recv())
+
+        peer = hostile.Peer(free_port())
+        self.addCleanup(peer.close)
+        case = peer.by_ip["127.0.0.1"] = hostile.Case("listens", {"DATA": collect})
+        argv = [tool("bench-source"), f"--port={peer.port}", "--sessions=5", "--sources=5", "--hold", "--drip"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            self.assertEqual(process.stdout.readline(), "holding 5\n")
+            until(lambda: len(heard) >= 10, "two bytes of each")
+            process.stdin.close()
+        self.assertEqual((process.returncode, case.connections, b"".join(heard).strip(b"x")), (0, 5, b""))
 
 
 class Load(Case):
