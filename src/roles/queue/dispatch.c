@@ -95,7 +95,7 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
 
     p->op.type = &park_type;
     p->rcpt = r;
-    p->due = destination_park(d, clock_now());
+    p->due = destination_park(d, clock_steady());
     r->stage = STAGE_STORING;
     metric_add(&parked, 1);
     batch_add(q, &p->op, schedule_is_full(q) ? BATCH_SOON : BATCH_LAZY, 0);
@@ -513,7 +513,7 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
     struct queue *q = role_state(role);
     struct delivery *v = find(q, from, m->id);
     struct rcpt *r = v == NULL ? NULL : take_rcpt(v, m->n);
-    int64_t latest = clock_now() + DAY;
+    int64_t latest = clock_steady() + DAY;
 
     dispatch_count(q, from, m->status, r != NULL);
     if (r == NULL)

@@ -85,7 +85,7 @@ static void verdict_details(struct buf *b, const struct verdict *v)
     if (v->info.kind == VERDICT_EXPIRED)
         json_bool(b, "expired", true);
     if (v->info.kind == VERDICT_DEFERRED)
-        json_time(b, "next_attempt", v->attempt.due);
+        json_time(b, "next_attempt", v->attempt.due - clock_steady_ahead());
     if (v->info.kind == VERDICT_DELIVERED)
         add_text(b, "mailbox", v->rcpt->target);
     for (size_t i = 0; i < v->added_n && i < 20; i++) {
