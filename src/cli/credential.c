@@ -7,7 +7,8 @@
 
 static const struct verb_option add_options[] = {{"account", "ADDRESS", NULL}, {"domain", "NAME", NULL}, SETTINGS, {0}};
 static const struct verb_option set_options[] = {SETTINGS, {0}};
-static const struct verb_option list_options[] = {{"account", "ADDRESS", NULL}, {"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
+static const struct verb_option list_options[] = {
+    {"account", "ADDRESS", NULL}, {"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
 
 const struct verb credential_verbs[] = {
     {"add", "NAME", 1, 1, add_options, "makes a login that may send for an account or a whole domain", LAYOUT_DETAILS,

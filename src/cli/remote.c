@@ -159,7 +159,8 @@ static int read_answer(int fd, remote_row_fn *row, void *owner)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            code = cli_fail(EXIT_TEMPFAIL, ready == 0 ? "the server does not answer" : "the server ended the connection; try again");
+            code = cli_fail(EXIT_TEMPFAIL, ready == 0
+                ? "the server does not answer" : "the server ended the connection; try again");
             break;
         }
         in.n += (size_t)n;
@@ -196,7 +197,8 @@ int remote_command(const struct cli *cli, const char *command, struct str args, 
         code = ask_server(fd, command, args, row, owner);
         close(fd);
     } else if (why == EACCES || why == EPERM) {
-        code = cli_fail(EXIT_NOPERM, "%s: %s; only root and the user of the server may command it", path.p, strerror(why));
+        code = cli_fail(EXIT_NOPERM, "%s: %s; only root and the user of the server may command it",
+            path.p, strerror(why));
     } else if (why == ENOENT || why == ECONNREFUSED || why == ENOTDIR) {
         code = offline_command(cli, command, args, row, owner);
     } else {

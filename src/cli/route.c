@@ -6,7 +6,8 @@
         {"password", "TEXT", NULL}, {"text", "WORDS", NULL}
 
 static const struct verb_option settings[] = {SETTINGS, {0}};
-static const struct verb_option set_options[] = {{"kind", "mx|smtp|lmtp|discard|fail", NULL}, {"hosts", "HOST:PORT", NULL},
+static const struct verb_option set_options[] = {{"kind", "mx|smtp|lmtp|discard|fail", NULL},
+    {"hosts", "HOST:PORT", NULL},
     SETTINGS, {0}};
 static const struct verb_option list_options[] = {{"limit", "N", NULL}, {0}};
 

@@ -67,7 +67,10 @@ bool secret_read(struct secret *s)
 
     if (terminal ? ask_twice(s) : read_line(s))
         return true;
-    cli_fail(EXIT_DATA, terminal ? "no password, or not twice the same" : "no password: expected a line of at most %d bytes on standard input", SECRET_MAX);
+    cli_fail(EXIT_DATA,
+        terminal ? "no password, or not twice the same"
+                 : "no password: expected a line of at most %d bytes on standard input",
+        SECRET_MAX);
     return false;
 }
 

@@ -64,7 +64,8 @@ int verb_run(struct cli *cli, int argc, char **argv)
             rows.limit = 0; /* the role says what is wrong with it */
         code = ask(cli, command, &call, &rows);
         rows_end(&rows);
-        if (code == EXIT_OK && rows.count == 0 && !rows.json && call.verb->nothing != NULL && isatty(STDOUT_FILENO) == 1)
+        if (code == EXIT_OK && rows.count == 0 && !rows.json && call.verb->nothing != NULL &&
+            isatty(STDOUT_FILENO) == 1)
             fprintf(stderr, "%s\n", call.verb->nothing);
     }
     verb_call_clear(&call);

@@ -134,7 +134,8 @@ enum route_tls {
 /* mailbox asks what an account may hold. 0 is no limit. directory sends account_changed to every
  * mailbox copy when an account was changed or removed. */
 #define FIELDS_account_ask(U, I, S, T) U(id) U(account)
-#define FIELDS_account_reply(U, I, S, T) U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
+#define FIELDS_account_reply(U, I, S, T)                                                           \
+    U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
 #define FIELDS_account_changed(U, I, S, T) U(account) U(removed)
 
 /* ---- a message on its way in: smtp (or another source) to filter to queue ---- */
@@ -277,8 +278,10 @@ enum { CONTROL_ROWS = 200 };
 /* ---- any two roles, when web asks whether everything adds up (ipc/verify.h) ---- */
 /* What the sender gave to this peer since their channel was made, by enum handover; the answer repeats
  * the id with what had arrived when it was read. */
-#define FIELDS_count_mark(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
-#define FIELDS_count_seen(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
+#define FIELDS_count_mark(U, I, S, T)                                                              \
+    U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
+#define FIELDS_count_seen(U, I, S, T)                                                              \
+    U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)

@@ -33,12 +33,14 @@ static const struct {
     const char *check, *advice;
 } handovers[] = {
     [HANDOVER_ACCEPTED] = {"250s said", "an answer was lost between two processes: report this, with the log"},
-    [HANDOVER_DELIVERED] = {"deliveries into mailboxes", "a result was lost: the message stays queued and is tried again"},
+    [HANDOVER_DELIVERED] = {"deliveries into mailboxes",
+        "a result was lost: the message stays queued and is tried again"},
     [HANDOVER_RELAYED] = {"deliveries to other servers", "a result was lost: the message is sent again"},
     [HANDOVER_DEFERRED] = {"deferrals", "a result was lost: the message is tried again"},
     [HANDOVER_FAILED] = {"failures", "a result was lost: the message is tried again"},
     [HANDOVER_EVENT] = {"events", "`staffetta trace` will miss something; no mail is touched"},
-    [HANDOVER_SESSION] = {"sessions of users", "somebody waits for his mailbox in vain: he logs in again; report this, with the log"},
+    [HANDOVER_SESSION] = {"sessions of users",
+        "somebody waits for his mailbox in vain: he logs in again; report this, with the log"},
 };
 
 /* ---- rows ---- */
@@ -180,7 +182,8 @@ void verify_on_ask(struct role *role, struct channel *from, const struct msg_con
             if (role->peers[r][i] != NULL)
                 send_mark(v, role->peers[r][i]);
     if (role->signatures.came > 0)
-        verify_questions(v, "TLS signatures asked of directory, and made, refused or not made in time", &role->signatures, 0);
+        verify_questions(v, "TLS signatures asked of directory, and made, refused or not made in "
+            "time", &role->signatures, 0);
     if (role->type->verify != NULL)
         role->type->verify(role, v);
     verify_release(v);

@@ -321,7 +321,8 @@ bool command_parse_rcpt(struct str args, unsigned extensions, unsigned address_f
         return refuse(no, 501, "5.1.3 Malformed recipient address");
     if (out->rcpt.utf8 && !(address_flags & ADDRESS_UTF8))
         return refuse(no, 553, "5.6.7 This address needs the SMTPUTF8 parameter of MAIL");
-    return parameters_read(args, rcpt_parameters, sizeof rcpt_parameters / sizeof *rcpt_parameters, extensions, out, no);
+    return parameters_read(args, rcpt_parameters, sizeof rcpt_parameters / sizeof *rcpt_parameters,
+        extensions, out, no);
 }
 
 bool command_parse_bdat(struct str args, uint64_t *size, bool *last, struct refusal *no)

@@ -22,10 +22,14 @@ enum {
 
 static struct metric connections = METRIC_COUNTER("staffetta_access_connections_total", "Connections accepted.");
 static struct metric open_now = METRIC_GAUGE("staffetta_access_connections", "Connections open.");
-static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total", "Connections refused because of failed logins.");
-static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total", "Connections refused because the address has too many.");
-static struct metric slow = METRIC_COUNTER("staffetta_access_slow_total", "Connections without a login ended because all places were taken.");
-static struct metric session_time = METRIC_HISTOGRAM("staffetta_access_session_seconds", "Time from login to the end of the connection.");
+static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total",
+    "Connections refused because of failed logins.");
+static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total",
+    "Connections refused because the address has too many.");
+static struct metric slow = METRIC_COUNTER("staffetta_access_slow_total",
+    "Connections without a login ended because all places were taken.");
+static struct metric session_time = METRIC_HISTOGRAM("staffetta_access_session_seconds",
+    "Time from login to the end of the connection.");
 
 static const struct login_world world;
 static const struct conn_events events;

@@ -257,7 +257,8 @@ static int remove_pool(struct command *c)
         code = load(c, &source, &found);
     if (code == 0 && !found)
         code =
-            command_fail(c, EX_NOUSER, "pool %s has no address %s: `staffetta pool show %s` tells what it has", source.pool.p,
+            command_fail(c, EX_NOUSER,
+            "pool %s has no address %s: `staffetta pool show %s` tells what it has", source.pool.p,
                 source.address, source.pool.p);
     if (code != 0)
         return code;

@@ -9,7 +9,8 @@
 
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_databases_opened_total", "Account databases opened.");
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_databases_open", "Account databases open.");
-static struct metric failures = METRIC_COUNTER("staffetta_mailbox_open_failures_total", "Account databases that could not be opened.");
+static struct metric failures = METRIC_COUNTER("staffetta_mailbox_open_failures_total",
+    "Account databases that could not be opened.");
 
 struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep)
 {

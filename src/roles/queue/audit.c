@@ -302,7 +302,8 @@ static void say_progress(struct audit *a)
     if (now - a->said < SECOND)
         return;
     a->said = now;
-    snprintf(text, sizeof text, "rows looked at: %" PRId64 " recipients, %" PRId64 " messages", a->rcpt_rows, a->message_rows);
+    snprintf(text, sizeof text, "rows looked at: %" PRId64 " recipients, %" PRId64 " messages",
+        a->rcpt_rows, a->message_rows);
     LIST_EACH(&a->waiting, it)
         verify_progress(CONTAINER(it, struct waiting, link)->verification, text);
 }

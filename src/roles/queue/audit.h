@@ -20,7 +20,8 @@ struct audit {
     int64_t said;        /* monotonic: when they were last told how far it is */
     uint64_t at_message, at_n;
     int64_t rcpt_rows, message_rows;
-    int64_t orphans, empty, cut;             /* recipients without message, messages without recipients, bodies not whole */
+    int64_t orphans, empty, cut;             /* recipients without message, messages without
+                                              * recipients, bodies not whole */
     uint64_t orphan_id, empty_id, cut_id;    /* one of each */
 };
 

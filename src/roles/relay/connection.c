@@ -18,8 +18,10 @@
 enum { CLOSE_SECONDS = 2, LOGIN_SECONDS = 30, LOGIN_MAX = 1024, STUCK_SECONDS = 15, PATIENCE_SECONDS = 30 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_relay_connections", "Outgoing connections now.");
-static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"", "Sessions that got ready for mail.");
-static struct metric without_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"no\"", "Sessions that got ready for mail.");
+static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"",
+    "Sessions that got ready for mail.");
+static struct metric without_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"no\"",
+    "Sessions that got ready for mail.");
 
 static void on_timer(int fd, short what, void *arg);
 

@@ -24,8 +24,10 @@ struct kept {
 };
 
 static struct metric waiting = METRIC_GAUGE("staffetta_relay_results_kept", "Results that queue has not stored yet.");
-static struct metric told = METRIC_COUNTER("staffetta_relay_results_told_again_total", "Results told to a queue process started anew.");
-static struct metric spared = METRIC_COUNTER("staffetta_relay_repetitions_avoided_total", "Recipients offered again whose result was known.");
+static struct metric told = METRIC_COUNTER("staffetta_relay_results_told_again_total",
+    "Results told to a queue process started anew.");
+static struct metric spared = METRIC_COUNTER("staffetta_relay_repetitions_avoided_total",
+    "Recipients offered again whose result was known.");
 
 /* Every event of the loop is followed by a turn. */
 static void on_again(evutil_socket_t fd, short what, void *arg)
@@ -136,7 +138,8 @@ static void make_room(struct relay *relay)
     if (first == NULL)
         return;
     oldest = CONTAINER(first, struct kept, link);
-    log_warning("result-dropped", "message=%" PRIu64 " n=%" PRIu64 " reason=too many wait for queue; it may be sent twice",
+    log_warning("result-dropped",
+        "message=%" PRIu64 " n=%" PRIu64 " reason=too many wait for queue; it may be sent twice",
         oldest->m.message, oldest->m.n);
     relay->kept.dropped += oldest->serial == 0 && oldest->taken;
     forget(relay, oldest);

@@ -60,7 +60,8 @@ bool relay_is_us(const void *world, const struct ip *ip, uint16_t port)
 
             if (!ip_parse(l->address.items[j], &own))
                 continue;
-            if (ip_equal(&own, ip) || (is_unspecified(&own) && own.family == ip->family && is_of_this_machine(relay, ip)))
+            if (ip_equal(&own, ip) || (is_unspecified(&own) && own.family == ip->family &&
+                is_of_this_machine(relay, ip)))
                 return true;
         }
     }

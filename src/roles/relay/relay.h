@@ -55,7 +55,8 @@ struct kept_list {
     unsigned telling_count;   /* of those that are active */
     struct event *again;      /* the loop comes round for the next part */
     int64_t start; /* delivery_taken() then */
-    int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
+    int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody
+                                        * there yet; too many */
 };
 
 /* What a site is known for. Good ones must find a connection at any time, so the others may not take

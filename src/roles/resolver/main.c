@@ -21,14 +21,19 @@ static const struct questions_limits limits = {
 
 static struct metric answers[] = {
     [DNS_OK] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"ok\"", "DNS questions answered."),
-    [DNS_NXDOMAIN] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nxdomain\"", "DNS questions answered."),
+    [DNS_NXDOMAIN] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nxdomain\"",
+        "DNS questions answered."),
     [DNS_NODATA] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nodata\"", "DNS questions answered."),
-    [DNS_SERVFAIL] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"servfail\"", "DNS questions answered."),
-    [DNS_TIMEOUT] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"timeout\"", "DNS questions answered."),
+    [DNS_SERVFAIL] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"servfail\"",
+        "DNS questions answered."),
+    [DNS_TIMEOUT] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"timeout\"",
+        "DNS questions answered."),
     [DNS_BOGUS] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"bogus\"", "DNS questions answered."),
 };
-static struct metric lookups = METRIC_COUNTER("staffetta_resolver_lookups_total", "Look-ups started; same questions share one.");
-static struct metric open_questions = METRIC_GAUGE("staffetta_resolver_questions", "Questions being looked up or waiting.");
+static struct metric lookups = METRIC_COUNTER("staffetta_resolver_lookups_total",
+    "Look-ups started; same questions share one.");
+static struct metric open_questions = METRIC_GAUGE("staffetta_resolver_questions",
+    "Questions being looked up or waiting.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_resolver_seconds", "Time a look-up took.");
 
 static void arm_timer(struct resolver *r)

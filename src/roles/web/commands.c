@@ -31,8 +31,10 @@ struct client {
     struct status *status; /* while we do */
 };
 
-static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total", "Clients of the command socket refused.");
-static struct metric latency = METRIC_HISTOGRAM("staffetta_web_command_seconds", "Time to answer a command, the client's reading included.");
+static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total",
+    "Clients of the command socket refused.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_web_command_seconds",
+    "Time to answer a command, the client's reading included.");
 
 void commands_show_metrics(void)
 {
