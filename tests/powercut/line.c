@@ -130,30 +130,56 @@ static void add_rcpts(uint64_t txn, const struct line_message *m, int i)
         world_txn_rcpt(txn, "gone@remote.test", 0);
 }
 
-static void send_one(void)
+/* NULL when there is no room for another one. */
+static struct line_message *new_message(void)
 {
     struct line_message *m = &line->message[line->messages];
-    int i = (int)line->messages;
-    uint64_t id = 0;
-    char sender[64];
 
     if (line->messages == LINE_MESSAGES)
-        return;
+        return NULL;
     line->messages++;
     *m = (struct line_message){.size = pick_size(), .answered = LINE_NEVER, .relayed = LINE_NEVER,
         .reported = LINE_NEVER};
     for (int b = 0; b < LINE_BOXES; b++)
         m->expunged[b] = (struct line_deed){LINE_NEVER, LINE_NEVER};
-    m->boxes = 1u << cut_random(LINE_BOXES);
-    if (cut_random(5) == 0)
-        m->boxes |= (unsigned)cut_random(1u << LINE_BOXES); /* many at once: one sync of the file system */
-    m->remote = cut_random(3) == 0;
-    m->gone = cut_random(8) == 0;
+    return m;
+}
+
+static void send_message(struct line_message *m)
+{
+    int i = (int)(m - line->message);
+    uint64_t id = 0;
+    char sender[64];
+
     snprintf(sender, sizeof sender, "m%d@far.test", i);
     m->txn = world_txn_begin(sender, 0, &id);
     add_rcpts(m->txn, m, i);
     world_txn_chunk(m->txn, m->size);
     world_txn_end(m->txn, 0);
+}
+
+static void send_one(void)
+{
+    struct line_message *m = new_message();
+
+    if (m == NULL)
+        return;
+    m->boxes = 1u << cut_random(LINE_BOXES);
+    if (cut_random(5) == 0)
+        m->boxes |= (unsigned)cut_random(1u << LINE_BOXES); /* many at once: one sync of the file system */
+    m->remote = cut_random(3) == 0;
+    m->gone = cut_random(8) == 0;
+    send_message(m);
+}
+
+void line_deliver(int box)
+{
+    struct line_message *m = new_message();
+
+    assert_non_null(m);
+    m->boxes = 1u << box;
+    send_message(m);
+    line_finish();
 }
 
 /* Finds the number in "Return-Path: <mN@far.test>"; -1 for a report. */
