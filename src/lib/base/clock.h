@@ -10,7 +10,7 @@
 #define DAY (24 * HOUR)
 
 int64_t clock_now(void);       /* wall time, microseconds */
-int64_t clock_monotonic(void); /* microseconds since some fixed point */
+int64_t clock_monotonic(void); /* microseconds since some fixed point, sleep included */
 
 /* Wall time for plans: when something is due or over. A wall clock that is set, by more than a second and at most two
  * hours, moves every plan; this one goes on as if nothing had happened and draws nearer to the wall clock by a second in
