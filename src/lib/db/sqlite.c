@@ -7,7 +7,9 @@
  *
  * Names. The folder is fsynced while a new database is still empty, so nothing is ever written to a
  * file whose name could vanish. A crash before that leaves an empty file, which the next start
- * treats as new. The log's own name is fsynced by SQLite with the first sync of a new log.
+ * treats as new. SQLite fsyncs the folder with the first sync of a log, and says nothing when that fails. Therefore
+ * each handle fsyncs it once itself, when the log is there: before SQLite does, since the kernel tells an error once,
+ * and before anything is promised.
  *
  * Commits. A commit appends pages to the log, each with a checksum over all before it, the last one
  * marked. After a crash SQLite reads the log up to the last marked page whose chain of checksums
@@ -56,8 +58,8 @@ static const struct meaning {
     const char *text;
 } meanings[] = {
     {SQLITE_FULL, ERR_TEMPORARY, "disk full: free space on its file system"},
-    {SQLITE_NOTADB, ERR_PERMANENT, "not a database, or damaged: restore it from a backup"},
-    {SQLITE_CORRUPT, ERR_PERMANENT, "the database is damaged: restore it from a backup"},
+    {SQLITE_NOTADB, ERR_DAMAGED, "not a database, or damaged: restore it from a backup"},
+    {SQLITE_CORRUPT, ERR_DAMAGED, "the database is damaged: restore it from a backup"},
     {SQLITE_BUSY, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
     {SQLITE_LOCKED, ERR_TEMPORARY, "locked by another statement"},
     {SQLITE_PROTOCOL, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
@@ -218,7 +220,22 @@ static sqlite3_file *log_of(struct db *db)
     return file != NULL && file->pMethods != NULL ? file : NULL;
 }
 
-static bool write_again(sqlite3_file *log)
+/* Of the database and its log. */
+static bool sync_names(struct db *db, struct err *err)
+{
+    db->named = db->named || folder_sync_parent(db->path, err);
+    return db->named;
+}
+
+static bool sync_file(struct db *db, sqlite3_file *file, struct err *err)
+{
+    if (!sync_names(db, err))
+        return false;
+    return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK ||
+           err_set(err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+}
+
+static bool write_again(struct db *db, sqlite3_file *log, struct err *err)
 {
     enum { PIECE = 65536 };
     char *piece = xcalloc(1, PIECE);
@@ -232,7 +249,9 @@ static bool write_again(sqlite3_file *log)
                log->pMethods->xWrite(log, piece, n, at) == SQLITE_OK;
     }
     free(piece);
-    return done && (size == 0 || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK);
+    if (!done)
+        return err_set(err, ERR_TEMPORARY, "%s: its log cannot be written: check the disk and the kernel's log", db->path);
+    return size == 0 || sync_file(db, log, err);
 }
 
 /* Whatever a process before this one left in the log is made durable: see the head of the file. The write lock keeps
@@ -246,9 +265,7 @@ static bool renew_log(struct db *db, struct err *err)
     if (rc != SQLITE_OK)
         return (rc & 0xff) == SQLITE_BUSY || sqlite_failed(db, rc, err);
     log = log_of(db);
-    done = log == NULL || write_again(log);
-    if (!done)
-        err_set(err, ERR_TEMPORARY, "%s: its log cannot be synced: check the disk and the kernel's log", db->path);
+    done = log == NULL || write_again(db, log, err);
     return run(db, "ROLLBACK", done ? err : NULL) && done;
 }
 
@@ -263,7 +280,8 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if (!prepare_for_writing(db, busy_ms, err) || !renew_log(db, err)) {
+    if (!prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
+        (sync == DB_SYNC_FULL && !sync_names(db, err))) {
         db_close(db);
         return false;
     }
@@ -330,11 +348,10 @@ static bool sync_log(struct db *db, struct err *err)
         sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     if (file == NULL || file->pMethods == NULL)
         return err_set(err, ERR_PERMANENT, "%s: no file to sync", db->path);
-    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+    if (sync_file(db, file, err))
         return true;
     db->sync_failed = true;
-    return err_set(
-        err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+    return false;
 }
 
 /* DB_SYNC_LATER. SQLite's own would hide that the log's fsync failed, and a db_sync after it would succeed. What
@@ -412,7 +429,7 @@ bool db_check_integrity(struct db *db, struct err *err)
 
         sound = text != NULL && strcmp(text, "ok") == 0;
         if (!sound)
-            err_set(err, ERR_PERMANENT, "%s: damaged (%s): restore it from a backup", db->path,
+            err_set(err, ERR_DAMAGED, "%s: damaged (%s): restore it from a backup", db->path,
                 text == NULL ? "?" : text);
     } else {
         sqlite_failed(db, rc, err);
