@@ -5,11 +5,10 @@
  *
  * What a crash (of the process or the machine) leaves behind, and why it is right:
  *
- * Names. The folder is fsynced while a new database is still empty, so nothing is ever written to a
- * file whose name could vanish. A crash before that leaves an empty file, which the next start
- * treats as new. SQLite fsyncs the folder with the first sync of a log, and says nothing when that fails. Therefore
- * each handle fsyncs it once itself, when the log is there: before SQLite does, since the kernel tells an error once,
- * and before anything is promised.
+ * Names. SQLite fsyncs the folder with the first sync of a log, and says nothing when that fails. Therefore each
+ * handle fsyncs it once itself, when database and log are there: before SQLite does, since the kernel tells an error
+ * once, and before anything is promised. A new database whose name vanishes before that is made again by the next
+ * start; a log without its database is no more than a remnant, and SQLite removes it.
  *
  * Commits. A commit appends pages to the log, each with a checksum over all before it, the last one
  * marked. After a crash SQLite reads the log up to the last marked page whose chain of checksums
@@ -161,17 +160,12 @@ static void configure(struct db *db)
 static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
 {
     bool later = db->sync == DB_SYNC_LATER;
-    int64_t pages;
 
     /* secure_delete=FAST clears deleted content where that costs no further write. */
     if (!run(db, later ? "PRAGMA page_size = 4096" : "PRAGMA page_size = 16384", err) ||
         !run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST",
             err) ||
-        !ask(db, "PRAGMA page_count", &pages, err))
-        return false;
-    if (pages == 0 && !folder_sync_parent(db->path, err))
-        return false;
-    if (!switch_to_wal(db, busy_ms, err))
+        !switch_to_wal(db, busy_ms, err))
         return false;
     /* What is read again soon is little; the rest the kernel has. A commit may hold more than the cache: written early,
      * pages would be written twice. */
