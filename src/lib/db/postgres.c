@@ -44,8 +44,8 @@ static const struct meaning {
     {"42501", ERR_PERMANENT, "access refused: check what its user may do"},
     {"54", ERR_LIMIT, "value too large for a row"},
     {"58", ERR_TEMPORARY, "input/output error: check the disk and the server's log"},
-    {"XX001", ERR_PERMANENT, "the database is damaged: restore it from a backup"},
-    {"XX002", ERR_PERMANENT, "the database is damaged: restore it from a backup"},
+    {"XX001", ERR_DAMAGED, "the database is damaged: restore it from a backup"},
+    {"XX002", ERR_DAMAGED, "the database is damaged: restore it from a backup"},
     {"08", ERR_TEMPORARY, "the connection was lost"},
     {"57", ERR_TEMPORARY, "the connection was lost"},
 };

@@ -116,7 +116,7 @@ static bool sweep_unfinished(struct store *st, struct err *err)
 static bool open_database(struct db **db, const char *path, struct err *err)
 {
     if (lock_salvage_is_open(path))
-        return err_set(err, ERR_PERMANENT, "%s: its salvage was cut off before the end", path);
+        return err_set(err, ERR_DAMAGED, "%s: its salvage was cut off before the end", path);
     return db_open(db, path, DB_SYNC_FULL, 5000, err);
 }
 

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 static const struct {
@@ -90,7 +91,7 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, int statu
     } else if (!s->started) {
         log_error("start-failed", "role=%s reason=%s", role_name(p->role),
             "it ended before it was ready; its last log line says why");
-        s->exit_code = 1;
+        s->exit_code = WIFEXITED(status) && WEXITSTATUS(status) == EX_DATAERR ? EX_DATAERR : 1;
         stop(s);
     }
 }
