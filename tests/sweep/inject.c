@@ -31,6 +31,7 @@ struct plan {
     long left; /* calls of that number until it is its turn */
     char action;
     int error;
+    struct user_regs_struct asked; /* with what the call was made */
 };
 
 static volatile sig_atomic_t told_to_end;
@@ -55,6 +56,7 @@ static bool get(pid_t pid, struct user_regs_struct *r)
 
 static void change_entry(struct plan *p, struct user_regs_struct *r)
 {
+    p->asked = *r;
     if (r->orig_rax == SYS_brk)
         r->rdi = 0; /* which brk(2) answers as it does when there is no memory: nothing changed */
     else if (p->action == 'e')
@@ -64,14 +66,18 @@ static void change_entry(struct plan *p, struct user_regs_struct *r)
     ptrace(PTRACE_SETREGS, p->pid, 0, r);
 }
 
-/* At the end of the call that was chosen. */
+/* At the end of the call that was chosen. A call leaves the registers of its arguments as they were, and the C library
+ * counts on that: its brk() compares the answer with what it asked for. */
 static void change_exit(struct plan *p)
 {
     struct user_regs_struct r;
 
-    if (p->action == 's' || !get(p->pid, &r) || r.orig_rax == SYS_brk)
+    if (!get(p->pid, &r))
         return;
-    r.rax = (unsigned long long)-p->error;
+    r.rdi = p->asked.rdi;
+    r.rdx = p->asked.rdx;
+    if (p->action != 's' && p->asked.orig_rax != SYS_brk)
+        r.rax = (unsigned long long)-p->error;
     ptrace(PTRACE_SETREGS, p->pid, 0, &r);
 }
 
