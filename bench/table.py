@@ -2,7 +2,7 @@
 import statistics
 
 COLUMNS = ("work", "program", "messages/s: median (spread)", "times Postfix", "CPU s per 1,000", "of Postfix's", "sync calls", "disk flushes",
-           "KB written", "peak PSS, MB", "answer in ms: p50 / p95 / p99")
+           "KB written", "peak PSS, MB", "answer in ms: p50 / p95 / p99", "at the sink in ms: p50 / p95 / p99")
 BASE = "Postfix"
 
 
@@ -25,11 +25,15 @@ def ratio(rounds, base, what, digits):
     return f"{mine / theirs:.{digits}f}" if mine is not None and theirs else "-"
 
 
+def latency(rounds, of):
+    values = [median(rounds, of + p) for p in ("p50", "p95", "p99")]
+    return " / ".join(figure(v, 1) for v in values) if values[0] is not None else "-"
+
+
 def row(work, name, rounds, base):
-    latency = " / ".join(figure(median(rounds, p), 1) for p in ("p50", "p95", "p99"))
     cells = (work, name, rate(rounds), ratio(rounds, base, "rate", 1), figure(median(rounds, "cpu"), 2), ratio(rounds, base, "cpu", 2),
              figure(median(rounds, "syncs"), 2), figure(median(rounds, "flushes"), 2), figure(median(rounds, "kb"), 1),
-             figure(median(rounds, "pss"), 0), latency)
+             figure(median(rounds, "pss"), 0), latency(rounds, ""), latency(rounds, "way_"))
     return "| " + " | ".join(cells) + " |"
 
 

@@ -7,6 +7,9 @@
  * looking: unsigned 64-bit messages, recipients, connections, handshakes, and the time of the last
  * message (nanoseconds, monotonic clock). On SIGTERM it prints one line of JSON: the counts, and
  * percentiles of the way from bench-source (its X-Bench-Time) to here.
+ *
+ * With --tarpits it listens on all addresses, and is a server that hangs on those of 127.10.0.0/16: by
+ * the last number of the address before its greeting, at EHLO, MAIL, DATA or the end of the message.
  */
 #include "latency.h"
 #include "wire.h"
@@ -25,6 +28,7 @@
 
 #define IN_ROOM 16384
 #define OUT_ROOM 4096
+#define TARPITS 0x7f0a0000u /* 127.10.0.0/16 */
 #define STAMP "X-Bench-Time: "
 
 struct counters {
@@ -34,14 +38,19 @@ struct counters {
 struct client {
     struct wire wire;
     struct client *next_free;
-    bool shaking, in_data, closing;
+    bool shaking, in_data, closing, silent;
+    const char *hangs_at; /* this verb, NULL for none */
     uint32_t events;
     uint64_t rcpts, sent; /* of this message; sent: its stamp, 0 when it has none */
     size_t in_n, out_n;
     char in[IN_ROOM], out[OUT_ROOM];
 };
 
+/* The end of a message stands for the dot, the greeting for itself. */
+static const char *const steps[] = {"GREE", "EHLO", "MAIL", "DATA", "DOT "};
+
 static struct {
+    bool tarpits;
     int epoll, listener, signals;
     SSL_CTX *tls;
     struct client *free;
@@ -95,7 +104,7 @@ static void answer(struct client *c, const char *text)
     size_t n = strlen(text);
 
     /* A client that sends hundreds of commands and reads no answer gets what fits. */
-    if (c->out_n + n > OUT_ROOM)
+    if (c->silent || c->out_n + n > OUT_ROOM)
         return;
     memcpy(c->out + c->out_n, text, n);
     c->out_n += n;
@@ -168,8 +177,16 @@ static const struct {
     {"STAR", on_starttls},
 };
 
+/* From now on it says nothing, if this is where it hangs. */
+static void come_to(struct client *c, const char *step)
+{
+    c->silent |= c->hangs_at && strncasecmp(c->hangs_at, step, 4) == 0;
+}
+
 static void on_line(struct client *c, const char *line, size_t n)
 {
+    if (n >= 4)
+        come_to(c, line);
     for (size_t i = 0; n >= 4 && i < sizeof verbs / sizeof *verbs; i++) {
         if (strncasecmp(line, verbs[i].verb, 4) == 0) {
             verbs[i].act(c);
@@ -194,6 +211,9 @@ static void on_message(struct client *c)
     uint64_t now = wire_now();
 
     c->in_data = false;
+    come_to(c, "DOT ");
+    if (c->silent)
+        return;
     if (c->sent && c->sent < now)
         latency_add(&sink.latency, now - c->sent);
     sink.counters->recipients += c->rcpts;
@@ -300,6 +320,9 @@ static void accept_clients(void)
         memset(c, 0, offsetof(struct client, in));
         c->wire = wire;
         sink.counters->connections++;
+        if (sink.tarpits && (wire_local(&wire) & 0xffff0000u) == TARPITS)
+            c->hangs_at = steps[(wire_local(&wire) & 255) % (sizeof steps / sizeof *steps)];
+        come_to(c, "GREE");
         answer(c, "220 sink.example ESMTP\r\n");
         if (!flush(c))
             close_client(c);
@@ -356,12 +379,17 @@ static bool open_events(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--tarpits") == 0) {
+        sink.tarpits = true;
+        argc--;
+        argv++;
+    }
     if (argc != 3 && argc != 5) {
-        fprintf(stderr, "usage: bench-sink PORT COUNTERS-FILE [CERTIFICATE-CHAIN KEY]\n");
+        fprintf(stderr, "usage: bench-sink [--tarpits] PORT COUNTERS-FILE [CERTIFICATE-CHAIN KEY]\n");
         return 64;
     }
     wire_files();
-    sink.listener = wire_listen((uint16_t)strtoul(argv[1], NULL, 10));
+    sink.listener = wire_listen((uint16_t)strtoul(argv[1], NULL, 10), sink.tarpits);
     if (sink.listener < 0 || !open_counters(argv[2]) ||
         (argc == 5 && !open_tls(argv[3], argv[4])) || !open_events()) {
         perror("bench-sink");

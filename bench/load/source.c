@@ -8,12 +8,14 @@
  * --messages or --seconds, whatever comes first; what was begun is finished. Prints one line of
  * JSON: counts, seconds, and percentiles of how long a message took, from the connect (further
  * messages of a connection: from MAIL) to the answer after the final dot. With --hold it opens the
- * connections, says EHLO, tells "holding", and keeps them until standard input ends.
+ * connections, says EHLO, tells "holding", and keeps them until standard input ends; with --drip too
+ * it goes on to DATA and then says a byte a second on each.
  */
 #include "latency.h"
 #include "wire.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +27,12 @@
 #define REPLY_MAX 2048
 #define COMMAND_ROOM 512
 #define MESSAGE_ROOM 65536
+#define DRIPS 20 /* a second: each on its part of the connections */
 #define OPENING_MAX 100 /* --hold: connections on their way at once */
 #define FAILURES_MAX 1000
 #define STALL_SECONDS 40
 #define GREETING_SECONDS 1 /* then the connection counts as lost on its way */
+#define FIRST_NETWORK 64u /* of the addresses that %a gives: 127.64.0.1, 127.64.0.2 ... */
 #define LOOPBACK 0x7f000001u
 #define SECOND UINT64_C(1000000000)
 
@@ -51,9 +55,9 @@ struct session {
 };
 
 static struct {
-    uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources;
+    uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources, skip;
     const char *from, *rcpt, *auth, *parameters;
-    bool starttls, hold;
+    bool starttls, hold, drip;
 } want = {.sessions = 1,
     .messages = UINT64_MAX,
     .many = 1,
@@ -162,31 +166,39 @@ __attribute__((format(printf, 3, 4))) static bool say(
 
 static bool may_start(void)
 {
-    return run.started < want.messages &&
-           (want.seconds == 0 || run.first == 0 || wire_now() - run.first < want.seconds * SECOND);
+    return want.hold || (run.started < want.messages &&
+           (want.seconds == 0 || run.first == 0 || wire_now() - run.first < want.seconds * SECOND));
 }
 
 static bool say_rcpt(struct session *s)
 {
-    uint64_t number = (s->number * want.each + s->rcpt) % want.cycle;
+    uint64_t number = (s->number * want.each + s->rcpt + want.skip) % want.cycle;
+    const char *mark = strstr(want.rcpt, "%a");
 
-    const char *mark = strstr(want.rcpt, "%d");
-
+    if (mark)
+        return say(s, RCPT, "RCPT TO:<%.*s127.%u.%u.%u%s>\r\n", (int)(mark - want.rcpt), want.rcpt,
+            FIRST_NETWORK + (unsigned)(number / 62500 % 64), (unsigned)(number / 250 % 250),
+            1 + (unsigned)(number % 250), mark + 2);
+    mark = strstr(want.rcpt, "%d");
     if (!mark)
         return say(s, RCPT, "RCPT TO:<%s>\r\n", want.rcpt);
     return say(s, RCPT, "RCPT TO:<%.*s%" PRIu64 "%s>\r\n", (int)(mark - want.rcpt), want.rcpt,
         number, mark + 2);
 }
 
+static bool stay(struct session *s)
+{
+    s->step = HELD;
+    s->reply_n = 0;
+    run.opening--;
+    run.holding++;
+    return true;
+}
+
 static bool next_message(struct session *s)
 {
-    if (want.hold) {
-        s->step = HELD;
-        s->reply_n = 0;
-        run.opening--;
-        run.holding++;
-        return true;
-    }
+    if (want.hold && !want.drip)
+        return stay(s);
     if (s->sent_here == want.many || !may_start())
         return say(s, QUIT, "QUIT\r\n");
     if (s->sent_here > 0)
@@ -236,6 +248,8 @@ static bool on_data(struct session *s)
     struct tm utc;
     int n;
 
+    if (want.hold)
+        return stay(s);
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &utc);
     n = snprintf(s->out, run.out_room,
@@ -462,6 +476,25 @@ static void report(void)
     printf("}\n");
 }
 
+/* A byte a second on each connection until standard input ends, some of them at a time. A connection
+ * that was closed is not opened again. */
+static void drip(void)
+{
+    static const char text[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n";
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    for (uint64_t turn = 0; poll(&input, 1, 1000 / DRIPS) == 0; turn++) {
+        const char *byte = &text[turn / DRIPS % (sizeof text - 1)];
+
+        for (uint64_t i = turn % DRIPS; i < want.sessions; i += DRIPS) {
+            size_t n;
+
+            if (run.all[i].step == HELD)
+                (void)wire_write(&run.all[i].wire, byte, 1, &n);
+        }
+    }
+}
+
 static void hold(void)
 {
     uint64_t opened = 0;
@@ -476,6 +509,8 @@ static void hold(void)
     }
     printf("holding %" PRIu64 "\n", run.holding);
     fflush(stdout);
+    if (want.drip)
+        drip();
     while (read(STDIN_FILENO, &c, 1) > 0)
         continue;
 }
@@ -484,10 +519,10 @@ static void usage(void)
 {
     fprintf(stderr, "usage: bench-source --port=N [--sessions=N] [--messages=N] [--seconds=N] "
                     "[--many=MESSAGES A CONNECTION]\n"
-                    "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d] [--cycle=N] "
+                    "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d OR %%a] [--cycle=N] "
                     "[--each=RECIPIENTS A MESSAGE]\n"
                     "       [--sources=LOOPBACK ADDRESSES] [--auth=BASE64 OF PLAIN] "
-                    "[--parameters=OF MAIL] [--starttls] [--hold]\n");
+                    "[--parameters=OF MAIL] [--starttls] [--hold [--drip]] [--skip=RECIPIENTS OF THE CYCLE]\n");
     exit(64);
 }
 
@@ -511,8 +546,10 @@ static const struct {
     {"cycle", &want.cycle, NULL, NULL},
     {"each", &want.each, NULL, NULL},
     {"sources", &want.sources, NULL, NULL},
+    {"skip", &want.skip, NULL, NULL},
     {"starttls", NULL, NULL, &want.starttls},
     {"hold", NULL, NULL, &want.hold},
+    {"drip", NULL, NULL, &want.drip},
 };
 
 /* "name=value" or "name" into its row; false when it is neither. */

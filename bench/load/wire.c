@@ -47,9 +47,9 @@ bool wire_connect(struct wire *w, uint32_t from, uint16_t port)
     return true;
 }
 
-int wire_listen(uint16_t port)
+int wire_listen(uint16_t port, bool everywhere)
 {
-    struct sockaddr_in at = loopback(INADDR_LOOPBACK, port);
+    struct sockaddr_in at = loopback(everywhere ? INADDR_ANY : INADDR_LOOPBACK, port);
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -60,6 +60,14 @@ int wire_listen(uint16_t port)
         return -1;
     }
     return fd;
+}
+
+uint32_t wire_local(const struct wire *w)
+{
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+
+    return getsockname(w->fd, (struct sockaddr *)&at, &size) == 0 ? ntohl(at.sin_addr.s_addr) : 0;
 }
 
 bool wire_accept(struct wire *w, int listener)

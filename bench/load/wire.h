@@ -28,8 +28,11 @@ struct wire {
  * any). Gives false, with errno, when the kernel refuses at once. */
 bool wire_connect(struct wire *w, uint32_t from, uint16_t port);
 
-/* Listens on 127.0.0.1:port; gives the descriptor or -1. */
-int wire_listen(uint16_t port);
+/* Listens on 127.0.0.1:port, or on this port of all addresses; gives the descriptor or -1. */
+int wire_listen(uint16_t port, bool everywhere);
+
+/* The address of our end, host order; 0 when there is none. */
+uint32_t wire_local(const struct wire *w);
 
 /* The next connection of a listening descriptor; false when there is none now. */
 bool wire_accept(struct wire *w, int listener);

@@ -11,9 +11,10 @@ static const struct verb_option remove_options[] = {{"force", NULL, "force=yes"}
 static const struct verb_option list_options[] = {{"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
 
 const struct verb account_verbs[] = {
-    {"add", "ADDRESS", 1, 1, settings, "makes a mailbox; the password is asked for, or is the first line of standard input",
+    {"add", "ADDRESS", 1, 1, settings,
+        "makes a mailbox; the password is asked for, or is the first line of standard input",
         LAYOUT_DETAILS, VERB_PASSWORD},
-    {"list", "[TEXT]", 0, 1, list_options, "lists accounts", LAYOUT_TABLE, 0},
+    {"list", "[TEXT]", 0, 1, list_options, "lists accounts", LAYOUT_TABLE, 0, "no accounts"},
     {"show", "ADDRESS", 1, 1, NULL, "shows one account, and how much it holds", LAYOUT_DETAILS,
         VERB_WITH_USAGE},
     {"set", "ADDRESS", 1, 1, settings, "changes an account; --password asks for a new one", LAYOUT_DETAILS,

@@ -11,8 +11,9 @@ static const struct verb_option set_options[] = {
 static const struct verb_option list_options[] = {LIMIT, {0}};
 
 const struct verb domain_verbs[] = {
-    {"add", "NAME", 1, 1, add_options, "takes on a domain; with --backup-mx only to pass its mail on", LAYOUT_DETAILS, 0},
-    {"list", "[TEXT]", 0, 1, list_options, "lists domains", LAYOUT_TABLE, 0},
+    {"add", "NAME", 1, 1, add_options,
+        "takes on a domain; with --backup-mx only to pass its mail on", LAYOUT_DETAILS, 0},
+    {"list", "[TEXT]", 0, 1, list_options, "lists domains", LAYOUT_TABLE, 0, "no domains"},
     {"show", "NAME", 1, 1, NULL, "shows one domain", LAYOUT_DETAILS, 0},
     {"set", "NAME", 1, 1, set_options, "changes a domain; --catch-all=none ends it", LAYOUT_DETAILS, 0},
     {"remove", "NAME", 1, 1, NULL, "gives up a domain that has no accounts or aliases", LAYOUT_DETAILS, 0},

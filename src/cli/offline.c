@@ -131,8 +131,10 @@ static int run_copies(struct job *job, const struct config *config)
 static int not_running(const struct cli *cli)
 {
     if (access(cli->config_path, F_OK) != 0) /* then its sockets are elsewhere, too */
-        return cli_fail(EXIT_CONFIG, "%s: %s; say with -c where the configuration is", cli->config_path, strerror(errno));
-    return cli_fail(EXIT_UNAVAILABLE, "Staffetta is not running; start it with: staffetta serve -c %s", cli->config_path);
+        return cli_fail(EXIT_CONFIG, "%s: %s; say with -c where the configuration is",
+            cli->config_path, strerror(errno));
+    return cli_fail(EXIT_UNAVAILABLE,
+        "Staffetta is not running; start it with: staffetta serve -c %s", cli->config_path);
 }
 
 int offline_command(const struct cli *cli, const char *command, struct str args, remote_row_fn *row, void *owner)
@@ -149,11 +151,13 @@ int offline_command(const struct cli *cli, const char *command, struct str args,
     buf_init(&path, 8192);
     buf_addf(&path, "%.*s/%s%c", STR_ARG(config->data), role, 0);
     if (access(path.p, F_OK) != 0 && errno == ENOENT) {
-        code = cli_fail(EXIT_UNAVAILABLE, "%s does not exist yet; start the server once with: staffetta serve -c %s", path.p,
+        code = cli_fail(EXIT_UNAVAILABLE,
+            "%s does not exist yet; start the server once with: staffetta serve -c %s", path.p,
             cli->config_path);
     } else if (access(path.p, R_OK | W_OK | X_OK) != 0) {
         code = cli_fail(EXIT_UNAVAILABLE,
-            "Staffetta is not running and %s is not yours (%s); start it with: staffetta serve -c %s", path.p, strerror(errno),
+            "Staffetta is not running and %s is not yours (%s); start it with: staffetta serve -c "
+            "%s", path.p, strerror(errno),
             cli->config_path);
     } else {
         buf_reset(&path);

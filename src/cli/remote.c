@@ -1,5 +1,6 @@
 #include "cli/remote.h"
 #include "cli/offline.h"
+#include "cli/value.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -63,6 +64,22 @@ static bool send_all(int fd, struct str bytes)
     return true;
 }
 
+/* The last word may quote what somebody else said: only its line ends are obeyed. */
+static void say_last(struct str text, int code)
+{
+    struct str line;
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    buf_add(&out, code ? STR("staffetta: ") : STR(""));
+    while (str_next(&text, '\n', &line)) {
+        value_add_clean(&out, line);
+        buf_add_char(&out, '\n');
+    }
+    fwrite(out.p, 1, out.n, stderr);
+    buf_clear(&out);
+}
+
 /* Is this the closing line? Then its code and text. */
 static bool is_done(struct str line, int *code)
 {
@@ -75,13 +92,33 @@ static bool is_done(struct str line, int *code)
     *code = object == NULL ? EXIT_SOFTWARE : (int)json_integer_value(json_object_get(object, "done"));
     text = json_string_value(json_object_get(object, "text"));
     if (text != NULL && text[0])
-        fprintf(stderr, "%s%s\n", *code ? "staffetta: " : "", text);
+        say_last(str_of(text), *code);
+    json_decref(object);
+    return true;
+}
+
+/* How far a long command is: for people, in one line that the next output takes the place of. */
+static bool is_progress(struct str line, bool *shown)
+{
+    bool people = isatty(STDERR_FILENO) == 1, is = str_starts(line, STR("{\"progress\":"));
+    const char *text;
+    json_t *object;
+
+    if (*shown && people)
+        fputs("\r\033[K", stderr);
+    *shown = is && people;
+    if (!*shown)
+        return is;
+    object = json_loadb(line.p, line.n, 0, NULL);
+    text = json_string_value(json_object_get(object, "progress"));
+    fputs(text != NULL ? text : "", stderr);
+    fflush(stderr);
     json_decref(object);
     return true;
 }
 
 /* Takes the complete lines in `in`; true at the closing one. */
-static bool take_lines(struct buf *in, remote_row_fn *row, void *owner, int *code)
+static bool take_lines(struct buf *in, remote_row_fn *row, void *owner, bool *progress, int *code)
 {
     struct str rest = buf_str(in);
     ptrdiff_t end;
@@ -91,6 +128,8 @@ static bool take_lines(struct buf *in, remote_row_fn *row, void *owner, int *cod
         struct str line = str_sub(rest, 0, (size_t)end);
 
         rest = str_skip(rest, (size_t)end + 1);
+        if (is_progress(line, progress))
+            continue;
         done = is_done(line, code);
         if (!done && !row(owner, line)) {
             *code = EXIT_OK;
@@ -108,16 +147,20 @@ static int read_answer(int fd, remote_row_fn *row, void *owner)
     int code = EXIT_TEMPFAIL, ready;
     ssize_t n = 0;
     char *room = NULL;
+    bool progress = false;
 
     buf_init(&in, LONGEST_LINE);
-    while (!take_lines(&in, row, owner, &code)) {
+    while (!take_lines(&in, row, owner, &progress, &code)) {
         do
             ready = poll(&wait, 1, SILENCE_MS);
         while (ready < 0 && errno == EINTR);
         room = ready > 0 ? buf_reserve(&in, 16384) : NULL;
         n = room == NULL ? 0 : recv(fd, room, 16384, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0) {
-            code = cli_fail(EXIT_TEMPFAIL, ready == 0 ? "the server does not answer" : "the server ended the connection; try again");
+            code = cli_fail(EXIT_TEMPFAIL, ready == 0
+                ? "the server does not answer" : "the server ended the connection; try again");
             break;
         }
         in.n += (size_t)n;
@@ -154,7 +197,8 @@ int remote_command(const struct cli *cli, const char *command, struct str args, 
         code = ask_server(fd, command, args, row, owner);
         close(fd);
     } else if (why == EACCES || why == EPERM) {
-        code = cli_fail(EXIT_NOPERM, "%s: %s; only root and the user of the server may command it", path.p, strerror(why));
+        code = cli_fail(EXIT_NOPERM, "%s: %s; only root and the user of the server may command it",
+            path.p, strerror(why));
     } else if (why == ENOENT || why == ECONNREFUSED || why == ENOTDIR) {
         code = offline_command(cli, command, args, row, owner);
     } else {

@@ -17,7 +17,9 @@ static bool read_line(struct secret *s)
     while ((n = read(STDIN_FILENO, &c, 1)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || c == '\n')
+        if (n < 0)
+            return false; /* half a password is none */
+        if (c == '\n')
             break;
         if (s->n == sizeof s->text)
             return false;
@@ -65,7 +67,10 @@ bool secret_read(struct secret *s)
 
     if (terminal ? ask_twice(s) : read_line(s))
         return true;
-    cli_fail(EXIT_DATA, terminal ? "no password, or not twice the same" : "no password: expected a line of at most %d bytes on standard input", SECRET_MAX);
+    cli_fail(EXIT_DATA,
+        terminal ? "no password, or not twice the same"
+                 : "no password: expected a line of at most %d bytes on standard input",
+        SECRET_MAX);
     return false;
 }
 

@@ -140,7 +140,9 @@ static void write_from(const struct handover *h, struct buf *out)
 
         if (c == '"' || c == '\\')
             buf_add_char(out, '\\');
-        if ((unsigned char)c >= 0x20 && c != 0x7f)
+        if (str_control(str_skip(h->o->full_name, i)) > 1)
+            i++;
+        else if ((unsigned char)c >= 0x20 && c != 0x7f)
             buf_add_char(out, c);
     }
     buf_addf(out, "\" <%.*s>\r\n", STR_ARG(h->envelope.sender));

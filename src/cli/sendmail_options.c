@@ -61,7 +61,8 @@ static bool use_notify(struct sendmail_options *o, struct str value, struct err 
         return true;
     while (str_next(&rest, ',', &word))
         if (!is_notify_word(word))
-            return err_set(err, ERR_PERMANENT, "-N%.*s: expected never, or some of success,failure,delay", STR_ARG(value));
+            return err_set(err, ERR_PERMANENT,
+                "-N%.*s: expected never, or some of success,failure,delay", STR_ARG(value));
     return true;
 }
 

@@ -74,7 +74,8 @@ static void add_words(struct buf *line, const json_t *details)
 
     if (words.n == 0)
         words = text_of(details, "reply");
-    add_part(line, " ", host, "");
+    if (!str_eq(host, ip)) /* a route may name an address */
+        add_part(line, " ", host, "");
     add_part(line, " [", ip, "]");
     if (words.n == 0 && !json_is_integer(code))
         return;

@@ -42,8 +42,11 @@ static bool write_out(struct submit *s)
 static bool read_more(struct submit *s)
 {
     char *room = buf_reserve(&s->in, 4096);
-    ssize_t n = room != NULL && wait_for(s->fd, POLLIN) ? recv(s->fd, room, 4096, 0) : 0;
+    ssize_t n;
 
+    do
+        n = room != NULL && wait_for(s->fd, POLLIN) ? recv(s->fd, room, 4096, 0) : 0;
+    while (n < 0 && errno == EINTR);
     if (n > 0)
         s->in.n += (size_t)n;
     return n > 0;

@@ -58,18 +58,16 @@ void value_format_size(struct buf *out, int64_t bytes)
         buf_addf(out, "%.0f%c", value, units[i]);
 }
 
-/* C0, DEL, and C1, which is 0xc2 0x80..0x9f in UTF-8. */
 void value_add_clean(struct buf *out, struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i], next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
+        size_t control = str_control(str_skip(text, i));
 
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-            buf_add_char(out, '?');
-            i++;
-        } else {
-            buf_add_char(out, c < 0x20 || c == 0x7f ? (c == '\n' || c == '\t' ? ' ' : '?') : (char)c);
-        }
+        if (control == 0)
+            buf_add_char(out, text.p[i]);
+        else
+            buf_add_char(out, text.p[i] == '\n' || text.p[i] == '\t' ? ' ' : '?');
+        i += control > 0 ? control - 1 : 0;
     }
 }
 

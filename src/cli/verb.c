@@ -6,6 +6,7 @@
 #include "ipc/args.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static int usage_error(const struct command *command, const struct verb_call *call, const char *why)
 {
@@ -63,6 +64,9 @@ int verb_run(struct cli *cli, int argc, char **argv)
             rows.limit = 0; /* the role says what is wrong with it */
         code = ask(cli, command, &call, &rows);
         rows_end(&rows);
+        if (code == EXIT_OK && rows.count == 0 && !rows.json && call.verb->nothing != NULL &&
+            isatty(STDOUT_FILENO) == 1)
+            fprintf(stderr, "%s\n", call.verb->nothing);
     }
     verb_call_clear(&call);
     return code;

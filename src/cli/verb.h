@@ -35,6 +35,7 @@ struct verb {
     const char *summary;
     enum layout layout;
     unsigned flags;
+    const char *nothing; /* said on a terminal when there is no row; may be NULL */
 };
 
 struct verb_call {

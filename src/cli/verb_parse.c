@@ -58,7 +58,8 @@ static bool take_option(struct verb_call *call, struct str word, const char *nex
     if (equals < 0 && next == NULL)
         return err_set(err, ERR_PERMANENT, "--%s needs a value: --%s=%s", o->name, o->name, o->hint);
     *took_next = equals < 0;
-    verb_add_setting(call, o->wire != NULL ? o->wire : o->name, equals < 0 ? str_of(next) : str_skip(word, (size_t)equals + 1));
+    verb_add_setting(call, o->wire != NULL ? o->wire : o->name, equals < 0
+        ? str_of(next) : str_skip(word, (size_t)equals + 1));
     return true;
 }
 

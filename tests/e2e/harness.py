@@ -195,10 +195,11 @@ class Server:
         if os.geteuid() == 0 and not self.as_root:
             os.chown(self.file, NOBODY, NOBODY)
 
-    def env(self):
+    def env(self, leaks=False):
+        """leaks: in a build with AddressSanitizer, look for them at the end. In a sandbox that is refused."""
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "STAFFETTA_LIBEXEC": str(stage()),
                 "STAFFETTA_CONFIG": str(self.file), "TZ": "UTC",
-                "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1:handle_segv=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:symbolize=0",
+                "ASAN_OPTIONS": f"detect_leaks={int(leaks)}:symbolize=0:abort_on_error=1:handle_segv=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:symbolize=0",
                 **self.environ}
 
     def command(self, *args):
@@ -291,8 +292,11 @@ class Server:
 
     def cli(self, *args, check=True, input=None, **more):
         argv = self.command(*args)
-        done = subprocess.run(argv, input=input, capture_output=True, text=True, timeout=120, env=self.env(), cwd=self.folder,
+        leaks = self.process is not None  # else it may start a role, with its sandbox, to do the work
+        done = subprocess.run(argv, input=input, capture_output=True, text=True, timeout=120, env=self.env(leaks), cwd=self.folder,
                               **{**self.identity(), **more})
+        if any(s in done.stderr for s in SANITIZER):
+            raise AssertionError(f"staffetta {' '.join(map(str, args))}: exit {done.returncode}\n{done.stderr}")
         if check and done.returncode:
             raise AssertionError(f"staffetta {' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}{done.stderr}\n{self.log_tail(20)}")
         return done

@@ -8,8 +8,10 @@ One event loop in one thread serves every address of 127.0.0.0/8 on one port; a 
 connection came to. A case misbehaves for its first `bad` connections and is a good server after that.
 """
 import asyncio
+import collections
 import contextlib
 import dataclasses
+import os
 import re
 import socket
 import ssl
@@ -19,6 +21,7 @@ import threading
 HANG, CLOSE, RESET = object(), object(), object()
 EXTENSIONS = ("PIPELINING", "SIZE 100000000", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME")
 FOREVER = 1 << 60
+STREAM_MAX = 1 << 16
 
 
 class Cut(Exception):
@@ -35,6 +38,8 @@ class Case:
     cut_out: int = FOREVER    # closes after it sent so many bytes
     tls: object = None        # a context: STARTTLS is offered
     flip: int = -1            # inverts this byte of what it sends
+    pace: float = None        # from STARTTLS on it sends single bytes, so many seconds apart
+    verdicts: tuple = None    # LMTP: what is said after the message, for one recipient after the other; or more, or less
     # what happened
     connections: int = 0
     accepted: int = 0         # messages whose 250 was sent to its last byte
@@ -44,6 +49,9 @@ class Case:
     lines: list = dataclasses.field(default_factory=list)
     read: int = 0             # bytes of the longest connection
     sent: int = 0
+    taken: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # LMTP: 250s by recipient
+    stream: bytes = b""       # all bytes of the longest connection as on the wire: those it sent
+    came: bytes = b""         # ... and those that came
 
 
 class Said(str):
@@ -84,13 +92,15 @@ class Wire:
 
     def __init__(self, loop, s, cut_in=FOREVER, cut_out=FOREVER, flip=-1):
         self.loop, self.s, self.cut_in, self.cut_out, self.flip = loop, s, cut_in, cut_out, flip
-        self.read, self.sent = 0, 0
+        self.read, self.sent, self.stream, self.came = 0, 0, b"", b""
+        self.pace = None  # seconds between single bytes
 
     async def recv(self):
         if self.read >= self.cut_in:
             raise Cut
         data = await self.loop.sock_recv(self.s, min(65536, self.cut_in - self.read))
         self.read += len(data)
+        self.came += data[:max(0, STREAM_MAX - len(self.came))]
         if not data or self.read >= self.cut_in:
             raise Cut
         return data
@@ -100,8 +110,13 @@ class Wire:
         part = bytearray(data[:room])
         if self.sent <= self.flip < self.sent + len(part):
             part[self.flip - self.sent] ^= 0xff
-        await self.loop.sock_sendall(self.s, part)
+        if self.pace is None:
+            await self.loop.sock_sendall(self.s, part)
+        for byte in part if self.pace is not None else b"":
+            await self.loop.sock_sendall(self.s, bytes([byte]))
+            await asyncio.sleep(self.pace)
         self.sent += len(part)
+        self.stream += part[:max(0, STREAM_MAX - len(self.stream))]
         if len(part) < len(data):
             raise Cut
 
@@ -163,6 +178,7 @@ class Session:
     def __init__(self, case, wire, good):
         self.case, self.wire, self.raw, self.good = case, wire, wire, good
         self.buffer, self.mail, self.rcpts, self.chunks, self.secure = b"", False, 0, b"", False
+        self.lmtp, self.names = False, []
 
     async def more(self):
         self.buffer += await self.wire.recv()
@@ -181,16 +197,19 @@ class Session:
         action = None if self.good else self.case.on.get(verb)
         if callable(action):
             action = await action(self, line)
+        await self.misbehave(action)
+        reply = usual if action is None else action
+        if not isinstance(reply, Said):
+            await self.say(reply)
+        return reply if isinstance(reply, str) else reply.decode("latin-1")
+
+    async def misbehave(self, action):
         if action is HANG:
             while True:
                 await self.raw.recv()
         if action in (CLOSE, RESET):
             self.reset = action is RESET
             raise Cut
-        reply = usual if action is None else action
-        if not isinstance(reply, Said):
-            await self.say(reply)
-        return reply if isinstance(reply, str) else reply.decode("latin-1")
 
     reset = False
 
@@ -212,11 +231,16 @@ class Session:
         words = ["peer.example", *self.case.extensions] + (["STARTTLS"] if self.case.tls and not self.secure else [])
         await self.act("EHLO", line, "\n".join(f"250{'-' if i + 1 < len(words) else ' '}{w}" for i, w in enumerate(words)))
 
+    async def on_lhlo(self, line):
+        self.lmtp = True
+        await self.on_ehlo(line)
+
     async def on_helo(self, line):
         await self.act("HELO", line, "250 peer.example")
 
     async def on_starttls(self, line):
         if (await self.act("STARTTLS", line, "220 2.0.0 go")).startswith("2") and self.case.tls:
+            self.raw.pace = self.case.pace
             self.wire = TlsWire(self.raw, self.case.tls, True)
             await self.wire.handshake()
             self.secure, self.buffer = True, b""
@@ -224,10 +248,14 @@ class Session:
     async def on_mail(self, line):
         self.case.in_clear += not self.secure
         self.mail = (await self.act("MAIL", line, "250 2.1.0 ok")).startswith("2")
-        self.rcpts, self.chunks = 0, b""
+        self.rcpts, self.chunks, self.names = 0, b"", []
 
     async def on_rcpt(self, line):
+        before = self.rcpts
         self.rcpts += (await self.act("RCPT", line, "250 2.1.5 ok" if self.mail else "503 5.5.1 MAIL first")).startswith("2")
+
+        if self.rcpts > before:
+            self.names.append(re.search(r"<([^@>]*)", line)[1])
 
     async def on_data(self, line):
         if not (await self.act("DATA", line, "354 go on" if self.rcpts else "554 5.5.1 no valid recipients")).startswith("3"):
@@ -252,10 +280,22 @@ class Session:
         if not self.rcpts:
             return await self.act(verb, line, "554 5.5.1 no valid recipients")
         self.case.bodies.append(body)
+        if self.lmtp:
+            return await self.judge()
         self.case.doubtful += 1
         if (await self.act(verb, line, "250 2.0.0 taken")).startswith("250"):
             self.case.accepted += 1
             self.case.doubtful -= 1
+        self.mail, self.rcpts, self.chunks = False, 0, b""
+
+    async def judge(self):
+        """LMTP: a verdict for each recipient (RFC 2033), or what the case makes of that."""
+        usual = self.good or self.case.verdicts is None
+        for i, verdict in enumerate(["250 2.0.0 taken"] * len(self.names) if usual else self.case.verdicts):
+            await self.misbehave(verdict)
+            await self.say(verdict)
+            if str(verdict).startswith("250") and i < len(self.names):
+                self.case.taken[self.names[i]] += 1
         self.mail, self.rcpts, self.chunks = False, 0, b""
 
     async def on_rset(self, line):
@@ -341,6 +381,8 @@ class Peer(Loop):
             pass
         finally:
             self.open_now -= 1
+            if wire.sent > case.sent:
+                case.stream, case.came = wire.stream, wire.came
             case.read, case.sent = max(case.read, wire.read), max(case.sent, wire.sent)
             # What was sent must arrive: unread input would turn the end into a reset.
             if not session.reset:
@@ -403,6 +445,24 @@ def client_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def tls_records(stream):
+    """Where the TLS records of a stream begin and end, from its first one on (what is before it is plain text)."""
+    at = stream.find(b"\x16\x03")
+    while 0 <= at <= len(stream):
+        yield at
+        if at + 5 > len(stream):
+            return
+        at += 5 + int.from_bytes(stream[at + 3:at + 5], "big")
+
+
+def around(records, whole, rest):
+    """Places to break TLS at: beside each border of a record and inside its head, and every so many bytes else
+    (STAFFETTA_LONG=1: every byte)."""
+    step = 1 if os.environ.get("STAFFETTA_LONG") == "1" else rest
+    places = {p + d for p in records for d in (-1, 0, 1, 3, 5, 6)} | set(range(records[0], whole + 1, step))
+    return sorted(p for p in places if 0 <= p <= whole)
 
 
 async def in_crowd(jobs, width=200):

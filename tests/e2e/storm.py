@@ -25,14 +25,14 @@ MARK = re.compile(rb"^Subject: (id-\d+-\d+-)", re.M)
 
 
 class Storm:
-    def __init__(self, server, seed=1, mx=4, submission=1, slow=0.2, pause=0.0):
+    def __init__(self, server, seed=1, mx=4, submission=1, slow=0.2, pause=0.0, port=None):
         self.server, self.seed, self.mx, self.submission = server, seed, mx, submission
         self.slow, self.pause = slow, pause
         self.sent, self.taken, self.commands = {}, {}, 0
         self.progress = collections.Counter()  # messages taken, by client
         self.stopping, self.threads, self.faults = threading.Event(), [], []
         self.chance = random.Random(seed)
-        self.sink = Sink(port=free_port())
+        self.sink = Sink(port=port or free_port())
         self.sink.on("RCPT", "550 5.1.1 no such user", match="refused-")
         self.sink.on("RCPT", "451 4.2.1 never", match="junk-")
         self.sink.on("RCPT", self.later, match="later-")

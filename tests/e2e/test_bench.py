@@ -1,14 +1,17 @@
 """The load generator and the sink of bench/, and bench/run itself: what they count is what happened. How fast, no test says."""
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
 import unittest
 
 import harness
+import hostile
 from harness import Case, TOP, free_port, listening, run, until
 
 COUNTERS = ("messages", "recipients", "connections", "handshakes", "last")
@@ -71,6 +74,57 @@ class Tools(unittest.TestCase):
         self.assertTrue(0 < told["p50"] <= told["max"], "every message carried its time")
 
 
+class Hostile(unittest.TestCase):
+    """What bench/hostile needs: servers that hang, clients that drip."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="staffetta-bench-test-")
+        self.addCleanup(folder.cleanup)
+        self.port, counters = free_port(), pathlib.Path(folder.name) / "counters"
+        self.read = lambda: struct.unpack("5Q", counters.read_bytes())[0]
+        process = subprocess.Popen([tool("bench-sink"), "--tarpits", str(self.port), counters], stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        until(lambda: listening(self.port), "the sink to listen")
+
+    def silent_at(self, last):
+        """Where the server of 127.10.0.`last` says no more."""
+        with socket.create_connection((f"127.10.0.{last}", self.port)) as s:
+            s.settimeout(0.3)
+            heard = []
+            with contextlib.suppress(TimeoutError):
+                for step, line in (("greeting", ""), ("EHLO", "EHLO x\r\n"), ("MAIL", "MAIL FROM:<>\r\n"), ("RCPT", "RCPT TO:<x@x>\r\n"),
+                                   ("DATA", "DATA\r\n"), ("dot", "A: b\r\n\r\nx\r\n.\r\n")):
+                    s.sendall(line.encode())
+                    heard.append(step)
+                    s.recv(1000)
+                return "nowhere"
+            return heard[-1]
+
+    def test_tarpits_hang(self):
+        self.assertEqual([self.silent_at(i) for i in (5, 1, 2, 3, 4, 10)], ["greeting", "EHLO", "MAIL", "DATA", "dot", "greeting"])
+        self.assertEqual(self.read(), 0)
+        self.assertEqual(load(self.port, messages=3)["failed"], 0)
+
+    def test_clients_drip(self):
+        heard = []
+
+        async def collect(session, line):
+            await session.wire.send(b"354 go on\r\n")
+            while True:
+                heard.append(await session.wire.recv())
+
+        peer = hostile.Peer(free_port())
+        self.addCleanup(peer.close)
+        case = peer.by_ip["127.0.0.1"] = hostile.Case("listens", {"DATA": collect})
+        argv = [tool("bench-source"), f"--port={peer.port}", "--sessions=5", "--sources=5", "--hold", "--drip"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            self.assertEqual(process.stdout.readline(), "holding 5\n")
+            until(lambda: len(heard) >= 10, "two bytes of each")
+            process.stdin.close()
+        self.assertEqual((process.returncode, case.connections, b"".join(heard).strip(b"x")), (0, 5, b""))
+
+
 class Load(Case):
     """bench-source against the server."""
 
@@ -105,7 +159,7 @@ class Run(unittest.TestCase):
     def test_a_table(self):
         with tempfile.TemporaryDirectory(prefix="staffetta-bench-test-") as folder:
             saved = pathlib.Path(folder) / "saved"
-            argv = [TOP / "bench/run", "--peers=staffetta,limit", "--work=accept: 100 a connection", "--rounds=1", "--seconds=1", "--no-syncs"]
+            argv = [TOP / "bench/run", "--peers=staffetta,limit", "--work=accept: 100 a connection, 20", "--rounds=1", "--seconds=1", "--no-syncs"]
             said = run("/usr/bin/python3", *argv, "--build", tool("").parent, "--save", saved).stdout
             rounds = [json.loads(line) for line in saved.read_text().splitlines()]
             self.assertEqual([r["program"].split(":")[0] for r in rounds], ["Staffetta", "limit"])
@@ -114,3 +168,12 @@ class Run(unittest.TestCase):
                 self.assertGreater(figures["cpu"], 0)
                 self.assertIn(f"| {figures['program']} | {figures['rate']:,.0f} ", said)
             self.assertIn(f"{rounds[0]['rate']:,.0f}", run("/usr/bin/python3", TOP / "bench/run", "--show", saved).stdout)
+
+    def test_the_way_to_the_sink(self):
+        with tempfile.TemporaryDirectory(prefix="staffetta-bench-test-") as folder:
+            saved = pathlib.Path(folder) / "saved"
+            argv = [TOP / "bench/run", "--peers=staffetta", "--work=relay: 100 a connection, 100", "--rounds=1", "--seconds=1", "--no-syncs"]
+            run("/usr/bin/python3", *argv, "--build", tool("").parent, "--save", saved)
+            figures = json.loads(saved.read_text())
+            self.assertTrue(0 < figures["way_p50"] <= figures["way_p95"] <= figures["way_p99"] <= figures["way_max"])
+            self.assertGreaterEqual(figures["way_max"], figures["p50"], "none is there before it is answered")

@@ -8,6 +8,7 @@ import collections
 import contextlib
 import datetime
 import fcntl
+import json
 import os
 import pathlib
 import random
@@ -15,9 +16,10 @@ import re
 import shutil
 import signal
 import tempfile
+import threading
 import time
 
-from harness import ROLES, Case, alive, sanitized, until
+from harness import ROLES, Case, alive, free_port, sanitized, until
 from storm import Storm, integrity
 from test_verify import verify
 
@@ -151,7 +153,19 @@ class Killing(Case):
         print(f"     {len(kills)} kills ({', '.join(f'{n} {v}' for v, n in by_victim.most_common())}); {self.storm.summary()}")
         print(f"     sent twice: {sum(causes.values())} ({', '.join(f'{n} by a kill of {v}' for v, n in causes.items()) or 'none'}), "
               f"{len(self.answered)} of them answered before the kill, at most {max(self.answered, default=0) * 1000:.0f} ms; {sound} databases sound")
+        self.note(by_victim, causes, sound)
         return causes
+
+    def note(self, by_victim, causes, sound):
+        """For tests/crash/run, which adds up many lives."""
+        path = os.environ.get("STAFFETTA_FIGURES")
+        if not path:
+            return
+        local, out, reports = self.storm.expected()
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"test": type(self).__name__, "kills": by_victim, "taken": len(self.storm.taken), "local": len(local), "out": len(out),
+                                   "reports": len(reports), "twice": causes, "answered": len(self.answered),
+                                   "most_ms": max(self.answered, default=0) * 1000, "databases": sound}) + "\n")
 
 
 class Crash(Killing):
@@ -169,3 +183,37 @@ class QueueAlone(Killing):
     def test_the_death_of_queue_sends_nothing_twice(self):
         kills = self.storm_through(max(4, rounds() // 20))
         self.assertEqual(self.finish(kills, set()), {})
+
+
+class StopWithoutQueue(Case):
+    """The server is stopped when a process of queue has just died, and relay alone knows what other servers took: nothing is sent
+    twice afterwards, with another number of relays either."""
+    kills = True
+    config = {"queue": {"retry": ["1s"]}, "copies": {"relay": 2}}
+
+    def test_what_relay_knows_is_stored_before_it_goes(self):
+        far, verdict = self.sink(port=free_port()), threading.Event()
+        far.on("DOT", lambda session, line: verdict.wait(60) and None)
+        self.server.route("recipient:far.example", "smtp", f"127.0.0.1:{far.port}")
+        for _ in range(4):  # each time the next start comes later
+            pid = until(lambda: self.server.roles().get("queue"), "queue to run")[0]
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: not alive(pid), "queue to be dead")
+        pid = until(lambda: self.server.roles().get("queue"), "queue to run")[0]
+        until(lambda: self.server.cli("status", "--verify", check=False).returncode == 0, "all to be up")
+        for n in range(10):
+            self.server.send("a@x.example", [f"r{n}@far.example"])
+        until(lambda: far.live, "the first to be sent")
+        time.sleep(1)  # more of them, their number is chance
+        os.kill(pid, signal.SIGSTOP)
+        verdict.set()
+        until(lambda: far.count > 0, "verdicts")
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not alive(pid), "queue to be dead")
+        self.server.stop()
+        self.server.write_config(copies={"relay": 3})
+        self.server.start()
+        self.server.queue_empty()
+        taken = collections.Counter(r for m in far.messages for r in m.rcpts)
+        self.assertEqual(taken, {f"r{n}@far.example": 1 for n in range(10)})

@@ -1,10 +1,12 @@
 """What messages, envelopes and replies carry in: smuggled ends, injected headers, addresses from hell, loops, backscatter."""
+import base64
 import email
 import itertools
+import poplib
 import re
 import ssl
 
-from harness import Server, Talk, letter, until
+from harness import PASSWORD, Server, Talk, letter, until
 from hostile import Case, Peer
 from mailcase import Mail
 
@@ -159,6 +161,201 @@ class Outbound(Mail):
                 self.assertNotIn("\x1b", part.get_payload())
                 self.assertFalse(re.search(r"^X-Injected", part.get_payload(), re.M))
         self.assertEqual([p.get_content_type() for p in report.get_payload()], ["text/plain", "message/delivery-status", "text/rfc822-headers"])
+
+
+CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+# Ends of a line, fields of our own, what a terminal obeys: raw, and as xtext hides it.
+EVIL = ("\r\nX-Injected: yes", "\nX-Injected: yes", "\rX-Injected: yes", "\r\n X-Injected: yes", "\r\n\r\nX-Injected: yes", "\0X-Injected: yes", "\tX-Injected: yes",
+        "\x0bX-Injected: yes", "\x85X-Injected: yes", "\u2028X-Injected: yes", "\x1b[2JX-Injected", "\x9b2JX-Injected", "\x7f\x08", "; X-Injected: yes", "> X-Injected: <yes")
+
+
+def xtext(text):
+    return "".join(c if c.isascii() and c.isalnum() else "".join(f"+{b:02X}" for b in c.encode()) for c in text)
+
+
+class Fields(Mail):
+    """Whatever a client says about itself and its envelope: the header of what is delivered or reported has our fields only,
+    and neither it nor a log or a table holds a control character."""
+    listen = {"mx": {"xclient_from": ["127.0.0.1"]}}
+    config = {"relay_networks": ["127.0.0.0/8"], "queue": {"retry": ["1s"], "delay_notice": "0s"}}
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.server.domain("all.example", "catch_all=bob@home.example")
+        cls.server.route("recipient:refused.example", "fail", text="5.7.1 no")
+
+    def tearDown(self):
+        for user in ("ann@home.example", "bob@home.example"):
+            for message in self.messages(user):
+                self.clean(message)
+            for json in ((), ("--json",)):
+                self.shows("trace", user, "--limit", "1000", *json)
+        self.assertFalse(CONTROL.search(self.server.log_text().encode("utf-8", "surrogateescape")))
+
+    def shows(self, *command):
+        """What a terminal or a program is given."""
+        done = self.server.cli(*command, check=False)
+        self.assertIn(done.returncode, (0, 66), done.stderr)
+        self.assertFalse(CONTROL.search((done.stdout + done.stderr).encode()), command)
+        return done.stdout
+
+    def messages(self, user):
+        """As a client reads them that knows UTF8 (RFC 6856)."""
+        client = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=60)
+        try:
+            client.stls(context=self.server.trust())
+            client.utf8()
+            client.user(user)
+            client.pass_(PASSWORD)
+            return [b"\n".join(client.retr(i + 1)[1]) + b"\n" for i in range(client.stat()[0])]
+        finally:
+            client.quit()
+
+    def clean(self, message):
+        for part in [message, *re.findall(rb"\n\n((?:Reporting-MTA|Final-Recipient): .*?\n)\n", message, re.S)]:
+            header = part.split(b"\n\n")[0]
+            self.assertFalse(CONTROL.search(header), header)
+            self.assertFalse(re.search(rb"^X-Injected", header, re.M), header)
+            for line in header.split(b"\n"):
+                self.assertRegex(line, rb"^[!-9;-~]+:|^[ \t]+\S|^$")
+            names = re.findall(rb"^([!-9;-~]+):", header, re.M)
+            for name in (b"Return-Path", b"Delivered-To", b"From", b"Date", b"Message-ID", b"Reporting-MTA"):
+                self.assertLessEqual(names.count(name), 1, header)
+
+    def transaction(self, talk, number, sender="<a@far.example>", rcpt="<bob@home.example>", mail=""):
+        """Whether the message was taken; if so it is there in the end."""
+        for line in (f"MAIL FROM:{sender}{mail}", f"RCPT TO:{rcpt}", "DATA"):
+            if talk.say(line.encode("utf-8", "surrogateescape"))[0] // 100 not in (2, 3):
+                return False
+        code, words = talk.say(f"Subject: fields-{number}\r\n\r\nx\r\n.")
+        self.assertEqual(code, 250, words)
+        return True
+
+    def all_there(self, taken, user="bob@home.example"):
+        until(lambda: all(any(b"fields-%s" % str(t).encode() + b"\n" in m for m in self.messages(user)) for t in taken), f"all of {taken}")
+
+    def test_xclient(self):
+        """Each attribute with everything that xtext can hide."""
+        taken = []
+        for attribute, good in (("NAME", "c.example"), ("REVERSE_NAME", "c.example"), ("HELO", "c.example"), ("LOGIN", "ann"), ("ADDR", "192.0.2.1"), ("PORT", "25"),
+                                ("PROTO", "ESMTP"), ("DESTADDR", "192.0.2.2"), ("DESTPORT", "25")):
+            for i, evil in enumerate(EVIL):
+                for value in (xtext(good + evil), xtext(evil), good + "+", good + "+0", good + "+0d+0a"):
+                    with self.subTest((attribute, value)), Talk(self.server.ports["mx"]) as t:
+                        t.code("EHLO c.example")
+                        if t.code(f"XCLIENT {attribute}={value}") // 100 != 2:
+                            self.assertEqual(t.code("NOOP"), 250)
+                        elif value == xtext(good + evil):
+                            t.code("EHLO c.example")
+                            name = f"xclient-{attribute}-{i}"
+                            if self.transaction(t, name):
+                                taken.append(name)
+        self.assertTrue(taken)
+        self.all_there(taken)
+
+    def test_hello(self):
+        taken = []
+        for verb in ("EHLO", "HELO"):
+            for i, evil in enumerate(EVIL):
+                for j, name in enumerate(("c.example" + evil, evil, "[192.0.2.1]" + evil, "ü" + evil)):
+                    with self.subTest((verb, name)), Talk(self.server.ports["mx"]) as t:
+                        t.say((verb + " " + name).encode())
+                        t.s.settimeout(10)
+                        t.raw("\r\nRSET\r\n")  # whatever was left of the line is over
+                        while t.reply()[1] != "2.0.0 Ok" and t.code("NOOP") != 250:
+                            pass
+                    with self.subTest((verb, name)), Talk(self.server.ports["mx"]) as t:
+                        if t.say(re.split("[\r\n]", verb + " " + name)[0].encode())[0] == 250 and self.transaction(t, f"helo-{verb}-{i}-{j}", mail=" SMTPUTF8" * (verb == "EHLO")):
+                            taken.append(f"helo-{verb}-{i}-{j}")
+        self.assertTrue(taken)
+        self.all_there(taken)
+
+    def test_login(self):
+        """A name that is none is logged, and only logged."""
+        for i, evil in enumerate(EVIL):
+            for words in (f"\0ann@home.example{evil}\0x", f"{evil}\0ann@home.example\0x", f"\0{evil}\0x")[i % 3:][:1]:
+                with self.subTest(words), Talk(self.server.ports["submission"]) as t:
+                    t.code("EHLO c.example")
+                    self.assertEqual(t.code("AUTH PLAIN " + base64.b64encode(words.encode()).decode()) // 100, 5)
+                    with Talk(self.server.ports["mx"]) as other:
+                        other.code("EHLO c.example")
+                        self.assertEqual(other.code("XCLIENT LOGIN=" + xtext(words[:300])) // 100, 5)
+
+    LOCAL = ("\"a\\\"b\"", "\"X-Injected: yes\"", "\"> X-Injected: <\"", "\"a;b,c:d\"", "\"\\\\\"", "\" \"", "\"@\"", "\"\"", "ü", "\"ü \\ü\"")
+
+    def test_addresses(self):
+        """Quoted local parts: what is no control character comes through whole, what is one is refused."""
+        taken = []
+        for utf8 in ("", " SMTPUTF8"):
+            for i, local in enumerate((*self.LOCAL, *(f'"a{evil}"' for evil in EVIL), *(f'"a\\{evil}"' for evil in EVIL), *("a" + evil for evil in EVIL))):
+                for where in ("sender", "rcpt"):
+                    with self.subTest((where, local)), Talk(self.server.ports["mx"]) as t:
+                        t.code("EHLO c.example")
+                        name = f"{where}-{i}{utf8.strip()}"
+                        lines = re.split("\r\n|\n", local)
+                        address = f"<{local}@{'far' if where == 'sender' else 'all'}.example>"
+                        if len(lines) > 1:  # a line end ends the command
+                            t.raw(f"MAIL FROM:{address}\r\nRSET\r\n".encode())
+                            self.assertGreaterEqual(t.reply()[0], 500)
+                        elif self.transaction(t, name, mail=utf8, **{where: address}):
+                            self.assertFalse(CONTROL.search(local.encode()), local)
+                            taken.append(name)
+        self.assertGreater(len(taken), 20)
+        self.all_there(taken)
+
+    def test_reports(self):
+        """The same names in Final-Recipient, Original-Recipient and the words around them."""
+        rcpts = []
+        for local in (*self.LOCAL, *(f'"a{evil}"' for evil in EVIL if not re.search("[\r\n]", evil))):
+            for orcpt in ("", *(f" ORCPT={kind};{xtext(evil)}@b.example" for kind in ("rfc822", "utf-8", "x-y") for evil in EVIL[:3] + EVIL[8:12])):
+                with self.subTest((local, orcpt)), Talk(self.server.ports["mx"]) as t:
+                    t.code("EHLO c.example")
+                    self.assertEqual(t.code(f"MAIL FROM:<ann@home.example> SMTPUTF8 ENVID={xtext(EVIL[len(rcpts) % len(EVIL)][:20])}"), 250)
+                    if t.say(f"RCPT TO:<{local}@refused.example>{orcpt}".encode())[0] == 250:
+                        t.code("DATA")
+                        self.assertEqual(t.say(f"Subject: report-{len(rcpts)}\r\nMessage-ID: <\xc2\x85{len(rcpts)}@b.example>\r\n\r\nx\r\n.")[0], 250)
+                        rcpts.append(f"report-{len(rcpts)}")
+        self.assertGreater(len(rcpts), 20)
+        until(lambda: all(any(r.encode() + b"\n" in m for m in self.messages("ann@home.example")) for r in rcpts), "all reports", 120)
+
+    def test_tables(self):
+        """What waits, as it is shown, with addresses and words of others in it."""
+        async def evil(session, line):
+            return "450-4.2.0 \x1b[2J\r\n450 4.2.0 \x9b2J later \x07\x85X-Injected: yes"
+
+        peer = Peer(self.server.relay_port)
+        self.addCleanup(peer.close)
+        rcpt = peer.add(Case("says evil things later", {"RCPT": evil}, ("PIPELINING", "SMTPUTF8", "8BITMIME")))
+        rcpts = [rcpt, *(f"{local}@{rcpt.partition('@')[2]}" for local in self.LOCAL)]
+        for address in rcpts:
+            with Talk(self.server.ports["mx"]) as t:
+                t.code("EHLO c.example")
+                t.code("MAIL FROM:<ann@home.example> SMTPUTF8")
+                if t.say(f"RCPT TO:<{address}>".encode())[0] == 250:
+                    t.code("DATA")
+                    self.assertEqual(t.say("Subject: waits\r\n\r\nx\r\n.")[0], 250)
+        until(lambda: "4.2.0" in self.shows("queue", "list", "--json"), "the words of the server")
+        for row in self.server.queue():
+            for json in ((), ("--json",)):
+                self.assertTrue(self.shows("queue", "show", row["id"], *json))
+                self.assertTrue(self.shows("trace", row["id"], *json))
+        self.assertIn("X-Injected", self.shows("queue", "list"))
+        self.server.queue_clear()
+
+    def test_sendmail(self):
+        """-f, -r, -F and recipients as a careless web page passes them on."""
+        taken = []
+        for i, evil in enumerate(e for e in EVIL if "\0" not in e):
+            for j, args in enumerate((["-f", "a" + evil + "@far.example", "bob@home.example"], ["-r", evil, "bob@home.example"], ["-F", "Name" + evil, "-f", "a@far.example", "bob@home.example"],
+                                      ["-f", "a@far.example", "bob@home.example" + evil], ["-V", "id" + evil, "-f", "a@far.example", "bob@home.example"], ["-f", f'"a{evil}"@far.example', "bob@home.example"])):
+                with self.subTest(args):
+                    done = self.server.cli("sendmail", "-i", *args, input=f"Subject: fields-sendmail-{i}-{j}\n\nx\n", check=False)
+                    self.assertIn(done.returncode, (0, 64, 65, 67, 77))
+                    if done.returncode == 0:
+                        taken.append(f"sendmail-{i}-{j}")
+        self.assertTrue(taken)
+        self.all_there(taken)
 
 
 HELL = ("<>", "<@>", "<@@>", "<a@b@c.example>", "<\"\\\0\"@c.example>", "<a b@c.example>", "<a@c.example>x", "<a@c.example> <b@c.example>",

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import os
+import pty
 import subprocess
 import unittest
 
@@ -46,6 +47,17 @@ class Queue(Case):
 
 
 class Retry(Queue):
+    def test_an_empty_list_says_so_on_a_terminal(self):
+        self.server.queue_empty()
+        ours, terminal = pty.openpty()
+        done = subprocess.run(self.server.command("queue", "list"), env=self.server.env(), stdout=terminal, stderr=subprocess.PIPE, timeout=60,
+                              **self.server.identity())
+        os.close(terminal)
+        os.close(ours)
+        self.assertEqual((done.returncode, done.stderr), (0, b"nothing waits\n"))
+        done = self.server.cli("queue", "list")
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+
     def test_tried_again_until_it_goes(self):
         self.far.on("RCPT", "451 4.2.1 later", times=2)
         self.send("x@far.example", subject="retry-1")

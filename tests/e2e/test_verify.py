@@ -3,13 +3,14 @@ import contextlib
 import fcntl
 import json
 import os
+import poplib
 import signal
 import smtplib
 import sqlite3
 import subprocess
 import threading
 
-from harness import ROLES, Case, free_port, letter, until
+from harness import PASSWORD, ROLES, Case, free_port, letter, until
 
 
 def verify(server, *args):
@@ -56,7 +57,7 @@ class Books(Case):
 
     def under_load(self, work, clients=4):
         stop = threading.Event()
-        threads = [threading.Thread(target=self.load, args=(stop,)) for _ in range(clients)]
+        threads = [threading.Thread(target=work, args=(stop,)) for work in [self.load] * clients + [self.readers]]
         for t in threads:
             t.start()
         try:
@@ -65,6 +66,21 @@ class Books(Case):
             stop.set()
             for t in threads:
                 t.join()
+
+    def readers(self, stop):
+        """Log in, look, leave; or get the password wrong, or just go."""
+        n = 0
+        while not stop.wait(0.05):
+            n += 1
+            with contextlib.suppress(OSError, EOFError, poplib.error_proto), contextlib.ExitStack() as stack:
+                client = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=20)
+                stack.callback(client.close)
+                client.stls(self.server.trust())
+                client.user("ann@home.example")
+                client.pass_("wrong" if n % 7 == 0 else PASSWORD)
+                client.stat()
+                if n % 3:
+                    client.quit()
 
     def assert_right(self):
         code, wrong, rows = verify(self.server)
@@ -81,7 +97,10 @@ class Books(Case):
                 rows = self.assert_right()
             until(lambda: self.book(self.assert_right(), "messages accepted") > before, "messages to be booked")
             checks = " ".join(r["check"] for r in rows if r["kind"] == "check")
-            for what in ("250s said to smtp", "250s said to filter", "deliveries into mailboxes to queue", "events to events"):
+            for what in ("250s said to smtp", "250s said to filter", "deliveries into mailboxes to queue", "events to events",
+                         "sessions of users to mailbox", "sessions handed to mailbox", "logins asked of directory", "logins begun",
+                         "recipients asked about", "destinations asked for", "TLS signatures asked for", "TLS signatures asked of directory",
+                         "DNS questions that came"):
                 self.assertIn(what, checks)
 
         self.under_load(work)

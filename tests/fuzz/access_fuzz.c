@@ -1,8 +1,10 @@
 /* The access role between a client, directory and mailbox, all strangers: u16 length, one byte for who
- * speaks (client, directory, mailbox) and what happens then, then the bytes or the frame. */
+ * speaks (client, directory, mailbox), what happens then and what happened before, then the bytes or the
+ * frame. */
 #include "../unit/access_world.h"
 #include "base/log.h"
 
+#include <event2/event.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@ enum { STEPS_MOST = 200, CLIENTS = 3 };
 
 static int clients[CLIENTS];
 static size_t current;
+static struct channel *directory, *mailbox;
 
 static void connect_client(const char *ip)
 {
@@ -68,8 +71,70 @@ static void act(unsigned choice)
     }
 }
 
+enum { TIMERS_MOST = 64, SECONDS_PASSED = 20 };
+
+static struct timers {
+    struct event *due[TIMERS_MOST];
+    size_t n;
+    struct timeval until;
+} timers;
+
+static int note_timer(const struct event_base *base, const struct event *e, void *arg)
+{
+    struct timeval at;
+
+    (void)base, (void)arg;
+    if (event_get_fd(e) < 0 && event_pending(e, EV_TIMEOUT, &at) && evutil_timercmp(&at, &timers.until, <) &&
+        timers.n < TIMERS_MOST)
+        timers.due[timers.n++] = (struct event *)(uintptr_t)e;
+    return 0;
+}
+
+/* So many seconds later: failed logins are answered, for one. */
+static void pass_time(void)
+{
+    timers.n = 0;
+    evutil_gettimeofday(&timers.until, NULL);
+    timers.until.tv_sec += SECONDS_PASSED;
+    event_base_foreach_event(role_base(NULL), note_timer, NULL);
+    for (size_t i = 0; i < timers.n; i++)
+        event_active(timers.due[i], EV_TIMEOUT, 1);
+    world_run();
+}
+
+static void happen(unsigned choice)
+{
+    switch (choice) {
+    case 1:
+        pass_time();
+        break;
+    case 2:
+        world_listener.tls_mode = LISTEN_TLS_IMPLICIT;
+        break;
+    case 3:
+        world_mailbox = NULL;
+        break;
+    case 4:
+        world_directory = NULL;
+        break;
+    case 5:
+        world_mailbox = mailbox;
+        world_directory = directory;
+        break;
+    case 6:
+        connect_client("203.0.113.9");
+        break;
+    case 7:
+        client_show_metrics();
+        break;
+    default:
+        break;
+    }
+}
+
 static void step(unsigned choice, struct str bytes)
 {
+    happen(choice >> 5);
     if ((choice & 3) == 1)
         dispatch(world_directory, bytes);
     else if ((choice & 3) == 2)
@@ -88,6 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     log_set(LOG_LEVEL_ERROR, false);
     world_open();
+    directory = world_directory;
+    mailbox = world_mailbox;
+    world_config.limits.connections_per_address = 2;
     world_listener.proxies = (struct network_list){proxies, 1};
     for (size_t i = 0; i < CLIENTS; i++)
         clients[i] = -1;

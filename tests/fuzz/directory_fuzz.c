@@ -1,6 +1,7 @@
-/* What the directory does with any bytes of its peers: addresses in questions, words of commands.
- * The first byte chooses the question; the rest is its text (for a command: the packed words,
- * object first). The database lives in memory. */
+/* What the directory does with any bytes of its peers: addresses in questions, words of commands. The
+ * input is a list of lines; the first byte of each chooses the question, by whom and how it is asked, the
+ * rest is its text (for a command: the packed words, object first). The database lives in memory, and is
+ * new for each input that finds it changed. */
 #include "roles/directory/command.h"
 #include "roles/directory/login.h"
 
@@ -13,6 +14,7 @@ static struct store store;
 static struct lookup lookup;
 static struct config *config;
 static int rows;
+static bool dirty;
 
 static void on_row(void *arg, struct str json)
 {
@@ -56,6 +58,7 @@ static void run_command(struct str object, struct str args)
         abort();
     if (db_in_transaction(store.db))
         abort();
+    dirty |= code == 0;
     buf_clear(&text);
 }
 
@@ -68,7 +71,8 @@ static void open_world(void)
     struct err err = {0};
 
     if (!store_open(&store, ":memory:", &err) ||
-        !config_parse(&config, STR("c"), STR("hostname = \"mail.test\"\n"), &err))
+        (config == NULL && !config_parse(&config, STR("c"),
+                               STR("hostname = \"mail.test\"\nlimits { recipients_per_account = 5 }\n"), &err)))
         fatal("%s", err.text);
     lookup_init(&lookup, &store, config);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -81,19 +85,28 @@ static void open_world(void)
         str_next(&all, 0, &object);
         run_command(object, all);
     }
+    dirty = false;
 }
 
-static void ask_rcpt(struct str address, int64_t account)
+static void close_world(void)
+{
+    lookup_clear(&lookup);
+    store_close(&store);
+    memset(&store, 0, sizeof store);
+}
+
+static void ask_rcpt(struct str address, int64_t account, bool first)
 {
     struct buf text;
 
+    dirty |= account != 0;
     buf_init(&text, IPC_TEXT);
-    if (lookup_rcpt(&lookup, address, account, true, 1, &text) == RCPT_TEMPFAIL || text.n < 6)
+    if (lookup_rcpt(&lookup, address, account, first, 1, &text) == RCPT_TEMPFAIL || text.n < 6)
         abort();
     buf_clear(&text);
 }
 
-static void ask_resolve(struct str text)
+static void ask_resolve(struct str text, int64_t class, bool expanded)
 {
     struct resolved r;
     struct str address;
@@ -101,7 +114,7 @@ static void ask_resolve(struct str text)
     if (!str_next(&text, 0, &address))
         return;
     resolved_init(&r);
-    lookup_resolve(&lookup, address, text, 1, false, &r);
+    lookup_resolve(&lookup, address, text, class, expanded, &r);
     if (r.result == RESOLVE_TEMPFAIL && !str_starts(buf_str(&r.text), STR("4.2.1")))
         abort();
     if (r.result == RESOLVE_EXPAND && r.targets.n == 0)
@@ -119,25 +132,23 @@ static void ask_login(struct str text)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* how: account of the sender (or class of the mail), and whether this is its first recipient (or comes out
+ * of an alias). */
+static void ask(unsigned question, unsigned how, struct str text)
 {
-    struct str text = {(const char *)data + 1, size - 1}, object;
     struct err err = {0};
+    struct str object;
     bool allowed;
 
-    if (store.db == NULL)
-        open_world();
-    if (size < 2 || size > 4000)
-        return 0;
-    switch (data[0] % 5) {
+    switch (question) {
     case 0:
-        ask_rcpt(text, 0);
+        ask_rcpt(text, how % 4, how / 4 % 2);
         break;
     case 1:
-        ask_resolve(text);
+        ask_resolve(text, how % 2, how / 4 % 2);
         break;
     case 2:
-        if (!lookup_sender(&lookup, 1, text, &allowed, &err))
+        if (!lookup_sender(&lookup, how % 4 + 1, text, &allowed, &err))
             abort();
         break;
     case 3:
@@ -147,5 +158,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (str_next(&text, 0, &object))
             run_command(object, text);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str rest = {(const char *)data, size}, line;
+
+    if (store.db == NULL)
+        open_world();
+    if (size < 2 || size > 4000)
+        return 0;
+    while (str_next(&rest, '\n', &line))
+        if (line.n > 1)
+            ask((unsigned char)line.p[0] % 5, (unsigned char)line.p[0] / 5, str_skip(line, 1));
+    if (dirty)
+        close_world();
     return 0;
 }

@@ -1,9 +1,10 @@
 /* The mailbox role fed with frames of any sender: u16 length, one byte for the sender and what to do
- * after it (run the sessions, flush, a peer goes), then the frame. What it says must stay bounded, and
- * its databases sound. */
+ * after it (run the sessions, flush, a peer goes; the disk fails, a channel is away), then the frame.
+ * What it says must stay bounded, and its databases sound. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "roles/mailbox/mailbox.h"
+#include "../unit/fault_vfs.h"
 #include "../unit/mailbox_world.h"
 #include "../unit/scratch.h"
 
@@ -18,6 +19,7 @@ enum { ACCOUNTS = 4, MESSAGES_MOST = 200 };
 
 static char folder[SCRATCH_MAX];
 static struct mailbox mb;
+static struct channel *world_queue_was, *world_access_was;
 
 static void at_exit(void)
 {
@@ -32,12 +34,15 @@ static void start(void)
     mb.deliveries = deliveries_new(NULL, mb.boxes, mb.accounts);
     mb.sessions = sessions_new(NULL, mb.boxes, mb.accounts);
     world_state = &mb;
+    world_queue_was = world_queue;
+    world_access_was = world_access;
 }
 
 static void check_accounts(void)
 {
     struct err err = {0};
 
+    fault_at(0, false);
     boxes_finish(mb.boxes);
     for (int64_t account = 1; account <= ACCOUNTS; account++) {
         struct box *box = boxes_enter_existing(mb.boxes, account, &err);
@@ -93,13 +98,45 @@ static void act(unsigned choice)
         (void)boxes_sweep(mb.boxes);
         break;
     case 4:
-        mailbox_peer_gone(NULL, queue);
+        if (queue != NULL)
+            mailbox_peer_gone(NULL, queue);
         break;
     case 5:
-        mailbox_peer_gone(NULL, access);
+        if (access != NULL)
+            mailbox_peer_gone(NULL, access);
         break;
     case 6:
         mailbox_peer_gone(NULL, world_directory);
+        break;
+    default:
+        break;
+    }
+}
+
+/* What happens around the role, before the frame comes. */
+static void happen(unsigned choice, unsigned n)
+{
+    switch (choice) {
+    case 1:
+        world_queue = world_queue_was;
+        break;
+    case 2:
+        world_queue = NULL;
+        break;
+    case 3:
+        fault_at(1 + (int)n % 32, false);
+        break;
+    case 4:
+        fault_at(1 + (int)n % 32, true);
+        break;
+    case 5:
+        fault_at(0, false);
+        break;
+    case 6:
+        mailbox_peer_up(NULL, world_directory);
+        break;
+    case 7:
+        world_access = world_access == NULL ? world_access_was : NULL;
         break;
     default:
         break;
@@ -114,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!ready) {
         scratch_make(folder, "mailbox_fuzz");
         ready = true;
+        fault_install();
         log_set(LOG_LEVEL_ERROR, false);
         atexit(at_exit);
     }
@@ -122,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t n = (size_t)(unsigned char)input.p[0] | (size_t)(unsigned char)input.p[1] << 8;
         unsigned choice = (unsigned char)input.p[2];
 
+        happen(choice >> 5, (unsigned)n);
         dispatch(sender_of(choice & 3), str_sub(str_skip(input, 3), 0, n));
         act(choice >> 2 & 7);
         input = str_skip(input, 3 + n);

@@ -93,12 +93,29 @@ static void say_txn(struct role *role, struct input *in)
     }
 }
 
+/* What relay tells a process of queue that is new to it. */
+static void say_told(struct role *role, struct input *in, bool all)
+{
+    struct channel *c = peer(ROLE_RELAY);
+
+    if (c != NULL && all)
+        queue_handlers.told_all(role, c, &(struct msg_told_all){.n = number(in)});
+    else if (c != NULL)
+        queue_handlers.rcpt_told(role, c, &(struct msg_rcpt_told){.id = number(in), .message = number(in), .n = number(in),
+            .address = address(in), .status = number(in), .reason = number(in), .code = number(in), .text = text(in, IPC_TEXT),
+            .host = text(in, IPC_NAME)});
+}
+
 static void say_result(struct role *role, struct input *in)
 {
     uint64_t id = delivery_id(in);
     uint8_t what = byte(in);
     struct channel *c = peer(what % 5 == 4 ? ROLE_DIRECTORY : what & 128 ? ROLE_MAILBOX : ROLE_RELAY);
 
+    if (what >= 250) {
+        say_told(role, in, what % 2);
+        return;
+    }
     if (c == NULL)
         return;
     switch (what % 5) {

@@ -1,6 +1,8 @@
 /* A hostile SMTP or LMTP server against the client machine. Byte 0 says what the session is like, byte
- * 1 what the message is like; the rest are the server's words, in pieces that end at each NUL. The
- * promises of client.h are asserted: one verdict a recipient and transaction, nothing after `failed`. */
+ * 1 what the message is like; the rest are the server's words, in pieces that end at each NUL. A piece
+ * that begins with octet 1 is about our side: what the message is, and when the session is to end. The
+ * promises of client.h are asserted: one verdict a recipient and transaction, nothing after `failed`,
+ * and no argument of a command that ends it. */
 #include "roles/relay/client.h"
 
 #include <assert.h>
@@ -18,7 +20,22 @@ struct run {
     unsigned transactions, pieces;
     bool ready, secure_next, want_body, failed, open, verify;
     size_t sent;
+    struct str rcpt;
 };
+
+/* MAIL and RCPT are lines that nothing in their arguments ends. */
+static void check_envelope(struct str bytes)
+{
+    static const struct str next[] = {STR("MAIL FROM:<"), STR("RCPT TO:<"), STR("DATA\r\n"), STR("BDAT ")};
+    struct str line;
+
+    while (str_starts(bytes, next[0]) || str_starts(bytes, next[1])) {
+        assert(str_next(&bytes, '\n', &line) && str_ends(line, STR(">\r")) + (str_find(line, ' ') > 0) > 0);
+        assert(str_find(line, '\r') == (ptrdiff_t)line.n - 1);
+        assert(bytes.n == 0 || str_starts(bytes, next[0]) || str_starts(bytes, next[1]) || str_starts(bytes, next[2]) ||
+               str_starts(bytes, next[3]));
+    }
+}
 
 static void on_send(void *owner, struct str bytes)
 {
@@ -26,6 +43,7 @@ static void on_send(void *owner, struct str bytes)
 
     assert(!r->failed);
     r->sent += bytes.n;
+    check_envelope(bytes);
 }
 
 static void on_start_tls(void *owner)
@@ -93,11 +111,14 @@ static void begin(struct run *r)
     r->pieces = 0;
     r->transactions++;
     for (size_t i = 0; i < RCPTS; i++) {
-        r->rcpts[i] = (struct client_rcpt){.address = i == 2 ? STR("\xc3\xa4@x.test") : STR("a@x.test"),
+        r->rcpts[i] = (struct client_rcpt){.address = i == 2 ? STR("\xc3\xa4@x.test") : i == 1 && r->rcpt.n > 0 ? r->rcpt : STR("a@x.test"),
             .orcpt = STR("rfc822;a@x.test"), .notify = i};
         r->list[i] = &r->rcpts[i];
         r->settled[i] = 0;
     }
+    if (client_must_scan(r->client, &r->message))
+        message_scan(r->message.body, &r->message.header_bits, &r->message.body_bits);
+    assert(client_rcpt_max(r->client) > 0);
     client_begin(r->client, &r->message, r->list, RCPTS);
 }
 
@@ -129,6 +150,30 @@ static struct client_settings settings_of(uint8_t b, struct run *r)
         .auth_in_clear = true, .hello = STR("me.test"), .has_login = b & 16, .user = STR("u"), .secret = STR("p")};
 }
 
+/* Our side. */
+static void turn(struct run *r, struct str piece)
+{
+    struct str text = str_skip(piece, 2);
+
+    switch (piece.n < 2 ? 0 : piece.p[1]) {
+    case 'q':
+        if (r->ready || client_is_ready(r->client))
+            client_quit(r->client);
+        break;
+    case 's':
+        r->message.sender = text;
+        break;
+    case 'r':
+        r->rcpt = text;
+        break;
+    case 'u':
+        r->message.header_bits = r->message.body_bits = BITS_UNKNOWN;
+        break;
+    default:
+        break;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct client_settings settings;
@@ -147,7 +192,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     follow(&r);
     rest = (struct str){(const char *)data + 2, size - 2};
     while (!r.failed && rest.n > 0 && str_next(&rest, '\0', &piece)) {
-        client_input(r.client, piece);
+        if (piece.n > 0 && piece.p[0] == 1)
+            turn(&r, piece);
+        else
+            client_input(r.client, piece);
         follow(&r);
     }
     if (!r.failed)

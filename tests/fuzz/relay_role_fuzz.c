@@ -73,8 +73,15 @@ static void strange_message(void)
     struct channel *from = role_peer(NULL, ROLE_QUEUE, 0);
     uint64_t id = sent_n ? sent[number() % sent_n].id : number();
     struct str bytes = str_sub(in, 0, number());
+    uint8_t kind = number();
 
-    switch (number() % 7) {
+    switch (kind < 240 ? kind % 7 : 7 + kind % 2) {
+    case 7:
+        relay_handlers.deliver_stored(NULL, from, &(struct msg_deliver_stored){id});
+        break;
+    case 8:
+        relay_handlers.told_stored(NULL, from, &(struct msg_told_stored){id});
+        break;
     case 0:
         relay_handlers.deliver_go(NULL, from, &(struct msg_deliver_go){id});
         break;

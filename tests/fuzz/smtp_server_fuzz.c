@@ -1,10 +1,13 @@
 /* The smtp role as a receiver: any frames from its peers, between any bytes of its clients, in any order,
  * with peers that die and come back. Input: a list of steps, each a byte that says what happens, a length
- * byte, and so many bytes of text or frame. The server must not crash, and must send only what it may. */
+ * byte, and so many bytes of text or frame. The server must not crash, and must send only what it may.
+ * Bytes from AROUND are about the process itself: its configuration, time, its end. */
 #include "../unit/smtp_world.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
+#include <event2/event.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,8 +16,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum step { CLIENT_TALKS, FRAME, FRAME_TO_LAST_ID, PEER_DIES, PEER_RETURNS, HANG_UP, SWEEP, STEPS };
 enum { CLIENTS = 2 };
 
+enum around { AROUND = 0xf0, RELOADED = AROUND, TIME_PASSES, TOLD_TO_DRAIN };
+enum { CONFIGS = 6, TIMERS_MOST = 64 };
+
 static const char config[] = "hostname = \"mail.test\"\nrelay_networks = {\"192.0.2.0/24\"}\n"
                              "listen \"x\" { service = \"submission\" address = {\"127.0.0.1\"} }\n";
+
+#define LISTEN(service, limits, more)                                                              \
+    "hostname = \"mail.test\"\nlimits { login_failures = 2 connections_per_address = 1 messages_per_address = 2 "   \
+    "recipients_per_address = 3 " limits " }\nlisten \"x\" { service = \"" service "\" address = {\"127.0.0.1\"} " more " }\n"
+
+/* What a reload makes of the server, by the length of the step. */
+static const struct {
+    const char *text;
+    enum service service;
+} configs[CONFIGS] = {
+    {config, SERVICE_SUBMISSION},
+    {LISTEN("mx", "", "xclient_from = {\"127.0.0.1\"}"), SERVICE_MX},
+    {LISTEN("lmtp", "", ""), SERVICE_LMTP},
+    {LISTEN("mx", "", "proxy_from = {\"127.0.0.1\"}"), SERVICE_MX},
+    {LISTEN("submission", "", "proxy_from = {\"127.0.0.1\"}"), SERVICE_SUBMISSION},
+    {LISTEN("mx", "greeting_delay = \"1s\"", "proxy_from = {\"127.0.0.1\"}"), SERVICE_MX},
+};
 
 static struct channel *peer(struct role *role, uint8_t which)
 {
@@ -96,6 +119,58 @@ static void run_step(struct role *role, int *fds, enum step step, uint8_t which,
     world_turn(role);
 }
 
+static void reload(struct role *role, size_t n)
+{
+    world_reload(role, configs[n % CONFIGS].text);
+    if (role->server.door_count > 0)
+        role->server.doors[0].service = configs[n % CONFIGS].service;
+}
+
+static struct timers {
+    struct event *due[TIMERS_MOST];
+    size_t n;
+    struct timeval until;
+} timers;
+
+static int note_timer(const struct event_base *base, const struct event *e, void *arg)
+{
+    struct timeval at;
+
+    (void)base, (void)arg;
+    if (event_get_fd(e) < 0 && event_pending(e, EV_TIMEOUT, &at) && evutil_timercmp(&at, &timers.until, <) &&
+        timers.n < TIMERS_MOST)
+        timers.due[timers.n++] = (struct event *)(uintptr_t)e;
+    return 0;
+}
+
+/* What is due within so many minutes comes now, and what is asked was asked that much earlier. */
+static void pass_time(struct role *role, size_t minutes)
+{
+    LIST_EACH(&role->server.crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
+
+        if (c->since != 0)
+            c->since -= (int64_t)minutes * MINUTE;
+    }
+    timers.n = 0;
+    evutil_gettimeofday(&timers.until, NULL);
+    timers.until.tv_sec += (time_t)minutes * 60;
+    event_base_foreach_event(role->base, note_timer, NULL);
+    for (size_t i = 0; i < timers.n; i++)
+        event_active(timers.due[i], EV_TIMEOUT, 1);
+}
+
+static void happen(struct role *role, uint8_t what, size_t n)
+{
+    if (what == RELOADED)
+        reload(role, n);
+    else if (what == TIME_PASSES)
+        pass_time(role, n);
+    else if (what == TOLD_TO_DRAIN)
+        server_drain(&role->server, 1000000);
+    world_turn(role);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct role *role;
@@ -112,7 +187,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t n = data[at + 1], left = size - at - 2;
 
         n = n < left ? n : left;
-        run_step(role, fds, (enum step)(what % STEPS), what / STEPS, str_from((const char *)data + at + 2, n));
+        if (what >= AROUND)
+            happen(role, what, n);
+        else
+            run_step(role, fds, (enum step)(what % STEPS), what / STEPS, str_from((const char *)data + at + 2, n));
         at += 2 + n;
     }
     server_drain(&role->server, 1000000);

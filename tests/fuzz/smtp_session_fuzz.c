@@ -124,6 +124,19 @@ static uint64_t on_offer(void *w, struct str *why)
     return ((struct fuzz *)w)->steps++ % 32 != 31;
 }
 
+/* The Received field is one: its lines are folded, and nothing in it is a control character. */
+static void check_trace(struct str trace)
+{
+    assert(str_starts(trace, STR("Received: ")) && str_ends(trace, STR("\r\n")));
+    assert(str_is_utf8(trace));
+    for (size_t i = 0; i < trace.n; i++) {
+        if (i + 2 < trace.n && str_starts(str_skip(trace, i), STR("\r\n\t")))
+            i += 2;
+        else
+            assert(i + 2 == trace.n ? str_eq(str_skip(trace, i++), STR("\r\n")) : str_control(str_skip(trace, i)) == 0);
+    }
+}
+
 static bool on_begin(void *w, const struct smtp_txn *t)
 {
     struct fuzz *f = w;
@@ -133,7 +146,7 @@ static bool on_begin(void *w, const struct smtp_txn *t)
     for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
         n++;
     assert(n == t->rcpts);
-    assert(str_starts(t->trace, STR("Received: ")) && str_ends(t->trace, STR("\r\n")));
+    check_trace(t->trace);
     f->binary = (t->flags & TXN_BINARYMIME) != 0;
     f->open = f->steps++ % 16 != 15;
     return f->open;

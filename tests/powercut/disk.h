@@ -1,5 +1,5 @@
 /* A disk that can lose power, for storage tests. disk_calls.c stands between the program (SQLite's library
- * included) and the kernel: its open, write, pwrite, ftruncate, fsync, fdatasync, syncfs, mkdir, rename, unlink
+ * included) and the kernel: its open, write, pwrite, ftruncate, fsync, fdatasync, syncfs, mkdir, rename, link, unlink
  * and rmdir take the place of those of the C library, by their names. What happens below one folder is written
  * to a tape, in order, bytes and all; nothing is really synced, so that it is fast.
  *

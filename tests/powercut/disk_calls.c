@@ -28,6 +28,7 @@ int disk_mkdir(const char *path, unsigned mode) __asm__("mkdir");
 int disk_rmdir(const char *path) __asm__("rmdir");
 int disk_unlink(const char *path) __asm__("unlink");
 int disk_rename(const char *from, const char *to) __asm__("rename");
+int disk_link(const char *from, const char *to) __asm__("link");
 long syscall(long number, ...);
 
 static char root[PATH_MOST];
@@ -386,4 +387,18 @@ int disk_rename(const char *from, const char *to)
     op->to = strdup(new_name);
     names_set(folder, new_name, op->node);
     return 0;
+}
+
+int disk_link(const char *from, const char *to)
+{
+    int folder, other, result;
+    const char *name, *new_name;
+    bool watched = locate(from, &folder, &name) && locate(to, &other, &new_name);
+
+    if (watched && fails_with_error(false))
+        return -1;
+    result = (int)syscall(SYS_linkat, NOW, from, NOW, to, 0);
+    if (result == 0 && watched && recording)
+        add_name(TAPE_LINK, names_find(folder, name), other, new_name);
+    return result;
 }

@@ -1,10 +1,9 @@
 #include "line.h"
+#include "cut.h"
 #include "mailroom.h"
 #include "queue_world.h"
 
 #include <errno.h>
-#include <sodium.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,32 +11,13 @@
 #include <sys/stat.h>
 
 struct line *line;
-static uint64_t state;
 static bool finishing;
-
-/* ---- chance: all of it from the seed, also what the program and SQLite draw ---- */
-
-uint64_t line_random(uint64_t below)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (state * UINT64_C(2685821657736338717) >> 16) % below;
-}
-
-void randombytes_buf(void *const out, const size_t n)
-{
-    unsigned char *p = out;
-
-    for (size_t i = 0; i < n; i++)
-        p[i] = (unsigned char)line_random(256);
-}
 
 /* ---- the two roles ---- */
 
 static bool turn(void)
 {
-    return mailroom_turn(finishing || line_random(100) < 25);
+    return mailroom_turn(finishing || cut_random(100) < 25);
 }
 
 static void on_answer(uint64_t txn, unsigned code)
@@ -94,10 +74,7 @@ void line_open(uint64_t seed)
         line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(line != MAP_FAILED);
     memset(line, 0, sizeof *line);
-    state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    for (int i = 0; i < 16; i++)
-        line_random(2);
-    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)line_random(INT32_MAX), NULL);
+    cut_seed(seed);
     world_hooks = (struct world_hooks){&mailroom_handlers, turn, on_answer, on_relayed};
     mailroom_answers.rcpt_done = world_rcpt_done;
     mailroom_answers.deliver_done = world_deliver_done;
@@ -133,7 +110,7 @@ static size_t pick_size(void)
 {
     static const size_t most[] = {300, 300, 3000, 3000, 20000, 70000, 200000};
 
-    return 1 + line_random(most[line_random(sizeof most / sizeof *most)]);
+    return 1 + cut_random(most[cut_random(sizeof most / sizeof *most)]);
 }
 
 static void add_rcpts(uint64_t txn, const struct line_message *m, int i)
@@ -153,30 +130,56 @@ static void add_rcpts(uint64_t txn, const struct line_message *m, int i)
         world_txn_rcpt(txn, "gone@remote.test", 0);
 }
 
-static void send_one(void)
+/* NULL when there is no room for another one. */
+static struct line_message *new_message(void)
 {
     struct line_message *m = &line->message[line->messages];
-    int i = (int)line->messages;
-    uint64_t id = 0;
-    char sender[64];
 
     if (line->messages == LINE_MESSAGES)
-        return;
+        return NULL;
     line->messages++;
     *m = (struct line_message){.size = pick_size(), .answered = LINE_NEVER, .relayed = LINE_NEVER,
         .reported = LINE_NEVER};
     for (int b = 0; b < LINE_BOXES; b++)
         m->expunged[b] = (struct line_deed){LINE_NEVER, LINE_NEVER};
-    m->boxes = 1u << line_random(LINE_BOXES);
-    if (line_random(5) == 0)
-        m->boxes |= (unsigned)line_random(1u << LINE_BOXES); /* many at once: one sync of the file system */
-    m->remote = line_random(3) == 0;
-    m->gone = line_random(8) == 0;
+    return m;
+}
+
+static void send_message(struct line_message *m)
+{
+    int i = (int)(m - line->message);
+    uint64_t id = 0;
+    char sender[64];
+
     snprintf(sender, sizeof sender, "m%d@far.test", i);
     m->txn = world_txn_begin(sender, 0, &id);
     add_rcpts(m->txn, m, i);
     world_txn_chunk(m->txn, m->size);
     world_txn_end(m->txn, 0);
+}
+
+static void send_one(void)
+{
+    struct line_message *m = new_message();
+
+    if (m == NULL)
+        return;
+    m->boxes = 1u << cut_random(LINE_BOXES);
+    if (cut_random(5) == 0)
+        m->boxes |= (unsigned)cut_random(1u << LINE_BOXES); /* many at once: one sync of the file system */
+    m->remote = cut_random(3) == 0;
+    m->gone = cut_random(8) == 0;
+    send_message(m);
+}
+
+void line_deliver(int box)
+{
+    struct line_message *m = new_message();
+
+    assert_non_null(m);
+    m->boxes = 1u << box;
+    send_message(m);
+    line_finish();
 }
 
 /* Finds the number in "Return-Path: <mN@far.test>"; -1 for a report. */
@@ -216,7 +219,7 @@ static void find_first(void *arg, int64_t uid, struct str bytes)
 {
     struct search *s = arg;
 
-    if (s->uid == 0 || line_random(3) == 0)
+    if (s->uid == 0 || cut_random(3) == 0)
         *s = (struct search){uid, number_of(bytes)};
 }
 
@@ -236,15 +239,15 @@ static void expunge_one(int box)
 
 static void step(void)
 {
-    uint64_t what = line_random(100);
+    uint64_t what = cut_random(100);
 
-    for (uint64_t n = line_random(5); n > 0; n--)
+    for (uint64_t n = cut_random(5); n > 0; n--)
         send_one();
     world_run();
     if (what < 15)
-        expunge_one((int)line_random(LINE_BOXES));
+        expunge_one((int)cut_random(LINE_BOXES));
     else if (what < 30)
-        show_box((int)line_random(LINE_BOXES));
+        show_box((int)cut_random(LINE_BOXES));
     else if (what < 35)
         world_pass(2 * MINUTE);
 }
@@ -253,7 +256,7 @@ static void step(void)
  * reaches it. */
 static void killed_step(void)
 {
-    disk_fail(1 + (unsigned)line_random(200), line_random(2) ? EIO : ENOSPC, true);
+    disk_fail(1 + (unsigned)cut_random(200), cut_random(2) ? EIO : ENOSPC, true);
     step();
     if (disk_failed()) {
         line_halt();
@@ -268,7 +271,7 @@ static void hampered_step(void)
 {
     static const int errors[] = {EIO, EIO, ENOSPC, ENOMEM, EMFILE, 0};
 
-    disk_fail(1 + (unsigned)line_random(100), errors[line_random(sizeof errors / sizeof *errors)], false);
+    disk_fail(1 + (unsigned)cut_random(100), errors[cut_random(sizeof errors / sizeof *errors)], false);
     step();
     disk_fail(0, 0, false);
 }
@@ -276,7 +279,7 @@ static void hampered_step(void)
 void line_work(unsigned steps)
 {
     while (steps-- > 0) {
-        uint64_t how = line_random(16);
+        uint64_t how = cut_random(16);
 
         if (how < 2)
             killed_step();

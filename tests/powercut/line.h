@@ -47,9 +47,9 @@ void line_close(void);
 void line_halt(void);
 void line_boot(void);
 const char *line_folder(void);
-uint64_t line_random(uint64_t below);
 
 void line_work(unsigned steps);
+void line_deliver(int box); /* one message, into that box; it is on disk */
 /* Nothing fails any more: all that is queued comes to its end. */
 void line_finish(void);
 /* Whether everything promised before that place of the tape is kept; *why says what is not. Ends what is queued. */

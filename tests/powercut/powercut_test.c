@@ -1,100 +1,15 @@
-/* Loss of power under mixed work of queue and mailbox: at the syncs of a run, every kind of loss of what was not
- * synced; then the roles start on what is left, and every promise is looked after. Then the run goes on from one of
- * those disks.
- *
- * POWERCUT_SEEDS=100 POWERCUT_FIRST=1 runs that many seeds, each with more work, at every sync (tests/powercut/run). */
+/* Loss of power under mixed work of queue and mailbox, and cases of their own for what it found. */
+#include "cut.h"
 #include "line.h"
 #include "queue_world.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct effort {
-    unsigned generations, steps, cuts, losses; /* cuts: 0 for all; losses: pictures a cut */
-};
-
-static int64_t time_of_loss;
-static unsigned long pictures, cuts, operations;
-
-static void check(uint64_t seed, size_t at, enum disk_loss loss, uint64_t variant)
-{
-    char why[400] = "";
-
-    disk_remove(line_folder());
-    disk_lose_power(at, loss, variant, line_folder());
-    world_freeze_clock(time_of_loss);
-    line_boot();
-    if (!line_keeps_promises(at, why, sizeof why)) {
-        if (getenv("POWERCUT_TAPE") != NULL)
-            disk_dump(0, at);
-        fail_msg("seed %llu, power lost at %zu of %zu, losing %s (%llu): %s", (unsigned long long)seed, at,
-            disk_length(), disk_loss_name(loss), (unsigned long long)variant, why);
-    }
-    line_halt();
-    pictures++;
-}
-
-/* The next place at which power is to be lost: before a sync, when most is under way, or after the last one. */
-static size_t next_cut(size_t at, size_t stride)
-{
-    for (at++; at < disk_length(); at++)
-        if (disk_is_sync(at) && --stride == 0)
-            return at;
-    return disk_length();
-}
-
-static void check_cut(uint64_t seed, size_t at, unsigned losses)
-{
-    cuts++;
-    for (unsigned i = 0; i < losses; i++) {
-        enum disk_loss loss = losses >= DISK_LOSSES && i < DISK_LOSSES ? (enum disk_loss)i
-                              : line_random(2) ? DISK_LOSES_SOME
-                                               : (enum disk_loss)line_random(DISK_LOSSES);
-
-        check(seed, at, loss, line_random(UINT32_MAX));
-    }
-}
-
-/* Loses power at places up to `last`, then goes on from one of the disks found there. */
-static void generation(uint64_t seed, const struct effort *e)
-{
-    size_t last, stride;
-
-    line_work(e->steps);
-    disk_pause();
-    time_of_loss = clock_now();
-    line_halt();
-    operations += disk_length();
-    last = disk_length() / 2 + line_random(disk_length() / 2 + 1);
-    stride = e->cuts == 0 ? 1 : disk_count_syncs() / e->cuts + 1;
-    for (size_t at = next_cut(line_random(stride), stride); at < last; at = next_cut(at, stride))
-        check_cut(seed, at, e->losses);
-    disk_remove(line_folder());
-    disk_lose_power(last, DISK_LOSES_SOME, line_random(UINT32_MAX), line_folder());
-    line_forget_after(last);
-    disk_record(line_folder());
-    world_freeze_clock(time_of_loss);
-    line_boot();
-}
-
-static void run_seed(uint64_t seed, const struct effort *e)
-{
-    char why[400] = "";
-
-    line_open(seed);
-    for (unsigned i = 0; i < e->generations; i++)
-        generation(seed, e);
-    disk_pause();
-    if (!line_keeps_promises(disk_length(), why, sizeof why))
-        fail_msg("seed %llu, at the end: %s", (unsigned long long)seed, why);
-    line_close();
-}
-
 /* A process that made the folder of an account's database and died before the name was on disk: the next one must
- * not trust what it finds. */
+ * not trust what it finds. One box at a time, since a sync of the file system for many would do it, too. */
 static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
 {
     char path[300], why[400] = "";
@@ -105,8 +20,8 @@ static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
         snprintf(path, sizeof path, "%s/mailbox/%02x", line_folder(), (unsigned)i);
         assert_int_equal(mkdir(path, 0700), 0);
     }
-    line_work(6);
-    line_finish();
+    for (int i = 0; i < LINE_BOXES; i++)
+        line_deliver(i);
     disk_pause();
     line_halt();
     disk_remove(line_folder());
@@ -116,6 +31,8 @@ static void a_folder_left_by_a_dead_process_keeps_its_mail(void **state)
         fail_msg("%s", why);
     line_close();
 }
+
+enum { BLOB_MOST = 3 * 1024 * 1024 };
 
 /* ---- one database: each sync fails once, then the power goes ---- */
 
@@ -129,7 +46,7 @@ static const char *database_path(void)
 
 static bool insert(struct db *db, int id, size_t size, struct err *err)
 {
-    static char bytes[3 * 1024 * 1024];
+    static char bytes[BLOB_MOST];
     struct stmt *add = stmt_new(db, "INSERT INTO t (id, data) VALUES ($1, $2)");
     bool done = db_begin(db, err);
 
@@ -144,64 +61,120 @@ static bool insert(struct db *db, int id, size_t size, struct err *err)
     return done && db_commit(db, err);
 }
 
-/* Writes more than the log may hold without a checkpoint; returns how many rows are promised. */
-static int write_rows(enum db_sync sync, int rows, unsigned failing)
-{
-    struct db *db = NULL;
-    struct err err = {0};
-    int promised = 0;
+/* How many rows are promised from that place of the tape on. */
+static struct {
+    size_t at;
+    int rows;
+} promises[32];
+static size_t promise_count;
 
-    if (!db_open(&db, database_path(), sync, 100, &err) ||
-        !db_exec(db, "CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)", &err) || !db_sync(db, &err))
-        fail_msg("%s", err.text);
-    disk_fail_sync(failing, EIO);
-    for (int id = 0; id < rows && insert(db, id, id % 2 ? 300 : 3 * 1024 * 1024, &err); id++)
-        if (db_sync(db, &err))
-            promised = id + 1;
-    disk_pause();
-    db_close(db);
-    return promised;
+static void promise(int rows)
+{
+    assert_true(promise_count < sizeof promises / sizeof *promises);
+    promises[promise_count].at = disk_length();
+    promises[promise_count++].rows = rows;
 }
 
-static void expect_rows(enum db_sync sync, int promised, unsigned failing)
+/* NULL with err set when something fails. */
+static struct db *try_to_open(enum db_sync sync, struct err *err)
 {
     struct db *db = NULL;
+
+    if (db_open(&db, database_path(), sync, 100, err) &&
+        db_exec(db, "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, data BLOB)", err) && db_sync(db, err))
+        return db;
+    db_close(db);
+    return NULL;
+}
+
+static struct db *open_database(enum db_sync sync)
+{
     struct err err = {0};
-    struct stmt *all;
+    struct db *db = try_to_open(sync, &err);
+
+    if (db == NULL)
+        fail_msg("%s", err.text);
+    return db;
+}
+
+static int count_rows(struct db *db)
+{
+    struct stmt *all = stmt_new(db, "SELECT id FROM t ORDER BY id");
+    struct err err = {0};
     int rows = 0;
 
-    if (!db_open(&db, database_path(), sync, 100, &err) || !db_check_integrity(db, &err))
-        fail_msg("sync %u: %s", failing, err.text);
-    all = stmt_new(db, "SELECT id FROM t ORDER BY id");
     while (stmt_row(all))
         assert_int_equal(column_int(all, 0), rows++);
     assert_true(stmt_done(all, &err));
+    stmt_free(all);
+    return rows;
+}
+
+/* Every second one has `size` bytes. */
+static void write_rows(struct db *db, int rows, size_t size)
+{
+    struct err err = {0};
+
+    for (int id = count_rows(db); id < rows && insert(db, id, id % 2 ? 300 : size, &err); id++)
+        if (db_sync(db, &err))
+            promise(id + 1);
+}
+
+static void expect_rows(enum db_sync sync, size_t at, enum disk_loss loss, unsigned failing)
+{
+    struct db *db = NULL;
+    struct err err = {0};
+    int rows, promised = 0;
+
+    disk_remove(line_folder());
+    disk_lose_power(at, loss, 1, line_folder());
+    for (size_t i = 0; i < promise_count && promises[i].at <= at; i++)
+        promised = promises[i].rows;
+    if (!db_open(&db, database_path(), sync, 100, &err) || !db_check_integrity(db, &err))
+        fail_msg("sync %u failed, power lost at %zu, losing %s: %s", failing, at, disk_loss_name(loss), err.text);
+    rows = promised == 0 ? 0 : count_rows(db);
     if (rows < promised)
-        fail_msg("sync %u: %d rows were promised, %d are there", failing, promised, rows);
+        fail_msg("sync %u failed, power lost at %zu, losing %s: %d rows were promised, %d are there", failing, at,
+            disk_loss_name(loss), promised, rows);
     db_close(db);
 }
 
+/* A disk with nothing on it but the folder of the database. */
+static void begin_database(void)
+{
+    line_open(1);
+    disk_pause();
+    line_halt();
+    disk_record(line_folder());
+    promise_count = 0;
+}
+
+static void end_database(void)
+{
+    line_boot();
+    line_close();
+}
+
+/* More than the log may hold without a checkpoint. */
 static void fail_each_sync(enum db_sync sync, int rows)
 {
     bool failed = true;
 
     for (unsigned n = 1; failed; n++) {
-        int promised;
+        struct db *db;
 
-        line_open(1);
+        begin_database();
+        db = open_database(sync);
+        disk_fail_sync(n, EIO);
+        write_rows(db, rows, BLOB_MOST);
         disk_pause();
-        line_halt();
-        disk_record(line_folder());
-        promised = write_rows(sync, rows, n);
+        db_close(db);
         failed = disk_failed();
         disk_fail(0, 0, false);
-        disk_remove(line_folder());
-        disk_lose_power(disk_length(), DISK_LOSES_ALL, 1, line_folder());
-        expect_rows(sync, promised, n);
-        line_boot();
-        line_close();
         if (!failed)
-            assert_int_equal(promised, rows);
+            assert_int_equal(promises[promise_count - 1].rows, rows);
+        expect_rows(sync, disk_length(), DISK_LOSES_ALL, n);
+        end_database();
     }
 }
 
@@ -214,23 +187,91 @@ static void after_a_failed_sync_nothing_is_promised(void **state)
     }
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
+/* The sync that fails is one of those that make a new database; then it is opened once more. SQLite says nothing of
+ * that of the folder with the name of its log. */
+static void fail_each_sync_of_a_new_one(enum db_sync sync)
 {
-    const char *text = getenv(name);
+    enum { ROWS = 3 };
+    bool failed = true;
 
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+    for (unsigned n = 1; failed; n++) {
+        struct err err = {0};
+        struct db *db;
+
+        begin_database();
+        disk_fail_sync(n, EIO);
+        db = try_to_open(sync, &err);
+        failed = disk_failed();
+        disk_fail(0, 0, false);
+        if (db == NULL)
+            db = open_database(sync);
+        write_rows(db, ROWS, 300);
+        disk_pause();
+        db_close(db);
+        assert_int_equal(promises[promise_count - 1].rows, ROWS);
+        expect_rows(sync, disk_length(), DISK_LOSES_ALL, n);
+        end_database();
+    }
+}
+
+static void a_new_log_whose_folder_was_not_synced_is_nothing_to_promise_on(void **state)
+{
+    (void)state;
+    fail_each_sync_of_a_new_one(DB_SYNC_FULL);
+    fail_each_sync_of_a_new_one(DB_SYNC_LATER);
+}
+
+/* The process whose sync failed ends, in order or killed; the next one goes on with what it finds. */
+static void go_on_after_each_sync(enum db_sync sync, bool killed)
+{
+    enum { ROWS = 5, SIZE = 100000 };
+    bool failed = true;
+
+    for (unsigned n = 1; failed; n++) {
+        struct db *db;
+        size_t from;
+
+        begin_database();
+        db = open_database(sync);
+        disk_fail_sync(n, EIO);
+        write_rows(db, ROWS, SIZE);
+        failed = disk_failed();
+        from = disk_length();
+        disk_fail(killed ? 1 : 0, EIO, true);
+        db_close(db);
+        disk_fail(0, 0, false);
+        db = open_database(sync);
+        write_rows(db, ROWS + 3, SIZE);
+        db_close(db);
+        disk_pause();
+        assert_int_equal(promises[promise_count - 1].rows, ROWS + 3);
+        for (size_t at = from; at <= disk_length(); at++) {
+            if (!disk_is_sync(at) && at < disk_length())
+                continue;
+            expect_rows(sync, at, DISK_LOSES_NOTHING, n);
+            expect_rows(sync, at, DISK_LOSES_ALL, n);
+        }
+        end_database();
+    }
+}
+
+static void what_a_failed_sync_left_is_nothing_to_build_on(void **state)
+{
+    (void)state;
+    for (int killed = 0; killed < 2; killed++) {
+        go_on_after_each_sync(DB_SYNC_FULL, killed);
+        go_on_after_each_sync(DB_SYNC_LATER, killed);
+    }
 }
 
 static void a_loss_of_power_breaks_no_promise(void **state)
 {
-    static const struct effort brief = {2, 12, 8, 3}, thorough = {3, 16, 0, DISK_LOSSES + 1};
-    uint64_t first = from_environment("POWERCUT_FIRST", 1), seeds = from_environment("POWERCUT_SEEDS", 0);
+    static const struct cut_world on_the_line = {line_open, line_close, line_folder, line_boot, line_halt, line_work,
+        world_freeze_clock, line_keeps_promises, line_forget_after};
+    static const struct cut_effort brief = {4, 2, 12, 8, 3}, thorough = {1, 3, 16, 0, DISK_LOSSES + 1};
 
     (void)state;
-    for (uint64_t seed = first; seed < first + (seeds == 0 ? 4 : seeds); seed++)
-        run_seed(seed, seeds == 0 ? &brief : &thorough);
-    print_message("powercut: %lu operations on tape, power lost at %lu places, %lu disks looked at\n", operations, cuts,
-        pictures);
+    cut_run(&on_the_line, &brief, &thorough);
 }
 
 int main(void)
@@ -238,6 +279,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loss_of_power_breaks_no_promise),
         cmocka_unit_test(after_a_failed_sync_nothing_is_promised),
+        cmocka_unit_test(a_new_log_whose_folder_was_not_synced_is_nothing_to_promise_on),
+        cmocka_unit_test(what_a_failed_sync_left_is_nothing_to_build_on),
         cmocka_unit_test(a_folder_left_by_a_dead_process_keeps_its_mail),
     };
 

@@ -103,7 +103,7 @@ static void a_session_from_login_to_the_end(void **state)
     access_handlers.session_close(NULL, world_mailbox, &(struct msg_session_close){world_id});
     hears(client, "+OK 3 9\r\n");
     assert_true(is_closed(client));
-    assert_int_equal(world_access.count, 0);
+    assert_int_equal(world_access.crowd.count, 0);
     close(client);
 }
 
@@ -118,7 +118,7 @@ static void what_was_pipelined_behind_the_login_goes_to_mailbox(void **state)
     asked("open 5 flags=0 ann 127.0.0.1\ndata STAT\r\nQUIT\r\n\n");
     close(client);
     asked("close\n");
-    assert_int_equal(world_access.count, 0);
+    assert_int_equal(world_access.crowd.count, 0);
 }
 
 static void input_waits_for_credit(void **state)
@@ -294,6 +294,55 @@ static void connections_of_an_address(void **state)
         close(clients[i]);
 }
 
+/* Time passes for everybody who is there, and the crowd is looked at. */
+static void age(int64_t seconds)
+{
+    LIST_EACH(&world_access.crowd.members, it)
+        CONTAINER(it, struct client, member.link)->member.useful -= seconds * SECOND;
+    event_active(&world_access.crowd.timer, EV_TIMEOUT, 0);
+    world_run();
+}
+
+static void who_does_not_log_in_makes_room(void **state)
+{
+    int user = logged_in(), silent = world_connect("192.0.2.1"), challenged = world_connect("127.0.0.1"), checked, next;
+    uint64_t check;
+
+    (void)state;
+    crowd_limit(&world_access.crowd, 4);
+    hears(silent, "+OK pop.test POP3 server ready\r\n");
+    say(challenged, "AUTH PLAIN\r\n");
+    access_handlers.auth_challenge(NULL, world_directory, &(struct msg_auth_challenge){.id = world_id});
+    checked = world_connect("127.0.0.1");
+    say(checked, "AUTH PLAIN AGEAYg==\r\n");
+    check = world_id;
+    age(9);
+    assert_int_equal(world_access.crowd.count, 4); /* everybody is given some time */
+    age(2);
+    hears(silent, "-ERR [SYS/TEMP] Not now, try again later\r\n");
+    assert_int_equal(world_access.crowd.count, 3);
+    age(3600); /* there is room */
+    assert_int_equal(world_access.crowd.count, 3);
+    next = world_connect("192.0.2.2");
+    age(0);
+    hears(challenged, "+OK pop.test POP3 server ready\r\n+ \r\n-ERR [SYS/TEMP] Not now, try again later\r\n");
+    assert_int_equal(world_access.crowd.count, 3);
+    crowd_limit(&world_access.crowd, 1);
+    age(20);
+    age(20);
+    hears(next, "+OK pop.test POP3 server ready\r\n-ERR [SYS/TEMP] Not now, try again later\r\n");
+    assert_int_equal(world_access.crowd.count, 2); /* the user, and whose password is looked at */
+    world_id = check;
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    age(3600);
+    assert_int_equal(world_access.crowd.count, 2);
+    close(user);
+    close(silent);
+    close(checked);
+    close(challenged);
+    close(next);
+}
+
 /* Turns of the loop until the client is cut, which it has to be; meanwhile it says `words`, if any. */
 static void is_cut_while_saying(int client, const char *words)
 {
@@ -340,7 +389,7 @@ static void a_session_has_an_end_even_for_who_talks(void **state)
     is_cut_while_saying(client, "\n");
     world_run();
     assert_true(str_ends(buf_str(&world_asked), STR("close\n")));
-    assert_int_equal(world_access.count, 0);
+    assert_int_equal(world_access.crowd.count, 0);
     close(client);
 }
 
@@ -355,7 +404,7 @@ static void a_client_that_reads_nothing_gets_no_more(void **state)
 
     (void)state;
     world_run();
-    c = CONTAINER(list_first(&world_access.clients), struct client, link);
+    c = CONTAINER(list_first(&world_access.crowd.members), struct client, member.link);
     setsockopt(client, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (size_t i = 0; i + 6 <= sizeof block; i += 6)
         memcpy(block + i, "CAPA\r\n", 6);
@@ -444,6 +493,7 @@ int main(void)
         TEST(failed_logins_are_answered_late_and_banned),
         TEST(neighbours_are_not_banned),
         TEST(connections_of_an_address),
+        TEST(who_does_not_log_in_makes_room),
         TEST(who_is_silent_after_login_is_cut),
         TEST(a_session_has_an_end_even_for_who_talks),
         TEST(a_client_that_reads_nothing_gets_no_more),

@@ -27,13 +27,13 @@ void world_open(void)
     world_mailbox = &mailbox;
     world_backlog = next_id = 0;
     world_config = (struct config){.hostname = STR("pop.test"), .listeners = &world_listener, .listener_count = 1};
-    world_config.limits.connections = 100;
     world_config.limits.connections_per_address = 3;
     world_config.limits.login_failures = 3;
     world_config.limits.ban_time = 60 * 1000000;
     world_listener = (struct config_listen){.service_id = SERVICE_POP3, .tls_mode = LISTEN_TLS_STARTTLS};
     world_access = (struct access){.role = NULL, .limits = limit_new(100)};
-    list_init(&world_access.clients);
+    crowd_init(&world_access.crowd, base, &access_crowd_rules, &world_access);
+    crowd_limit(&world_access.crowd, 100);
     list_init(&world_access.listeners);
     map_init(&world_access.asked);
     listener = (struct listener){.access = &world_access, .protocol = &pop3_login};
@@ -42,9 +42,12 @@ void world_open(void)
 
 void world_close(void)
 {
-    LIST_EACH(&world_access.clients, it)
-        client_free(CONTAINER(it, struct client, link));
+    access_verify(NULL, NULL);
+    LIST_EACH(&world_access.crowd.members, it)
+        client_free(CONTAINER(it, struct client, member.link));
+    access_verify(NULL, NULL);
     world_run();
+    crowd_end(&world_access.crowd);
     map_clear(&world_access.asked);
     limit_free(world_access.limits);
     buf_clear(&world_asked);
@@ -80,6 +83,20 @@ const struct config *role_config(const struct role *role)
 {
     (void)role;
     return &world_config;
+}
+
+void channel_gave(struct channel *c, enum handover what)
+{
+    (void)c;
+    (void)what;
+}
+
+void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
+{
+    (void)v;
+    (void)advice;
+    if (expected != found)
+        fatal("%s: %lld, %lld", check, (long long)expected, (long long)found);
 }
 
 unsigned role_peers(const struct role *role, enum role_id peer)

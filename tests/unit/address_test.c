@@ -46,6 +46,8 @@ static const struct {
     {"", ADDRESS_NULL, ""},
 
     {"", 0, NULL},
+    {"a\xc2\x85" "b@example.org", ADDRESS_UTF8, NULL}, /* NEL and CSI: control characters too */
+    {"\"a\xc2\x9b" "b\"@example.org", ADDRESS_UTF8, NULL},
     {"user", 0, NULL},
     {"user@", 0, NULL},
     {"@example.org", 0, NULL},

@@ -196,6 +196,8 @@ static void stories_are_told(void **state)
         "\"details\":{\"client\":\"192.0.2.1\",\"size\":4096}}",
         "{\"time\":\"2026-11-22T03:30:01.000Z\",\"id\":\"A\",\"event\":\"deferred\",\"sender\":\"\",\"rcpt\":\"b@y\",\"message_id\":\"\","
         "\"details\":{\"code\":451,\"text\":\"4.2.1 not \\u001bnow\",\"host\":\"mx.y\",\"ip\":\"192.0.2.9\",\"attempt\":1}}",
+        "{\"time\":\"2026-11-22T03:30:02.000Z\",\"id\":\"A\",\"event\":\"relayed\",\"sender\":\"\",\"rcpt\":\"b@y\",\"message_id\":\"\","
+        "\"details\":{\"code\":250,\"text\":\"ok\",\"host\":\"192.0.2.9\",\"ip\":\"192.0.2.9\"}}",
         "{\"time\":\"2026-11-22T03:30:02.000Z\",\"id\":\"B\",\"event\":\"done\",\"sender\":\"\",\"rcpt\":\"\",\"message_id\":\"\",\"details\":{}}", NULL};
     char *text;
 
@@ -205,6 +207,7 @@ static void stories_are_told(void **state)
     assert_string_equal(text, "A from a@x, Message-ID <m@x>\n"
                               "  2026-11-22 03:30:00  accepted     b@y: client 192.0.2.1, size 4K\n"
                               "  2026-11-22 03:30:01  deferred     b@y: mx.y [192.0.2.9] said: 451 4.2.1 not ?now, attempt 1\n"
+                              "  2026-11-22 03:30:02  relayed      b@y: [192.0.2.9] said: 250 ok\n"
                               "\nB from <>\n"
                               "  2026-11-22 03:30:02  done\n");
     free(text);

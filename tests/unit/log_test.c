@@ -74,6 +74,14 @@ static void strangers_cannot_swallow_the_end_of_a_line(void **state)
     }
 }
 
+static void terminals_are_told_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(LOGGED(false, "a=%s", "\x1b[2J\xc2\x9b" "31m\xc3\xa9"), "happened a=\\u001b[2J\\u009b31m\xc3\xa9\n");
+    assert_string_equal(LOGGED(false, "a=%s", "\x9b" "31m"), "happened a=\\x9b31m\n");
+    assert_string_equal(LOGGED(true, "a=%s", "\xc2\x9b"), "happened\",\"a\":\"\\u009b\"}\n");
+}
+
 static void json_is_utf8(void **state)
 {
     (void)state;
@@ -87,6 +95,7 @@ int main(void)
         cmocka_unit_test(strangers_cannot_write_pairs),
         cmocka_unit_test(strangers_cannot_swallow_the_end_of_a_line),
         cmocka_unit_test(json_is_utf8),
+        cmocka_unit_test(terminals_are_told_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -400,6 +400,45 @@ static void a_failed_transaction_fails_all_that_shared_it(void **state)
     boxes_free(b);
 }
 
+/* One failed write or sync costs one attempt, not the account until the next start. */
+static void after_a_failed_sync_the_next_one_opens_it_anew(void **state)
+{
+    bool happened = true, was;
+
+    for (int n = 1; happened; n++) {
+        struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
+        struct box *box = boxes_enter(b, ACCOUNT, &err);
+        struct watcher one;
+
+        watch(&one);
+        OK(box_begin(box, &err));
+        box_batch(box, &one.waiter);
+        OK(deliver(box->store, 1, STR("one"), &err));
+        fault_at(n, false);
+        boxes_finish(b);
+        happened = fault_happened();
+        fault_at(0, false);
+        assert_int_not_equal(one.told, 0);
+        box_leave(box);
+        box = boxes_enter(b, ACCOUNT, &err);
+        assert_non_null(box);
+        OK(store_was_delivered(box->store, 1, &was, &err));
+        assert_true(was || one.told == -1);
+        if (!was) {
+            OK(box_begin(box, &err));
+            box_batch(box, &one.waiter);
+            OK(deliver(box->store, 1, STR("one"), &err));
+            boxes_finish(b);
+            assert_int_equal(one.told, 1);
+        }
+        assert_int_equal(store_totals(box->store).messages, 1);
+        box_leave(box);
+        boxes_free(b);
+        teardown(state);
+        setup(state);
+    }
+}
+
 static void a_failing_disk_defers(void **state)
 {
     struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
@@ -573,6 +612,7 @@ int main(void)
         TEST(rollback_takes_everything_back),
         TEST(every_failing_write),
         TEST(waiters_hear_after_the_sync),
+        TEST(after_a_failed_sync_the_next_one_opens_it_anew),
         TEST(a_failed_transaction_fails_all_that_shared_it),
         TEST(a_failing_disk_defers),
         TEST(a_held_box_is_not_committed),

@@ -71,6 +71,7 @@ static void end(struct world *w)
     assert_int_equal(w->qs.all.count, 0);
     assert_int_equal(w->qs.waiters, 0);
     assert_int_equal(w->qs.active, 0);
+    assert_int_equal(w->qs.book.came, w->qs.book.answered + w->qs.book.gone + questions_waiting(&w->qs));
     map_clear(&w->qs.all);
 }
 

@@ -180,6 +180,26 @@ static void large_bodies_take_turns(void **state)
     world_close();
 }
 
+static void two_seconds_pass(unsigned turn)
+{
+    (void)turn;
+    world_pass(2 * SECOND);
+}
+
+static void a_long_walk_says_how_far_it_is(void **state)
+{
+    (void)state;
+    world_open("");
+    for (int i = 0; i < 6; i++)
+        world_send("ann@a.test", "later@remote.test", 0, 0, 4 * 1024 * 1024);
+    world_run();
+    assert_int_equal(world_verify(), 0);
+    assert_int_equal(world.progress, 0);
+    assert_int_equal(world_verify_while(false, two_seconds_pass), 0);
+    assert_true(world.progress > 0);
+    world_close();
+}
+
 /* ---- what relay tells a new process ---- */
 
 static void a_result_is_stored_before_it_is_tried_again(void **state)
@@ -222,6 +242,56 @@ static void a_result_of_what_is_on_its_way_again(void **state)
     assert_int_equal(world.events[EVENT_RELAYED], 1);
     assert_right();
     world_close();
+}
+
+/* Another relay than the one that knows the result might own the destination by now. */
+static void nothing_is_offered_before_all_is_told(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    world_hooks.relay_tells = true;
+    world_open("");
+    world_told_all();
+    id = world_send("ann@a.test", "slow@remote.test x@remote.test", 0, 0, 100);
+    world_run();
+    assert_int_equal(world.held_back, 1);
+    world_crash();
+    world_run();
+    assert_int_equal(world.held_back, 0);
+    world_tell(id, 1, "slow@remote.test", DELIVERY_RELAYED);
+    world_told_all();
+    assert_int_equal(world.told_stored, 0);
+    world_run();
+    assert_int_equal(world.told_stored, 1);
+    assert_int_equal(world.held_back, 0);
+    assert_int_equal(world_count("recipient"), 0);
+    assert_right();
+    world_close();
+    world_hooks.relay_tells = false;
+}
+
+static void a_relay_that_tells_nothing_is_not_waited_for(void **state)
+{
+    (void)state;
+    world_hooks.relay_tells = true;
+    world_open("");
+    world_send("ann@a.test", "x@remote.test bob@local.test", 0, 0, 100);
+    world_run();
+    assert_int_equal(world.relayed, 0);
+    world_pass(11 * SECOND);
+    assert_int_equal(world.relayed, 1);
+    world_crash();
+    world_send("ann@a.test", "x@remote.test", 0, 0, 100);
+    world_run();
+    assert_int_equal(world.relayed, 1);
+    world_peer(ROLE_RELAY, false);
+    world_peer(ROLE_RELAY, true);
+    world_run();
+    assert_int_equal(world.relayed, 2);
+    assert_right();
+    world_close();
+    world_hooks.relay_tells = false;
 }
 
 static void a_result_nobody_waits_for(void **state)
@@ -287,8 +357,11 @@ int main(void)
         cmocka_unit_test(what_is_accepted_is_right_again),
         cmocka_unit_test(two_accept_at_once),
         cmocka_unit_test(large_bodies_take_turns),
+        cmocka_unit_test(a_long_walk_says_how_far_it_is),
         cmocka_unit_test(a_result_is_stored_before_it_is_tried_again),
         cmocka_unit_test(a_result_of_what_is_on_its_way_again),
+        cmocka_unit_test(nothing_is_offered_before_all_is_told),
+        cmocka_unit_test(a_relay_that_tells_nothing_is_not_waited_for),
         cmocka_unit_test(a_result_nobody_waits_for),
         cmocka_unit_test(no_result_is_said_to_be_stored_that_is_not),
     };

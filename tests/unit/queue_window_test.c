@@ -147,6 +147,30 @@ static void windows_are_kept(void **state)
     assert_int_equal(world.relayed, 30);
 }
 
+/* Its window is as narrow as it gets, and all is well; then relay says that it hangs. */
+static void a_good_destination_with_a_narrow_window_turns_slow(void **state)
+{
+    struct channel *relay = role_peer(world.queue->role, ROLE_RELAY, 0);
+    struct msg_window window = {.window = 2, .destination = STR("remote.test")};
+
+    (void)state;
+    world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    dispatch_on_window(world.queue->role, relay, &window);
+    world_release();
+    world_run();
+    world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    assert_int_equal(world.queue->dispatch.held[STANDING_GOOD], 1);
+    window.window = 1;
+    dispatch_on_window(world.queue->role, relay, &window);
+    assert_int_equal(world.queue->dispatch.held[STANDING_SLOW], 1);
+    world_release();
+    world_run();
+    assert_int_equal(world.relayed, 2);
+    assert_int_equal(world.queue->dispatch.held[STANDING_SLOW], 0);
+}
+
 /* A stranger's nonsense is dropped. */
 static void nonsense_is_dropped(void **state)
 {
@@ -286,6 +310,7 @@ int main(void)
         TEST(what_we_lose_is_found_again),
         TEST(higher_priority_goes_first),
         TEST(windows_are_kept),
+        TEST(a_good_destination_with_a_narrow_window_turns_slow),
         TEST(nonsense_is_dropped),
         TEST(a_delivery_that_asks_beyond_the_end_is_deferred),
     };

@@ -68,6 +68,13 @@ void verify_unknown(struct verification *v, const char *check, const char *why)
     fail_msg("%s: %s", check, why);
 }
 
+void verify_progress(struct verification *v, const char *text)
+{
+    (void)v;
+    assert_non_null(strstr(text, "looked at"));
+    world.progress++;
+}
+
 void verify_hold(struct verification *v) { v->holds++; }
 void verify_release(struct verification *v) { v->holds--; }
 bool verify_accepts(const struct verification *v) { return v->accepts; }
@@ -379,6 +386,13 @@ static void start(void)
         fail_msg("%s", err.text);
     for (unsigned r = 0; r < ROLE_COUNT; r++)
         queue_peer_up(world.queue, &channels[r]);
+    if (!world_hooks.relay_tells)
+        world_told_all();
+}
+
+void world_told_all(void)
+{
+    queue_handlers.told_all(no_role, &channels[ROLE_RELAY], &(struct msg_told_all){0});
 }
 
 void world_open(const char *config)

@@ -53,6 +53,7 @@ struct world {
     unsigned stored, told_stored; /* acknowledged to relay */
     uint64_t last_stored;
     unsigned checks, wrong;  /* of the last verification */
+    unsigned progress;       /* how often one said how far it is */
     char wrong_check[200];
 };
 
@@ -64,6 +65,7 @@ struct world_hooks {
     bool (*turn)(void);             /* once a turn of world_run; true when something happened */
     void (*answered)(uint64_t txn, unsigned code);
     void (*relayed)(const char *address); /* delivered, or taken by the next server */
+    bool relay_tells;               /* the relay played here says only by world_told_all that it told all */
 };
 extern struct world_hooks world_hooks;
 
@@ -83,6 +85,7 @@ void world_freeze_clock(int64_t now);
 void world_rcpt_done(const struct msg_rcpt_done *m);
 void world_deliver_done(const struct msg_deliver_done *m);
 void world_body_ask(const struct msg_body_ask *m);
+void world_told_all(void);
 /* The peer is gone, or back as a new process. */
 void world_peer(enum role_id role, bool up);
 /* Turns until nothing more happens. */

@@ -85,7 +85,10 @@ static void what_is_under_way_is_not_sent_again(void **state)
     world_release(a);
     assert_int_equal(a->messages, 2);
     expect(id, 1, DELIVERY_RELAYED, "taken");
-    assert_int_equal(world.told_n, 1);
+    assert_int_equal(world.told_n, 2); /* that its result is still to come, and the result */
+    assert_int_equal(world.told[0].status, DELIVERY_DEFERRED);
+    assert_int_equal(world.told[1].status, DELIVERY_RELAYED);
+    assert_int_equal(world.told_all, 1);
     assert_int_equal(world.relay.kept.count, 0);
     relay_verify(NULL, NULL);
     world_close();
@@ -204,6 +207,51 @@ static void an_orphan_that_is_lost_leaves_nothing(void **state)
     world_close();
 }
 
+/* Thousands of results: a part a turn, while queue stores them, offers some of them again, and dies once more. */
+static void many_are_told_in_parts(void **state)
+{
+    enum { MESSAGES = 30, RCPTS = 100 };
+    static char rcpts[RCPTS * 16];
+    struct msg_deliver_remote m = {0};
+    size_t all = MESSAGES * RCPTS;
+    struct server *a;
+    uint64_t id;
+
+    (void)state;
+    open_world("relay { recipients_per_transaction = 100 }");
+    a = world_server("192.0.2.1", OFFERS);
+    world.stores_nothing = true;
+    for (int i = 0; i < RCPTS; i++)
+        snprintf(rcpts + strlen(rcpts), sizeof rcpts - strlen(rcpts), "%sr%d@x.test", i ? " " : "", i);
+    for (int i = 0; i < MESSAGES; i++) {
+        m = world_message("x.test");
+        world_deliver(&m, rcpts);
+        world_run();
+    }
+    assert_int_equal(world.relay.kept.count, all);
+    world.result_n = 0; /* room */
+    world_queue(false);
+    world_queue(true);
+    assert_in_range(world.told_n, 1, 500);
+    assert_int_equal(world.told_all, 0);
+    id = world_deliver(&m, "r0@x.test"); /* the last message: its turn has not come */
+    relay_turn(NULL);
+    assert_in_range(world.told_n, 502, 1001);
+    world_queue(false);
+    world.told_n = 0;
+    world_queue(true);
+    world.stores_nothing = false;
+    world_run();
+    expect(id, 0, DELIVERY_DEFERRED, "earlier attempt");
+    assert_int_equal(world.told_n, all);
+    assert_int_equal(world.told_all, 1);
+    assert_int_equal(world.told_all_n, all);
+    assert_int_equal(world.relay.kept.count, 0);
+    assert_int_equal(a->messages, MESSAGES);
+    relay_verify(NULL, NULL);
+    world_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +259,7 @@ int main(void)
         cmocka_unit_test(queue_dies_before_the_end_was_sent),
         cmocka_unit_test(what_is_under_way_is_not_sent_again),
         cmocka_unit_test(what_was_not_stored_is_told_and_not_sent_again),
+        cmocka_unit_test(many_are_told_in_parts),
         cmocka_unit_test(a_number_given_again_is_no_earlier_attempt),
         cmocka_unit_test(queue_lost_a_result_and_offers_again),
         cmocka_unit_test(an_orphan_that_is_lost_leaves_nothing),

@@ -13,6 +13,7 @@ struct conn {
     struct server *server;
     struct ip ip, source;
     uint16_t port;
+    bool may_speak; /* once, where the server is slow */
     bool connecting, secure, handshake, verify, closed, in_content, held, quit;
     unsigned accepted;
     bool mail;
@@ -326,8 +327,9 @@ static bool talk(struct conn *c)
 {
     struct buf words = c->say;
 
-    if (c->say.n == 0)
+    if (c->say.n == 0 || (c->server->slow && !c->may_speak))
         return false;
+    c->may_speak = false;
     buf_init(&c->say, 1 << 16);
     c->events->input(c->owner, buf_str(&words));
     buf_clear(&words);
@@ -375,6 +377,14 @@ void world_release(struct server *s)
             conns[i]->held = false;
             take_message(conns[i]);
         }
+    world_run();
+}
+
+void world_speak(struct server *s)
+{
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (conns[i] != NULL && conns[i]->server == s)
+            conns[i]->may_speak = conns[i]->say.n > 0;
     world_run();
 }
 

@@ -104,6 +104,12 @@ void channel_gave(struct channel *c, enum handover what)
     (void)what;
 }
 
+size_t channel_backlog(const struct channel *c)
+{
+    (void)c;
+    return 0;
+}
+
 void channel_took(struct channel *c, enum handover what)
 {
     (void)c;
@@ -157,6 +163,13 @@ void ipc_send_rcpt_told(struct channel *to, const struct msg_rcpt_told *m)
     assert_true(world.told_n < WORLD_RESULTS);
     world.told[world.told_n++] = (struct told){m->message, m->n, m->status};
     stored[stored_n++ % STORED] = (struct stored){channel_serial(to), m->id, true};
+}
+
+void ipc_send_told_all(struct channel *to, const struct msg_told_all *m)
+{
+    assert_ptr_equal(to, queue);
+    world.told_all++;
+    world.told_all_n = m->n;
 }
 
 void world_queue(bool up)
@@ -310,7 +323,7 @@ static bool answer_body(void)
     struct str piece;
     size_t end = world.big_ends ? world.big_ends : world.big.n;
 
-    if (bodies_n == 0)
+    if (bodies_n == 0 || world.holds_bodies)
         return false;
     ask = asked_bodies[--bodies_n];
     piece = str_sub(world.big, ask.offset, ask.offset + 1000 < end ? ask.offset + 1000 : end);
@@ -345,6 +358,7 @@ void world_run(void)
         busy |= answer_directory();
         busy |= answer_stored();
         busy |= servers_turn();
+        busy |= world.relay.kept.telling_count > 0;
         event_base_loop(world.base, EVLOOP_NONBLOCK);
     }
 }

@@ -26,6 +26,7 @@ struct server {
     bool broken_tls;  /* the handshake fails */
     bool bad_certificate;
     bool hold;        /* answers to END wait for world_release */
+    bool slow;        /* each reply waits for world_speak */
     char offers[200]; /* "PIPELINING STARTTLS ..." */
     struct rule rules[WORLD_RULES];
     unsigned connections, open, most_open, messages, secure_messages;
@@ -58,10 +59,13 @@ struct world {
     size_t result_n, done_n; /* rcpt_done, deliver_done */
     struct told told[WORLD_RESULTS]; /* rcpt_told */
     size_t told_n;
+    unsigned told_all;
+    uint64_t told_all_n; /* what the last one said */
     bool queue_down, stores_nothing; /* results are not acknowledged */
     uint64_t window;
     unsigned windows, lookups;
     struct str big;          /* what body_ask is answered from */
+    bool holds_bodies;       /* ... not now */
     uint64_t big_ends;       /* it ends here all the same */
     bool exited;
 };
@@ -80,6 +84,7 @@ void world_pass(int64_t span);
 /* Every connection that waits for a server times out. */
 void world_time_out(void);
 void world_release(struct server *s);
+void world_speak(struct server *s); /* one reply on each connection */
 
 /* A delivery by MX; rcpts separated by blanks. Changes may be made before world_go. */
 struct msg_deliver_remote world_message(const char *domain);

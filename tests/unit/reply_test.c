@@ -44,6 +44,7 @@ static void replies_are_read(void **state)
         {"550 4.1.1 of another class\r\n", 550, 0, "of another class"},
         {"421 4.7.0 a\tb\x01" "c\xff\r\n", 421, 4, "4.7.0 a b?c?"},
         {"550 5.1.1 nicht gef\xc3\xbcnd\xc3\xa9\r\n", 550, 5, "5.1.1 nicht gef\xc3\xbcnd\xc3\xa9"},
+        {"550 5.1.1 a\xc2\x9b" "2Jb\xc2\x85\r\n", 550, 5, "5.1.1 a?2Jb?"},
         {"550 5.1.1\r\n", 550, 5, "5.1.1"},
         {"250 2.0.0.1 x\r\n", 250, 0, "2.0.0.1 x"},
     };

@@ -32,6 +32,6 @@ int client_at_data(struct role *role)
 
 struct client *first_client(struct role *role)
 {
-    assert_false(list_empty(&role->server.clients));
-    return CONTAINER(list_first(&role->server.clients), struct client, link);
+    assert_false(list_empty(&role->server.crowd.members));
+    return CONTAINER(list_first(&role->server.crowd.members), struct client, member.link);
 }

@@ -95,9 +95,9 @@ static void all_connections_are_limited(void **state)
 /* Time passes for everybody who is there. */
 static void age(struct role *role, int64_t seconds)
 {
-    LIST_EACH(&role->server.clients, it)
-        CONTAINER(it, struct client, link)->useful -= seconds * SECOND;
-    role->server.made_room -= SECOND;
+    LIST_EACH(&role->server.crowd.members, it)
+        CONTAINER(it, struct client, member.link)->member.useful -= seconds * SECOND;
+    role->server.crowd.made_room -= SECOND;
 }
 
 static void a_crowd_of_slow_clients_makes_room(void **state)
@@ -117,11 +117,11 @@ static void a_crowd_of_slow_clients_makes_room(void **state)
                                        "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x "
                                        "x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x\r\n"));
     age(role, 2);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    event_active(&role->server.crowd.timer, EV_TIMEOUT, 0);
     world_turn(role);
     REPLIES(role, silent, "421 4.3.2 Too many connections, and you are slow: try again later\r\n<end>");
     REPLIES(role, newcomer, "220 mail.test ESMTP Staffetta\r\n");
-    assert_int_equal(role->server.client_count, 2); /* the one that sends its mail stays */
+    assert_int_equal(role->server.crowd.count, 2); /* the one that sends its mail stays */
     close(silent);
     close(sending);
     close(newcomer);
@@ -135,10 +135,10 @@ static void a_crowd_of_known_clients_stays(void **state)
 
     (void)state;
     age(role, 3600);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    event_active(&role->server.crowd.timer, EV_TIMEOUT, 0);
     world_turn(role);
     REPLIES(role, newcomer, "");
-    assert_int_equal(role->server.client_count, 2);
+    assert_int_equal(role->server.crowd.count, 2);
     close(one);
     close(two);
     close(newcomer);
@@ -154,10 +154,10 @@ static void who_waits_for_us_is_not_slow(void **state)
     world_write(role, waiting, STR("RCPT TO:<u@x.example>\r\n"));
     SENT(role, &role->directory[0], "rcpt_ask u@x.example account=0 first=1\n");
     age(role, 60);
-    event_active(&role->server.crowd, EV_TIMEOUT, 0);
+    event_active(&role->server.crowd.timer, EV_TIMEOUT, 0);
     world_turn(role);
     REPLIES(role, newcomer, "");
-    assert_int_equal(role->server.client_count, 1);
+    assert_int_equal(role->server.crowd.count, 1);
     close(waiting);
     close(newcomer);
     world_free(role);

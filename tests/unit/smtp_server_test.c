@@ -32,7 +32,7 @@ static void a_message_goes_through(void **state)
     TELL(role, filter, txn_done, {role->last_txn, 550, STR("5.0.0 again")}); /* nobody waits */
     world_write(role, fd, STR("QUIT\r\n"));
     REPLIES(role, fd, "221 2.0.0 Bye\r\n<end>");
-    assert_int_equal(role->server.client_count, 0);
+    assert_int_equal(role->server.crowd.count, 0);
     close(fd);
     world_free(role);
 }

@@ -1,6 +1,7 @@
 #include "smtp_world.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -342,14 +343,35 @@ void world_turn(struct role *role)
         event_base_loop(role->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
 }
 
-int world_connect(struct role *role)
+static int connect_from(struct role *role, uint32_t address)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(role->port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), failure;
 
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
-        fatal("cannot connect");
+    if (address != INADDR_LOOPBACK)
+        (void)!bind(fd, (struct sockaddr *)&from, sizeof from);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    failure = errno;
+    close(fd);
+    errno = failure;
+    return -1;
+}
+
+int world_connect(struct role *role)
+{
+    int fd = -1, yes = 1;
+
+    /* A fuzzer uses up the ports of an address faster than the kernel gives them back: the next address has some. */
+    for (uint32_t i = 0; fd < 0 && i < 200; i++) {
+        fd = connect_from(role, INADDR_LOOPBACK + i);
+        if (fd < 0 && errno != EADDRNOTAVAIL)
+            break;
+    }
+    if (fd < 0)
+        fatal("cannot connect: %s", strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* what is written is there at once */
     fcntl(fd, F_SETFL, O_NONBLOCK);
     world_turn(role);

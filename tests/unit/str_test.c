@@ -82,6 +82,21 @@ static void utf8_is_strict(void **state)
         assert_false(str_is_utf8(str_of(bad[i])));
 }
 
+static void control_characters_have_three_kinds(void **state)
+{
+    (void)state;
+    assert_int_equal(str_control(STR("\n")), 1);
+    assert_int_equal(str_control((struct str){"", 1}), 1);
+    assert_int_equal(str_control(STR("\x7f")), 1);
+    assert_int_equal(str_control(STR("\xc2\x9b")), 2);
+    assert_int_equal(str_control(STR("\xc2\xa0")), 0);
+    assert_int_equal(str_control(STR("\xc2")), 0);
+    assert_int_equal(str_control(STR(" ")), 0);
+    assert_int_equal(str_control(STR("")), 0);
+    assert_true(str_has_control(STR("a\xc2\x85")));
+    assert_false(str_has_control(STR("\xc3\x85 a")));
+}
+
 static void a_buffer_never_passes_its_ceiling(void **state)
 {
     struct buf b;
@@ -128,6 +143,7 @@ int main(void)
         cmocka_unit_test(pieces_and_words),
         cmocka_unit_test(numbers_are_checked),
         cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(control_characters_have_three_kinds),
         cmocka_unit_test(a_buffer_never_passes_its_ceiling),
         cmocka_unit_test(long_formats_grow_the_buffer),
     };

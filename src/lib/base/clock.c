@@ -16,9 +16,10 @@ int64_t clock_now(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+/* The time that a machine sleeps counts: else the wall clock would seem to have been set when it wakes. */
 int64_t clock_monotonic(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(CLOCK_BOOTTIME);
 }
 
 void clock_format_utc(int64_t time, char *out, size_t size)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
@@ -37,17 +38,32 @@ bool err_prefix(struct err *err, const char *format, ...)
     return false;
 }
 
-void fatal(const char *format, ...)
+static _Noreturn void end(int code, const char *format, va_list args) PRINTF(2, 0);
+
+static _Noreturn void end(int code, const char *format, va_list args)
 {
     char text[1000];
+
+    vsnprintf(text, sizeof text, format, args);
+    log_event(LOG_LEVEL_ERROR, "fatal", "reason=%s", text);
+    log_flush();
+    _exit(code);
+}
+
+void fatal(const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    log_event(LOG_LEVEL_ERROR, "fatal", "reason=%s", text);
-    log_flush();
-    _exit(70);
+    end(EX_SOFTWARE, format, args);
+}
+
+void fatal_data(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    end(EX_DATAERR, format, args);
 }
 
 static void *check(void *p)

@@ -10,8 +10,9 @@
 enum err_kind {
     ERR_NONE,
     ERR_TEMPORARY, /* may work later: disk full, DNS silent */
-    ERR_PERMANENT, /* will not work by itself: bad input, damaged file */
+    ERR_PERMANENT, /* will not work by itself: bad input, wrong owner */
     ERR_LIMIT,     /* refused to protect ourselves */
+    ERR_DAMAGED,   /* a file is not what it should be: nothing but a repair or a backup helps */
 };
 
 struct err {
@@ -26,6 +27,9 @@ bool err_prefix(struct err *err, const char *format, ...) PRINTF(2, 3);
 
 /* Logs and ends the process with exit code 70; the supervisor starts the role again. */
 _Noreturn void fatal(const char *format, ...) PRINTF(1, 2);
+/* The same with exit code 65: our data is damaged, and a new start changes nothing before somebody has mended what the
+ * text names. A server that is just starting ends with this code too, and systemd leaves it alone. */
+_Noreturn void fatal_data(const char *format, ...) PRINTF(1, 2);
 
 /* Allocation that cannot fail: fatal() when memory is gone. xcalloc clears. */
 void *xmalloc(size_t n);

@@ -33,8 +33,8 @@ void json_quote(struct buf *out, struct str value)
             buf_add(out, STR("\xef\xbf\xbd"));
         else if (c == '"' || c == '\\')
             buf_addf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(out, "\\u%04x", c);
+        else if (str_control(value) > 0)
+            buf_addf(out, "\\u%04x", step == 1 ? c : (unsigned char)value.p[1]);
         else
             buf_add(out, str_sub(value, 0, step));
         value = str_skip(value, step ? step : 1);

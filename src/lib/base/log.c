@@ -122,15 +122,21 @@ struct pairs {
     size_t n;
 };
 
+static ptrdiff_t find_mark(struct str text)
+{
+    const char *at = text.n ? memmem(text.p, text.n, mark(), MARK_SIZE) : NULL;
+
+    return at == NULL ? -1 : at - text.p;
+}
+
 static void split_pairs(struct str text, struct pairs *pairs)
 {
-    struct str sign = {mark(), MARK_SIZE};
-    ptrdiff_t at = str_ifind(text, sign);
+    ptrdiff_t at = find_mark(text);
 
     pairs->n = 0;
     while (at >= 0 && pairs->n < MAX_PAIRS) {
-        struct str pair = str_skip(text, (size_t)at + sign.n), *key = &pairs->key[pairs->n];
-        ptrdiff_t next = str_ifind(pair, sign);
+        struct str pair = str_skip(text, (size_t)at + MARK_SIZE), *key = &pairs->key[pairs->n];
+        ptrdiff_t next = find_mark(pair);
 
         text = next < 0 ? (struct str){0} : str_skip(pair, (size_t)next);
         at = next < 0 ? -1 : 0;
@@ -140,15 +146,33 @@ static void split_pairs(struct str text, struct pairs *pairs)
     }
 }
 
+/* How many bytes at the start are written as they are: nearly always all. */
+static size_t plain_start(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f && s.p[n] != '"' && s.p[n] != '\\')
+        n++;
+    return n;
+}
+
+/* What is no UTF-8 is escaped byte by byte: a terminal may read it as a control character. */
 static void add_escaped(struct buf *line, struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    size_t plain = plain_start(s);
+    bool utf8 = plain == s.n || str_is_utf8(s);
+
+    buf_add(line, str_sub(s, 0, plain));
+    for (size_t i = plain; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
+        size_t control = str_control(str_skip(s, i));
 
         if (c == '"' || c == '\\')
             buf_addf(line, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(line, "\\u%04x", c);
+        else if (c > 0x7f && !utf8)
+            buf_addf(line, "\\x%02x", c);
+        else if (control > 0)
+            buf_addf(line, "\\u%04x", (unsigned char)s.p[i += control - 1]);
         else
             buf_add_char(line, (char)c);
     }

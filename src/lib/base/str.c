@@ -217,6 +217,23 @@ bool str_is_utf8(struct str s)
     return true;
 }
 
+size_t str_control(struct str s)
+{
+    const unsigned char *u = (const unsigned char *)s.p;
+
+    if (s.n > 0 && (u[0] < 0x20 || u[0] == 0x7f))
+        return 1;
+    return s.n > 1 && u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0 ? 2 : 0;
+}
+
+bool str_has_control(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (str_control(str_skip(s, i)) > 0)
+            return true;
+    return false;
+}
+
 uint64_t str_stable_hash(struct str s)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

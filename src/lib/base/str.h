@@ -46,6 +46,10 @@ bool str_is_printable(struct str s);
 bool str_is_ascii(struct str s);
 /* Well-formed UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool str_is_utf8(struct str s);
+/* Octets of the control character that s starts with, 0 if it starts with another: C0, DEL, and C1 in
+ * UTF-8 (U+0080 to U+009F; a terminal obeys them like ESC). No header, log or table may hold one. */
+size_t str_control(struct str s);
+bool str_has_control(struct str s);
 
 char ascii_lower(char c);
 bool ascii_is_digit(char c);

@@ -73,7 +73,8 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
     if (l->name.n == 0)
         return reading_fail(r, cfg->line, "section listen has an empty name: expected listen \"name\" { directives }");
     if (l->service.n == 0)
-        return reading_fail(r, cfg->line, "listener \"%.*s\" has no service: expected mx, submission, lmtp, imap, pop3 or metrics",
+        return reading_fail(r, cfg->line,
+            "listener \"%.*s\" has no service: expected mx, submission, lmtp, imap, pop3 or metrics",
             STR_ARG(l->name));
     if (l->address.n == 0)
         return reading_fail(r, cfg->line, "listener \"%.*s\" has no address: expected at least one", STR_ARG(l->name));
@@ -89,7 +90,8 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
     networks(r, &l->xclients, l->xclient_from);
     if (l->tls_mode == LISTEN_TLS_IMPLICIT && r->config->certificate_count == 0)
         return reading_fail(r, reading_line(cfg, "tls"),
-            "listener \"%.*s\" wants tls = \"implicit\", but there is no certificate: expected certificate \"name\" { chain = ... key = ... }",
+            "listener \"%.*s\" wants tls = \"implicit\", but there is no certificate: expected "
+            "certificate \"name\" { chain = ... key = ... }",
             STR_ARG(l->name));
     return !r->failed;
 }
@@ -166,7 +168,8 @@ static bool check_amounts(struct reading *r)
         return reading_fail(r, reading_line(limits, "header_size"),
             "header_size is larger than message_size: expected at most that");
     if (c->queue.retry.n == 0)
-        return reading_fail(r, reading_line(queue, "retry"), "retry is empty: expected at least one time such as \"5m\"");
+        return reading_fail(r, reading_line(queue, "retry"),
+            "retry is empty: expected at least one time such as \"5m\"");
     return true;
 }
 

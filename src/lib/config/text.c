@@ -31,7 +31,8 @@ static bool refuse_variable(const struct scan *s)
     if (peek(s, 0) != '$' || peek(s, 1) != '{')
         return true;
     return err_set(s->err, ERR_PERMANENT,
-        "${...}: expected plain text, variables of the environment are not replaced (use single quotes for these characters)");
+        "${...}: expected plain text, variables of the environment are not replaced (use single "
+        "quotes for these characters)");
 }
 
 static bool string(struct scan *s)

@@ -44,8 +44,8 @@ static const struct meaning {
     {"42501", ERR_PERMANENT, "access refused: check what its user may do"},
     {"54", ERR_LIMIT, "value too large for a row"},
     {"58", ERR_TEMPORARY, "input/output error: check the disk and the server's log"},
-    {"XX001", ERR_PERMANENT, "the database is damaged: restore it from a backup"},
-    {"XX002", ERR_PERMANENT, "the database is damaged: restore it from a backup"},
+    {"XX001", ERR_DAMAGED, "the database is damaged: restore it from a backup"},
+    {"XX002", ERR_DAMAGED, "the database is damaged: restore it from a backup"},
     {"08", ERR_TEMPORARY, "the connection was lost"},
     {"57", ERR_TEMPORARY, "the connection was lost"},
 };
@@ -99,7 +99,8 @@ static void say_nothing(void *arg, const char *message)
 /* Makes the schema that search_path names. Two may do so at once: then one of them fails, and it is there. */
 static bool make_schema(struct db *db, struct err *err)
 {
-    static const char MAKE[] = "DO $$ BEGIN EXECUTE format('CREATE SCHEMA IF NOT EXISTS %s', current_setting('search_path')); "
+    static const char MAKE[] = "DO $$ BEGIN EXECUTE format('CREATE SCHEMA IF NOT EXISTS %s', "
+        "current_setting('search_path')); "
                                "EXCEPTION WHEN unique_violation OR duplicate_schema THEN NULL; END $$";
     int64_t there;
 
@@ -240,7 +241,8 @@ bool db_sync(struct db *db, struct err *err)
     if (db->in_transaction)
         fatal("%s: sync inside a transaction", db->label);
     if (!postgres_usable(db, err) ||
-        !run(db, "BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_logical_emit_message(true, 'staffetta', ''); COMMIT",
+        !run(db, "BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_logical_emit_message(true, "
+        "'staffetta', ''); COMMIT",
             err)) {
         db_rollback(db);
         return false;

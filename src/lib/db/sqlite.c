@@ -5,9 +5,10 @@
  *
  * What a crash (of the process or the machine) leaves behind, and why it is right:
  *
- * Names. The folder is fsynced while a new database is still empty, so nothing is ever written to a
- * file whose name could vanish. A crash before that leaves an empty file, which the next start
- * treats as new. The log's own name is fsynced by SQLite with the first sync of a new log.
+ * Names. SQLite fsyncs the folder with the first sync of a log, and says nothing when that fails. Therefore each
+ * handle fsyncs it once itself, when database and log are there: before SQLite does, since the kernel tells an error
+ * once, and before anything is promised. A new database whose name vanishes before that is made again by the next
+ * start; a log without its database is no more than a remnant, and SQLite removes it.
  *
  * Commits. A commit appends pages to the log, each with a checksum over all before it, the last one
  * marked. After a crash SQLite reads the log up to the last marked page whose chain of checksums
@@ -26,9 +27,11 @@
  * fails, until the process is restarted and the caller repeats what it had not promised.
  *
  * What an fsync failed to write can be read back from memory until the power goes, also by the next process, and a
- * later fsync says nothing of it: a commit that follows it in the log would be promised, and be lost with it.
- * Therefore db_open copies the log it finds into the database file, fsyncs that and begins the log anew: bytes that
- * were never on disk are written once more.
+ * later fsync says nothing of it. A commit that follows it in the log would be promised, and be lost with it; a
+ * checkpoint would copy it into the database file as if the log were there to finish the copy after a loss of power
+ * in the middle, and leave a database that is neither old nor new. Therefore nothing is built on a log that a process
+ * before this one left: db_open writes its bytes once more, as they are, and fsyncs them. For the same reason a handle
+ * whose sync failed makes no checkpoint any more, not when it is closed either.
  *
  * Checkpoints run at every 4000 pages of log (1000 with DB_SYNC_LATER, by db_commit itself) and at close. */
 #include "db/sqlite.h"
@@ -54,8 +57,8 @@ static const struct meaning {
     const char *text;
 } meanings[] = {
     {SQLITE_FULL, ERR_TEMPORARY, "disk full: free space on its file system"},
-    {SQLITE_NOTADB, ERR_PERMANENT, "not a database, or damaged: restore it from a backup"},
-    {SQLITE_CORRUPT, ERR_PERMANENT, "the database is damaged: restore it from a backup"},
+    {SQLITE_NOTADB, ERR_DAMAGED, "not a database, or damaged: restore it from a backup"},
+    {SQLITE_CORRUPT, ERR_DAMAGED, "the database is damaged: restore it from a backup"},
     {SQLITE_BUSY, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
     {SQLITE_LOCKED, ERR_TEMPORARY, "locked by another statement"},
     {SQLITE_PROTOCOL, ERR_TEMPORARY, "locked by another process: try again when that has finished"},
@@ -157,22 +160,19 @@ static void configure(struct db *db)
 static bool prepare_for_writing(struct db *db, int busy_ms, struct err *err)
 {
     bool later = db->sync == DB_SYNC_LATER;
-    int64_t pages;
 
     /* secure_delete=FAST clears deleted content where that costs no further write. */
     if (!run(db, later ? "PRAGMA page_size = 4096" : "PRAGMA page_size = 16384", err) ||
         !run(db, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST",
             err) ||
-        !ask(db, "PRAGMA page_count", &pages, err))
+        !switch_to_wal(db, busy_ms, err))
         return false;
-    if (pages == 0 && !folder_sync_parent(db->path, err))
-        return false;
-    if (!switch_to_wal(db, busy_ms, err))
-        return false;
+    /* What is read again soon is little; the rest the kernel has. A commit may hold more than the cache: written early,
+     * pages would be written twice. */
     return run(db,
         later ? "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024;"
                 "PRAGMA journal_size_limit = 16777216"
-              : "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;"
+              : "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024; PRAGMA cache_spill = 256;"
                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864",
         err);
 }
@@ -206,13 +206,61 @@ static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, 
     return true;
 }
 
-/* Whatever a process before this one left in the log is put into the database file and the log begins anew: see the
- * head of the file. While another process reads, it is left for the next time. */
-static bool empty_log(struct db *db, struct err *err)
+static sqlite3_file *log_of(struct db *db)
 {
-    int rc = sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_file *file = NULL;
 
-    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || sqlite_failed(db, rc, err);
+    sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    return file != NULL && file->pMethods != NULL ? file : NULL;
+}
+
+/* Of the database and its log. */
+static bool sync_names(struct db *db, struct err *err)
+{
+    db->named = db->named || folder_sync_parent(db->path, err);
+    return db->named;
+}
+
+static bool sync_file(struct db *db, sqlite3_file *file, struct err *err)
+{
+    if (!sync_names(db, err))
+        return false;
+    return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK ||
+           err_set(err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+}
+
+static bool write_again(struct db *db, sqlite3_file *log, struct err *err)
+{
+    enum { PIECE = 65536 };
+    char *piece = xcalloc(1, PIECE);
+    sqlite3_int64 size = 0;
+    bool done = log->pMethods->xFileSize(log, &size) == SQLITE_OK;
+
+    for (sqlite3_int64 at = 0; done && at < size; at += PIECE) {
+        int n = size - at < PIECE ? (int)(size - at) : PIECE;
+
+        done = log->pMethods->xRead(log, piece, n, at) == SQLITE_OK &&
+               log->pMethods->xWrite(log, piece, n, at) == SQLITE_OK;
+    }
+    free(piece);
+    if (!done)
+        return err_set(err, ERR_TEMPORARY, "%s: its log cannot be written: check the disk and the kernel's log", db->path);
+    return size == 0 || sync_file(db, log, err);
+}
+
+/* Whatever a process before this one left in the log is made durable: see the head of the file. The write lock keeps
+ * the log as it is meanwhile. Where another process has that lock it is alive and knows what it synced. */
+static bool renew_log(struct db *db, struct err *err)
+{
+    int rc = sqlite3_exec(db->raw, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    sqlite3_file *log;
+    bool done;
+
+    if (rc != SQLITE_OK)
+        return (rc & 0xff) == SQLITE_BUSY || sqlite_failed(db, rc, err);
+    log = log_of(db);
+    done = log == NULL || write_again(db, log, err);
+    return run(db, "ROLLBACK", done ? err : NULL) && done;
 }
 
 bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
@@ -226,7 +274,8 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if (!prepare_for_writing(db, busy_ms, err) || !empty_log(db, err)) {
+    if (!prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
+        (sync == DB_SYNC_FULL && !sync_names(db, err))) {
         db_close(db);
         return false;
     }
@@ -257,6 +306,8 @@ void db_close(struct db *db)
     if (db == NULL)
         return;
     sqlite_free_statements(db);
+    if (db->sync_failed)
+        sqlite3_db_config(db->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (sqlite3_close(db->raw) != SQLITE_OK)
         fatal("%s: closed while statements are in use", db->path);
     free(db->path);
@@ -285,19 +336,16 @@ bool db_begin(struct db *db, struct err *err)
 
 static bool sync_log(struct db *db, struct err *err)
 {
-    sqlite3_file *file = NULL;
-    int op = SQLITE_FCNTL_JOURNAL_POINTER;
+    sqlite3_file *file = log_of(db);
 
-    sqlite3_file_control(db->raw, "main", op, &file);
-    if (file == NULL || file->pMethods == NULL)
+    if (file == NULL)
         sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     if (file == NULL || file->pMethods == NULL)
         return err_set(err, ERR_PERMANENT, "%s: no file to sync", db->path);
-    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+    if (sync_file(db, file, err))
         return true;
     db->sync_failed = true;
-    return err_set(
-        err, ERR_TEMPORARY, "%s: sync failed: check the disk, then restart the server", db->path);
+    return false;
 }
 
 /* DB_SYNC_LATER. SQLite's own would hide that the log's fsync failed, and a db_sync after it would succeed. What
@@ -375,7 +423,7 @@ bool db_check_integrity(struct db *db, struct err *err)
 
         sound = text != NULL && strcmp(text, "ok") == 0;
         if (!sound)
-            err_set(err, ERR_PERMANENT, "%s: damaged (%s): restore it from a backup", db->path,
+            err_set(err, ERR_DAMAGED, "%s: damaged (%s): restore it from a backup", db->path,
                 text == NULL ? "?" : text);
     } else {
         sqlite_failed(db, rc, err);

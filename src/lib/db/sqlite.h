@@ -13,6 +13,7 @@ struct db {
     bool in_transaction; /* between db_begin and db_commit or db_rollback */
     bool unsynced;       /* DB_SYNC_LATER: something may not be on disk */
     bool sync_failed;    /* DB_SYNC_LATER: the kernel may have dropped what we wrote */
+    bool named;          /* the names of the file and its log are on disk */
     int log_pages;       /* DB_SYNC_LATER: length of the log after the last commit */
 };
 

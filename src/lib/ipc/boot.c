@@ -125,7 +125,7 @@ void boot_answer_ready(bool reload)
     buf_init(&frame, CONTROL_PACKET_MAX);
     ipc_encode_ready(&frame, &(struct msg_ready){reload});
     if (!control_send(CONTROL_FD, buf_str(&frame), -1, &err))
-        log_warning("control", "reason=%s", err.text);
+        fatal("%s", err.text); /* the supervisor would wait for it for ever */
     buf_clear(&frame);
 }
 

@@ -38,6 +38,7 @@ struct role {
     int signer_fd; /* of a front; -1 while there is none */
     int64_t signer_rests_until;
     struct signing signing;
+    struct question_book signatures; /* that this front asked for */
     struct channel *signers[ROLE_COUNT][MAX_COPIES]; /* of the holder of the keys */
 
     struct list verifications; /* verify.c */

@@ -44,7 +44,8 @@ struct channel *channel_new(struct event_base *base, int fd, struct role *role, 
 
     *c = (struct channel){.base = base, .fd = fd, .role = role, .self = self, .peer = peer, .copy = copy,
         .serial = ++serials, .handlers = handlers, .gone = gone, .reading = true};
-    evutil_make_socket_nonblocking(fd);
+    if (evutil_make_socket_nonblocking(fd) != 0)
+        fatal("channel to %s: %s", role_name(peer), strerror(errno)); /* it could hold the loop */
     buf_init(&c->in, IPC_FRAME_MAX + READ_AT_ONCE);
     buf_init(&c->out, OUTPUT_CEILING);
     c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
@@ -138,6 +139,27 @@ static void output_sent(struct channel *c)
     }
 }
 
+/* The peer is slow, or the kernel short of memory. */
+static bool not_now(int error)
+{
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
+/* A process that died takes its end of the channel with it, and a new one comes with the next. Anything
+ * else is between two that live on, and what was to be said is lost: neither would know. */
+static void must_be_the_end(const struct channel *c, int error)
+{
+    if (error != EPIPE && error != ECONNRESET)
+        fatal("channel to %s: %s", role_name(c->peer), strerror(error));
+}
+
+static void wait_to_write(struct channel *c)
+{
+    if (event_add(c->writable, NULL) != 0)
+        fatal("channel to %s: cannot watch the socket", role_name(c->peer));
+    c->write_waits = true;
+}
+
 void channel_flush(struct channel *c)
 {
     ssize_t n;
@@ -148,11 +170,12 @@ void channel_flush(struct channel *c)
         n = write(c->fd, c->out.p + c->out_done, c->out.n - c->out_done);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN) {
-            c->write_waits = event_add(c->writable, NULL) == 0;
+        if (n < 0 && not_now(errno)) {
+            wait_to_write(c);
             break;
         }
         if (n < 0) { /* the reading side will see the end and tell the owner */
+            must_be_the_end(c, errno);
             c->out_done = c->out.n;
             break;
         }
@@ -180,7 +203,8 @@ void channel_read(struct channel *c, bool on)
         event_del(c->readable);
         return;
     }
-    event_add(c->readable, NULL);
+    if (event_add(c->readable, NULL) != 0)
+        fatal("channel from %s: cannot watch the socket", role_name(c->peer));
     event_active(c->readable, EV_TIMEOUT, 0); /* frames may be left in the buffer */
 }
 
@@ -236,12 +260,17 @@ static bool take_input(struct channel *c, bool may_read)
     if (c->in.n)
         memcpy(shared, c->in.p, c->in.n);
     if (may_read && input.n <= IPC_FRAME_MAX) {
-        n = read(c->fd, shared + input.n, READ_AT_ONCE);
+        do
+            n = read(c->fd, shared + input.n, READ_AT_ONCE);
+        while (n < 0 && errno == EINTR);
         more = n > 0;
-        if (n > 0)
+        if (n > 0) {
             input.n += (size_t)n;
-        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        } else if (n == 0 || !not_now(errno)) {
+            if (n < 0)
+                must_be_the_end(c, errno);
             c->ended = true;
+        }
     }
     input = str_skip(input, dispatch_frames(c, input));
     buf_reset(&c->in);

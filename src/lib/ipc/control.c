@@ -65,6 +65,8 @@ bool control_receive(int fd, struct buf *packet, int *passed, bool *ended, struc
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return true;
+    if (n < 0 && errno != ECONNRESET)
+        return err_set(err, ERR_TEMPORARY, "control socket: %s", strerror(errno));
     if (n <= 0) {
         *ended = true;
         return true;

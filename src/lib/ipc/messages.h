@@ -134,7 +134,8 @@ enum route_tls {
 /* mailbox asks what an account may hold. 0 is no limit. directory sends account_changed to every
  * mailbox copy when an account was changed or removed. */
 #define FIELDS_account_ask(U, I, S, T) U(id) U(account)
-#define FIELDS_account_reply(U, I, S, T) U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
+#define FIELDS_account_reply(U, I, S, T)                                                           \
+    U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
 #define FIELDS_account_changed(U, I, S, T) U(account) U(removed)
 
 /* ---- a message on its way in: smtp (or another source) to filter to queue ---- */
@@ -216,6 +217,8 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
     U(id) U(message) U(n) S(address, IPC_ADDRESS) U(status) U(reason) U(code) U(dsn)               \
     T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(source, 64)
 #define FIELDS_told_stored(U, I, S, T) U(id)
+/* That was all of them (n): now queue may offer mail to any relay. */
+#define FIELDS_told_all(U, I, S, T) U(n)
 /* relay to queue: how many deliveries of a destination may be under way at once. */
 #define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
@@ -264,6 +267,8 @@ enum { CONTROL_ROWS = 200 };
 #define FIELDS_control_row(U, I, S, T) U(id) S(json, IPC_CHUNK)
 #define FIELDS_control_more(U, I, S, T) U(id)
 #define FIELDS_control_cancel(U, I, S, T) U(id)
+/* Nothing to show yet, but work goes on: without this, or a row, web gives up a role after a minute. */
+#define FIELDS_control_progress(U, I, S, T) U(id) T(text, IPC_TEXT)
 /* code: exit code of sysexits.h, 0 is success; text: what went wrong and what to do. */
 #define FIELDS_control_done(U, I, S, T) U(id) U(code) T(text, IPC_TEXT)
 /* Metrics of the role as Prometheus text (see base/metric.h); answered by the framework. */
@@ -273,8 +278,10 @@ enum { CONTROL_ROWS = 200 };
 /* ---- any two roles, when web asks whether everything adds up (ipc/verify.h) ---- */
 /* What the sender gave to this peer since their channel was made, by enum handover; the answer repeats
  * the id with what had arrived when it was read. */
-#define FIELDS_count_mark(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
-#define FIELDS_count_seen(U, I, S, T) U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events)
+#define FIELDS_count_mark(U, I, S, T)                                                              \
+    U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
+#define FIELDS_count_seen(U, I, S, T)                                                              \
+    U(id) U(accepted) U(delivered) U(relayed) U(deferred) U(failed) U(events) U(sessions)
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)
@@ -347,4 +354,6 @@ enum { CONTROL_ROWS = 200 };
     M(stats_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                                \
     M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
-    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)
+    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
+    M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
+    M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))

@@ -237,9 +237,10 @@ static void start_work(struct role *role)
         offline_start(role);
         return;
     }
-    evutil_make_socket_nonblocking(CONTROL_FD);
     role->control_event = event_new(role->base, CONTROL_FD, EV_READ | EV_PERSIST, on_control, role);
-    event_add(role->control_event, NULL);
+    if (evutil_make_socket_nonblocking(CONTROL_FD) != 0 || role->control_event == NULL ||
+        event_add(role->control_event, NULL) != 0)
+        fatal("cannot watch the control socket");
     if (role->type->peer_up != NULL)
         all_peers(role, role->type->peer_up);
     boot_answer_ready(false);

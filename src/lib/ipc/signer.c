@@ -42,7 +42,8 @@ void signer_take(struct role *role, enum role_id front, unsigned copy, int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
-static bool read_all(int fd, void *out, size_t n)
+/* n bytes, or less before the end or a failure: *ended tells which. */
+static size_t read_all(int fd, void *out, size_t n, bool *ended)
 {
     size_t done = 0;
 
@@ -51,25 +52,28 @@ static bool read_all(int fd, void *out, size_t n)
 
         if (got < 0 && errno == EINTR)
             continue;
+        *ended = got == 0 || (got < 0 && errno == ECONNRESET);
         if (got <= 0)
-            return false;
+            break;
         done += (size_t)got;
     }
-    return true;
+    return done;
 }
 
-static bool write_all(int fd, struct str bytes)
+static size_t write_all(int fd, struct str bytes)
 {
-    while (bytes.n > 0) {
-        ssize_t put = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    size_t done = 0;
+
+    while (done < bytes.n) {
+        ssize_t put = send(fd, bytes.p + done, bytes.n - done, MSG_NOSIGNAL);
 
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return false;
-        bytes = str_skip(bytes, (size_t)put);
+            break;
+        done += (size_t)put;
     }
-    return true;
+    return done;
 }
 
 static void on_reply(struct role *role, struct channel *from, const struct msg_key_sign_reply *m)
@@ -82,10 +86,12 @@ static void on_reply(struct role *role, struct channel *from, const struct msg_k
     buf_add(role->signing.out, m->output);
 }
 
-/* Somewhere in a frame: what follows could not be told apart, so the line ends; directory's next start
- * brings a new one. */
-static bool line_broken(struct role *role)
+/* Somewhere in a frame: what follows could not be told apart, so the line ends. Directory's next start
+ * brings a new one; if it lives, only our own does. */
+static bool line_broken(struct role *role, bool ended)
 {
+    if (!ended)
+        fatal("signing line: broken in the middle of a message");
     close(role->signer_fd);
     role->signer_fd = -1;
     return false;
@@ -96,12 +102,15 @@ static bool take_reply(struct role *role)
     static const struct handlers handlers = {.key_sign_reply = on_reply};
     char frame[REPLY_MAX];
     uint32_t length;
+    bool ended = false;
     const char *why;
+    size_t got = read_all(role->signer_fd, &length, sizeof length, &ended);
 
-    if (!read_all(role->signer_fd, &length, sizeof length))
+    if (got == 0)
         return false; /* nothing came in time: frames are written whole */
-    if (length > sizeof frame || !read_all(role->signer_fd, frame, length))
-        return line_broken(role);
+    if (got < sizeof length || length > sizeof frame ||
+        read_all(role->signer_fd, frame, length, &ended) < length)
+        return line_broken(role, ended);
     if (!ipc_dispatch(role, NULL, ROLE_DIRECTORY, role->type->id, &handlers, str_from(frame, length), &why))
         fatal("signing line: %s", why);
     return true;
@@ -110,19 +119,26 @@ static bool take_reply(struct role *role)
 bool role_sign(struct role *role, struct str key, uint64_t operation, struct str input, struct buf *out)
 {
     struct buf frame;
-    bool sent;
+    size_t size, sent;
+    bool ended;
 
     if (role->signer_fd < 0 || clock_monotonic() < role->signer_rests_until)
         return false;
+    role->signatures.came++;
     role->signing = (struct signing){.id = role_next_id(role), .out = out};
     buf_init(&frame, REPLY_MAX);
     ipc_encode_key_sign_ask(
         &frame, &(struct msg_key_sign_ask){.id = role->signing.id, .operation = operation, .key = key, .input = input});
+    size = frame.n;
     sent = write_all(role->signer_fd, buf_str(&frame));
+    ended = errno == EPIPE || errno == ECONNRESET;
     buf_clear(&frame);
-    for (int i = 0; sent && !role->signing.answered && i < STALE_MAX; i++)
+    if (sent > 0 && sent < size)
+        return line_broken(role, ended);
+    for (int i = 0; sent == size && !role->signing.answered && i < STALE_MAX; i++)
         if (!take_reply(role))
             break;
+    *(role->signing.answered ? &role->signatures.answered : &role->signatures.gone) += 1;
     if (!role->signing.answered)
         role->signer_rests_until = clock_monotonic() + REST;
     if (!role->signing.answered)

@@ -33,11 +33,14 @@ static const struct {
     const char *check, *advice;
 } handovers[] = {
     [HANDOVER_ACCEPTED] = {"250s said", "an answer was lost between two processes: report this, with the log"},
-    [HANDOVER_DELIVERED] = {"deliveries into mailboxes", "a result was lost: the message stays queued and is tried again"},
+    [HANDOVER_DELIVERED] = {"deliveries into mailboxes",
+        "a result was lost: the message stays queued and is tried again"},
     [HANDOVER_RELAYED] = {"deliveries to other servers", "a result was lost: the message is sent again"},
     [HANDOVER_DEFERRED] = {"deferrals", "a result was lost: the message is tried again"},
     [HANDOVER_FAILED] = {"failures", "a result was lost: the message is tried again"},
     [HANDOVER_EVENT] = {"events", "`staffetta trace` will miss something; no mail is touched"},
+    [HANDOVER_SESSION] = {"sessions of users",
+        "somebody waits for his mailbox in vain: he logs in again; report this, with the log"},
 };
 
 /* ---- rows ---- */
@@ -94,6 +97,12 @@ void verify_unknown(struct verification *v, const char *check, const char *why)
     send_row(v, &row);
 }
 
+void verify_progress(struct verification *v, const char *text)
+{
+    if (v->to != NULL)
+        ipc_send_control_progress(v->to, &(struct msg_control_progress){v->id, str_of(text)});
+}
+
 /* ---- life ---- */
 
 static void finish(struct verification *v)
@@ -145,7 +154,8 @@ static void send_mark(struct verification *v, struct channel *to)
     verify_hold(v);
     ipc_send_count_mark(to, &(struct msg_count_mark){mark->id, mark->gave[HANDOVER_ACCEPTED],
                                 mark->gave[HANDOVER_DELIVERED], mark->gave[HANDOVER_RELAYED],
-                                mark->gave[HANDOVER_DEFERRED], mark->gave[HANDOVER_FAILED], mark->gave[HANDOVER_EVENT]});
+                                mark->gave[HANDOVER_DEFERRED], mark->gave[HANDOVER_FAILED], mark->gave[HANDOVER_EVENT],
+                                mark->gave[HANDOVER_SESSION]});
 }
 
 void verify_on_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
@@ -171,6 +181,9 @@ void verify_on_ask(struct role *role, struct channel *from, const struct msg_con
         for (unsigned i = 0; i < role->peer_copies[r]; i++)
             if (role->peers[r][i] != NULL)
                 send_mark(v, role->peers[r][i]);
+    if (role->signatures.came > 0)
+        verify_questions(v, "TLS signatures asked of directory, and made, refused or not made in "
+            "time", &role->signatures, 0);
     if (role->type->verify != NULL)
         role->type->verify(role, v);
     verify_release(v);
@@ -186,7 +199,7 @@ void verify_on_mark(struct role *role, struct channel *from, const struct msg_co
     (void)role;
     ipc_send_count_seen(from, &(struct msg_count_seen){m->id, took[HANDOVER_ACCEPTED], took[HANDOVER_DELIVERED],
                                   took[HANDOVER_RELAYED], took[HANDOVER_DEFERRED], took[HANDOVER_FAILED],
-                                  took[HANDOVER_EVENT]});
+                                  took[HANDOVER_EVENT], took[HANDOVER_SESSION]});
 }
 
 static void mark_end(struct verification *v, struct mark *mark)
@@ -213,7 +226,7 @@ void verify_on_seen(struct role *role, struct channel *from, const struct msg_co
 {
     const uint64_t took[HANDOVER_COUNT] = {[HANDOVER_ACCEPTED] = m->accepted, [HANDOVER_DELIVERED] = m->delivered,
         [HANDOVER_RELAYED] = m->relayed, [HANDOVER_DEFERRED] = m->deferred, [HANDOVER_FAILED] = m->failed,
-        [HANDOVER_EVENT] = m->events};
+        [HANDOVER_EVENT] = m->events, [HANDOVER_SESSION] = m->sessions};
 
     LIST_EACH(&role->verifications, it) {
         struct verification *v = CONTAINER(it, struct verification, link);

@@ -14,8 +14,20 @@ struct verification;
 
 /* Two numbers that must be the same. A difference is shown as wrong, with what to do about it. */
 void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice);
+/* What a process is asked, of one kind, since its start: each that came is answered, under way, or
+ * its asker is gone. */
+struct question_book {
+    int64_t came, answered, gone;
+};
+static inline void verify_questions(struct verification *v, const char *check,
+    const struct question_book *b, int64_t open)
+{
+    verify_equal(v, check, b->came, b->answered + open + b->gone, "a question was lost: report this, with the log");
+}
 /* A number of the books, to be read beside the checks. */
 void verify_book(struct verification *v, const char *name, int64_t value);
+/* It takes long, and goes on: to be said every few seconds. */
+void verify_progress(struct verification *v, const char *text);
 /* Its numbers could not be had now. */
 void verify_unknown(struct verification *v, const char *check, const char *why);
 /* The administrator says that what is wrong now shall be taken as it is. */

@@ -1,5 +1,6 @@
 /* Takes connections in bounded batches, so that a flood of them does not hold the loop, and pauses
- * for a second when the process is out of descriptors: they wait in the kernel meanwhile. */
+ * for a second when the process is out of descriptors, or anything else keeps it from taking them: they
+ * wait in the kernel meanwhile, and the loop does not turn in vain. */
 #include "net/accept.h"
 
 #include "base/err.h"
@@ -22,24 +23,37 @@ struct acceptor {
     bool enabled, armed, inside, dead;
 };
 
-static void arm(struct acceptor *a, bool on)
-{
-    if (a->armed == on)
-        return;
-    a->armed = on;
-    if (on)
-        event_add(&a->readable, NULL);
-    else
-        event_del(&a->readable);
-}
-
 static void pause_a_while(struct acceptor *a)
 {
     static const struct timeval second = {1, 0};
 
     log_warning("accept-paused", "reason=%s", strerror(errno));
-    arm(a, false);
+    event_del(&a->readable);
+    a->armed = false;
     event_add(&a->again, &second);
+}
+
+static void arm(struct acceptor *a, bool on)
+{
+    if (a->armed == on)
+        return;
+    a->armed = on;
+    if (!on)
+        event_del(&a->readable);
+    else if (event_add(&a->readable, NULL) != 0)
+        pause_a_while(a); /* the kernel has no memory to watch it; unwatched it would be deaf for ever */
+}
+
+/* Of this one connection, which is gone: accept(2) names them. */
+static bool is_of_the_connection(int error)
+{
+    static const int errors[] = {EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH,
+        EOPNOTSUPP, ENETUNREACH, EPERM};
+
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (errors[i] == error)
+            return true;
+    return false;
 }
 
 static bool accept_one(struct acceptor *a)
@@ -56,9 +70,11 @@ static bool accept_one(struct acceptor *a)
         a->accepted(a->owner, fd, &peer, port);
         return true;
     }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+    if (is_of_the_connection(errno))
+        return true;
+    if (errno != EAGAIN)
         pause_a_while(a);
-    return errno == EINTR || errno == ECONNABORTED;
+    return false;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -91,7 +107,8 @@ struct acceptor *acceptor_new(struct event_base *base, int listen_fd, acceptor_f
     a->fd = listen_fd;
     a->accepted = accepted;
     a->owner = owner;
-    evutil_make_socket_nonblocking(listen_fd);
+    if (evutil_make_socket_nonblocking(listen_fd) != 0)
+        fatal("listener: %s", strerror(errno)); /* accept4 could hold the loop */
     event_assign(&a->readable, base, listen_fd, EV_READ | EV_PERSIST, on_readable, a);
     event_assign(&a->again, base, -1, 0, on_again, a);
     acceptor_enable(a, true);

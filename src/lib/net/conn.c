@@ -32,15 +32,21 @@ void conn_want_turn(struct conn *c)
     event_active(&c->turn, EV_TIMEOUT, 0);
 }
 
+/* The kernel has no memory to watch the socket: nothing more would ever be heard of it. */
+static void not_watched(struct conn *c)
+{
+    conn_fail(c, "the connection cannot be watched");
+}
+
 static void want_read(struct conn *c, bool on)
 {
     if (c->read_armed == on)
         return;
     c->read_armed = on;
-    if (on)
-        event_add(&c->readable, NULL);
-    else
+    if (!on)
         event_del(&c->readable);
+    else if (event_add(&c->readable, NULL) != 0)
+        not_watched(c);
 }
 
 void conn_want_write(struct conn *c, bool on)
@@ -48,10 +54,10 @@ void conn_want_write(struct conn *c, bool on)
     if (c->write_armed == on)
         return;
     c->write_armed = on;
-    if (on)
-        event_add(&c->writable, NULL);
-    else
+    if (!on)
         event_del(&c->writable);
+    else if (event_add(&c->writable, NULL) != 0)
+        not_watched(c);
 }
 
 void conn_fail(struct conn *c, const char *reason)

@@ -125,7 +125,8 @@ static int seal_ticket(struct ticket_ring *ring, unsigned char *name, unsigned c
                : -1;
 }
 
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal);
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int seal);
 
 /* ---- names ---- */
 
@@ -388,7 +389,8 @@ static int slot(void)
     return index;
 }
 
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int seal)
 {
     SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
     struct ticket_ring *ring = SSL_CTX_get_app_data(ctx);

@@ -170,7 +170,7 @@ static bool read_mailbox(struct str text, unsigned flags, struct address *a, siz
     a->utf8 = !str_is_ascii(str_sub(text, 0, *n));
     if (a->utf8 && !str_is_utf8(str_sub(text, 0, *n)))
         return refuse(why, "not UTF-8");
-    return true;
+    return !str_has_control(str_sub(text, 0, *n)) || refuse(why, "control character");
 }
 
 /* Passes over "@a,@b:" (RFC 5321 appendix C: accepted, ignored). */

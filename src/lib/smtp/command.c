@@ -321,7 +321,8 @@ bool command_parse_rcpt(struct str args, unsigned extensions, unsigned address_f
         return refuse(no, 501, "5.1.3 Malformed recipient address");
     if (out->rcpt.utf8 && !(address_flags & ADDRESS_UTF8))
         return refuse(no, 553, "5.6.7 This address needs the SMTPUTF8 parameter of MAIL");
-    return parameters_read(args, rcpt_parameters, sizeof rcpt_parameters / sizeof *rcpt_parameters, extensions, out, no);
+    return parameters_read(args, rcpt_parameters, sizeof rcpt_parameters / sizeof *rcpt_parameters,
+        extensions, out, no);
 }
 
 bool command_parse_bdat(struct str args, uint64_t *size, bool *last, struct refusal *no)
@@ -344,7 +345,7 @@ bool command_parse_helo(struct str args, struct str *name, struct refusal *no)
     *name = str_trim(args);
     if (name->n == 0)
         return refuse(no, 501, "5.5.4 Your host name is missing");
-    if (name->n > ADDRESS_DOMAIN_MAX || !str_is_utf8(*name))
+    if (name->n > ADDRESS_DOMAIN_MAX || !str_is_utf8(*name) || str_has_control(*name))
         return refuse(no, 501, "5.5.4 That is no host name");
     for (size_t i = 0; i < name->n; i++) {
         unsigned char c = (unsigned char)name->p[i];

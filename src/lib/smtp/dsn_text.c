@@ -56,10 +56,12 @@ void dsn_add_clean(struct buf *out, struct str text, size_t longest, bool utf8)
 
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
+        size_t control = str_control(str_skip(text, i));
 
         if (i >= longest && (c & 0xc0) != 0x80)
             return;
-        buf_add_char(out, c < 0x20 || c == 0x7f ? ' ' : c > 0x7f && !keep ? '?' : (char)c);
+        buf_add_char(out, control > 0 ? ' ' : c > 0x7f && !keep ? '?' : (char)c);
+        i += control > 0 ? control - 1 : 0;
     }
 }
 

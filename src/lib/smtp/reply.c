@@ -163,8 +163,10 @@ static void add_clean(struct buf *out, struct str text)
 
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
+        size_t control = str_control(str_skip(text, i));
 
-        buf_add_char(out, c == '\t' ? ' ' : c < 0x20 || c == 0x7f || (c > 0x7f && !utf8) ? '?' : (char)c);
+        buf_add_char(out, c == '\t' ? ' ' : control > 0 || (c > 0x7f && !utf8) ? '?' : (char)c);
+        i += control > 0 ? control - 1 : 0;
     }
 }
 

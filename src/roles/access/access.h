@@ -7,6 +7,7 @@
 #include "login.h"
 #include "net/accept.h"
 #include "net/conn.h"
+#include "net/crowd.h"
 #include "net/limit.h"
 #include "net/tls.h"
 
@@ -17,13 +18,12 @@ struct access {
     struct key_signer signer; /* the private keys are in directory */
     struct tls_server *tls; /* NULL without certificates */
     struct limit_table *limits;
-    struct list clients;
-    size_t count;
+    struct crowd crowd;    /* all clients */
     struct map asked;      /* clients that wait for directory or are in a session, by id */
     struct list listeners; /* struct listener */
-    bool full;             /* the listeners are switched off */
     int64_t drain_until;   /* monotonic, 0 while not draining */
     struct event *drain_timer;
+    struct question_book logins, sessions; /* given to directory, to mailbox */
 };
 
 struct listener {
@@ -43,7 +43,7 @@ enum client_state {
 };
 
 struct client {
-    struct link link;
+    struct crowd_member member;
     struct map_node node; /* in access->asked, by `id` */
     struct access *access;
     struct conn *conn;
@@ -73,6 +73,7 @@ struct client {
 
 /* client.c */
 void client_show_metrics(void);
+void client_made_room(uint64_t n); /* counts those that were sent away */
 void client_new(struct listener *listener, int fd, const struct ip *peer);
 void client_free(struct client *c);
 /* Stops reading, sends what waits, closes. */
@@ -108,11 +109,15 @@ void session_mailbox_gone(struct client *c);
 /* listeners.c */
 void access_open_listeners(struct access *a);
 void access_close_listeners(struct access *a);
-void access_listen(struct access *a); /* the number of clients has changed */
 /* On failure the certificates in use stay. */
 MUST_CHECK bool access_load_certificates(struct access *a, struct err *err);
+
+/* crowd.c */
+extern const struct crowd_rules access_crowd_rules;
 
 /* handlers.c */
 extern const struct handlers access_handlers;
 struct access *access_of(struct role *role);
 void access_peer_gone(struct role *role, struct channel *peer);
+/* For `staffetta status --verify`. */
+void access_verify(struct role *role, struct verification *v);

@@ -26,6 +26,7 @@ void auth_cancel(struct client *c)
 {
     struct channel *directory = c->authenticating ? asked_channel(c, ROLE_DIRECTORY) : NULL;
 
+    c->access->logins.gone += c->authenticating;
     if (directory != NULL)
         ipc_send_auth_cancel(directory, &(struct msg_auth_cancel){c->id});
     client_asked_nothing(c);
@@ -48,6 +49,7 @@ static struct channel *auth_channel(struct access *a, uint64_t id)
 
 static void refuse_for_now(struct client *c)
 {
+    c->access->logins.gone += c->authenticating;
     client_asked_nothing(c);
     c->protocol->done(c->machine, &(struct login_outcome){.result = AUTH_TEMPFAIL});
 }
@@ -69,6 +71,7 @@ void auth_begin(struct client *c, struct str mechanism, bool has_initial, struct
     ip_format(&c->ip, address);
     client_ask(c, directory);
     c->authenticating = true;
+    c->access->logins.came++;
     ipc_send_auth_begin(directory, &(struct msg_auth_begin){.id = c->id, .service = str_of(c->protocol->service),
         .mechanism = mechanism, .has_initial = has_initial, .initial = initial, .client = str_of(address),
         .tls_unique = {unique, unique_n}, .tls_exporter = {exporter, has_exporter ? sizeof exporter : 0}});
@@ -160,6 +163,7 @@ void auth_done(struct client *c, const struct msg_auth_done *m)
 
     if (c->state != CLIENT_LOGIN || !c->authenticating)
         return;
+    c->access->logins.answered++;
     client_asked_nothing(c);
     if (m->result == AUTH_OK && may_read) {
         login_succeeded(c, m);

@@ -22,9 +22,14 @@ enum {
 
 static struct metric connections = METRIC_COUNTER("staffetta_access_connections_total", "Connections accepted.");
 static struct metric open_now = METRIC_GAUGE("staffetta_access_connections", "Connections open.");
-static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total", "Connections refused because of failed logins.");
-static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total", "Connections refused because the address has too many.");
-static struct metric session_time = METRIC_HISTOGRAM("staffetta_access_session_seconds", "Time from login to the end of the connection.");
+static struct metric banned = METRIC_COUNTER("staffetta_access_banned_total",
+    "Connections refused because of failed logins.");
+static struct metric too_many = METRIC_COUNTER("staffetta_access_address_limit_total",
+    "Connections refused because the address has too many.");
+static struct metric slow = METRIC_COUNTER("staffetta_access_slow_total",
+    "Connections without a login ended because all places were taken.");
+static struct metric session_time = METRIC_HISTOGRAM("staffetta_access_session_seconds",
+    "Time from login to the end of the connection.");
 
 static const struct login_world world;
 static const struct conn_events events;
@@ -33,10 +38,15 @@ static const struct conn_events events;
 
 void client_show_metrics(void)
 {
-    struct metric *all[] = {&connections, &open_now, &banned, &too_many, &session_time};
+    struct metric *all[] = {&connections, &open_now, &banned, &too_many, &slow, &session_time};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         metric_show(all[i]);
+}
+
+void client_made_room(uint64_t n)
+{
+    metric_add(&slow, (int64_t)n);
 }
 
 void client_asked_nothing(struct client *c)
@@ -84,12 +94,10 @@ void client_free(struct client *c)
     if (c->machine != NULL)
         c->protocol->free(c->machine);
     conn_free(c->conn);
-    list_remove(&c->link);
     str_free(&c->login);
+    crowd_leave(&a->crowd, &c->member);
     free(c);
-    a->count--;
-    metric_set(&open_now, (int64_t)a->count);
-    access_listen(a);
+    metric_set(&open_now, (int64_t)a->crowd.count);
 }
 
 void client_close(struct client *c)
@@ -228,11 +236,9 @@ void client_new(struct listener *listener, int fd, const struct ip *peer)
     c->ip = *peer;
     c->since = clock_monotonic();
     c->conn = conn_new(role_base(a->role), fd, &events, c);
-    list_add_last(&a->clients, &c->link);
-    a->count++;
+    crowd_join(&a->crowd, &c->member);
     metric_add(&connections, 1);
-    metric_set(&open_now, (int64_t)a->count);
-    access_listen(a);
+    metric_set(&open_now, (int64_t)a->crowd.count);
     if (network_list_holds(&settings->proxies, peer)) {
         c->state = CLIENT_PROXY;
         conn_peek(c->conn, true);

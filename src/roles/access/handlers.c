@@ -65,8 +65,8 @@ void access_peer_gone(struct role *role, struct channel *peer)
 {
     struct access *a = access_of(role);
 
-    LIST_EACH(&a->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&a->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->id == 0 || c->serial != channel_serial(peer))
             continue;
@@ -75,4 +75,19 @@ void access_peer_gone(struct role *role, struct channel *peer)
         else
             auth_directory_gone(c);
     }
+}
+
+void access_verify(struct role *role, struct verification *v)
+{
+    const struct access *a = access_of(role);
+    int64_t logins = 0, sessions = 0;
+
+    for (struct map_node *n = map_walk(&a->asked, NULL); n != NULL; n = map_walk(&a->asked, n)) {
+        const struct client *c = CONTAINER(n, struct client, node);
+
+        logins += c->authenticating;
+        sessions += c->state == CLIENT_SESSION;
+    }
+    verify_questions(v, "logins asked of directory, and answered, under way or given up", &a->logins, logins);
+    verify_questions(v, "sessions handed to mailbox, and ended there, open or their user gone", &a->sessions, sessions);
 }

@@ -8,18 +8,6 @@
 
 /* ---- listeners ---- */
 
-void access_listen(struct access *a)
-{
-    bool full = a->count >= (size_t)role_config(a->role)->limits.connections;
-
-    if (full == a->full)
-        return;
-    a->full = full;
-    log_info("listeners", "open=%s connections=%zu", full ? "no" : "yes", a->count);
-    LIST_EACH(&a->listeners, it)
-        acceptor_enable(CONTAINER(it, struct listener, link)->acceptor, !full);
-}
-
 static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t port)
 {
     (void)port;

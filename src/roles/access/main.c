@@ -9,6 +9,11 @@
 
 enum { ADDRESSES_MOST = 100000 };
 
+static void use_limit(struct access *a)
+{
+    crowd_limit(&a->crowd, (uint64_t)role_config(a->role)->limits.connections);
+}
+
 static void on_reload(struct role *role)
 {
     struct access *a = access_of(role);
@@ -16,7 +21,7 @@ static void on_reload(struct role *role)
 
     if (!access_load_certificates(a, &err))
         log_error("certificates", "reason=%s (the old ones stay)", err.text);
-    access_listen(a);
+    use_limit(a);
 }
 
 static void check_drain(evutil_socket_t fd, short what, void *arg)
@@ -26,7 +31,7 @@ static void check_drain(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (a->count == 0 || clock_monotonic() >= a->drain_until)
+    if (a->crowd.count == 0 || clock_monotonic() >= a->drain_until)
         role_exit(a->role);
     else
         evtimer_add(a->drain_timer, &soon);
@@ -38,9 +43,10 @@ static void on_drain(struct role *role, int64_t within)
     struct access *a = access_of(role);
 
     a->drain_until = clock_monotonic() + within - within / 5;
+    crowd_end(&a->crowd);
     access_close_listeners(a);
-    LIST_EACH(&a->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&a->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->state != CLIENT_SESSION)
             client_bye(c, "The server is shutting down, try again later");
@@ -56,6 +62,7 @@ static const struct role_type access_role = {
     .peer_gone = access_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = access_verify,
 };
 
 int main(int argc, char **argv)
@@ -65,7 +72,8 @@ int main(int argc, char **argv)
     struct err err = {0};
     int code;
 
-    list_init(&a.clients);
+    crowd_init(&a.crowd, role_base(role), &access_crowd_rules, &a);
+    use_limit(&a);
     list_init(&a.listeners);
     map_init(&a.asked);
     role_set_state(role, &a);
@@ -75,9 +83,10 @@ int main(int argc, char **argv)
     access_open_listeners(&a);
     role_sandbox(role);
     code = role_run(role);
+    crowd_end(&a.crowd);
     access_close_listeners(&a);
-    LIST_EACH(&a.clients, it)
-        client_free(CONTAINER(it, struct client, link));
+    LIST_EACH(&a.crowd.members, it)
+        client_free(CONTAINER(it, struct client, member.link));
     map_clear(&a.asked);
     limit_free(a.limits);
     tls_server_free(a.tls);

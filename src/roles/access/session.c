@@ -20,8 +20,8 @@ static void on_drained(struct role *role, struct channel *mailbox)
 {
     struct access *a = access_of(role);
 
-    LIST_EACH(&a->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&a->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->state == CLIENT_SESSION && c->serial == channel_serial(mailbox) && c->credit > 0)
             conn_read(c->conn, true);
@@ -54,6 +54,8 @@ void session_begin(struct client *c, unsigned flags, struct str tag)
     client_ask(c, mailbox);
     channel_on_drained(mailbox, on_drained);
     c->state = CLIENT_SESSION;
+    c->access->sessions.came++;
+    channel_gave(mailbox, HANDOVER_SESSION);
     c->credit = c->allowed = SESSION_WINDOW;
     limit_time(c);
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = c->id, .protocol = c->protocol->session,
@@ -125,6 +127,7 @@ void session_more(struct client *c, uint64_t bytes)
 
 void session_closed(struct client *c)
 {
+    c->access->sessions.answered++;
     client_asked_nothing(c);
     client_close(c);
 }
@@ -133,6 +136,7 @@ void session_abandon(struct client *c)
 {
     struct channel *mailbox = channel_of(c);
 
+    c->access->sessions.gone += c->id != 0;
     if (mailbox != NULL && c->id != 0)
         ipc_send_session_close(mailbox, &(struct msg_session_close){c->id});
     client_asked_nothing(c);
@@ -140,6 +144,7 @@ void session_abandon(struct client *c)
 
 void session_mailbox_gone(struct client *c)
 {
+    c->access->sessions.gone++;
     client_asked_nothing(c);
     client_bye(c, "The mailbox is not available now, try again later");
 }

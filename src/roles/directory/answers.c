@@ -56,6 +56,7 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
     enum rcpt_result result;
     struct buf text;
 
+    d->books[BOOK_RCPT].came++;
     buf_init(&text, IPC_TEXT);
     result = lookup_rcpt(fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0,
         clock_monotonic(), &text);
@@ -66,6 +67,7 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
         metric_add(&limited, 1);
     if (result == RCPT_TEMPFAIL)
         metric_add(&troubles, 1);
+    d->books[BOOK_RCPT].answered++;
     ipc_send_rcpt_reply(from, &(struct msg_rcpt_reply){m->id, result, buf_str(&text)});
     buf_clear(&text);
 }
@@ -76,9 +78,11 @@ void on_sender_ask(struct role *role, struct channel *from, const struct msg_sen
     struct err err = {0};
     bool allowed = false, done;
 
+    d->books[BOOK_SENDER].came++;
     done = lookup_sender(fresh(d), (int64_t)(m->account & INT64_MAX), m->address, &allowed, &err);
     if (!done)
         trouble("sender", &err);
+    d->books[BOOK_SENDER].answered++;
     ipc_send_sender_reply(from, &(struct msg_sender_reply){m->id, done && allowed, !done});
 }
 
@@ -87,11 +91,13 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     struct directory *d = role_state(role);
     struct resolved r;
 
+    d->books[BOOK_DESTINATION].came++;
     resolved_init(&r);
     metric_add(&resolves, 1);
     lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
     if (r.result == RESOLVE_TEMPFAIL)
         metric_add(&troubles, 1);
+    d->books[BOOK_DESTINATION].answered++;
     ipc_send_resolve_reply(from, &(struct msg_resolve_reply){.id = m->id,
                                      .result = r.result,
                                      .account = (uint64_t)r.account,
@@ -130,6 +136,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
         answered = u->answer(d, u->from, u->id, u->subject);
         if (answered) {
+            d->books[BOOK_STANDING].answered++;
             list_remove(&u->link);
             d->unanswered_count--;
             free(u);
@@ -155,10 +162,20 @@ void answers_peer_gone(struct directory *d, struct channel *c)
 
         if (u->from != c)
             continue;
+        d->books[BOOK_STANDING].gone++;
         list_remove(it);
         d->unanswered_count--;
         free(u);
     }
+}
+
+int64_t answers_under_way(const struct directory *d)
+{
+    int64_t n = 0;
+
+    LIST_EACH(&d->unanswered, it)
+        n++;
+    return n;
 }
 
 static void answer_surely(
@@ -166,8 +183,11 @@ static void answer_surely(
 {
     struct unanswered *u;
 
-    if (answer(d, from, id, (int64_t)(subject & INT64_MAX)))
+    d->books[BOOK_STANDING].came++;
+    if (answer(d, from, id, (int64_t)(subject & INT64_MAX))) {
+        d->books[BOOK_STANDING].answered++;
         return;
+    }
     if (d->unanswered_count >= UNANSWERED_MAX)
         fatal("the database cannot be read, and %d questions wait", UNANSWERED_MAX);
     u = xcalloc(1, sizeof *u);
@@ -305,5 +325,5 @@ void answers_mailbox_up(struct directory *d, struct channel *c)
         }
         if (!stmt_done(s, &err))
             trouble("removed accounts", &err);
-    } while (rows == REMOVED_AT_ONCE && channel_backlog(c) < 32 * CHANNEL_HIGH);
+    } while (rows == REMOVED_AT_ONCE && channel_backlog(c) < 128 * CHANNEL_HIGH);
 }

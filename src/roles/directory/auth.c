@@ -79,8 +79,16 @@ static void end(struct exchange *e)
     free(e);
 }
 
-static void answer(struct channel *to, uint64_t id, enum auth_result result)
+/* Its asker does not want to know any more. */
+static void give_up(struct exchange *e)
 {
+    e->d->books[BOOK_LOGIN].gone++;
+    end(e);
+}
+
+static void answer(struct directory *d, struct channel *to, uint64_t id, enum auth_result result)
+{
+    d->books[BOOK_LOGIN].answered++;
     ipc_send_auth_done(to,
         &(struct msg_auth_done){.id = id, .result = result, .text = str_of(result_texts[result])});
 }
@@ -125,7 +133,7 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    answer(e->channel, e->id, e->verdict);
+    answer(e->d, e->channel, e->id, e->verdict);
     end(e);
 }
 
@@ -170,12 +178,13 @@ static void on_right(struct exchange *e, struct str data)
     if (!login->enabled || !may) {
         metric_add(&failed, 1);
         log_failure(e, login->enabled ? "this login may only send" : "switched off");
-        answer(e->channel, e->id, AUTH_DISABLED);
+        answer(e->d, e->channel, e->id, AUTH_DISABLED);
     } else {
         metric_add(&succeeded, 1);
         login_key(sasl_typed_name(e->sasl), &key);
         throttle_succeeded(&e->d->throttle, counted(e->d, str_of(e->client)), name_str(&key), clock_monotonic());
         log_debug("login", "service=%s login=%s client=%s", e->service, login->name.p, e->client);
+        e->d->books[BOOK_LOGIN].answered++;
         ipc_send_auth_done(e->channel, &(struct msg_auth_done){.id = e->id,
                                            .result = AUTH_OK,
                                            .account = (uint64_t)login->principal,
@@ -202,14 +211,14 @@ static void act(struct exchange *e, enum sasl_state state, struct str out)
     case SASL_REFUSED:
         metric_add(&refused, 1);
         log_failure(e, "too many failures");
-        answer(e->channel, e->id, AUTH_SLOW_DOWN);
+        answer(e->d, e->channel, e->id, AUTH_SLOW_DOWN);
         break;
     case SASL_MALFORMED:
         metric_add(&failed, 1);
-        answer(e->channel, e->id, AUTH_BAD_REQUEST);
+        answer(e->d, e->channel, e->id, AUTH_BAD_REQUEST);
         break;
     case SASL_TROUBLE:
-        answer(e->channel, e->id, AUTH_TEMPFAIL);
+        answer(e->d, e->channel, e->id, AUTH_TEMPFAIL);
         break;
     }
     end(e);
@@ -258,15 +267,16 @@ void on_auth_begin(struct role *role, struct channel *from, const struct msg_aut
     struct exchange *e = find(d, from, m->id);
     struct sasl_world world = {.find = world_find, .check = world_check};
 
+    d->books[BOOK_LOGIN].came++;
     if (e != NULL) /* one id, two exchanges: the front is confused, none of them is to be trusted */
-        end(e);
+        give_up(e);
     if (throttle_refuses(&d->throttle, counted(d, m->client), (struct str){0}, clock_monotonic())) {
         metric_add(&refused, 1);
-        answer(from, m->id, AUTH_SLOW_DOWN);
+        answer(d, from, m->id, AUTH_SLOW_DOWN);
         return;
     }
     if (too_many(d, from)) {
-        answer(from, m->id, AUTH_TEMPFAIL);
+        answer(d, from, m->id, AUTH_TEMPFAIL);
         return;
     }
     e = xcalloc(1, sizeof *e);
@@ -274,7 +284,7 @@ void on_auth_begin(struct role *role, struct channel *from, const struct msg_aut
     e->sasl = sasl_new(d->sasl, &world, m->mechanism, m->tls_unique, m->tls_exporter);
     if (e->sasl == NULL) {
         free(e);
-        answer(from, m->id, AUTH_BAD_REQUEST);
+        answer(d, from, m->id, AUTH_BAD_REQUEST);
         return;
     }
     e->d = d;
@@ -302,7 +312,16 @@ void on_auth_cancel(struct role *role, struct channel *from, const struct msg_au
     struct exchange *e = find(role_state(role), from, m->id);
 
     if (e != NULL)
-        end(e);
+        give_up(e);
+}
+
+int64_t auth_under_way(const struct directory *d)
+{
+    int64_t n = 0;
+
+    LIST_EACH(&d->exchange_order, it)
+        n++;
+    return n;
 }
 
 void auth_peer_gone(struct directory *d, struct channel *c)
@@ -312,7 +331,7 @@ void auth_peer_gone(struct directory *d, struct channel *c)
         struct exchange *e = CONTAINER(it, struct exchange, link);
 
         if (e->channel == c)
-            end(e);
+            give_up(e);
     }
 }
 
@@ -330,7 +349,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
         if (e->begun > oldest)
             return;
-        answer(e->channel, e->id, AUTH_BAD_REQUEST);
+        answer(e->d, e->channel, e->id, AUTH_BAD_REQUEST);
         end(e);
     }
 }

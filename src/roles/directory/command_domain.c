@@ -189,9 +189,10 @@ static int remove_domain(struct command *c)
         return code;
     if (accounts + aliases + credentials > 0)
         return command_fail(c, EX_DATAERR,
-            "domain %s still has %" PRId64 " accounts, %" PRId64 " aliases and %" PRId64
-            " credentials: remove them first",
-            d.name.p, accounts, aliases, credentials);
+            "domain %s still has %" PRId64 " account%s, %" PRId64 " alias%s and %" PRId64
+            " credential%s: remove them first",
+            d.name.p, accounts, accounts == 1 ? "" : "s", aliases, aliases == 1 ? "" : "es", credentials,
+            credentials == 1 ? "" : "s");
     name = name_str(&d.name);
     return store_run(c->store, SQL_DOMAIN_REMOVE, &name, 1, &err) ? 0 : command_broken(c, &err);
 }

@@ -104,7 +104,7 @@ static int put(struct command *c, bool fresh)
         code = fresh ? command_fail(c, EX_CANTCREAT,
                            "pool %s has %s already: change it with `staffetta pool set`",
                            source.pool.p, source.address)
-                     : command_fail(c, EX_DATAERR,
+                     : command_fail(c, EX_NOUSER,
                            "pool %s has no address %s: add it with `staffetta pool add`",
                            source.pool.p, source.address);
     if (code == 0)
@@ -204,7 +204,7 @@ static int find(struct command *c, size_t word, struct name *pool)
         code = count(c, name_str(pool), &n);
     if (code == 0 && n == 0)
         code = command_fail(
-            c, EX_DATAERR, "no pool %s: `staffetta pool list` shows what is there", pool->p);
+            c, EX_NOUSER, "no pool %s: `staffetta pool list` shows what is there", pool->p);
     return code;
 }
 
@@ -257,7 +257,9 @@ static int remove_pool(struct command *c)
         code = load(c, &source, &found);
     if (code == 0 && !found)
         code =
-            command_fail(c, EX_DATAERR, "pool %s has no address %s", source.pool.p, source.address);
+            command_fail(c, EX_NOUSER,
+            "pool %s has no address %s: `staffetta pool show %s` tells what it has", source.pool.p,
+                source.address, source.pool.p);
     if (code != 0)
         return code;
     values[0] = name_str(&source.pool);
@@ -301,7 +303,7 @@ static int unbind(struct command *c)
     if (!store_text(c->store, SQL_BINDING_GET, &value, 1, &pool, &found, &err))
         return command_broken(c, &err);
     if (!found)
-        return command_fail(c, EX_DATAERR,
+        return command_fail(c, EX_NOUSER,
             "%s is bound to no pool: `staffetta pool bindings` shows what is there", match.p);
     return store_run(c->store, SQL_BINDING_REMOVE, &value, 1, &err) ? 0 : command_broken(c, &err);
 }

@@ -183,7 +183,7 @@ static int find(struct command *c, struct route *r)
     if (!store_get_route(c->store, name_str(&match), r, &found, &err))
         return command_broken(c, &err);
     return found ? 0
-                 : command_fail(c, EX_DATAERR,
+                 : command_fail(c, EX_NOUSER,
                        "no route %s: `staffetta route list` shows what is there", match.p);
 }
 

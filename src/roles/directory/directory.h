@@ -7,8 +7,20 @@
 #include "store.h"
 #include "throttle.h"
 
+/* Kinds of questions, for `staffetta status --verify`. */
+enum directory_book {
+    BOOK_RCPT,
+    BOOK_SENDER,
+    BOOK_DESTINATION,
+    BOOK_STANDING, /* that are asked until they are answered: secrets, pools, accounts */
+    BOOK_LOGIN,
+    BOOK_SIGNATURE,
+    BOOK_COUNT,
+};
+
 struct directory {
     struct role *role;
+    struct question_book books[BOOK_COUNT];
     struct store store;
     struct lookup lookup;
     int64_t checked; /* when `lookup` was last compared with the database, monotonic */
@@ -32,6 +44,7 @@ struct directory {
 
 /* auth.c: AUTH exchanges; bounded in number and time, failures answered late. */
 void auth_open(struct directory *d);
+int64_t auth_under_way(const struct directory *d); /* counted one by one */
 void auth_peer_gone(struct directory *d, struct channel *c);
 void on_auth_begin(struct role *role, struct channel *from, const struct msg_auth_begin *m);
 void on_auth_step(struct role *role, struct channel *from, const struct msg_auth_step *m);
@@ -39,6 +52,7 @@ void on_auth_cancel(struct role *role, struct channel *from, const struct msg_au
 
 /* answers.c: one question, one answer. */
 void answers_open(struct directory *d);
+int64_t answers_under_way(const struct directory *d);
 void answers_peer_gone(struct directory *d, struct channel *c);
 void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_ask *m);
 void on_sender_ask(struct role *role, struct channel *from, const struct msg_sender_ask *m);

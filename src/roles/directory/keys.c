@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct metric signed_total = METRIC_COUNTER("staffetta_directory_tls_signatures_total", "TLS handshakes signed for smtp and access.");
+static struct metric signed_total = METRIC_COUNTER("staffetta_directory_tls_signatures_total",
+    "TLS handshakes signed for smtp and access.");
 static struct metric refused_total = METRIC_COUNTER("staffetta_directory_tls_signatures_refused_total", "Signatures that could not be made.");
 
 struct held_key {
@@ -95,16 +96,19 @@ static bool sign(EVP_PKEY *key, uint64_t operation, struct str input, struct buf
 
 void on_key_sign_ask(struct role *role, struct channel *from, const struct msg_key_sign_ask *m)
 {
-    const struct key_store *store = ((struct directory *)role_state(role))->keys;
+    struct directory *d = role_state(role);
+    const struct key_store *store = d->keys;
     EVP_PKEY *key = find(store->now, store->now_n, m->key);
     struct buf out;
     bool done;
 
+    d->books[BOOK_SIGNATURE].came++;
     if (key == NULL)
         key = find(store->before, store->before_n, m->key);
     buf_init(&out, KEY_OUTPUT_MAX);
     done = key != NULL && sign(key, m->operation, m->input, &out);
     metric_add(done ? &signed_total : &refused_total, 1);
+    d->books[BOOK_SIGNATURE].answered++;
     ipc_send_key_sign_reply(from, &(struct msg_key_sign_reply){m->id, done, buf_str(&out)});
     buf_clear(&out);
 }

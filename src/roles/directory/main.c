@@ -40,6 +40,25 @@ static void drain(struct role *role, int64_t within)
     role_exit(role);
 }
 
+static void verify(struct role *role, struct verification *v)
+{
+    static const char *const checks[BOOK_COUNT] = {
+        [BOOK_RCPT] = "recipients asked about, and answered",
+        [BOOK_SENDER] = "senders asked about, and answered",
+        [BOOK_DESTINATION] = "destinations asked for, and answered",
+        [BOOK_STANDING] = "secrets, pools and accounts asked for, and told, waiting for the "
+            "database or their asker gone",
+        [BOOK_LOGIN] = "logins begun, and answered, under way or given up",
+        [BOOK_SIGNATURE] = "TLS signatures asked for, and made or refused",
+    };
+    const struct directory *d = role_state(role);
+    const int64_t open[BOOK_COUNT] = {[BOOK_STANDING] = answers_under_way(d), [BOOK_LOGIN] = auth_under_way(d)};
+
+    for (size_t i = 0; i < BOOK_COUNT; i++)
+        if (d->books[i].came > 0)
+            verify_questions(v, checks[i], &d->books[i], open[i]);
+}
+
 static const struct handlers handlers = {
     .rcpt_ask = on_rcpt_ask,
     .sender_ask = on_sender_ask,
@@ -64,6 +83,7 @@ static const struct role_type directory_role = {
     .peer_gone = peer_gone,
     .reload = reload,
     .drain = drain,
+    .verify = verify,
 };
 
 static void open_database(struct directory *d)

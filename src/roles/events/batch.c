@@ -18,7 +18,8 @@ static struct metric repeated = METRIC_COUNTER("staffetta_events_repeated_total"
 static struct metric waiting = METRIC_GAUGE("staffetta_events_pending", "Events not on disk yet.");
 static struct metric failing = METRIC_GAUGE("staffetta_events_failing", "1 while events cannot be written.");
 static struct metric commits = METRIC_COUNTER("staffetta_events_commits_total", "Commits of events.");
-static struct metric commit_time = METRIC_HISTOGRAM("staffetta_events_commit_seconds", "Time of a commit, sync included.");
+static struct metric commit_time = METRIC_HISTOGRAM("staffetta_events_commit_seconds",
+    "Time of a commit, sync included.");
 
 /* A copy, its texts behind it. */
 struct held_event {
@@ -148,7 +149,8 @@ static void fail(struct batch *b, const struct err *err)
     b->pause = b->pause == 0 ? PAUSE_FIRST : b->pause * 2 > PAUSE_MOST ? PAUSE_MOST : b->pause * 2;
     metric_set(&failing, 1);
     if (b->warned_at == 0 || now - b->warned_at >= MINUTE) {
-        log_error("events-not-written", "waiting=%u reason=%s; mail goes on, its stories wait with their senders and the "
+        log_error("events-not-written",
+            "waiting=%u reason=%s; mail goes on, its stories wait with their senders and the "
             "oldest are dropped when those hold 50000", b->pending, err->text);
         b->warned_at = now;
     }

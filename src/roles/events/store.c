@@ -21,14 +21,17 @@ bool store_open(struct store **store, const char *path, struct err *err)
     struct store *s = xcalloc(1, sizeof *s);
 
     buf_init(&s->key, IPC_ADDRESS + 1);
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 10000, err) || !db_migrate(s->db, steps, sizeof steps / sizeof *steps, err)) {
+    if (!db_open(&s->db, path, DB_SYNC_LATER, 10000, err) || !db_migrate(s->db, steps,
+        sizeof steps / sizeof *steps, err)) {
         store_close(s);
         return false;
     }
     s->add = stmt_new(s->db, "INSERT INTO event (message, time, kind, rcpt, sender, message_id, details) "
                              "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING");
     s->mention = stmt_new(s->db, "INSERT INTO mention (message, key) VALUES ($1, $2) ON CONFLICT DO NOTHING");
-    s->find = stmt_new(s->db, "SELECT message FROM mention WHERE key = $1 AND message >= $2 ORDER BY message DESC LIMIT $3");
+    s->find = stmt_new(s->db,
+        "SELECT message FROM mention WHERE key = $1 AND message >= $2 ORDER BY message DESC LIMIT "
+        "$3");
     s->has = stmt_new(s->db, "SELECT message FROM event WHERE message = $1 LIMIT 1");
     s->walk = stmt_new(s->db, "SELECT time, kind, rcpt, sender, message_id, details FROM event WHERE message = $1 "
                               "AND (time, kind, rcpt) > ($2, $3, $4) ORDER BY time, kind, rcpt LIMIT $5");
@@ -169,7 +172,8 @@ static void reverse(int64_t *list, size_t n)
     }
 }
 
-bool store_find(struct store *s, struct str what, int64_t since, int64_t *messages, size_t n, size_t *found, struct err *err)
+bool store_find(struct store *s, struct str what, int64_t since, int64_t *messages, size_t n,
+    size_t *found, struct err *err)
 {
     uint64_t id;
 

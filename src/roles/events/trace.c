@@ -154,7 +154,8 @@ static const char *read_args(struct str args, struct str *what, uint64_t *limit,
     return NULL;
 }
 
-static void start(struct traces *t, struct role *role, struct trace *trace, struct str what, uint64_t limit, int64_t since)
+static void start(struct traces *t, struct role *role, struct trace *trace, struct str what,
+    uint64_t limit, int64_t since)
 {
     struct err err = {0};
     struct buf text;
@@ -164,7 +165,8 @@ static void start(struct traces *t, struct role *role, struct trace *trace, stru
         trace_free(t, trace);
     } else if (trace->count == 0) {
         buf_init(&text, 2048);
-        buf_addf(&text, "nothing is known of %.*s (stories are kept for %d days)", (int)(what.n < 400 ? what.n : 400), what.p,
+        buf_addf(&text, "nothing is known of %.*s (stories are kept for %d days)",
+            (int)(what.n < 400 ? what.n : 400), what.p,
             (int)role_config(role)->queue.event_days);
         ipc_send_control_done(trace->to, &(struct msg_control_done){trace->id, NO_INPUT, buf_str(&text)});
         buf_clear(&text);

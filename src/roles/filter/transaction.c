@@ -13,13 +13,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static struct metric messages = METRIC_COUNTER("staffetta_filter_messages_total", "Messages passed on to the queue in full.");
+static struct metric messages = METRIC_COUNTER("staffetta_filter_messages_total",
+    "Messages passed on to the queue in full.");
 static struct metric bytes = METRIC_COUNTER("staffetta_filter_bytes_total", "Bytes of messages that came in.");
 static struct metric refusals = METRIC_COUNTER("staffetta_filter_refused_total", "Messages the filter refused.");
 static struct metric open_txns = METRIC_GAUGE("staffetta_filter_transactions", "Messages on their way through.");
 static struct metric held_bytes = METRIC_GAUGE("staffetta_filter_held_bytes", "Bytes of headers held in memory.");
-static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total", "Addresses in From asked of the directory.");
-static struct metric latency = METRIC_HISTOGRAM("staffetta_filter_message_seconds", "Time from the first of a message to passing on its end.");
+static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total",
+    "Addresses in From asked of the directory.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_filter_message_seconds",
+    "Time from the first of a message to passing on its end.");
 
 struct txn {
     struct filter *filter;
@@ -159,7 +162,8 @@ static void send_refusal(void *owner, unsigned code, struct str text)
     char id[MSGID_TEXT + 1];
 
     msgid_format(t->message.id, id);
-    log_info("refused", "message=%s account=%" PRIu64 " code=%u text=%.*s", id, t->message.account, code, STR_ARG(text));
+    log_info("refused", "message=%s account=%" PRIu64 " code=%u text=%.*s", id, t->message.account,
+        code, STR_ARG(text));
     fail(t, code, text);
 }
 

@@ -114,8 +114,7 @@ static bool write_all(int fd, struct str bytes)
     return fdatasync(fd) == 0;
 }
 
-/* The name appears when the bytes are on disk; it is on disk itself with the first sync of the log,
- * which syncs the folder. */
+/* The name appears when the bytes are on disk; it is on disk itself with the first db_sync, which syncs the folder. */
 static bool create_file(const struct boxes *b, const char *path, struct err *err)
 {
     char fresh[PATH_ROOM + 8];

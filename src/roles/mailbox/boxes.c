@@ -9,7 +9,8 @@
 
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_databases_opened_total", "Account databases opened.");
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_databases_open", "Account databases open.");
-static struct metric failures = METRIC_COUNTER("staffetta_mailbox_open_failures_total", "Account databases that could not be opened.");
+static struct metric failures = METRIC_COUNTER("staffetta_mailbox_open_failures_total",
+    "Account databases that could not be opened.");
 
 struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep)
 {
@@ -81,7 +82,7 @@ struct box *boxes_find(struct boxes *b, int64_t account)
 /* May it be closed to make room? */
 static bool is_idle(const struct box *box)
 {
-    return box->users == 0 && !link_in_list(&box->dirty) && !box->broken;
+    return box->users == 0 && !link_in_list(&box->dirty);
 }
 
 static void make_room(struct boxes *b)
@@ -148,6 +149,10 @@ struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err)
 {
     struct box *box = boxes_find(b, account);
 
+    if (box != NULL && box->broken && is_idle(box)) { /* opening it makes what the sync left durable, or fails */
+        close_box(box);
+        box = NULL;
+    }
     if (box == NULL)
         box = open_box(b, account, err);
     if (box == NULL)

@@ -44,12 +44,14 @@ struct box {
     bool elsewhere; /* on another file system than the folder of all */
     unsigned held; /* changes that take several turns are under way: the transaction must not be committed yet */
     uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
-    bool broken; /* a sync failed: this handle can promise nothing any more */
+    bool broken; /* a sync failed: this handle can promise nothing any more; when nobody uses it the
+                  * next opens another */
     bool removed; /* its account is gone: the files go when nobody uses it */
     void *locked_by; /* the session that has the maildrop for itself */
 };
 
-/* `folder`: data/mailbox. `copy`: of this role, several may use the folder. `keep`: how long deliveries are remembered, microseconds. */
+/* `folder`: data/mailbox. `copy`: of this role, several may use the folder. `keep`: how long
+ * deliveries are remembered, microseconds. */
 struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep);
 void boxes_free(struct boxes *b); /* commits nothing */
 void boxes_set_keep(struct boxes *b, int64_t keep);

@@ -50,11 +50,14 @@ struct deliveries {
 };
 
 static struct metric delivered = METRIC_COUNTER("staffetta_mailbox_delivered_total", "Messages stored.");
-static struct metric delivered_bytes = METRIC_COUNTER("staffetta_mailbox_delivered_bytes_total", "Bytes of messages stored.");
-static struct metric repeated = METRIC_COUNTER("staffetta_mailbox_repeated_total", "Deliveries answered without storing, because the message was there.");
+static struct metric delivered_bytes = METRIC_COUNTER("staffetta_mailbox_delivered_bytes_total",
+    "Bytes of messages stored.");
+static struct metric repeated = METRIC_COUNTER("staffetta_mailbox_repeated_total",
+    "Deliveries answered without storing, because the message was there.");
 static struct metric deferred = METRIC_COUNTER("staffetta_mailbox_deferred_total", "Deliveries to be tried again.");
 static struct metric refused = METRIC_COUNTER("staffetta_mailbox_failed_total", "Deliveries refused for good.");
-static struct metric pieces = METRIC_COUNTER("staffetta_mailbox_pieces_total", "Pieces of large bodies fetched from the queue.");
+static struct metric pieces = METRIC_COUNTER("staffetta_mailbox_pieces_total",
+    "Pieces of large bodies fetched from the queue.");
 
 struct deliveries *deliveries_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
@@ -139,8 +142,10 @@ struct outcome {
 static const struct outcome stored_outcome = {DELIVERY_DELIVERED, REASON_NONE, 250, "2.0.0 Delivered to the mailbox"};
 static const struct outcome no_user = {DELIVERY_FAILED, REASON_NO_USER, 550, "5.1.1 No such user"};
 static const struct outcome full = {DELIVERY_DEFERRED, REASON_MAILBOX_FULL, 452, "4.2.2 Mailbox full"};
-static const struct outcome no_directory = {DELIVERY_DEFERRED, REASON_OTHER, 451, "4.3.0 The directory cannot be asked now"};
-static const struct outcome no_storage = {DELIVERY_DEFERRED, REASON_OTHER, 452, "4.3.1 The mailbox cannot be written now"};
+static const struct outcome no_directory = {DELIVERY_DEFERRED, REASON_OTHER, 451,
+    "4.3.0 The directory cannot be asked now"};
+static const struct outcome no_storage = {DELIVERY_DEFERRED, REASON_OTHER, 452,
+    "4.3.1 The mailbox cannot be written now"};
 static const struct outcome busy = {DELIVERY_DEFERRED, REASON_LIMIT, 452, "4.3.2 Too many deliveries at once"};
 static const struct outcome nonsense = {DELIVERY_DEFERRED, REASON_OTHER, 451, "4.3.5 The delivery was not understood"};
 

@@ -13,9 +13,11 @@
 /* Microseconds, except for the last three. */
 enum { FLUSH_SLICE = 10000, FLUSH_LATEST = 100000, FLUSH_SHARE = 5, FLUSH_WAITERS = 1000, SYNC_TOGETHER = 8 };
 
-static struct metric syncs = METRIC_COUNTER("staffetta_mailbox_syncs_total", "Syncs of account databases, of one or of many together.");
+static struct metric syncs = METRIC_COUNTER("staffetta_mailbox_syncs_total",
+    "Syncs of account databases, of one or of many together.");
 static struct metric sync_time = METRIC_HISTOGRAM("staffetta_mailbox_sync_seconds", "Time of one sync.");
-static struct metric failures = METRIC_COUNTER("staffetta_mailbox_storage_failures_total", "Transactions of account databases that failed.");
+static struct metric failures = METRIC_COUNTER("staffetta_mailbox_storage_failures_total",
+    "Transactions of account databases that failed.");
 
 void flush_show_metrics(void)
 {

@@ -38,6 +38,7 @@ static void on_account_changed(struct role *role, struct channel *from, const st
 
 static void on_session_open(struct role *role, struct channel *from, const struct msg_session_open *m)
 {
+    channel_took(from, HANDOVER_SESSION);
     sessions_start(mailbox_of(role)->sessions, from, m);
 }
 

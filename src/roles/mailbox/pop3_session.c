@@ -27,7 +27,8 @@ struct pop3_session {
 
 static struct metric retrieved = METRIC_COUNTER("staffetta_pop3_retrieved_total", "Messages sent with RETR.");
 static struct metric removed = METRIC_COUNTER("staffetta_pop3_deleted_total", "Messages removed at QUIT.");
-static struct metric in_use = METRIC_COUNTER("staffetta_pop3_in_use_total", "Logins refused because the maildrop was locked.");
+static struct metric in_use = METRIC_COUNTER("staffetta_pop3_in_use_total",
+    "Logins refused because the maildrop was locked.");
 
 /* ---- the store of the machine ---- */
 

@@ -35,7 +35,8 @@ struct sessions {
 
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_sessions", "Sessions after login.");
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_sessions_total", "Sessions opened.");
-static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total", "Sessions that could not be opened.");
+static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total",
+    "Sessions that could not be opened.");
 
 static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol};
 

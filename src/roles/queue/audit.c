@@ -1,6 +1,7 @@
 /* The walk and its verdict. See audit.h. */
 #include "audit.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "queue.h"
 
@@ -42,6 +43,7 @@ void audit_verify(struct queue *q, struct verification *v)
     if (a->phase != AUDIT_IDLE)
         return;
     a->phase = AUDIT_RCPTS;
+    a->said = clock_monotonic();
     a->at_message = a->at_n = 0;
     a->rcpt_rows = a->message_rows = 0;
     a->orphans = a->empty = a->cut = 0;
@@ -291,12 +293,28 @@ static bool walk_messages(struct queue *q, struct err *err)
     return true;
 }
 
+/* A million rows beside the work take minutes: who waits knows that it goes on. */
+static void say_progress(struct audit *a)
+{
+    int64_t now = clock_monotonic();
+    char text[100];
+
+    if (now - a->said < SECOND)
+        return;
+    a->said = now;
+    snprintf(text, sizeof text, "rows looked at: %" PRId64 " recipients, %" PRId64 " messages",
+        a->rcpt_rows, a->message_rows);
+    LIST_EACH(&a->waiting, it)
+        verify_progress(CONTAINER(it, struct waiting, link)->verification, text);
+}
+
 void audit_turn(struct queue *q)
 {
     struct err err = {0};
 
     if (q->audit.phase == AUDIT_IDLE)
         return;
+    say_progress(&q->audit);
     if (!(q->audit.phase == AUDIT_RCPTS ? walk_rcpts(&q->audit, &err) : walk_messages(q, &err)))
         finish(q, &err);
 }

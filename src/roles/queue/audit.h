@@ -17,9 +17,11 @@ struct audit {
     struct stmt *rcpts, *messages;
     enum audit_phase phase;
     struct list waiting; /* verifications */
+    int64_t said;        /* monotonic: when they were last told how far it is */
     uint64_t at_message, at_n;
     int64_t rcpt_rows, message_rows;
-    int64_t orphans, empty, cut;             /* recipients without message, messages without recipients, bodies not whole */
+    int64_t orphans, empty, cut;             /* recipients without message, messages without
+                                              * recipients, bodies not whole */
     uint64_t orphan_id, empty_id, cut_id;    /* one of each */
 };
 

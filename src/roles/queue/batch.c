@@ -10,9 +10,10 @@
 #include <stdlib.h>
 
 enum {
-    FULL_BYTES = 1024 * 1024,
+    FULL_BYTES = 512 * 1024,
     FULL_COUNT = 100,
-    SOON = 5 * 1000, /* microseconds */
+    PROMPT = 1000, /* microseconds */
+    SOON = 5 * 1000,
     LAZY = 200 * 1000,
     TOUCHED_KEPT = 4096,
 };
@@ -35,7 +36,7 @@ void batch_init(struct batch *b)
 
 void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes)
 {
-    static const int64_t waits[] = {[BATCH_NOW] = 0, [BATCH_SOON] = SOON, [BATCH_LAZY] = LAZY};
+    static const int64_t waits[] = {[BATCH_NOW] = 0, [BATCH_PROMPT] = PROMPT, [BATCH_SOON] = SOON, [BATCH_LAZY] = LAZY};
     struct batch *b = &q->batch;
     int64_t at = clock_monotonic() + waits[wait];
 
@@ -159,8 +160,13 @@ static bool refuse_all(struct queue *q, const struct err *err)
     return !list_empty(&b->ops);
 }
 
-/* Each in a transaction of its own, so that the one the database will never take (ERR_PERMANENT) does
- * not hold up the others for ever. */
+static bool never_taken(const struct err *err)
+{
+    return err->kind == ERR_PERMANENT || err->kind == ERR_DAMAGED;
+}
+
+/* Each in a transaction of its own, so that the one the database will never take does not hold up the others for
+ * ever. */
 static void run_singly(struct queue *q)
 {
     struct batch *b = &q->batch;
@@ -180,7 +186,7 @@ static void run_singly(struct queue *q)
         list_add_last(&b->ops, first);
         if (try_commit(q, &err)) {
             finish_all(q);
-        } else if (err.kind == ERR_PERMANENT) {
+        } else if (never_taken(&err)) {
             log_error("operation-dropped", "reason=%s", err.text);
             list_remove(first);
             op->type->failed(q, op, &err);
@@ -226,7 +232,7 @@ void batch_turn(struct queue *q)
         committed(q);
         return;
     }
-    if (err.kind == ERR_PERMANENT)
+    if (never_taken(&err))
         run_singly(q);
     bounce_forget(q);
     b->retry_at = list_empty(&b->ops) ? 0 : clock_monotonic() + SECOND;

@@ -46,9 +46,10 @@ void batch_init(struct batch *b);
 /* How long an operation may wait for company. A commit waits for the disk, and everything else waits for
  * the commit: one that nobody waits for should not cause it alone. */
 enum batch_wait {
-    BATCH_NOW,  /* a client waits for the answer */
-    BATCH_SOON, /* results of deliveries: 5 ms or 100 of them */
-    BATCH_LAZY, /* pieces of large messages: 200 ms or 1 MB */
+    BATCH_NOW,    /* a client waits for the answer */
+    BATCH_PROMPT, /* results from relay: 1 ms or 100 of them. Until the commit the death of both repeats the message */
+    BATCH_SOON,   /* other results, which a repetition does not harm: 5 ms or 100 of them */
+    BATCH_LAZY,   /* pieces of large messages: 200 ms or 512 KB */
 };
 /* bytes: what it holds meanwhile. */
 void batch_add(struct queue *q, struct op *op, enum batch_wait wait, size_t bytes);

@@ -247,14 +247,14 @@ static bool store_text(struct queue *q, struct report *r, struct err *err)
 static bool store_report(struct queue *q, struct report *r, struct err *err)
 {
     const struct message_row *m = &r->mail->row;
-    int64_t now = clock_now(), failures = r->group == GROUP_FAILED ? (int64_t)r->n : 0;
+    int64_t now = clock_now(), begin = clock_steady(), failures = r->group == GROUP_FAILED ? (int64_t)r->n : 0;
     uint64_t id;
 
     if (!own_id(q, &id, err))
         return false;
     r->row = (struct message_row){.id = id, .created = now, .kind = KIND_REPORT, .class = m->class,
         .flags = m->flags & TXN_REQUIRETLS, .priority = 9, .sender = STR(""), .protocol = STR("report"),
-        .expires = now + role_config(q->role)->queue.bounce_lifetime};
+        .expires = begin + role_config(q->role)->queue.bounce_lifetime};
     write_report(q, r);
     r->row.message_id = str_of(r->message_id);
     if (r->text.failed) {
@@ -263,7 +263,7 @@ static bool store_report(struct queue *q, struct report *r, struct err *err)
         return true;
     }
     ledger_note(q, LEDGER_TOLD, failures);
-    r->rcpt = (struct rcpt_row){.message = r->row.id, .n = 1, .class = m->class, .due = now,
+    r->rcpt = (struct rcpt_row){.message = r->row.id, .n = 1, .class = m->class, .due = begin,
         .expires = r->row.expires, .notify = NOTIFY_NEVER, .address = m->sender, .original = m->sender};
     return store_text(q, r, err);
 }

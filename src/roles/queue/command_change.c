@@ -223,7 +223,7 @@ static enum slice change(struct queue *q, struct command *c, enum change kind)
     h->command = c;
     h->kind = kind;
     h->uid = c->uid;
-    h->now = clock_now();
+    h->now = clock_steady();
     c->pending++;
     if (!scan(q, c, h, &err)) {
         command_fail(c, EX_IOERR, "%s", err.text);

@@ -94,6 +94,7 @@ static const char *state_name(struct queue *q, const struct rcpt_row *r)
 static void rcpt_json(struct queue *q, struct buf *b, const struct rcpt_row *r, const struct message_row *m)
 {
     static const char *const reasons[] = REASON_NAMES;
+    int64_t ahead = clock_steady_ahead();
     char id[MSGID_TEXT + 1];
 
     msgid_format(r->message, id);
@@ -106,8 +107,8 @@ static void rcpt_json(struct queue *q, struct buf *b, const struct rcpt_row *r, 
     json_str(b, "recipient", r->address);
     json_int(b, "size", (int64_t)m->size);
     json_time(b, "arrived", m->created);
-    json_time(b, "next", r->state == RCPT_HELD ? 0 : r->due);
-    json_time(b, "expires", r->state == RCPT_HELD ? 0 : r->expires);
+    json_time(b, "next", r->state == RCPT_HELD ? 0 : r->due - ahead);
+    json_time(b, "expires", r->state == RCPT_HELD ? 0 : r->expires - ahead);
     json_int(b, "attempts", (int64_t)r->attempts);
     if (r->attempts) {
         json_time(b, "last_attempt", r->last_attempt);

@@ -104,7 +104,8 @@ void commands_on_ask(struct role *role, struct channel *from, const struct msg_c
     LIST_EACH(&q->commands.running, it)
         running++;
     if (!str_eq(m->command, STR("queue")) || verb == NULL) {
-        send_done(from, m->id, EX_USAGE, STR("queue expects summary, list, show, export, hold, release, retry or delete"));
+        send_done(from, m->id, EX_USAGE,
+            STR("queue expects summary, list, show, export, hold, release, retry or delete"));
         return;
     }
     if (running >= COMMANDS_MAX) {

@@ -10,7 +10,7 @@
 enum {
     WINDOW_FIRST = 10, /* until relay says */
     WINDOW_LOCAL = 1000,
-    WINDOW_NARROW = 2, /* relay tries one at a time */
+    WINDOW_NARROW = 2, /* relay tries one at a time (1: and the servers do not answer) */
     SHARE = 64,        /* of what is free, for each that is not known to be good */
 };
 

@@ -95,7 +95,7 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
 
     p->op.type = &park_type;
     p->rcpt = r;
-    p->due = destination_park(d, clock_now());
+    p->due = destination_park(d, clock_steady());
     r->stage = STAGE_STORING;
     metric_add(&parked, 1);
     batch_add(q, &p->op, schedule_is_full(q) ? BATCH_SOON : BATCH_LAZY, 0);
@@ -355,6 +355,8 @@ static bool start_some(struct queue *q, struct destination *d)
 {
     struct channel *c = role_peer(q->role, d->lane->role, d->lane->copy);
 
+    if (d->lane->role == ROLE_RELAY && dispatch_is_being_told(q))
+        return false;
     for (int i = 0; i < START_AT_ONCE; i++) {
         enum mail_class class = destination_may_start(d, lane_limit(q, d->lane));
 
@@ -452,6 +454,7 @@ static void serve_bodies(struct queue *q)
 
 void dispatch_turn(struct queue *q)
 {
+    q->dispatch.begun = true;
     serve_bodies(q);
     start_all(q);
 }
@@ -510,7 +513,7 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
     struct queue *q = role_state(role);
     struct delivery *v = find(q, from, m->id);
     struct rcpt *r = v == NULL ? NULL : take_rcpt(v, m->n);
-    int64_t latest = clock_now() + DAY;
+    int64_t latest = clock_steady() + DAY;
 
     dispatch_count(q, from, m->status, r != NULL);
     if (r == NULL)
@@ -579,6 +582,7 @@ void dispatch_peer_gone(struct queue *q, struct channel *c)
 {
     struct map_node *n = map_walk(&q->dispatch.deliveries, NULL);
 
+    dispatch_relay_gone(q, c);
     while (n != NULL) {
         struct delivery *v = CONTAINER(n, struct delivery, by_id);
 

@@ -30,6 +30,7 @@ struct lane {
     size_t by_standing[STANDINGS]; /* under_way, by what their destination is known for */
     size_t *held;                  /* that of dispatch */
     struct destination *local; /* of a mailbox copy */
+    bool telling;              /* a relay that has not told all yet what it knows from the process before us */
 };
 
 /* Results of one status since the start: those that came, of these not committed yet, and without effect
@@ -47,6 +48,9 @@ struct dispatch {
     size_t under_way;
     size_t held[STANDINGS];  /* recipients that wait and deliveries under way, by what their destination is known for */
     struct result_counts results[DELIVERY_FAILED + 1];
+    size_t telling;     /* lanes: until it is 0, or it takes too long, nothing goes to any relay */
+    int64_t told_until; /* monotonic */
+    bool begun;         /* those of relay that come up from now on have nothing to tell */
 };
 
 void dispatch_init(struct dispatch *d);
@@ -67,4 +71,10 @@ void dispatch_on_body_ask(struct role *role, struct channel *from, const struct 
 void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct msg_rcpt_done *m);
 void dispatch_on_deliver_done(struct role *role, struct channel *from, const struct msg_deliver_done *m);
 void dispatch_on_told(struct role *role, struct channel *from, const struct msg_rcpt_told *m);
+void dispatch_on_told_all(struct role *role, struct channel *from, const struct msg_told_all *m);
+/* Before the first turn: this relay is there, and may know what the process before us had it send. */
+void dispatch_relay_up(struct queue *q, const struct channel *c);
+void dispatch_relay_gone(struct queue *q, const struct channel *c);
+/* What is offered now might have been sent already. */
+bool dispatch_is_being_told(const struct queue *q);
 void dispatch_on_window(struct role *role, struct channel *from, const struct msg_window *m);

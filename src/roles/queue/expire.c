@@ -63,7 +63,7 @@ static int64_t seconds_since(int64_t then, int64_t now)
 
 bool expire_ages(struct queue *q, struct ages *ages, struct err *err)
 {
-    int64_t first, due = INT64_MAX, hold = INT64_MAX, now = clock_now();
+    int64_t first, due = INT64_MAX, hold = INT64_MAX, now = clock_steady();
     struct due_place place;
     bool found;
 
@@ -150,7 +150,7 @@ static void end_stage(struct queue *q)
         return;
     e->walking = false;
     e->overdue_since = e->first_over;
-    metric_set(&oldest_overdue, seconds_since(e->overdue_since, clock_now()));
+    metric_set(&oldest_overdue, seconds_since(e->overdue_since, clock_steady()));
     if (batch_failing(q))
         return;
     metric_add(&sweeps, 1);
@@ -166,7 +166,7 @@ static void begin_sweep(struct queue *q)
     e->next = clock_monotonic() + period(q);
     e->walking = true;
     e->before = e->began;
-    e->began = clock_now();
+    e->began = clock_steady();
     e->first_over = INT64_MAX;
     e->stage = 0;
     e->at = (struct due_place){0};
@@ -193,7 +193,7 @@ static bool sweep_slice(struct queue *q, bool *more, struct err *err)
     struct due_place ended[EXPIRE_AT_ONCE], place;
     struct expire *e = &q->expire;
     const struct sweep_stage *s = &stages[e->stage];
-    int64_t now = clock_now();
+    int64_t now = clock_steady();
     size_t rows = 0, n = 0;
     bool good;
 

@@ -361,7 +361,7 @@ static void set_times(struct queue *q, struct txn *t)
 {
     const struct config *config = role_config(q->role);
     struct message_row *m = &t->row;
-    int64_t start = m->hold_until > m->created ? m->hold_until : m->created;
+    int64_t now = clock_steady(), hold = m->hold_until + clock_steady_ahead(), start = hold > now ? hold : now;
 
     m->class = m->flags & TXN_BULK ? CLASS_BULK : CLASS_TRANSACTIONAL;
     m->expires = schedule_expiry(config, m, start);

@@ -33,3 +33,12 @@ bool lock_take(const char *database, int *fd, struct err *err)
     *fd = -1;
     return false;
 }
+
+bool lock_salvage_is_open(const char *database)
+{
+    char fresh[PATH_ROOM], damaged[PATH_ROOM];
+
+    snprintf(fresh, sizeof fresh, "%s.salvaged", database);
+    snprintf(damaged, sizeof damaged, "%s.damaged", database);
+    return access(fresh, F_OK) == 0 && access(damaged, F_OK) == 0;
+}

@@ -74,6 +74,19 @@ static const struct role_type queue_role = {
     .turn = turn,
 };
 
+static struct queue *open_queue(struct role *role)
+{
+    struct queue *q;
+    struct err err = {0};
+
+    if (queue_open(&q, role, &err))
+        return q;
+    if (err.kind == ERR_DAMAGED)
+        fatal_data("queue: %s; or, with the server stopped, let `staffetta queue salvage FILE` copy what can be read",
+            err.text);
+    fatal("queue: %s", err.text);
+}
+
 int main(int argc, char **argv)
 {
     struct role *role;
@@ -88,9 +101,7 @@ int main(int argc, char **argv)
     /* Only the first shard of a server looks; a single command without a server has no peers. */
     if (role_copy(role) == 0 && role_peers(role, ROLE_FILTER) > 0 && !leftover_check(role_config(role), &err))
         fatal("queue: %s", err.text);
-    if (!queue_open(&q, role, &err))
-        fatal("queue: %s%s", err.text, err.kind == ERR_PERMANENT
-            ? "; or, with the server stopped, let `staffetta queue salvage FILE` copy what can be read" : "");
+    q = open_queue(role);
     role_sandbox(role);
     arm(q);
     code = role_run(role);

@@ -20,6 +20,7 @@ const struct handlers queue_handlers = {
     .rcpt_done = dispatch_on_rcpt_done,
     .deliver_done = dispatch_on_deliver_done,
     .rcpt_told = dispatch_on_told,
+    .told_all = dispatch_on_told_all,
     .window = dispatch_on_window,
     .event_ack = events_on_ack,
     .control_ask = commands_on_ask,
@@ -69,7 +70,8 @@ void queue_close(struct queue *q)
 
 static void drain_turn(struct queue *q)
 {
-    bool busy = q->dispatch.under_way > 0 || q->incoming.count > 0 || !list_empty(&q->batch.ops);
+    bool busy = q->dispatch.under_way > 0 || q->incoming.count > 0 || !list_empty(&q->batch.ops) ||
+        dispatch_is_being_told(q);
 
     if (busy && clock_monotonic() < q->drain_until)
         return;
@@ -113,6 +115,8 @@ void queue_peer_up(struct queue *q, struct channel *c)
         health_peer_up(q, c);
     else if (channel_role(c) == ROLE_EVENTS)
         events_peer_up(q);
+    else if (channel_role(c) == ROLE_RELAY)
+        dispatch_relay_up(q, c);
 }
 
 void queue_peer_gone(struct queue *q, struct channel *c)

@@ -49,7 +49,7 @@ static void defer(struct queue *q, struct verdict *v)
         .code = v->info.code, .reply = str_sub(v->info.text, 0, REPLY_KEPT), .host = v->info.host};
     if (v->attempt.first_attempt == 0)
         v->attempt.first_attempt = v->at;
-    v->attempt.due = schedule_next(config, &r->mail->row, &told, attempts, v->at, v->info.retry_at,
+    v->attempt.due = schedule_next(config, &r->mail->row, &told, attempts, clock_steady(), v->info.retry_at,
         (unsigned)random_below(1000));
 }
 
@@ -122,7 +122,7 @@ static bool add_target(struct queue *q, struct verdict *v, struct str address, u
 {
     const struct rcpt_row *old = &v->rcpt->row;
     struct rcpt_row row = {.message = old->message, .n = *n + 1, .state = RCPT_WAITING, .class = old->class,
-        .due = v->at, .expires = old->expires, .notify = inherited_notify(old->notify, of), .depth = old->depth + 1,
+        .due = clock_steady(), .expires = old->expires, .notify = inherited_notify(old->notify, of), .depth = old->depth + 1,
         .noticed = old->noticed, .address = address, .orcpt = old->orcpt, .original = old->original};
     bool known;
 
@@ -298,7 +298,7 @@ void outcome_submit(struct queue *q, struct outcome *o)
         return;
     }
     o->op.type = &outcome_type;
-    batch_add(q, &o->op, BATCH_SOON, 0);
+    batch_add(q, &o->op, o->keeper.waits ? BATCH_PROMPT : BATCH_SOON, 0);
 }
 
 void result_single(struct queue *q, struct rcpt *r, const struct verdict_info *info)

@@ -1,5 +1,6 @@
 #include "salvage.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/msgid.h"
 #include "columns.h"
@@ -30,6 +31,7 @@ struct salvage {
     struct stmt *next_message, *next_rcpt_message, *next_due, *message, *rcpts, *rcpt, *chunk;
     struct stmt *add_message, *add_rcpt, *add_chunk;
     struct ids ids;
+    bool hole; /* a recipient of this message is not known */
     struct salvage_result *result;
 };
 
@@ -162,6 +164,20 @@ static void gather_ids(struct salvage *s)
 
 /* ---- one message ---- */
 
+/* SQLite has no checksums: what the disk did not give is known by its mark. */
+static bool has_hole(struct str bytes)
+{
+    return bytes.n >= SALVAGE_HOLE_LENGTH && memmem(bytes.p, bytes.n, SALVAGE_HOLE, SALVAGE_HOLE_LENGTH) != NULL;
+}
+
+static bool row_has_hole(struct stmt *row, const char *kinds)
+{
+    for (int i = 0; kinds[i]; i++)
+        if (kinds[i] != 'i' && has_hole(column_str(row, i)))
+            return true;
+    return false;
+}
+
 static void bind_column(struct stmt *to, struct stmt *from, char kind, int i)
 {
     if (kind == 'i')
@@ -195,7 +211,8 @@ static bool copy_message(struct salvage *s, int64_t id, struct found *f, const c
 
         snprintf(f->sender, sizeof f->sender, "%.*s", STR_ARG(sender));
         f->body = column_int(s->message, MESSAGE_SIZE) - column_int(s->message, MESSAGE_HEAD_SIZE);
-        whole = (int64_t)column_str(s->message, MESSAGE_HEAD).n == column_int(s->message, MESSAGE_HEAD_SIZE);
+        whole = (int64_t)column_str(s->message, MESSAGE_HEAD).n == column_int(s->message, MESSAGE_HEAD_SIZE) &&
+                !row_has_hole(s->message, message_kinds);
         bind_row(s->add_message, s->message, message_kinds);
         if (!stmt_run(s->add_message, err))
             return false;
@@ -218,7 +235,7 @@ static bool copy_body(struct salvage *s, int64_t id, struct found *f, const char
         if (stmt_row(s->chunk)) {
             struct str data = column_str(s->chunk, 0);
 
-            n = data.n;
+            n = has_hole(data) ? 0 : data.n;
             stmt_int(s->add_chunk, id);
             stmt_int(s->add_chunk, seq);
             stmt_blob(s->add_chunk, data);
@@ -240,6 +257,10 @@ static bool add_rcpt(struct salvage *s, struct stmt *from, size_t *n, struct err
 {
     int64_t due = column_int(from, RCPT_DUE), expires = column_int(from, RCPT_EXPIRES);
 
+    if (row_has_hole(from, rcpt_kinds)) {
+        s->hole = true;
+        return true;
+    }
     ++*n;
     for (int i = 0; rcpt_kinds[i]; i++) {
         if (i == RCPT_DUE && due > expires)
@@ -274,6 +295,7 @@ static bool copy_rcpts(struct salvage *s, int64_t id, size_t *copied, const char
     bool added = true;
 
     *copied = 0;
+    s->hole = false;
     stmt_int(s->rcpts, id);
     while (added && stmt_row(s->rcpts)) {
         last = column_int(s->rcpts, RCPT_N);
@@ -281,6 +303,7 @@ static bool copy_rcpts(struct salvage *s, int64_t id, size_t *copied, const char
     }
     if (stmt_done(s->rcpts, NULL) && added) {
         *why = *copied == 0 ? "none of its recipients is left" : NULL;
+        s->result->doubtful += s->hole && *copied > 0;
         return *copied > 0;
     }
     if (!added || !copy_rcpts_singly(s, id, last + 1, copied, err))
@@ -358,6 +381,41 @@ static void prepare(struct salvage *s)
     s->add_chunk = stmt_new(s->to, "INSERT INTO chunk (message, seq, data) VALUES ($1, $2, $3)");
 }
 
+static bool text_of(struct db *db, const char *table, struct buf *text, struct err *err)
+{
+    struct stmt *s = stmt_new(db, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = $1");
+    bool done;
+
+    buf_reset(text);
+    stmt_str(s, str_of(table));
+    if (stmt_row(s))
+        buf_add(text, column_str(s, 0));
+    done = stmt_done(s, err);
+    stmt_free(s);
+    return done;
+}
+
+/* The tables must be those that the statements were written for: another kind of database, or a damaged first page,
+ * has others. */
+static bool is_shard(struct salvage *s, struct err *err)
+{
+    static const char *const tables[] = {"message", "recipient", "chunk"};
+    struct buf there, wanted;
+    bool is = true;
+
+    buf_init(&there, 65536);
+    buf_init(&wanted, 65536);
+    for (size_t i = 0; is && i < sizeof tables / sizeof *tables; i++) {
+        is = text_of(s->from, tables[i], &there, err) && text_of(s->to, tables[i], &wanted, err);
+        if (is && !str_eq(buf_str(&there), buf_str(&wanted)))
+            is = err_set(err, ERR_PERMANENT, "no shard of the queue, or damaged where it says what it holds (table %s): "
+                "nothing can be saved", tables[i]);
+    }
+    buf_clear(&there);
+    buf_clear(&wanted);
+    return is;
+}
+
 /* The books begin with what was saved. */
 static bool open_books(struct db *db, struct err *err)
 {
@@ -381,7 +439,7 @@ bool salvage_copy(const char *damaged, const char *fresh, struct salvage_result 
     if (!db_open_read_only(&s.from, damaged, err))
         return err_prefix(err, "nothing of it can be read");
     done = db_open(&s.to, fresh, DB_SYNC_FULL, 1000, err) &&
-           db_migrate(s.to, steps, sizeof steps / sizeof steps[0], err);
+           db_migrate(s.to, steps, sizeof steps / sizeof steps[0], err) && is_shard(&s, err);
     if (done) {
         prepare(&s);
         gather_ids(&s);

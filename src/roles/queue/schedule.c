@@ -42,8 +42,8 @@ int64_t schedule_expiry(const struct config *config, const struct message_row *m
 {
     int64_t expires = start + (m->sender.n ? config->queue.lifetime : config->queue.bounce_lifetime);
 
-    if (m->deliver_by > 0 && (m->flags & TXN_BY_RETURN) && m->deliver_by < expires)
-        expires = m->deliver_by;
+    if (m->deliver_by > 0 && (m->flags & TXN_BY_RETURN) && m->deliver_by + clock_steady_ahead() < expires)
+        expires = m->deliver_by + clock_steady_ahead();
     return expires;
 }
 
@@ -121,7 +121,7 @@ static void take(struct queue *q, struct mail *mail, const struct rcpt_row *row,
 
 void schedule_offer(struct queue *q, struct mail *mail, const struct rcpt_row *row)
 {
-    int64_t now = clock_now();
+    int64_t now = clock_steady();
 
     if (row->due > now || q->draining || room_for(q, row->class) == 0)
         schedule_notice(q, row->class, row->due);
@@ -202,7 +202,7 @@ static bool load(struct queue *q, enum mail_class class, size_t room, int64_t no
 void schedule_turn(struct queue *q)
 {
     struct schedule *s = &q->schedule;
-    int64_t now = clock_now();
+    int64_t now = clock_steady();
     struct err err = {0};
 
     for (enum mail_class class = CLASS_TRANSACTIONAL; class < CLASS_COUNT; class++) {
@@ -227,7 +227,7 @@ void schedule_turn(struct queue *q)
 
 int64_t schedule_wake_in(const struct queue *q)
 {
-    int64_t now = clock_now(), wait = INT64_MAX;
+    int64_t now = clock_steady(), wait = INT64_MAX;
 
     if (q->draining)
         return wait;

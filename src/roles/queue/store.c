@@ -113,6 +113,13 @@ static bool sweep_unfinished(struct store *st, struct err *err)
     }
 }
 
+static bool open_database(struct db **db, const char *path, struct err *err)
+{
+    if (lock_salvage_is_open(path))
+        return err_set(err, ERR_DAMAGED, "%s: its salvage was cut off before the end", path);
+    return db_open(db, path, DB_SYNC_FULL, 5000, err);
+}
+
 bool store_open(struct store **store, const char *path, struct err *err)
 {
     static const char *const steps[] = {schema_queue_0001, schema_queue_0002};
@@ -125,7 +132,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
         free(st);
         return false;
     }
-    if (!db_open(&st->db, path, DB_SYNC_FULL, 5000, err)) {
+    if (!open_database(&st->db, path, err)) {
         close(st->lock);
         free(st);
         return false;

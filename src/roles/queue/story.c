@@ -20,7 +20,8 @@ static struct metric verdicts[] = {
     [VERDICT_EXPANDED] = METRIC_COUNTER("staffetta_queue_expanded_total", "Recipients replaced by those of an alias."),
     [VERDICT_DEFERRED] = METRIC_COUNTER("staffetta_queue_deferred_total", "Attempts that failed for now."),
     [VERDICT_FAILED] = METRIC_COUNTER("staffetta_queue_failed_total", "Recipients that failed for good."),
-    [VERDICT_EXPIRED] = METRIC_COUNTER("staffetta_queue_expired_total", "Recipients given up at the end of their lifetime."),
+    [VERDICT_EXPIRED] = METRIC_COUNTER("staffetta_queue_expired_total",
+        "Recipients given up at the end of their lifetime."),
 };
 static struct metric unreportable =
     METRIC_COUNTER("staffetta_queue_unreportable_total", "Failures of messages with the null sender: nobody is told.");
@@ -63,7 +64,8 @@ void story_accepted(struct queue *q, const struct message_row *m, const struct r
         }
         events_end(q, EVENT_ACCEPTED, m->id, m->sender, rcpts[i].address, m->message_id);
     }
-    log_info("accepted", "message=%s from=%.*s recipients=%zu first=%.*s size=%" PRIu64 " client=%.*s login=%.*s message_id=%.*s",
+    log_info("accepted", "message=%s from=%.*s recipients=%zu first=%.*s size=%" PRIu64 " "
+        "client=%.*s login=%.*s message_id=%.*s",
         id, STR_ARG(m->sender), n, STR_ARG(rcpts[0].address), m->size, STR_ARG(m->client), STR_ARG(m->login),
         STR_ARG(m->message_id));
 }
@@ -85,7 +87,7 @@ static void verdict_details(struct buf *b, const struct verdict *v)
     if (v->info.kind == VERDICT_EXPIRED)
         json_bool(b, "expired", true);
     if (v->info.kind == VERDICT_DEFERRED)
-        json_time(b, "next_attempt", v->attempt.due);
+        json_time(b, "next_attempt", v->attempt.due - clock_steady_ahead());
     if (v->info.kind == VERDICT_DELIVERED)
         add_text(b, "mailbox", v->rcpt->target);
     for (size_t i = 0; i < v->added_n && i < 20; i++) {

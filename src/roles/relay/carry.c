@@ -160,6 +160,7 @@ void connection_body(struct connection *k, struct str data, uint64_t offset)
     if (!k->body_asked || offset != k->offset || k->failed)
         return;
     k->body_asked = false;
+    k->since = clock_monotonic(); /* until now it was queue that took its time */
     if (k->scanning) {
         scan_piece(k, data);
     } else if (k->want_body) {

@@ -18,8 +18,10 @@
 enum { CLOSE_SECONDS = 2, LOGIN_SECONDS = 30, LOGIN_MAX = 1024, STUCK_SECONDS = 15, PATIENCE_SECONDS = 30 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_relay_connections", "Outgoing connections now.");
-static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"", "Sessions that got ready for mail.");
-static struct metric without_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"no\"", "Sessions that got ready for mail.");
+static struct metric with_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"yes\"",
+    "Sessions that got ready for mail.");
+static struct metric without_tls = METRIC_COUNTER_L("staffetta_relay_sessions_total", "tls=\"no\"",
+    "Sessions that got ready for mail.");
 
 static void on_timer(int fd, short what, void *arg);
 
@@ -36,7 +38,7 @@ static struct connection *create(struct relay *relay, struct site *site, struct 
     k->pool = str_dup(d->pool);
     k->require_tls = (d->m.flags & TXN_REQUIRETLS) != 0;
     k->d = d;
-    k->since = clock_monotonic();
+    k->since = k->began = clock_monotonic();
     k->timer = event_new(relay->base, -1, 0, on_timer, k);
     if (k->timer == NULL)
         fatal("cannot create a timer");
@@ -302,6 +304,7 @@ static void find_work(struct connection *k)
         return;
     }
     k->d = d;
+    k->began = clock_monotonic();
     d->carrier = k;
 }
 
@@ -339,8 +342,20 @@ static bool is_hopeless(const struct connection *k, int64_t now)
         return true;
     /* Others find no place: a server that was never quick must not keep them waiting. Past the end of a
      * message it is waited for all the same, since giving up there may double it. */
-    return k->relay->starved && site_is_slow(k->site) && now - k->since > PATIENCE_SECONDS * SECOND &&
-           !past_end;
+    if (!k->relay->starved || !site_is_slow(k->site) || past_end || k->body_asked)
+        return false;
+    return now - k->since > PATIENCE_SECONDS * SECOND ||
+           (k->offset == 0 && now - k->began > 2 * PATIENCE_SECONDS * SECOND);
+}
+
+/* The time the other side takes, not that of queue. */
+static void judge_pace(struct connection *k, int64_t now)
+{
+    if (k->body_asked)
+        return;
+    site_spends(k->relay, k->site, k->d->at, now);
+    if (now - k->since > STUCK_SECONDS * SECOND)
+        site_stuck(k->relay, k->site, k->d->at, k->since);
 }
 
 void connection_sweep(struct relay *relay, int64_t now)
@@ -350,8 +365,7 @@ void connection_sweep(struct relay *relay, int64_t now)
 
         if (k->d == NULL || k->state == CONNECTION_LOGIN)
             continue;
-        if (now - k->since > STUCK_SECONDS * SECOND)
-            site_stuck(relay, k->site, k->d->at, k->since);
+        judge_pace(k, now);
         if (k->state == CONNECTION_SESSION && is_hopeless(k, now)) {
             client_lost(k->client, true, false, "too slow");
             connection_step(k);
@@ -393,6 +407,7 @@ void connection_carry(struct connection *k, struct delivery *d)
     event_del(k->timer);
     k->state = CONNECTION_SESSION;
     k->d = d;
+    k->began = clock_monotonic();
     d->carrier = k;
     connection_step(k);
 }

@@ -64,6 +64,7 @@ struct connection {
     uint64_t offset;
     bool stepping;
     int64_t since;       /* monotonic: when the other side last got on */
+    int64_t began;       /* monotonic: when it took the delivery */
 };
 
 /* dial.c: next address, until one connects or none is left. */

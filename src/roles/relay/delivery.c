@@ -276,16 +276,13 @@ static const char *refusal(const struct relay *relay, const struct delivery *d)
     return NULL;
 }
 
-static const struct client_outcome known = {DELIVERY_DEFERRED, REASON_OTHER, 451, false, true,
-    STR("4.4.2 An earlier attempt has reached the server; its result is being stored")};
-
 /* What an earlier process of queue had us send must not be sent again. */
 static void defer_known(struct relay *relay, struct delivery *d)
 {
     for (size_t i = 0; i < d->n; i++) {
         if (!kept_knows(relay, d, d->rcpts[i]))
             continue;
-        delivery_result(relay, d, d->rcpts[i], &known, NULL);
+        delivery_result(relay, d, d->rcpts[i], &kept_known, NULL);
         report(relay, d, d->rcpts[i]);
     }
 }
@@ -306,7 +303,7 @@ void delivery_on_go(struct role *role, struct channel *from, const struct msg_de
         delivery_finish(relay, d,
             &(struct client_outcome){DELIVERY_DEFERRED, REASON_LIMIT, 451, false, false, str_of(no)}, NULL);
     else if (delivery_open_rcpts(d) == 0)
-        delivery_finish(relay, d, &known, NULL);
+        delivery_finish(relay, d, &kept_known, NULL);
     else
         destination_take(relay, d);
 }

@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUERIES_MAX = 1 + 2 * PLAN_TARGETS, KEPT_MAX = 20000, LEAST_TTL = 5, LONGEST_TTL = 3600, LOOKUP_SECONDS = 60, KEEP_SECONDS = 120 };
+enum { QUERIES_MAX = 1 + 2 * PLAN_TARGETS, KEPT_MAX = 20000, LEAST_TTL = 5, LONGEST_TTL = 3600,
+    LOOKUP_SECONDS = 60, KEEP_SECONDS = 120 };
 
 static struct metric lookups = METRIC_COUNTER("staffetta_relay_lookups_total", "Destinations looked up.");
-static struct metric lookup_failures = METRIC_COUNTER("staffetta_relay_lookup_failures_total", "Look-ups that gave no server.");
+static struct metric lookup_failures = METRIC_COUNTER("staffetta_relay_lookup_failures_total",
+    "Look-ups that gave no server.");
 
 /* One question: which target's addresses; the MX question has none. */
 struct question {
@@ -132,7 +134,8 @@ static void ask_addresses_of(struct destination *dest, size_t target, enum dns_t
     struct question *q = new_question(dest);
 
     q->target = target;
-    if (!dns_client_ask(&dest->relay->dns, &q->query, str_of(dest->making->targets[target].host), type, on_address, dest))
+    if (!dns_client_ask(&dest->relay->dns, &q->query, str_of(dest->making->targets[target].host),
+        type, on_address, dest))
         q->open = false, dest->open_questions--;
 }
 

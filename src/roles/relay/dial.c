@@ -11,9 +11,12 @@
 
 enum { HEAD_START_MS = 400, BAD_SOURCE_SECONDS = 60, SOURCES_TRIED = 8 };
 
-static struct metric connects = METRIC_COUNTER_L("staffetta_relay_connections_total", "result=\"ok\"", "Outgoing connections.");
-static struct metric connect_failures = METRIC_COUNTER_L("staffetta_relay_connections_total", "result=\"failed\"", "Outgoing connections.");
-static struct metric source_failures = METRIC_COUNTER("staffetta_relay_source_failures_total", "Source addresses that could not be bound.");
+static struct metric connects = METRIC_COUNTER_L("staffetta_relay_connections_total",
+    "result=\"ok\"", "Outgoing connections.");
+static struct metric connect_failures = METRIC_COUNTER_L("staffetta_relay_connections_total",
+    "result=\"failed\"", "Outgoing connections.");
+static struct metric source_failures = METRIC_COUNTER("staffetta_relay_source_failures_total",
+    "Source addresses that could not be bound.");
 
 enum outcome { STARTED, NOT_USABLE, NONE_LEFT };
 
@@ -39,7 +42,8 @@ static void choose_name(struct connection *k, struct attempt *a, const struct so
     if (source != NULL && source->hello[0] != '\0')
         snprintf(a->hello, sizeof a->hello, "%s", source->hello);
     else
-        snprintf(a->hello, sizeof a->hello, "%.*s", hostname.n ? (int)hostname.n : 9, hostname.n ? hostname.p : "localhost");
+        snprintf(a->hello, sizeof a->hello, "%.*s", hostname.n ? (int)hostname.n : 9, hostname.n
+            ? hostname.p : "localhost");
     a->source = source != NULL ? source->ip : (struct ip){0};
 }
 

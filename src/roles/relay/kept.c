@@ -3,9 +3,15 @@
 #include "base/log.h"
 #include "base/metric.h"
 
+#include <event2/event.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LOOKED_AT_A_TURN = 500 };
+
+/* A turn later; when the channel is full, after it had time to run empty. */
+static const struct timeval at_once = {0, 0}, when_drained = {0, 2000};
 
 struct kept {
     struct link link;
@@ -18,12 +24,25 @@ struct kept {
 };
 
 static struct metric waiting = METRIC_GAUGE("staffetta_relay_results_kept", "Results that queue has not stored yet.");
-static struct metric told = METRIC_COUNTER("staffetta_relay_results_told_again_total", "Results told to a queue process started anew.");
-static struct metric spared = METRIC_COUNTER("staffetta_relay_repetitions_avoided_total", "Recipients offered again whose result was known.");
+static struct metric told = METRIC_COUNTER("staffetta_relay_results_told_again_total",
+    "Results told to a queue process started anew.");
+static struct metric spared = METRIC_COUNTER("staffetta_relay_repetitions_avoided_total",
+    "Recipients offered again whose result was known.");
+
+/* Every event of the loop is followed by a turn. */
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
 
 void kept_init(struct relay *relay)
 {
     relay->kept.start = delivery_taken();
+    relay->kept.again = event_new(relay->base, -1, 0, on_again, NULL);
+    if (relay->kept.again == NULL)
+        fatal("cannot create timers");
     list_init(&relay->kept.all);
     list_init(&relay->kept.orphans);
     map_init(&relay->kept.by_id);
@@ -33,8 +52,16 @@ void kept_init(struct relay *relay)
     metric_show(&spared);
 }
 
+static void step_over(struct kept_list *kept, const struct kept *k)
+{
+    for (unsigned shard = 0; shard < KEPT_SHARDS && kept->telling_count > 0; shard++)
+        if (kept->telling[shard].at == &k->link)
+            kept->telling[shard].at = k->link.next;
+}
+
 static void forget(struct relay *relay, struct kept *k)
 {
+    step_over(&relay->kept, k);
     list_remove(&k->link);
     map_remove(&relay->kept.by_id, &k->by_id);
     map_remove(&relay->kept.by_place, &k->by_place);
@@ -49,6 +76,7 @@ void kept_clear(struct relay *relay)
         forget(relay, CONTAINER(it, struct kept, link));
     map_clear(&relay->kept.by_id);
     map_clear(&relay->kept.by_place);
+    event_free(relay->kept.again);
 }
 
 static uint64_t place_hash(uint64_t message, uint64_t n)
@@ -110,7 +138,8 @@ static void make_room(struct relay *relay)
     if (first == NULL)
         return;
     oldest = CONTAINER(first, struct kept, link);
-    log_warning("result-dropped", "message=%" PRIu64 " n=%" PRIu64 " reason=too many wait for queue; it may be sent twice",
+    log_warning("result-dropped",
+        "message=%" PRIu64 " n=%" PRIu64 " reason=too many wait for queue; it may be sent twice",
         oldest->m.message, oldest->m.n);
     relay->kept.dropped += oldest->serial == 0 && oldest->taken;
     forget(relay, oldest);
@@ -138,14 +167,105 @@ void kept_add(struct relay *relay, const struct delivery *d, const struct rcpt *
         tell(relay, queue, k);
 }
 
+/* ---- a new process of queue is told, a part a turn ---- */
+
+const struct client_outcome kept_known = {DELIVERY_DEFERRED, REASON_OTHER, 451, false, true,
+    STR("4.4.2 An earlier attempt has reached the server; its result is being stored")};
+
+/* Its message is with the server, its result still to come: until then nobody shall send it, here or from
+ * another copy, which may own the destination by now. */
+static void tell_orphan(struct relay *relay, struct channel *queue, struct delivery *d)
+{
+    d->told = channel_serial(queue);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct rcpt *r = d->rcpts[i];
+
+        if (r->reported)
+            continue;
+        ipc_send_rcpt_told(queue, &(struct msg_rcpt_told){.id = role_next_id(relay->role), .message = d->message,
+            .n = r->n, .address = r->c.address, .status = kept_known.status, .reason = kept_known.reason,
+            .code = kept_known.code, .text = kept_known.text});
+        channel_gave(queue, handover_of(kept_known.status));
+    }
+}
+
+static struct delivery *next_orphan(const struct relay *relay, const struct channel *queue)
+{
+    LIST_EACH(&relay->kept.orphans, it) {
+        struct delivery *d = CONTAINER(it, struct delivery, link);
+
+        if (d->shard == channel_copy(queue) && d->told != channel_serial(queue))
+            return d;
+    }
+    return NULL;
+}
+
+/* False: the rest another time. */
+static bool tell_some(struct relay *relay, struct channel *queue, struct telling *t)
+{
+    struct delivery *orphan = NULL;
+
+    for (int i = 0; i < LOOKED_AT_A_TURN && channel_backlog(queue) <= CHANNEL_HIGH; i++) {
+        struct kept *k;
+
+        if (t->at == &relay->kept.all.head)
+            break;
+        k = CONTAINER(t->at, struct kept, link);
+        t->at = t->at->next;
+        if (k->shard != channel_copy(queue) || k->serial == channel_serial(queue))
+            continue;
+        tell(relay, queue, k);
+        t->told++;
+    }
+    if (t->at != &relay->kept.all.head)
+        return false;
+    orphan = next_orphan(relay, queue);
+    if (orphan != NULL)
+        tell_orphan(relay, queue, orphan);
+    return orphan == NULL;
+}
+
+static void stop_telling(struct relay *relay, unsigned shard)
+{
+    relay->kept.telling_count -= relay->kept.telling[shard].active;
+    relay->kept.telling[shard] = (struct telling){0};
+}
+
+static void go_on(struct relay *relay, unsigned shard)
+{
+    struct channel *queue = role_peer(relay->role, ROLE_QUEUE, shard);
+    struct telling *t = &relay->kept.telling[shard];
+
+    if (queue == NULL) {
+        stop_telling(relay, shard);
+    } else if (tell_some(relay, queue, t)) {
+        ipc_send_told_all(queue, &(struct msg_told_all){t->told});
+        stop_telling(relay, shard);
+    } else {
+        event_add(relay->kept.again, channel_backlog(queue) <= CHANNEL_HIGH ? &at_once : &when_drained);
+    }
+}
+
 void kept_tell(struct relay *relay, struct channel *queue)
 {
-    LIST_EACH(&relay->kept.all, it) {
-        struct kept *k = CONTAINER(it, struct kept, link);
+    unsigned shard = channel_copy(queue);
 
-        if (k->shard == channel_copy(queue))
-            tell(relay, queue, k);
-    }
+    stop_telling(relay, shard);
+    relay->kept.telling[shard] = (struct telling){.active = true, .at = relay->kept.all.head.next};
+    relay->kept.telling_count++;
+    go_on(relay, shard);
+}
+
+void kept_turn(struct relay *relay)
+{
+    for (unsigned shard = 0; shard < KEPT_SHARDS && relay->kept.telling_count > 0; shard++)
+        if (relay->kept.telling[shard].active)
+            go_on(relay, shard);
+}
+
+void kept_queue_gone(struct relay *relay, const struct channel *queue)
+{
+    stop_telling(relay, channel_copy(queue));
 }
 
 /* The number alone says nothing: queue may have given it again, to a target of an alias. */

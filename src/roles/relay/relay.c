@@ -60,7 +60,8 @@ bool relay_is_us(const void *world, const struct ip *ip, uint16_t port)
 
             if (!ip_parse(l->address.items[j], &own))
                 continue;
-            if (ip_equal(&own, ip) || (is_unspecified(&own) && own.family == ip->family && is_of_this_machine(relay, ip)))
+            if (ip_equal(&own, ip) || (is_unspecified(&own) && own.family == ip->family &&
+                is_of_this_machine(relay, ip)))
                 return true;
         }
     }
@@ -118,10 +119,12 @@ void relay_peer_gone(struct role *role, struct channel *peer)
 {
     struct relay *relay = role_state(role);
 
-    if (channel_role(peer) == ROLE_QUEUE)
+    if (channel_role(peer) == ROLE_QUEUE) {
+        kept_queue_gone(relay, peer);
         delivery_queue_gone(relay, peer);
-    else if (channel_role(peer) == ROLE_DIRECTORY && channel_copy(peer) == 0)
+    } else if (channel_role(peer) == ROLE_DIRECTORY && channel_copy(peer) == 0) {
         connection_directory_gone(relay);
+    }
 }
 
 void relay_verify(struct role *role, struct verification *v)
@@ -150,6 +153,7 @@ static void on_timer(int fd, short what, void *arg)
 
 void relay_turn(struct role *role)
 {
+    kept_turn(role_state(role));
     site_pump(role_state(role));
 }
 
@@ -231,6 +235,8 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     kept_init(relay);
     list_init(&relay->connections);
     list_init(&relay->awake);
+    for (size_t i = 0; i < STANDINGS; i++)
+        list_init(&relay->hungry[i]);
     relay->timer = event_new(relay->base, -1, EV_PERSIST, on_timer, relay);
     relay->drain_timer = event_new(relay->base, -1, 0, on_drain_end, relay);
     if (relay->timer == NULL || relay->drain_timer == NULL)

@@ -36,14 +36,27 @@ enum {
 
 struct connection;
 
+enum { KEPT_SHARDS = 64 };
+
+/* How far the new process of a shard was told. */
+struct telling {
+    bool active;
+    struct link *at; /* in kept_list.all; its head: the orphans are next */
+    uint64_t told;
+};
+
 /* Results queue has not stored yet, see kept.h. */
 struct kept_list {
     struct list all, orphans; /* struct kept, oldest first; struct delivery, by link */
     struct map by_id;         /* delivery or token */
     struct map by_place;      /* (message, recipient) */
     size_t count;
+    struct telling telling[KEPT_SHARDS];
+    unsigned telling_count;   /* of those that are active */
+    struct event *again;      /* the loop comes round for the next part */
     int64_t start; /* delivery_taken() then */
-    int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody there yet; too many */
+    int64_t reported, untold, dropped; /* of those relayed or delivered: told to queue once; nobody
+                                        * there yet; too many */
 };
 
 /* What a site is known for. Good ones must find a connection at any time, so the others may not take
@@ -64,6 +77,7 @@ struct relay {
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
+    struct list hungry[STANDINGS]; /* sites that found no place, the first one first */
     size_t connection_count, by_standing[STANDINGS];
     bool starved;              /* a site of which nothing is known found no place since the last sweep */
     size_t bodies;             /* bytes held */
@@ -86,6 +100,7 @@ struct delivery {
     struct map_node node;  /* relay.deliveries, by channel and id */
     struct link link;      /* where it waits */
     struct channel *queue; /* NULL: it died, see kept.h */
+    uint64_t told;         /* of an orphan: serial of the process that was told of it */
     unsigned shard;
     uint64_t id, id_hash;
     struct arena arena;    /* its strings */
@@ -166,8 +181,11 @@ void site_busy(struct relay *relay, struct site *site, struct destination *from)
 /* No server of it could be reached: those that wait fail like the one that tried. */
 void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome);
 void site_up(struct site *site);
-/* Nothing has come back on a connection since then: if nothing went well meanwhile, it is slow. */
 bool site_is_slow(const struct site *site);
+/* Once a second, for each connection that waits for the server: a site of which nothing is known may not
+ * do so for ever, even if each of its answers comes in time. */
+void site_spends(struct relay *relay, struct site *site, struct destination *from, int64_t now);
+/* Nothing has come back on a connection since then: if nothing went well meanwhile, it is slow. */
 void site_stuck(struct relay *relay, struct site *site, struct destination *from, int64_t since);
 
 /* connection.c */

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_LIMIT = 5, KEEP_SECONDS = 120, KEEP_SLOW_SECONDS = 1800, POOLS_SECONDS = 30 };
+enum { FIRST_LIMIT = 5, KEEP_SECONDS = 120, KEEP_SLOW_SECONDS = 1800, POOLS_SECONDS = 30, WAKE_AT_ONCE = 4 };
+enum { TRIAL_SECONDS = 30 }; /* spent at a site of which nothing is known, with nothing delivered */
 
 static struct metric sites_open = METRIC_GAUGE("staffetta_relay_sites", "Sets of servers known now.");
 
 struct site {
     struct map_node node;
-    struct link awake;
+    struct link awake, hungry;
     struct str signature; /* owned */
     struct list waiting;
     struct list idle;     /* connections */
@@ -26,6 +27,8 @@ struct site {
     bool down;            /* nobody could be reached: one tries at a time */
     enum standing standing;
     int64_t worked;       /* when something was delivered last */
+    int64_t spent, spent_at; /* seconds its servers were waited for since; when the last one was counted */
+    bool made_room;       /* it has looked for an idle connection to close, and not opened its own yet */
     int64_t allowance;    /* messages that may start now, in millionths (messages_per_second) */
     int64_t refilled, last_used;
 };
@@ -71,6 +74,10 @@ static void set_standing(struct relay *relay, struct site *site, enum standing s
     relay->by_standing[site->standing] -= site->connections;
     relay->by_standing[standing] += site->connections;
     site->standing = standing;
+    if (link_in_list(&site->hungry)) {
+        list_remove(&site->hungry);
+        list_add_last(&relay->hungry[standing], &site->hungry);
+    }
 }
 
 /* May a site of this standing have one more of all connections? */
@@ -95,17 +102,20 @@ static size_t limit_of(const struct relay *relay, const struct site *site)
     return site->limit < most ? site->limit : most;
 }
 
-/* Two says to queue that it is slow: a new one that waits for others to make room is not. */
+/* Two says to queue that it is slow, and one says so even where two was usual: a new one that waits for
+ * others to make room is not. */
 static uint64_t least_window(const struct site *site)
 {
-    return site->down || site->standing == STANDING_SLOW || site->limit == 1 ? 2 : 3;
+    if (site->standing == STANDING_SLOW)
+        return 1;
+    return site->down || site->limit == 1 ? 2 : 3;
 }
 
 /* Twice the connections keeps each busy; the shards of queue share it. */
 static void send_window(struct relay *relay, struct site *site, struct destination *to)
 {
     unsigned shards = role_peers(relay->role, ROLE_QUEUE);
-    uint64_t window = limit_of(relay, site) * 2, least = least_window(site);
+    uint64_t window = site->standing == STANDING_SLOW ? 1 : limit_of(relay, site) * 2, least = least_window(site);
 
     if (shards > 1)
         window = (window + shards - 1) / shards;
@@ -191,39 +201,54 @@ static struct connection *idle_for(struct site *site, const struct delivery *d)
     return NULL;
 }
 
-static void close_one_idle(struct relay *relay, struct site *site)
+/* Would closing a connection of `other` give a place to a site of this standing? */
+static bool holds_place_for(const struct site *other, enum standing standing, bool full)
 {
-    if (!list_empty(&site->idle)) {
-        connection_close(connection_of_idle(list_first(&site->idle)));
-        return;
-    }
-    for (struct map_node *node = map_walk(&relay->sites, NULL); node != NULL; node = map_walk(&relay->sites, node)) {
-        struct site *other = CONTAINER(node, struct site, node);
+    if (list_empty(&other->idle))
+        return false;
+    return full || other->standing == STANDING_SLOW || (standing == STANDING_NEW && other->standing == STANDING_NEW);
+}
 
-        if (!list_empty(&other->idle)) {
-            connection_close(connection_of_idle(list_first(&other->idle)));
-            return;
-        }
-    }
+/* Closes an idle connection that takes the place this site looks for; one, until it has opened its own. */
+static void make_room(struct relay *relay, struct site *site, bool full)
+{
+    struct map_node *node = map_walk(&relay->sites, NULL);
+
+    if (site->made_room)
+        return;
+    site->made_room = true;
+    while (node != NULL && !holds_place_for(CONTAINER(node, struct site, node), site->standing, full))
+        node = map_walk(&relay->sites, node);
+    if (node == NULL)
+        return;
+    connection_close(connection_of_idle(list_first(&CONTAINER(node, struct site, node)->idle)));
+}
+
+/* It is told when there may be a place. */
+static void go_hungry(struct relay *relay, struct site *site)
+{
+    list_remove(&site->hungry);
+    list_add_last(&relay->hungry[site->standing], &site->hungry);
 }
 
 /* Where a limit is reached, an idle connection that does not fit is closed: the one that is wanted
  * starts when the other end has closed it too. */
 static bool may_connect(struct relay *relay, struct site *site)
 {
+    bool place;
+
     if (site->connections >= limit_of(relay, site)) {
         if (!list_empty(&site->idle))
             connection_close(connection_of_idle(list_first(&site->idle)));
         return false;
     }
-    if (is_full(relay)) {
-        close_one_idle(relay, site);
-        return false;
-    }
-    if (has_place(relay, site->standing))
+    place = has_place(relay, site->standing);
+    if (place && !is_full(relay))
         return true;
-    relay->starved |= site->standing == STANDING_NEW;
-    return false; /* the next sweep asks again */
+    relay->starved |= !place && site->standing == STANDING_NEW;
+    make_room(relay, site, place);
+    go_hungry(relay, site);
+    return false;
 }
 
 static void pump(struct relay *relay, struct site *site)
@@ -265,34 +290,43 @@ void site_pump(struct relay *relay)
     }
 }
 
+/* There is a place, or (`idle`) a connection that may make one. */
+static void wake_hungry(struct relay *relay, bool idle)
+{
+    for (size_t s = 0; s < STANDINGS; s++)
+        for (int n = 0; n < WAKE_AT_ONCE && !list_empty(&relay->hungry[s]); n++) {
+            struct site *site = CONTAINER(list_first(&relay->hungry[s]), struct site, hungry);
+
+            list_remove(&site->hungry);
+            site->made_room &= !idle;
+            site_wake(relay, site);
+        }
+}
+
 /* ---- learning ---- */
 
 void site_connection_opened(struct relay *relay, struct site *site)
 {
     site->connections++;
+    site->made_room = false;
     relay->by_standing[site->standing]++;
     relay->connection_count++;
 }
 
 void site_connection_closed(struct relay *relay, struct site *site)
 {
-    bool was_full = is_full(relay);
-
     site->connections--;
     relay->by_standing[site->standing]--;
     relay->connection_count--;
     site->last_used = clock_monotonic();
-    if (was_full)
-        site_wake_all(relay);
-    else
-        site_wake(relay, site);
+    site_wake(relay, site);
+    wake_hungry(relay, false);
 }
 
 void site_connection_idle(struct relay *relay, struct site *site, struct link *idle)
 {
     list_add_last(&site->idle, idle);
-    if (is_full(relay))
-        site_wake_all(relay); /* it may make room for another site */
+    wake_hungry(relay, true); /* it may make room for another site */
 }
 
 void site_up(struct site *site)
@@ -304,6 +338,7 @@ void site_worked(struct relay *relay, struct site *site, struct destination *fro
 {
     site->down = false;
     site->worked = clock_monotonic();
+    site->spent = 0;
     set_standing(relay, site, STANDING_GOOD);
     if (site->limit < most_connections(relay) && ++site->successes >= site->limit) {
         site->limit++;
@@ -316,6 +351,17 @@ void site_worked(struct relay *relay, struct site *site, struct destination *fro
 void site_stuck(struct relay *relay, struct site *site, struct destination *from, int64_t since)
 {
     if (site->standing == STANDING_SLOW || site->worked > since)
+        return;
+    set_standing(relay, site, STANDING_SLOW);
+    send_window(relay, site, from);
+}
+
+void site_spends(struct relay *relay, struct site *site, struct destination *from, int64_t now)
+{
+    if (site->standing != STANDING_NEW || site->spent_at == now)
+        return;
+    site->spent_at = now;
+    if (++site->spent <= TRIAL_SECONDS)
         return;
     set_standing(relay, site, STANDING_SLOW);
     send_window(relay, site, from);
@@ -351,6 +397,7 @@ static void free_site(struct relay *relay, struct site *site)
 {
     map_remove(&relay->sites, &site->node);
     list_remove(&site->awake);
+    list_remove(&site->hungry);
     str_free(&site->signature);
     free(site);
     metric_set(&sites_open, (int64_t)relay->sites.count);
@@ -380,6 +427,7 @@ void site_sweep(struct relay *relay, int64_t now)
         node = map_walk(&relay->sites, node);
         if (!relay->pools.known)
             give_up_without_pools(relay, site, now);
+        site->made_room = false;
         if (!list_empty(&site->waiting))
             site_wake(relay, site);
         if (site->members > 0 || site->connections > 0 ||

@@ -21,14 +21,19 @@ static const struct questions_limits limits = {
 
 static struct metric answers[] = {
     [DNS_OK] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"ok\"", "DNS questions answered."),
-    [DNS_NXDOMAIN] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nxdomain\"", "DNS questions answered."),
+    [DNS_NXDOMAIN] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nxdomain\"",
+        "DNS questions answered."),
     [DNS_NODATA] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"nodata\"", "DNS questions answered."),
-    [DNS_SERVFAIL] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"servfail\"", "DNS questions answered."),
-    [DNS_TIMEOUT] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"timeout\"", "DNS questions answered."),
+    [DNS_SERVFAIL] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"servfail\"",
+        "DNS questions answered."),
+    [DNS_TIMEOUT] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"timeout\"",
+        "DNS questions answered."),
     [DNS_BOGUS] = METRIC_COUNTER_L("staffetta_resolver_answers_total", "status=\"bogus\"", "DNS questions answered."),
 };
-static struct metric lookups = METRIC_COUNTER("staffetta_resolver_lookups_total", "Look-ups started; same questions share one.");
-static struct metric open_questions = METRIC_GAUGE("staffetta_resolver_questions", "Questions being looked up or waiting.");
+static struct metric lookups = METRIC_COUNTER("staffetta_resolver_lookups_total",
+    "Look-ups started; same questions share one.");
+static struct metric open_questions = METRIC_GAUGE("staffetta_resolver_questions",
+    "Questions being looked up or waiting.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_resolver_seconds", "Time a look-up took.");
 
 static void arm_timer(struct resolver *r)
@@ -100,6 +105,14 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     questions_peer_gone(&r->questions, peer);
 }
 
+static void on_verify(struct role *role, struct verification *v)
+{
+    const struct questions *qs = &((struct resolver *)role_state(role))->questions;
+
+    verify_questions(v, "DNS questions that came, and answered, being looked up or their asker gone", &qs->book,
+        questions_waiting(qs));
+}
+
 static bool open_backend(struct resolver *r, struct err *err)
 {
     return backend_new(&r->backend, role_base(r->role), role_config(r->role), &r->files, on_answer, r, err);
@@ -137,6 +150,7 @@ static const struct role_type resolver_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .verify = on_verify,
 };
 
 int main(int argc, char **argv)

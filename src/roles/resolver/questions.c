@@ -64,6 +64,12 @@ static void forget(struct questions *qs, struct question *q)
     free(q);
 }
 
+static void answer(struct questions *qs, struct channel *to, const struct msg_dns_reply *reply)
+{
+    qs->book.answered++;
+    qs->calls->answer(qs->world, to, reply);
+}
+
 static void answer_waiters(struct questions *qs, struct question *q, const struct msg_dns_reply *reply)
 {
     struct msg_dns_reply copy = *reply;
@@ -72,7 +78,7 @@ static void answer_waiters(struct questions *qs, struct question *q, const struc
         struct waiter *w = CONTAINER(it, struct waiter, link);
 
         copy.id = w->id;
-        qs->calls->answer(qs->world, w->channel, &copy);
+        answer(qs, w->channel, &copy);
         list_remove(it);
         free(w);
         qs->waiters--;
@@ -111,15 +117,16 @@ void questions_ask(struct questions *qs, struct channel *from, const struct msg_
     struct question *q = NULL;
     struct waiter *w;
 
+    qs->book.came++;
     if (ask->type == 0 || ask->type > UINT16_MAX || !dns_name_can_be_asked(ask->name)) {
         refusal.text = STR("not a domain name");
-        qs->calls->answer(qs->world, from, &refusal);
+        answer(qs, from, &refusal);
         return;
     }
     q = find(qs, ask->name, (unsigned)ask->type);
     if (qs->waiters >= qs->limits.waiters || (q == NULL && qs->all.count >= qs->limits.all)) {
         refusal.text = STR("too many DNS questions are open");
-        qs->calls->answer(qs->world, from, &refusal);
+        answer(qs, from, &refusal);
         return;
     }
     if (q == NULL)
@@ -166,8 +173,19 @@ void questions_peer_gone(struct questions *qs, const struct channel *peer)
             list_remove(it);
             free(w);
             qs->waiters--;
+            qs->book.gone++;
         }
     }
+}
+
+int64_t questions_waiting(const struct questions *qs)
+{
+    int64_t n = 0;
+
+    LIST_EACH(&qs->ages, age)
+        LIST_EACH(&CONTAINER(age, struct question, by_age)->waiters, it)
+            n++;
+    return n;
 }
 
 void questions_suspend(struct questions *qs)

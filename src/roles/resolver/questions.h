@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "dns/records.h"
 #include "ipc/ipc.h"
+#include "ipc/verify.h"
 
 struct question {
     struct map_node node;   /* in questions.all, by name and type */
@@ -44,6 +45,7 @@ struct questions {
     struct list ages, line;
     size_t active, waiters;
     bool pumping;
+    struct question_book book;
 };
 
 void questions_init(struct questions *qs, const struct questions_limits *limits,
@@ -56,6 +58,8 @@ void questions_answer(struct questions *qs, struct question *q, const struct msg
 int64_t questions_expire(struct questions *qs, int64_t now);
 /* Forgets what this asker wanted; look-ups nobody waits for any more go on and fill the cache. */
 void questions_peer_gone(struct questions *qs, const struct channel *peer);
+/* Askers that wait, counted one by one. */
+int64_t questions_waiting(const struct questions *qs);
 /* Before the backend is replaced: cancels all look-ups; after it: starts them again. */
 void questions_suspend(struct questions *qs);
 void questions_resume(struct questions *qs);

@@ -131,8 +131,8 @@ static void on_drained(struct role *role, struct channel *channel)
 {
     struct server *server = role_state(role);
 
-    LIST_EACH(&server->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&server->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (!c->stalled || c->filter != channel)
             continue;
@@ -173,8 +173,8 @@ static void fail_transaction(struct client *c)
 
 void server_peer_gone(struct server *server, struct channel *channel)
 {
-    LIST_EACH(&server->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&server->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->directory == channel)
             fail_question(c);
@@ -187,8 +187,8 @@ void server_sweep(struct server *server)
 {
     int64_t now = clock_monotonic();
 
-    LIST_EACH(&server->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&server->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->since == 0)
             continue;

@@ -66,6 +66,7 @@ void server_use_config(struct server *server)
     policy_release(server->policy);
     server->policy = policy_new(role_config(server->role));
     load_certificates(server);
+    crowd_limit(&server->crowd, (uint64_t)role_config(server->role)->limits.connections);
 }
 
 static const struct config_listen *door_config(const struct door *door)
@@ -121,7 +122,6 @@ void client_free(struct client *c)
 {
     struct server *server = c->server;
 
-    list_remove(&c->link);
     smtp_free(c->session); /* aborts what is open */
     client_forget_question(c);
     client_forget_transaction(c);
@@ -130,11 +130,10 @@ void client_free(struct client *c)
     if (c->counted)
         limit_disconnected(server->limits, &c->who.ip);
     policy_release(c->policy);
+    crowd_leave(&server->crowd, &c->member);
     free(c);
-    server->client_count--;
     record_connections(server);
-    crowd_changed(server);
-    if (server->draining && server->client_count == 0)
+    if (server->draining && server->crowd.count == 0)
         role_exit(server->role);
 }
 
@@ -232,7 +231,7 @@ static size_t on_input(void *owner, struct str bytes)
         return 0;
     }
     used = smtp_input(c->session, bytes);
-    c->received += used;
+    c->member.received += used;
     client_update(c);
     return used;
 }
@@ -307,9 +306,7 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     c->who = (struct smtp_client){.ip = *peer, .port = port};
     c->awaits_proxy = listen != NULL && network_list_holds(&listen->proxies, peer);
     settings_for(c, door->service);
-    list_add_last(&server->clients, &c->link);
-    server->client_count++;
-    crowd_useful(c);
+    crowd_join(&server->crowd, &c->member);
     event_assign(&c->delay, role_base(server->role), -1, 0, on_delay_over, c);
     if (door->service == SERVICE_LOCAL_SMTP)
         learn_uid(c, fd);
@@ -319,7 +316,6 @@ static void on_accepted(void *owner, int fd, const struct ip *peer, uint16_t por
     conn_total_limit(c->conn, config->limits.connection_time);
     conn_idle_limit(c->conn, c->awaits_proxy ? PROXY_TIME * SECOND : config->limits.idle_time);
     record_connections(server);
-    crowd_changed(server);
     if (c->awaits_proxy)
         conn_peek(c->conn, true);
     else
@@ -368,8 +364,7 @@ void server_init(struct server *server, struct role *role)
 {
     server->role = role;
     server->limits = limit_new(ADDRESSES_KNOWN);
-    list_init(&server->clients);
-    crowd_init(server);
+    crowd_init(&server->crowd, role_base(role), &smtp_crowd_rules, server);
     map_init(&server->asks);
     map_init(&server->txns);
     event_assign(&server->last_call, role_base(role), -1, 0, on_last_call, server);
@@ -381,10 +376,10 @@ void server_clear(struct server *server)
 {
     server_shut_doors(server);
     server->draining = true;
-    LIST_EACH(&server->clients, it)
-        client_free(CONTAINER(it, struct client, link));
+    crowd_end(&server->crowd);
+    LIST_EACH(&server->crowd.members, it)
+        client_free(CONTAINER(it, struct client, member.link));
     event_del(&server->last_call);
-    event_del(&server->crowd);
     for (size_t i = 0; i < SHARDS_MAX; i++)
         str_free(&server->shards[i].reason);
     map_clear(&server->asks);
@@ -403,9 +398,9 @@ static void on_last_call(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    log_warning("drain-time-is-up", "connections=%llu", (unsigned long long)server->client_count);
-    LIST_EACH(&server->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    log_warning("drain-time-is-up", "connections=%llu", (unsigned long long)server->crowd.count);
+    LIST_EACH(&server->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->session != NULL && !smtp_waits(c->session))
             conn_last_words(c->conn, STR("421 4.3.2 The server is going down, try again soon\r\n"));
@@ -421,14 +416,15 @@ void server_drain(struct server *server, int64_t within)
     if (server->draining)
         return;
     server->draining = true;
+    crowd_end(&server->crowd);
     server_shut_doors(server);
-    if (server->client_count == 0) {
+    if (server->crowd.count == 0) {
         role_exit(server->role);
         return;
     }
     event_add(&server->last_call, &tv);
-    LIST_EACH(&server->clients, it) {
-        struct client *c = CONTAINER(it, struct client, link);
+    LIST_EACH(&server->crowd.members, it) {
+        struct client *c = CONTAINER(it, struct client, member.link);
 
         if (c->session != NULL)
             smtp_drain(c->session);

@@ -6,21 +6,31 @@
 #include "base/log.h"
 #include "base/metric.h"
 
-static struct metric connections = METRIC_COUNTER("staffetta_smtp_connections_total", "SMTP connections that were let in.");
+static struct metric connections = METRIC_COUNTER("staffetta_smtp_connections_total",
+    "SMTP connections that were let in.");
 static struct metric open_now = METRIC_GAUGE("staffetta_smtp_connections", "SMTP connections that are open.");
-static struct metric turned_away = METRIC_COUNTER("staffetta_smtp_refused_connections_total", "SMTP connections refused by a limit.");
-static struct metric made_room = METRIC_COUNTER("staffetta_smtp_slow_total", "Slow SMTP connections ended because all places were taken.");
-static struct metric timeouts = METRIC_COUNTER("staffetta_smtp_timeouts_total", "SMTP connections ended by a time limit.");
-static struct metric tls_12 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.2\"", "TLS handshakes of SMTP clients.");
-static struct metric tls_13 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.3\"", "TLS handshakes of SMTP clients.");
+static struct metric turned_away = METRIC_COUNTER("staffetta_smtp_refused_connections_total",
+    "SMTP connections refused by a limit.");
+static struct metric made_room = METRIC_COUNTER("staffetta_smtp_slow_total",
+    "Slow SMTP connections ended because all places were taken.");
+static struct metric timeouts = METRIC_COUNTER("staffetta_smtp_timeouts_total",
+    "SMTP connections ended by a time limit.");
+static struct metric tls_12 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.2\"",
+    "TLS handshakes of SMTP clients.");
+static struct metric tls_13 = METRIC_COUNTER_L("staffetta_smtp_tls_total", "version=\"1.3\"",
+    "TLS handshakes of SMTP clients.");
 static struct metric login_good = METRIC_COUNTER_L("staffetta_smtp_logins_total", "result=\"good\"", "SMTP logins.");
 static struct metric login_bad = METRIC_COUNTER_L("staffetta_smtp_logins_total", "result=\"bad\"", "SMTP logins.");
 static struct metric messages = METRIC_COUNTER("staffetta_smtp_messages_total", "Messages answered with 250.");
-static struct metric refused_mail = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"mail\"", "Refusals by command.");
-static struct metric refused_rcpt = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"rcpt\"", "Refusals by command.");
-static struct metric refused_message = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"message\"", "Refusals by command.");
+static struct metric refused_mail = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"mail\"",
+    "Refusals by command.");
+static struct metric refused_rcpt = METRIC_COUNTER_L("staffetta_smtp_rejects_total", "at=\"rcpt\"",
+    "Refusals by command.");
+static struct metric refused_message = METRIC_COUNTER_L("staffetta_smtp_rejects_total",
+    "at=\"message\"", "Refusals by command.");
 static struct metric cut = METRIC_COUNTER("staffetta_smtp_cut_total", "Ill-behaved clients that were disconnected.");
-static struct metric reply_time = METRIC_HISTOGRAM("staffetta_smtp_reply_seconds", "Time from the end of a message to its reply.");
+static struct metric reply_time = METRIC_HISTOGRAM("staffetta_smtp_reply_seconds",
+    "Time from the end of a message to its reply.");
 
 void record_show_metrics(void)
 {
@@ -49,7 +59,7 @@ void record_connection(struct client *c)
 
 void record_connections(struct server *server)
 {
-    metric_set(&open_now, (int64_t)server->client_count);
+    metric_set(&open_now, (int64_t)server->crowd.count);
 }
 
 void record_refused_connection(const struct ip *ip, const char *reason)
@@ -87,7 +97,7 @@ static void tell_events(struct client *c, struct str rcpt, unsigned code, struct
     char ip[IP_TEXT];
     struct buf details;
 
-    if (events == NULL || channel_backlog(events) > CHANNEL_HIGH)
+    if (events == NULL || channel_backlog(events) > 4 * CHANNEL_HIGH)
         return;
     ip_format(&smtp_client_of(c->session)->ip, ip);
     buf_init(&details, IPC_CHUNK);

@@ -6,6 +6,7 @@
 #include "ipc/role.h"
 #include "net/accept.h"
 #include "net/conn.h"
+#include "net/crowd.h"
 #include "net/limit.h"
 #include "net/tls.h"
 #include "session.h"
@@ -35,13 +36,10 @@ struct server {
     struct tls_server *tls; /* NULL: no certificate */
     struct door *doors;
     size_t door_count;
-    bool full; /* doors are shut: as many connections as allowed */
     struct limit_table *limits;
-    struct list clients;
-    uint64_t client_count;
+    struct crowd crowd; /* all clients */
     struct map asks, txns; /* by the id of the question, of the transaction */
-    struct event sweep, last_call, crowd;
-    int64_t made_room; /* monotonic */
+    struct event sweep, last_call;
     bool draining;
     /* queue shards that refuse messages, and why */
     struct {
@@ -56,7 +54,7 @@ struct server {
 enum question { ASK_NOTHING, ASK_RCPT, ASK_SENDER, ASK_AUTH };
 
 struct client {
-    struct link link;
+    struct crowd_member member; /* useful: since its last message */
     struct server *server;
     const struct door *door;
     struct policy *policy;
@@ -68,8 +66,6 @@ struct client {
     bool awaits_proxy, counted;
     bool stalled; /* filter does not keep up */
     bool choked;  /* the client does not read */
-    int64_t useful;    /* monotonic: when it came, or brought its last message */
-    uint64_t received; /* octets since */
     struct event delay;
     /* the question to directory, and the transaction at filter */
     struct map_node ask_node, txn_node;
@@ -96,10 +92,7 @@ void server_drain(struct server *server, int64_t within);
 void client_judge(struct client *c, struct smtp_client *who);
 
 /* crowd.c */
-void crowd_init(struct server *server);
-/* Somebody came or went: the doors are shut or opened. */
-void crowd_changed(struct server *server);
-void crowd_useful(struct client *c);
+extern const struct crowd_rules smtp_crowd_rules;
 
 /* world.c */
 extern const struct smtp_world smtp_real_world;

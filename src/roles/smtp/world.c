@@ -300,7 +300,7 @@ static void world_note(void *w, enum smtp_note note, struct str subject, unsigne
     struct client *c = w;
 
     if (note == SMTP_NOTE_MESSAGE_TAKEN)
-        crowd_useful(c);
+        crowd_useful(&c->member);
     record_note(c, note, subject, code, text);
 }
 

@@ -65,11 +65,7 @@ static bool take_login(struct xclient *x, struct str value)
     if (is_unknown(value))
         return true;
     buf_add(&x->login, value);
-    for (size_t i = 0; i < value.n; i++) { /* xtext hides line ends */
-        if ((unsigned char)value.p[i] < ' ' || value.p[i] == 0x7f)
-            return false;
-    }
-    return str_is_utf8(value) && value.n <= IPC_NAME;
+    return str_is_utf8(value) && !str_has_control(value) && value.n <= IPC_NAME; /* xtext hides line ends */
 }
 
 static bool take_proto(struct xclient *x, struct str value)

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 static const struct {
@@ -30,11 +31,22 @@ static const struct {
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 
+/* A process of queue that has just died is needed once more: relay may keep results for it, and what is not
+ * stored when relay goes is sent a second time. */
+static bool stage_is_empty(struct supervisor *s)
+{
+    if (s->started && !s->revived && stages[s->stage].roles == ROLE_BIT(QUEUE)) {
+        s->revived = true;
+        processes_revive(s, ROLE_BIT(QUEUE));
+    }
+    return !processes_alive(s, stages[s->stage].roles);
+}
+
 static void enter_stage(struct supervisor *s)
 {
     struct timeval limit;
 
-    while (s->stage < STAGES && !processes_alive(s, stages[s->stage].roles))
+    while (s->stage < STAGES && stage_is_empty(s))
         s->stage++;
     if (s->stage == STAGES) {
         event_base_loopbreak(s->base);
@@ -57,6 +69,7 @@ static void on_stage_late(evutil_socket_t fd, short what, void *arg)
 static void stop(struct supervisor *s)
 {
     if (s->stopping) { /* a second signal: at once */
+        s->revived = true;
         processes_kill(s, ALL_BUT_SUPERVISOR);
         return;
     }
@@ -78,7 +91,7 @@ void supervisor_process_ended(struct supervisor *s, struct process *p, int statu
     } else if (!s->started) {
         log_error("start-failed", "role=%s reason=%s", role_name(p->role),
             "it ended before it was ready; its last log line says why");
-        s->exit_code = 1;
+        s->exit_code = WIFEXITED(status) && WEXITSTATUS(status) == EX_DATAERR ? EX_DATAERR : 1;
         stop(s);
     }
 }

@@ -24,7 +24,7 @@
 #define PAUSE_MAX (30 * SECOND)
 #define STABLE_AFTER MINUTE
 
-static void on_restart(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
 static bool holds_keys(const struct process *p);
 static void reload_some(struct supervisor *s, bool key_holders);
 
@@ -64,7 +64,7 @@ void processes_plan(struct supervisor *s)
 
             *p = (struct process){.role = role, .copy = i, .copies = copies_of(s->config, role),
                 .control = -1, .pause = PAUSE_FIRST, .supervisor = s};
-            p->timer = evtimer_new(s->base, on_restart, p);
+            p->timer = evtimer_new(s->base, on_timer, p);
         }
 }
 
@@ -159,6 +159,26 @@ static void on_ready(struct role *role, struct channel *from, const struct msg_r
     (void)role, (void)from, (void)m;
 }
 
+/* A process without its control socket ends, and SIGCHLD says so. Should the signal get lost, or the
+ * process stay, this finds it a second later. */
+static void look_after(struct process *p)
+{
+    static const struct timeval second = {1, 0};
+
+    event_del(p->control_event);
+    event_add(p->timer, &second);
+}
+
+static void find_ended(struct process *p)
+{
+    processes_reap(p->supervisor);
+    if (p->pid == 0)
+        return;
+    log_warning("kill", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, "its control socket is gone");
+    kill(p->pid, SIGKILL);
+    event_add(p->timer, &(struct timeval){1, 0});
+}
+
 /* The only thing a role says here is that it is ready. */
 static void on_control(evutil_socket_t fd, short what, void *arg)
 {
@@ -172,8 +192,11 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     buf_init(&packet, CONTROL_PACKET_MAX);
-    if (!control_receive(fd, &packet, &passed, &ended, &err) || ended) {
-        event_del(p->control_event); /* its death is noticed by SIGCHLD */
+    if (!control_receive(fd, &packet, &passed, &ended, &err)) {
+        log_warning("control", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, err.text);
+        kill(p->pid, SIGKILL); /* what it said is lost: it may never count as ready */
+    } else if (ended) {
+        look_after(p);
     } else if (packet.n > 4 && ipc_dispatch(NULL, NULL, p->role, ROLE_SUPERVISOR, &handlers,
                                    str_skip(buf_str(&packet), 4), &why)) {
         process_ready(p);
@@ -272,8 +295,12 @@ static bool spawn(struct supervisor *s, struct process *p, struct err *err)
     p->control = pair[0];
     p->ready = false;
     p->started = clock_now();
+    p->began = clock_monotonic();
     p->control_event = event_new(s->base, p->control, EV_READ | EV_PERSIST, on_control, p);
-    event_add(p->control_event, NULL);
+    if (p->control_event == NULL || event_add(p->control_event, NULL) != 0) {
+        log_error("control", "role=%s copy=%u reason=%s", role_name(p->role), p->copy, "cannot watch its socket");
+        kill(p->pid, SIGKILL);
+    }
     return true;
 }
 
@@ -304,16 +331,12 @@ static void plan_restart(struct process *p)
     p->pause = p->pause * 2 > PAUSE_MAX ? PAUSE_MAX : p->pause * 2;
 }
 
-static void on_restart(evutil_socket_t fd, short what, void *arg)
+static void restart(struct process *p)
 {
-    struct process *p = arg;
     struct supervisor *s = p->supervisor;
     struct err err = {0};
     struct buf frame;
 
-    (void)fd, (void)what;
-    if (s->stopping)
-        return;
     p->restarts++;
     if (!spawn(s, p, &err)) {
         log_error("restart", "role=%s reason=%s", role_name(p->role), err.text);
@@ -327,16 +350,37 @@ static void on_restart(evutil_socket_t fd, short what, void *arg)
     buf_clear(&frame);
 }
 
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *p = arg;
+
+    (void)fd, (void)what;
+    if (p->pid != 0)
+        find_ended(p);
+    else if (!p->supervisor->stopping)
+        restart(p);
+}
+
+void processes_revive(struct supervisor *s, unsigned roles)
+{
+    for (size_t i = 0; i < s->process_count; i++)
+        if (s->processes[i].pid == 0 && roles & 1u << s->processes[i].role) {
+            event_del(s->processes[i].timer);
+            restart(&s->processes[i]);
+        }
+}
+
 static void process_ended(struct supervisor *s, struct process *p, int status)
 {
     close_control(p);
+    event_del(p->timer);
     p->pid = 0;
     p->ready = false;
     supervisor_process_ended(s, p, status);
     if (s->stopping)
         return;
     tell_web(s, p);
-    if (clock_now() - p->started > STABLE_AFTER)
+    if (clock_monotonic() - p->began > STABLE_AFTER)
         p->pause = PAUSE_FIRST;
     plan_restart(p);
 }

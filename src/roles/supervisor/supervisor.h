@@ -17,7 +17,7 @@ struct process {
     int control;    /* our end of its control socket, -1 while it does not run */
     bool ready, expected_end;
     uint64_t restarts;
-    int64_t started, pause; /* wall time; microseconds until the next start */
+    int64_t started, began, pause; /* wall time; the same, monotonic; microseconds until the next start */
     struct event *control_event, *timer;
     struct supervisor *supervisor;
 };
@@ -46,6 +46,7 @@ struct supervisor {
     bool stopping;
     bool reloading; /* the holder of the keys has not taken the new configuration yet */
     unsigned stage; /* of the shutdown */
+    bool revived;   /* what that needs was started for it */
     struct event *stage_timer;
     int exit_code;
     int lock;
@@ -68,6 +69,8 @@ void processes_reap(struct supervisor *s);
 /* Asks the processes of a role to finish. */
 void processes_drain(struct supervisor *s, unsigned roles, int64_t within);
 void processes_kill(struct supervisor *s, unsigned roles);
+/* Starts those that wait for their next start, even while the server stops. */
+void processes_revive(struct supervisor *s, unsigned roles);
 bool processes_alive(const struct supervisor *s, unsigned roles);
 
 /* link.c: who is connected to whom. */

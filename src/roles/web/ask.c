@@ -211,6 +211,17 @@ void ask_on_row(struct role *role, struct channel *from, const struct msg_contro
         ask_more(a);
 }
 
+void ask_on_progress(struct role *role, struct channel *from, const struct msg_control_progress *m)
+{
+    struct ask *a = find(role_state(role), m->id);
+
+    if (!is_from(a, from))
+        return;
+    event_add(&a->timer, &patience);
+    if (!a->owner_waits)
+        a->events->progress(a->owner, channel_role(from), channel_copy(from), m->text);
+}
+
 static bool has_it(const struct ask *a, const struct msg_control_done *m)
 {
     return m->code == 0 ? a->rows > 0 : m->code != NOINPUT;

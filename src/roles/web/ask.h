@@ -8,6 +8,8 @@ struct ask;
 struct ask_owner {
     /* One row, a JSON object without line ends. True: more is welcome now; false: call ask_more when it is. */
     bool (*row)(void *owner, struct str json);
+    /* No row yet, but the role at work says how far it is. */
+    void (*progress)(void *owner, enum role_id role, unsigned copy, struct str text);
     /* The end; the ask is freed after this. code is of sysexits.h. */
     void (*done)(void *owner, int code, struct str text);
 };
@@ -28,5 +30,6 @@ void ask_cancel(struct ask *a);
 
 /* From the roles. */
 void ask_on_row(struct role *role, struct channel *from, const struct msg_control_row *m);
+void ask_on_progress(struct role *role, struct channel *from, const struct msg_control_progress *m);
 void ask_on_done(struct role *role, struct channel *from, const struct msg_control_done *m);
 void ask_peer_gone(struct web *web, struct channel *peer);

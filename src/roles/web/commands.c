@@ -31,8 +31,10 @@ struct client {
     struct status *status; /* while we do */
 };
 
-static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total", "Clients of the command socket refused.");
-static struct metric latency = METRIC_HISTOGRAM("staffetta_web_command_seconds", "Time to answer a command, the client's reading included.");
+static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total",
+    "Clients of the command socket refused.");
+static struct metric latency = METRIC_HISTOGRAM("staffetta_web_command_seconds",
+    "Time to answer a command, the client's reading included.");
 
 void commands_show_metrics(void)
 {
@@ -100,7 +102,22 @@ static void on_done(void *owner, int code, struct str text)
     send_done(owner, code, text);
 }
 
-static const struct ask_owner ask_events = {on_row, on_done};
+static void on_progress(void *owner, enum role_id role, unsigned copy, struct str text)
+{
+    struct buf line, words;
+
+    buf_init(&words, 8192);
+    buf_init(&line, 64 * 1024);
+    buf_addf(&words, "%s %u: %.*s", role_name(role), copy, STR_ARG(text));
+    json_open(&line);
+    json_str(&line, "progress", buf_str(&words));
+    json_close(&line);
+    send_line(owner, buf_str(&line));
+    buf_clear(&line);
+    buf_clear(&words);
+}
+
+static const struct ask_owner ask_events = {on_row, on_progress, on_done};
 
 static void on_status_row(void *owner, struct str json)
 {

@@ -204,7 +204,8 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     return proceed(x);
 }
 
-static void on_completed(void *owner, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+static void on_completed(void *owner, struct MHD_Connection *connection, void **state,
+    enum MHD_RequestTerminationCode why)
 {
     struct exchange *x = *state;
 

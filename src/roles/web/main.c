@@ -86,6 +86,7 @@ static void on_drain(struct role *role, int64_t within)
 static const struct handlers handlers = {
     .process_state = on_process_state,
     .control_row = ask_on_row,
+    .control_progress = ask_on_progress,
     .control_done = ask_on_done,
     .stats_reply = gather_on_reply,
 };

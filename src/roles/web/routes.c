@@ -41,7 +41,8 @@ static void add_copies(const struct web *web, enum role_id role, struct ask_targ
 }
 
 /* The second word of "queue show ID" when it is a queue id: its shard first. */
-static enum route_result add_shards(const struct web *web, enum role_id role, struct str args, struct ask_target *targets,
+static enum route_result add_shards(const struct web *web, enum role_id role, struct str args,
+    struct ask_target *targets,
     size_t *n)
 {
     unsigned shards = role_peers(web->role, role);
