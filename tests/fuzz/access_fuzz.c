@@ -2,6 +2,8 @@
  * speaks (client, directory, mailbox) and what happens then, then the bytes or the frame. */
 #include "../unit/access_world.h"
 #include "base/log.h"
+#include "roles/access/imap_login.h"
+#include "roles/access/pop3_login.h"
 
 #include <stdint.h>
 #include <sys/socket.h>
@@ -47,7 +49,8 @@ static void act(unsigned choice)
     case 2:
         connect_client("192.0.2.1");
         break;
-    case 3:
+    case 3: /* the next connections come to the other listener, and another client speaks */
+        world_protocol = world_protocol == &pop3_login ? &imap_login : &pop3_login;
         current = (current + 1) % CLIENTS;
         break;
     case 4:

@@ -47,7 +47,10 @@ def mailbox():
         return item(directory, frame("account_changed", number, removed), act)
 
     def session(id, number, text, flags=0):
-        return item(access, frame("session_open", id, 0, flags, number, b"r@h.test", b"192.0.2.1", text), run)
+        return item(access, frame("session_open", id, 0, flags, number, b"r@h.test", b"192.0.2.1", b"", text), run)
+
+    def imap(id, number, text):
+        return item(access, frame("session_open", id, 1, 1, number, b"r@h.test", b"192.0.2.1", b"a1", text), run)
 
     def more(id, n):
         return item(access, frame("session_more", id, n), run)
@@ -68,6 +71,9 @@ def mailbox():
                     changed(1, 1, flush), deliver(3, 102, 1, b"x"), account(2, 1, 0)],
         "sessions": [session(1, 1, b"NOOP\r\n"), session(2, 1, b""), item(access, frame("session_data", 1, b"LIST\r\nUIDL\r\n"), run), more(1, 500),
                      item(access, frame("session_close", 1)), session(3, 1, b"CAPA\r\nQUIT\r\n", 3), item(access, act=access_gone)],
+        "imap": [deliver(1, 100, 1, small), account(1, 1, act=flush), imap(9, 1, b"b SELECT INBOX\r\nc FETCH 1 (FLAGS BODY[])\r\nd STORE 1 +FLAGS (\\Deleted)\r\n"),
+                 item(access, act=flush), item(access, frame("session_data", 9, b"e EXPUNGE\r\nf IDLE\r\n"), flush), deliver(2, 101, 1, small, act=flush),
+                 item(access, frame("session_finish", 9), run)],
         "unreachable": [deliver(1, 100, 1, b"x", act=directory_gone), deliver(2, 100, 2, b"x"), account(2, 2), item(queue, act=flush)],
         "utf8": [deliver(1, 100, 1, "S: é\r\n\r\nx\r\n".encode(), flags=2), account(1, 1, act=flush),
                  session(1, 1, b"RETR 1\r\nTOP 1 1\r\nQUIT\r\n"), session(2, 1, b"RETR 1\r\nQUIT\r\n", 2)],
@@ -77,7 +83,7 @@ def mailbox():
                      deliver(2**63 + 1, 2**63 + 1, 2**64 - 1, b"x"), more(5, 2**64 - 1), chunk(7, 2**64 - 1, b"")],
     }, ["STAT\\x0d\\x0a", "LIST\\x0d\\x0a", "UIDL\\x0d\\x0a", "RETR 1\\x0d\\x0a", "TOP 1 1\\x0d\\x0a", "DELE 1\\x0d\\x0a", "QUIT\\x0d\\x0a", "account=1", "show",
         "check", "stats", "mailbox", "deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more",
-        "session_close", "control_ask"])
+        "session_close", "session_finish", "control_ask"])
 
 
 def access():
@@ -90,6 +96,7 @@ def access():
     def data(id, text, act=0):
         return item(mailbox, frame("session_data", id, text), act)
 
+    imap = [item(client, act=other), item(client, act=here)]
     login = item(client, b"USER ann\r\nPASS x\r\n")
     write("access", {
         "session": [login, done(2), data(3, b"+OK\r\n"), item(client, b"STAT\r\nQUIT\r\n"), item(mailbox, frame("session_more", 3, 12)),
@@ -103,6 +110,11 @@ def access():
                  data(3, b"y" * 400)],
         "proxy": [item(client, act=far), item(client, b"PROXY TCP4 198.51.100.7 192.0.2.1 5555 110\r\nCAPA\r\n"), item(client, b"STLS\r\n", far),
                   item(client, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\1\2\3\4\5\6\7\x08\0\1\0\2NOOP\r\n")],
+        "imap": [*imap, item(client, b"a LOGIN ann {1}\r\nx\r\n"), done(2), data(3, b"a OK\r\n"), item(client, b"b IDLE\r\n"), data(3, b"+ idling\r\n"),
+                 item(client, b"DONE\r\n"), item(mailbox, frame("session_more", 3, 12)), item(mailbox, frame("session_close", 3))],
+        "imap_scram": [*imap, item(client, b"a AUTHENTICATE SCRAM-SHA-256\r\n"), item(directory, frame("auth_challenge", 2, b"")), item(client, b"biws\r\n"),
+                       item(directory, frame("auth_challenge", 2, b"r=1")), item(client, b"cD0x\r\n"), done(2, data=b"v=1"), item(client, b"\r\n", mailbox_gone)],
+        "imap_failures": [*imap, item(client, b"a LOGIN a b\r\n"), done(2, 1), item(client, b"", here), item(client, b"a LOGIN a b\r\n", directory_gone)],
         "strangers": [data(1, b"x"), item(mailbox, frame("session_more", 3, 2**63)), done(1), item(directory, b"\xff\xff"), login, done(2),
                       item(mailbox, frame("session_more", 3, 2**64 - 1)), data(3, b"z" * 60000), data(3, b"z" * 60000)],
     }, ["USER ann\\x0d\\x0a", "PASS x\\x0d\\x0a", "AUTH PLAIN AGEAYg==\\x0d\\x0a", "AUTH LOGIN\\x0d\\x0a", "STLS\\x0d\\x0a", "CAPA\\x0d\\x0a", "QUIT\\x0d\\x0a",

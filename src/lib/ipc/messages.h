@@ -238,6 +238,8 @@ enum { SESSION_WINDOW = 65536 };
 #define FIELDS_session_data(U, I, S, T) U(id) S(data, IPC_CHUNK)
 #define FIELDS_session_more(U, I, S, T) U(id) U(bytes)
 #define FIELDS_session_close(U, I, S, T) U(id)
+/* access shuts down: the session ends, with a word, as soon as its client is between two commands. */
+#define FIELDS_session_finish(U, I, S, T) U(id)
 
 /* ---- queue (and others) to events ---- */
 enum event_kind {
@@ -347,4 +349,5 @@ enum { CONTROL_ROWS = 200 };
     M(stats_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                                \
     M(stats_reply, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
-    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)
+    M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
+    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))
