@@ -36,24 +36,27 @@ static void remove_at(struct cached *list, size_t *n, size_t i)
     --*n;
 }
 
-static void vanish(struct imap_cache *c, struct cached *list, size_t *n, uint32_t uid, bool earlier, const char *line)
+/* Where it is, or could be: among those whose uids were not told, between its neighbours. */
+static size_t place_of(const struct cached *list, size_t n, uint32_t uid, bool known)
 {
-    size_t unknown = *n;
+    size_t place = n;
 
-    for (size_t i = *n; i-- > 0;) {
-        if (list[i].uid == uid) {
-            remove_at(list, n, i);
-            return;
-        }
-        if (list[i].uid == 0)
-            unknown = i;
+    for (size_t i = 0; i < n && list[i].uid <= uid; i++) {
+        if (list[i].uid == uid)
+            return i;
+        place = list[i].uid == 0 ? i : n;
     }
-    if (earlier)
-        return;
-    if (unknown == *n || (unknown > 0 && list[unknown - 1].uid > uid))
+    return known ? n : place;
+}
+
+static void vanish(struct cached *list, size_t *n, uint32_t uid, bool earlier, const char *line)
+{
+    size_t i = place_of(list, *n, uid, earlier);
+
+    if (i < *n)
+        remove_at(list, n, i);
+    else if (!earlier)
         wrong("VANISHED a uid that was not there", line);
-    remove_at(list, n, unknown);
-    (void)c;
 }
 
 static void on_vanished(struct imap_cache *c, const char *rest, const char *line)
@@ -78,9 +81,9 @@ static void on_vanished(struct imap_cache *c, const char *rest, const char *line
             c->n -= to - from + 1;
         for (unsigned long uid = from; uid <= to && uid < from + 100000 && !c->lax; uid++)
             if (c->selecting)
-                vanish(c, c->old, &c->old_n, (uint32_t)uid, true, line);
+                vanish(c->old, &c->old_n, (uint32_t)uid, true, line);
             else
-                vanish(c, c->messages, &c->n, (uint32_t)uid, earlier, line);
+                vanish(c->messages, &c->n, (uint32_t)uid, earlier, line);
         rest = *end == ',' ? end + 1 : end;
     }
 }

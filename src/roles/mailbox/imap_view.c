@@ -145,7 +145,7 @@ bool imap_view_has_gone(const struct imap *im)
 {
     const struct imap_view *v = &im->view;
 
-    return v->folder != NULL && !im->tell_expunges && !im->idling && uid_set_next_gone(&v->known, &v->folder->shown, 1) != 0;
+    return v->folder != NULL && !im->tell_expunges && !im->idling && v->version != v->folder->version && uid_set_next_gone(&v->known, &v->folder->shown, 1) != 0;
 }
 
 static void forget(struct imap *im, uint32_t uid)
