@@ -67,7 +67,7 @@ class Client:
             total += n
             if keep:
                 kept.append(bytes(self.room[:n]))
-            tail = (tail + bytes(self.room[max(0, n - 300):n]))[-300:]
+            tail = (tail + bytes(self.room[max(0, n - 4000):n]))[-4000:]
             if tail.endswith(b"\r\n"):
                 found = re.search(rb"(?:^|\r\n)" + self.tag + rb" (\w+)[^\r\n]*\r\n$", tail)
                 if found:

@@ -120,7 +120,9 @@ void imap_write_message_flags(struct imap *im, const struct store_message *m)
     buf_add(&im->out, STR("FLAGS ("));
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (m->flags >> i & 1) {
-            buf_addf(&im->out, "%s%s", any ? " " : "", names[i]);
+            if (any)
+                buf_add_char(&im->out, ' ');
+            buf_add(&im->out, str_of(names[i]));
             any = true;
         }
     if (m->flags >> STORE_KEYWORD_SHIFT != 0 || m->more.n > 0)
