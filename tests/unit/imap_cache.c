@@ -94,10 +94,12 @@ static void on_exists(struct imap_cache *c, size_t n, const char *line)
         c->n = n;
         return;
     }
-    if (c->selecting) {
+    if (c->selecting && !c->counted) {
         memcpy(c->old, c->messages, c->n * sizeof *c->old);
         c->old_n = c->n;
+        c->selected_n = n;
         c->n = 0;
+        c->counted = true;
     }
     if (n < c->n || n > CACHE_MESSAGES || !(c->selected || c->selecting))
         wrong("EXISTS with fewer than there are", line);
@@ -167,8 +169,10 @@ static void join_old(struct imap_cache *c, const char *line)
 
     for (size_t i = 0; i < c->n; i++) {
         if (c->messages[i].uid == 0) {
-            if (k == c->old_n)
+            if (k == c->old_n && i < c->selected_n)
                 wrong("QRESYNC did not tell of a message", line);
+            if (k == c->old_n)
+                break;
             c->messages[i] = c->old[k++];
         } else if (k < c->old_n && c->old[k].uid == c->messages[i].uid) {
             k++;
@@ -192,6 +196,8 @@ static void on_tagged(struct imap_cache *c, const char *line)
 {
     const char *status = strchr(line, ' ');
 
+    if (strncmp(line, "e ", 2) == 0) /* ENABLE, in one breath with what follows */
+        return;
     if (status == NULL || sscanf(status, " %7[A-Z]", c->status) != 1 || (strcmp(c->status, "OK") != 0 && strcmp(c->status, "NO") != 0 && strcmp(c->status, "BAD") != 0))
         wrong("malformed answer", line);
     if (c->selecting) {
@@ -350,9 +356,9 @@ void cache_selects(struct imap_cache *c, bool qresync)
     size_t n = 0;
 
     c->selecting = c->waits = true;
-    c->selected = c->no_expunge = false;
+    c->counted = c->selected = c->no_expunge = false;
     for (size_t i = 0; qresync && i < c->n; i++)
-        if (c->messages[i].uid != 0 && c->messages[i].has_flags)
+        if (c->messages[i].uid != 0)
             c->messages[n++] = c->messages[i];
     c->n = n;
     c->highest = 0;
