@@ -220,9 +220,14 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
-    buf_addf(&im->out, "* %" PRIu32 " FETCH (", number);
-    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
-        buf_addf(&im->out, "UID %" PRIu32 " ", m->uid);
+    buf_add(&im->out, STR("* "));
+    buf_add_number(&im->out, number);
+    buf_add(&im->out, STR(" FETCH ("));
+    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)) {
+        buf_add(&im->out, STR("UID "));
+        buf_add_number(&im->out, m->uid);
+        buf_add_char(&im->out, ' ');
+    }
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
         buf_add_char(&im->out, ' ');
