@@ -4,6 +4,7 @@ usage: demo.py --build FOLDER --folder FOLDER [--once]
 """
 import argparse
 import atexit
+import imaplib
 import os
 import pathlib
 import shutil
@@ -141,7 +142,7 @@ def main():
         show_connect(server, script)
         if not options.once:
             stay(server, sink)
-    except (AssertionError, OSError, smtplib.SMTPException) as failure:
+    except (AssertionError, OSError, imaplib.IMAP4.error, smtplib.SMTPException) as failure:
         print(f"\nThat did not work: {failure}\n\nThe end of its log ({server.log}):\n{server.log_tail()}", file=sys.stderr)
         server.kill_tree()
         return 1
