@@ -365,7 +365,7 @@ class Ends(Imap):
         pids = self.server.roles()[role]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        until(lambda: self.server.roles().get(role) and not set(self.server.roles()[role]) & set(pids), f"{role} to be back")
+        until(lambda: set(self.server.roles().get(role, pids)).isdisjoint(pids), f"{role} to be back")
 
     def back(self, user):
         """A session once the role is up again."""
