@@ -53,10 +53,15 @@ static void vanish(struct cached *list, size_t *n, uint32_t uid, bool earlier, c
 {
     size_t i = place_of(list, *n, uid, earlier);
 
-    if (i < *n)
-        remove_at(list, n, i);
-    else if (!earlier)
+    if (i == *n && !earlier)
         wrong("VANISHED a uid that was not there", line);
+    if (i == *n)
+        return;
+    for (size_t k = i; list[i].uid == 0 && k > 0 && list[k - 1].uid == 0; k--)
+        list[k - 1].has_flags = false; /* it could have been this one */
+    for (size_t k = i; list[i].uid == 0 && k + 1 < *n && list[k + 1].uid == 0; k++)
+        list[k + 1].has_flags = false;
+    remove_at(list, n, i);
 }
 
 static void on_vanished(struct imap_cache *c, const char *rest, const char *line)
