@@ -13,7 +13,7 @@ import harness
 import postfix
 
 PLACES = ("etc", "usr", "var/lib", "var/spool")  # what is laid over
-PACKAGES = {"opensmtpd": ["opensmtpd"], "exim": ["exim4-daemon-light"], "dovecot": ["dovecot-core", "dovecot-lmtpd"]}
+PACKAGES = {"opensmtpd": ["opensmtpd"], "exim": ["exim4-daemon-light"], "dovecot": ["dovecot-core", "dovecot-lmtpd", "dovecot-imapd"]}
 
 
 class Packages:

@@ -4,6 +4,7 @@ usage: demo.py --build FOLDER --folder FOLDER [--once]
 """
 import argparse
 import atexit
+import imaplib
 import os
 import pathlib
 import shutil
@@ -18,7 +19,7 @@ from harness import until
 from sink import Sink
 
 USERS = {"ann@demo.example": "ann's password", "bob@demo.example": "bob's password"}
-PORTS = {"mx": 2525, "submission": 2587, "submissions": 2465, "lmtp": 2024, "pop3": 2110, "pop3s": 2995, "metrics": 2925}
+PORTS = {"mx": 2525, "submission": 2587, "submissions": 2465, "lmtp": 2024, "imap": 2143, "imaps": 2993, "pop3": 2110, "pop3s": 2995, "metrics": 2925}
 
 
 def reachable(folder):
@@ -63,6 +64,15 @@ def show_local(server):
     got = server.mailbox_holds("bob@demo.example", 1, USERS["bob@demo.example"])[0].decode()
     print("-> Bob reads it over POP3 (STLS, port %d):\n" % server.ports["pop3"])
     print("\n".join("     " + line for line in got.splitlines()))
+    show_imap(server)
+
+
+def show_imap(server):
+    c = server.imap("bob@demo.example", USERS["bob@demo.example"])
+    count = int(c.select()[1][0])
+    envelope = c.fetch("1", "(UID FLAGS RFC822.SIZE ENVELOPE)")[1][0].decode()
+    c.logout()
+    print("\n-> and over IMAP (STARTTLS, port %d), where INBOX has %d message:\n\n     %s" % (server.ports["imap"], count, envelope))
 
 
 def show_relayed(server, sink):
@@ -78,7 +88,7 @@ def show_relayed(server, sink):
 
 
 def show_connect(server, script):
-    rows = [("submission", "STARTTLS, login"), ("submissions", "TLS, login"), ("pop3", "STLS"), ("pop3s", "TLS"), ("mx", "mail from other servers"),
+    rows = [("submission", "STARTTLS, login"), ("submissions", "TLS, login"), ("imap", "STARTTLS"), ("imaps", "TLS"), ("pop3", "STLS"), ("pop3s", "TLS"), ("mx", "mail from other servers"),
             ("lmtp", "LMTP"), ("metrics", "http://127.0.0.1:%d/metrics" % server.ports["metrics"])]
     print("\nIt is up. Point a mail program at 127.0.0.1:")
     for name, what in rows:
@@ -132,7 +142,7 @@ def main():
         show_connect(server, script)
         if not options.once:
             stay(server, sink)
-    except (AssertionError, OSError, smtplib.SMTPException) as failure:
+    except (AssertionError, OSError, imaplib.IMAP4.error, smtplib.SMTPException) as failure:
         print(f"\nThat did not work: {failure}\n\nThe end of its log ({server.log}):\n{server.log_tail()}", file=sys.stderr)
         server.kill_tree()
         return 1

@@ -157,9 +157,9 @@ class Logins(Imap):
         self.assertTrue(self.scram(t, "SCRAM-SHA-256-PLUS", t.s.get_channel_binding("tls-unique"), "tls-unique").startswith("a OK"))
 
     def test_gsasl(self):
-        for mechanism in ("SCRAM-SHA-256", "PLAIN", "LOGIN"):
+        for mechanism in ("SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"):
             done = subprocess.run(["gsasl", "--imap", "--connect", f"127.0.0.1:{self.server.ports['imap']}", "--mechanism", mechanism, "--starttls",
-                                   f"--x509-ca-file={self.server.chain}", "--hostname", "mail.home.example", "-a", "ann@home.example", "-p", PASSWORD,
+                                   "--priority=NORMAL:-VERS-ALL:+VERS-TLS1.3", f"--x509-ca-file={self.server.chain}", "--hostname", "mail.home.example", "-a", "ann@home.example", "-p", PASSWORD,
                                    "--quiet"], input="", capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, mechanism + done.stdout + done.stderr)
 
@@ -255,7 +255,7 @@ class Changing(Imap):
         self.ok(c.store("1", "+FLAGS", r"(\Deleted)"))
         self.ok(c.store("2", "-FLAGS", r"(\Seen)"))
         self.ok(c.store("3", "FLAGS", r"(\Answered)"))
-        self.assertEqual(self.ok(c.expunge()), [b"1"])
+        self.assertEqual(self.ok(c.expunge())[-1:], [b"1"])
         self.assertEqual(self.flags(c), [set(), {rb"\Answered"}])
         self.assertEqual(self.ok(c.select("Archive/2026")), [b"3"])
         self.assertEqual(self.subjects(c), ["a-0", "a-1", "a-3"])
@@ -365,7 +365,7 @@ class Ends(Imap):
         pids = self.server.roles()[role]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        until(lambda: self.server.roles().get(role) and not set(self.server.roles()[role]) & set(pids), f"{role} to be back")
+        until(lambda: set(self.server.roles().get(role, pids)).isdisjoint(pids), f"{role} to be back")
 
     def back(self, user):
         """A session once the role is up again."""

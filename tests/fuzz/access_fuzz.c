@@ -3,6 +3,8 @@
  * frame. */
 #include "../unit/access_world.h"
 #include "base/log.h"
+#include "roles/access/imap_login.h"
+#include "roles/access/pop3_login.h"
 
 #include <event2/event.h>
 #include <stdint.h>
@@ -50,7 +52,8 @@ static void act(unsigned choice)
     case 2:
         connect_client("192.0.2.1");
         break;
-    case 3:
+    case 3: /* the next connections come to the other listener, and another client speaks */
+        world_protocol = world_protocol == &pop3_login ? &imap_login : &pop3_login;
         current = (current + 1) % CLIENTS;
         break;
     case 4:

@@ -25,8 +25,11 @@ def mailbox():
     def changed(number, removed, act=0):
         return item(directory, frame("account_changed", number, removed), act)
 
-    def session(id, number, text, flags=0, protocol=0, act=run, around=0):
-        return item(access, frame("session_open", id, protocol, flags, number, b"r@h.test", b"192.0.2.1", text), act, around)
+    def session(id, number, text, flags=0, protocol=0, act=run, around=0, tag=b""):
+        return item(access, frame("session_open", id, protocol, flags, number, b"r@h.test", b"192.0.2.1", tag, text), act, around)
+
+    def imap(id, number, text):
+        return session(id, number, text, 1, 1, tag=b"a1")
 
     def data(id, text, act=run, around=0):
         return item(access, frame("session_data", id, text), act, around)
@@ -71,6 +74,9 @@ def mailbox():
         "protocols": [session(1, 1, b"a NOOP\r\n", protocol=1), session(2, 1, b"x", protocol=99), session(3, 0, b"x"), session(4, 2**63, b"x"), session(1, 1, b"again")],
         "access-away": [*one, session(1, 1, b"RETR 1\r\n", around=access_away), item(queue, act=run), session(2, 1, b"STAT\r\n", around=access_away), item(queue, act=run, around=access_away)],
         "removing-while-gone": [*one, *many, session(1, 1, b"DELE 1\r\nDELE 2\r\nQUIT\r\n", act=0), item(queue, act=run), item(access, act=access_gone), item(queue, act=flush)],
+        "imap": [deliver(1, 100, 1, small), account(1, 1, act=flush), imap(9, 1, b"b SELECT INBOX\r\nc FETCH 1 (FLAGS BODY[])\r\nd STORE 1 +FLAGS (\\Deleted)\r\n"),
+                 item(access, act=flush), data(9, b"e EXPUNGE\r\nf IDLE\r\n", flush), deliver(2, 101, 1, small, act=flush),
+                 item(access, frame("session_finish", 9), run)],
         "unreachable": [deliver(1, 100, 1, b"x", act=directory_gone), deliver(2, 100, 2, b"x"), account(2, 2), item(queue, act=flush)],
         "directory-back": [*one, item(3, around=directory_back), deliver(2, 101, 1, small), account(2, 1, act=flush)],
         "utf8": [deliver(1, 100, 1, "S: é\r\n\r\nx\r\n".encode(), flags=2), account(1, 1, act=flush), session(1, 1, b"RETR 1\r\nTOP 1 1\r\nQUIT\r\n"), session(2, 1, b"RETR 1\r\nQUIT\r\n", 2)],
@@ -105,7 +111,13 @@ def access():
         return [item(client, act=far), item(client, b"PROXY TCP4 198.51.100.7 192.0.2.1 5555 110\r\n" + text)]
 
     login = item(client, b"USER ann\r\nPASS x\r\n")
+    imap = [item(client, act=other), item(client, act=here)]
     return {
+        "imap": [*imap, item(client, b"a LOGIN ann {1}\r\nx\r\n"), done(2), data(3, b"a OK\r\n"), item(client, b"b IDLE\r\n"), data(3, b"+ idling\r\n"),
+                 item(client, b"DONE\r\n"), item(mailbox, frame("session_more", 3, 12)), item(mailbox, frame("session_close", 3))],
+        "imap_scram": [*imap, item(client, b"a AUTHENTICATE SCRAM-SHA-256\r\n"), item(directory, frame("auth_challenge", 2, b"")), item(client, b"biws\r\n"),
+                       item(directory, frame("auth_challenge", 2, b"r=1")), item(client, b"cD0x\r\n"), done(2, data=b"v=1"), item(client, b"\r\n", mailbox_gone)],
+        "imap_failures": [*imap, item(client, b"a LOGIN a b\r\n"), done(2, 1), item(client, b"", here), item(client, b"a LOGIN a b\r\n", directory_gone)],
         "session": [login, done(2), data(3, b"+OK\r\n"), item(client, b"STAT\r\nQUIT\r\n"), item(mailbox, frame("session_more", 3, 12)), data(3, b"+OK bye\r\n"),
                     item(mailbox, frame("session_close", 3))],
         "scram": [item(client, b"AUTH SCRAM-SHA-256 biws\r\n"), item(directory, frame("auth_challenge", 2, b"r=1")), item(client, b"cD0x\r\n"), done(2, data=b"v=1"), item(client, b"\r\n"),
@@ -165,6 +177,7 @@ def dictionaries():
     lines = {"mailbox": ["STAT", "LIST", "UIDL", "RETR 1", "TOP 1 1", "DELE 1", "QUIT"], "access": ["USER ann", "PASS x", "AUTH PLAIN AGEAYg==", "AUTH LOGIN", "STLS", "CAPA", "QUIT",
              "PROXY TCP4 1.2.3.4 5.6.7.8 1 2"]}
     words = {"mailbox": ["account=1", "show", "check", "stats", "mailbox"], "access": []}
-    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more", "session_close", "control_ask"],
+    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more", "session_close", "session_finish",
+                           "control_ask"],
                "access": ["auth_challenge", "auth_done", "session_data", "session_more", "session_close"]}
     return {t: [l + "\\x0d\\x0a" for l in lines[t]] + words[t] + [word(n) for n in numbers[t]] for t in lines}

@@ -237,6 +237,33 @@ static void expunge_one(int box)
         deed->done = disk_length();
 }
 
+static void note_folder(void *arg, const struct mailroom_folder *f)
+{
+    struct line_look *look = arg;
+
+    if (look->n == LINE_FOLDERS)
+        fail_msg("too many folders");
+    look->folders[look->n++] = *f;
+}
+
+/* What is there afterwards, done or not, is shown. */
+static void work_in_folders(int box)
+{
+    struct line_look *look = &line->look[box][line->looks[box]];
+    struct err err = {0};
+
+    if (line->looks[box] == LINE_LOOKS)
+        return;
+    if (line->looks[box] > 0 && look[-1].begun == LINE_NEVER)
+        look[-1].begun = disk_length();
+    (void)!mailroom_work_in_folders(box + 1, line_random, &err);
+    *look = (struct line_look){.begun = LINE_NEVER};
+    if (!mailroom_settle(box + 1, &err) || !mailroom_folders(box + 1, note_folder, look, &err))
+        return;
+    look->at = disk_length();
+    line->looks[box]++;
+}
+
 static void step(void)
 {
     uint64_t what = cut_random(100);
@@ -250,6 +277,8 @@ static void step(void)
         show_box((int)cut_random(LINE_BOXES));
     else if (what < 35)
         world_pass(2 * MINUTE);
+    else if (what < 70)
+        work_in_folders((int)line_random(LINE_BOXES));
 }
 
 /* The processes are killed somewhere in the middle of a step, or the disk fails first: nothing of what they still do
@@ -302,6 +331,7 @@ void line_finish(void)
 /* ---- promises ---- */
 
 struct inspection {
+    struct line_look look;
     size_t at;
     int box;
     unsigned copies[LINE_MESSAGES];
@@ -393,6 +423,45 @@ static void forget_relayed(size_t at)
     }
 }
 
+static const struct line_look *last_look(int box, size_t at)
+{
+    const struct line_look *last = NULL;
+
+    for (size_t i = 0; i < line->looks[box]; i++)
+        if (line->look[box][i].at <= at)
+            last = &line->look[box][i];
+    return last;
+}
+
+static void judge_folder(struct inspection *in, const struct mailroom_folder *was, bool changed)
+{
+    for (size_t i = 0; i < in->look.n; i++) {
+        const struct mailroom_folder *is = &in->look.folders[i];
+
+        if (is->id != was->id)
+            continue;
+        if (is->uidvalidity != was->uidvalidity || is->uidnext < was->uidnext || is->modseq < was->modseq)
+            broken(in, "a folder went back behind what was shown", (int)is->id);
+        if (!changed && (is->uidnext != was->uidnext || is->messages != was->messages || is->uids != was->uids))
+            broken(in, "a folder is not as it was shown", (int)is->id);
+        return;
+    }
+    if (!changed)
+        broken(in, "a folder that was shown is not there", (int)was->id);
+}
+
+static void judge_folders(struct inspection *in)
+{
+    const struct line_look *last = last_look(in->box, in->at);
+
+    if (last == NULL)
+        return;
+    for (size_t i = 0; i < last->n; i++)
+        judge_folder(in, &last->folders[i], last->begun <= in->at);
+    if (last->begun > in->at && in->look.n != last->n)
+        broken(in, "a folder that was gone is there", (int)in->look.n);
+}
+
 bool line_keeps_promises(size_t at, char *why, size_t size)
 {
     static struct inspection in;
@@ -410,6 +479,10 @@ bool line_keeps_promises(size_t at, char *why, size_t size)
         if (!mailroom_walk(in.box + 1, inspect, &in, &err))
             broken(&in, err.text, -1);
         judge_box(&in);
+        in.look.n = 0;
+        if (!mailroom_folders(in.box + 1, note_folder, &in.look, &err))
+            broken(&in, err.text, -1);
+        judge_folders(&in);
     }
     judge_others(&in);
     *line = before;
@@ -421,6 +494,16 @@ static void forget_deed(struct line_deed *d, size_t at)
     /* It may have happened all the same. */
     d->begun = d->begun == LINE_NEVER ? LINE_NEVER : 0;
     d->done = d->done <= at ? 0 : LINE_NEVER;
+}
+
+static void forget_looks(int box, size_t at)
+{
+    while (line->looks[box] > 0 && line->look[box][line->looks[box] - 1].at > at)
+        line->looks[box]--;
+    for (size_t i = 0; i < line->looks[box]; i++) {
+        line->look[box][i].at = 0;
+        line->look[box][i].begun = line->look[box][i].begun <= at ? 0 : LINE_NEVER;
+    }
 }
 
 void line_forget_after(size_t at)
@@ -435,6 +518,8 @@ void line_forget_after(size_t at)
         for (int b = 0; b < LINE_BOXES; b++)
             forget_deed(&m->expunged[b], at);
     }
+    for (int b = 0; b < LINE_BOXES; b++)
+        forget_looks(b, at);
     for (int b = 0; b < LINE_BOXES; b++)
         for (int u = 0; u < LINE_UIDS; u++) {
             if (line->shown[b][u].at > at)

@@ -8,11 +8,14 @@
  *   a message that was not answered is in no mailbox more than once
  *   a message whose removal was confirmed does not come back
  *   a uid that was shown never means another message
+ *   what a client was shown of other folders is there, unless a change of it was begun since; their uids and
+ *     modification sequences never go back
  *   every database passes SQLite's integrity check and the mailbox's own */
 #pragma once
 #include "disk.h"
+#include "mailroom.h"
 
-enum { LINE_BOXES = 14, LINE_MESSAGES = 400, LINE_UIDS = 400 };
+enum { LINE_BOXES = 14, LINE_MESSAGES = 400, LINE_UIDS = 400, LINE_LOOKS = 40, LINE_FOLDERS = 12 };
 
 struct line_deed {
     size_t begun, done; /* places on the tape */
@@ -36,6 +39,12 @@ struct line {
         int message; /* that it means; 0: never shown, else number + 1 */
         size_t at;
     } shown[LINE_BOXES][LINE_UIDS];
+    size_t looks[LINE_BOXES];
+    struct line_look {
+        size_t at, begun; /* shown there; a change was begun there */
+        size_t n;
+        struct mailroom_folder folders[LINE_FOLDERS];
+    } look[LINE_BOXES][LINE_LOOKS];
 };
 
 /* The line's memory is shared with processes that are forked. */

@@ -236,3 +236,112 @@ bool mailroom_expunge(int64_t account, int64_t uid, struct err *err)
     box_leave(box);
     return done;
 }
+
+/* ---- folders ---- */
+
+static int64_t appended;
+
+static bool append(struct store *s, struct folder *f, mailroom_chance *chance, struct err *err)
+{
+    static char bytes[20000];
+    struct store_new n = {.content = (int64_t)(chance(INT64_MAX) | 1), .size = 1 + (int64_t)chance(sizeof bytes - 1), .received = ++appended};
+    uint32_t uid;
+
+    memset(bytes, 'a', sizeof bytes);
+    return store_put(s, n.content, str_from(bytes, (size_t)n.size), err) && store_message_add(s, f, &n, &uid, err);
+}
+
+static bool copy_from_inbox(struct store *s, struct folder *f, struct err *err)
+{
+    uint32_t first = 0, copy;
+    bool found;
+
+    if (!store_folder_load(s, store_inbox(s), err))
+        return false;
+    first = uid_set_next(&store_inbox(s)->uids, 1);
+    return first == 0 || store_message_copy(s, store_inbox(s), first, f, &copy, &found, err);
+}
+
+static bool change_one(struct store *s, struct folder *f, mailroom_chance *chance, struct err *err)
+{
+    struct store_message m;
+    uint32_t uid;
+    bool found, changed;
+
+    if (!store_folder_load(s, f, err))
+        return false;
+    if (f->uids.count == 0)
+        return true;
+    uid = uid_set_at(&f->uids, 1 + (uint32_t)chance(f->uids.count));
+    if (chance(2))
+        return store_message_expunge(s, f, uid, &found, err);
+    return store_message_get(s, f, uid, &m, &found, err) &&
+           (!found || store_message_flags(s, f, &m, (int64_t)chance(32), STR(""), &changed, err));
+}
+
+static bool change_folders(struct store *s, mailroom_chance *chance, struct err *err)
+{
+    static const char *const names[] = {"a", "a/b", "c", "d"};
+    struct str name = str_of(names[chance(4)]), to = str_of(names[chance(4)]);
+    struct folder *f = store_folder_find(s, name);
+
+    if (f == NULL)
+        return store_folder_create(s, name, STR(""), &f, err) && append(s, f, chance, err);
+    switch (chance(8)) {
+    case 0: return store_folder_delete(s, f, err);
+    case 1: return store_folder_find(s, to) != NULL || str_starts(to, name) || store_folder_collides(s, f, to) ||
+                   store_folder_rename(s, f, to, err);
+    case 2: return copy_from_inbox(s, f, err);
+    case 3:
+    case 4: return append(s, f, chance, err);
+    default: return change_one(s, f, chance, err);
+    }
+}
+
+bool mailroom_work_in_folders(int64_t account, mailroom_chance *chance, struct err *err)
+{
+    struct box *box = boxes_enter_existing(boxes, account, err);
+    bool done;
+
+    if (box == NULL)
+        return false;
+    done = box_begin(box, err);
+    for (uint64_t n = 1 + chance(6); done && n > 0; n--) {
+        box_touch(box);
+        done = change_folders(box->store, chance, err);
+        if (!done)
+            box_fail(box, err);
+    }
+    done = done && box_settle(box, err);
+    box_leave(box);
+    return done;
+}
+
+static bool mix(void *arg, const struct store_message *m)
+{
+    struct mailroom_folder *f = arg;
+
+    f->uids = (f->uids ^ (uint64_t)m->uid ^ (uint64_t)m->content << 20 ^ (uint64_t)m->flags << 10) * UINT64_C(0x100000001b3);
+    f->messages++;
+    return true;
+}
+
+bool mailroom_folders(int64_t account, mailroom_folder_fn *tell, void *arg, struct err *err)
+{
+    struct box *box = boxes_enter_existing(boxes, account, err);
+    bool right = true;
+
+    if (box == NULL)
+        return err->kind == ERR_PERMANENT && strstr(err->text, "no mailbox yet") != NULL;
+    for (struct folder *f = NULL; right && (f = store_folder_next(box->store, f)) != NULL;) {
+        struct mailroom_folder is = {.id = f->id, .uidvalidity = f->uidvalidity, .uidnext = f->durable.uidnext, .modseq = f->durable.modseq};
+
+        if (f == store_inbox(box->store))
+            continue;
+        right = store_messages_walk(box->store, f, 1, UINT32_MAX, -1, mix, &is, err);
+        if (right)
+            tell(arg, &is);
+    }
+    box_leave(box);
+    return right;
+}

@@ -25,5 +25,16 @@ typedef void mailroom_message_fn(void *arg, int64_t uid, struct str bytes);
 MUST_CHECK bool mailroom_walk(int64_t account, mailroom_message_fn *tell, void *arg, struct err *err);
 /* Removes messages as POP3's QUIT does; true when it is on disk. */
 MUST_CHECK bool mailroom_expunge(int64_t account, int64_t uid, struct err *err);
+/* What IMAP does to a mailbox beside its INBOX, drawn by `chance`: folders are made, renamed and deleted, messages appended,
+ * copied there, flagged and removed there. True when it is on disk. */
+typedef uint64_t mailroom_chance(uint64_t below);
+MUST_CHECK bool mailroom_work_in_folders(int64_t account, mailroom_chance *chance, struct err *err);
+/* Every folder but INBOX as a client is shown it now (settle first): what was shown must never go back. */
+struct mailroom_folder {
+    int64_t id, uidvalidity, uidnext, modseq, messages;
+    uint64_t uids; /* a hash of which there are, and with which contents */
+};
+typedef void mailroom_folder_fn(void *arg, const struct mailroom_folder *f);
+MUST_CHECK bool mailroom_folders(int64_t account, mailroom_folder_fn *tell, void *arg, struct err *err);
 /* Makes sure that what is shown is on disk, as before a client is shown uids. */
 MUST_CHECK bool mailroom_settle(int64_t account, struct err *err);

@@ -2,6 +2,7 @@
  * that die, limits of an address. */
 #include "access_world.h"
 #include "base/clock.h"
+#include "roles/access/imap_login.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -426,6 +427,85 @@ static void a_client_that_reads_nothing_gets_no_more(void **state)
     close(client);
 }
 
+/* ---- IMAP ---- */
+
+#define CAPABILITIES "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL+ SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
+#define IMAP_GREETING "* OK [" CAPABILITIES "] pop.test IMAP server ready\r\n"
+
+static int imap_logged_in(void)
+{
+    int client;
+
+    world_protocol = &imap_login;
+    client = world_connect("127.0.0.1");
+    hears(client, IMAP_GREETING);
+    say(client, "a1 LOGIN ann secret\r\nb2 SELECT INBOX\r\n");
+    asked("begin USERPASS 127.0.0.1 |ann|secret\n");
+    directory_says(AUTH_OK, 5, AUTH_MAY_READ);
+    asked("open 5 tag=a1 flags=0 ann 127.0.0.1\ndata b2 SELECT INBOX\r\n\n");
+    return client;
+}
+
+static void an_imap_session(void **state)
+{
+    int client = imap_logged_in();
+
+    (void)state;
+    mailbox_says("a1 OK Logged in\r\n");
+    hears(client, "a1 OK Logged in\r\n");
+    asked("more 17\n");
+    session_finish(CONTAINER(list_first(&world_access.clients), struct client, link));
+    asked("finish\n");
+    mailbox_says("* BYE\r\n");
+    access_handlers.session_close(NULL, world_mailbox, &(struct msg_session_close){world_id});
+    hears(client, "* BYE\r\n");
+    assert_true(is_closed(client));
+    close(client);
+}
+
+static void imap_says_bye(void **state)
+{
+    struct channel *mailbox = world_mailbox;
+    int clients[5];
+
+    (void)state;
+    clients[0] = imap_logged_in();
+    world_mailbox = NULL;
+    access_peer_gone(NULL, mailbox);
+    hears(clients[0], "* BYE [UNAVAILABLE] The mailbox is not available now, try again later\r\n");
+    assert_true(is_closed(clients[0]));
+    close(clients[0]);
+    for (int i = 0; i < 4; i++)
+        clients[i] = world_connect("192.0.2.1");
+    hears(clients[3], "* BYE [UNAVAILABLE] Not now, try again later\r\n"); /* over the limit of the address */
+    assert_true(is_closed(clients[3]));
+    for (int i = 0; i < 4; i++)
+        close(clients[i]);
+}
+
+/* RFC 9051, section 5.4: with a word, and the time is that of IMAP. */
+static void a_silent_imap_client_is_told(void **state)
+{
+    struct timespec pause = {0, 5 * 1000 * 1000};
+    char heard[100] = "";
+    int client;
+
+    (void)state;
+    world_config.limits.pop3_idle_time = 1;
+    world_config.limits.pop3_session_time = 1;
+    world_config.limits.imap_idle_time = 30000;
+    client = imap_logged_in();
+    for (int i = 0; i < 2000 && heard[0] == 0; i++) {
+        world_run();
+        nanosleep(&pause, NULL);
+        (void)recv(client, heard, sizeof heard - 1, MSG_DONTWAIT);
+    }
+    assert_string_equal(heard, "* BYE Nothing was said for too long\r\n");
+    assert_true(is_closed(client));
+    asked("close\n");
+    close(client);
+}
+
 static void answers_nobody_waits_for(void **state)
 {
     struct channel other = {ROLE_MAILBOX, 0, 77};
@@ -497,6 +577,9 @@ int main(void)
         TEST(who_is_silent_after_login_is_cut),
         TEST(a_session_has_an_end_even_for_who_talks),
         TEST(a_client_that_reads_nothing_gets_no_more),
+        TEST(an_imap_session),
+        TEST(imap_says_bye),
+        TEST(a_silent_imap_client_is_told),
         TEST(answers_nobody_waits_for),
         TEST(a_client_that_leaves_during_the_login),
         TEST(the_proxy_header_names_the_client),

@@ -15,6 +15,7 @@ size_t world_backlog;
 struct config world_config;
 struct config_listen world_listener;
 struct access world_access;
+const struct login_protocol *world_protocol;
 static struct event_base *base;
 static struct listener listener;
 static uint64_t next_id;
@@ -36,7 +37,8 @@ void world_open(void)
     crowd_limit(&world_access.crowd, 100);
     list_init(&world_access.listeners);
     map_init(&world_access.asked);
-    listener = (struct listener){.access = &world_access, .protocol = &pop3_login};
+    world_protocol = &pop3_login;
+    listener = (struct listener){.access = &world_access};
     buf_init(&world_asked, 16 * 1024 * 1024);
 }
 
@@ -61,6 +63,7 @@ int world_connect(const char *ip)
 
     if (!ip_parse(str_of(ip), &peer) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0)
         abort();
+    listener.protocol = world_protocol;
     client_new(&listener, ends[0], &peer);
     return ends[1];
 }
@@ -224,8 +227,10 @@ void ipc_send_session_open(struct channel *to, const struct msg_session_open *m)
 {
     (void)to;
     world_id = m->id;
-    buf_addf(&world_asked, "open %" PRIu64 " flags=%" PRIu64 " %.*s %.*s\n", m->account, m->flags, STR_ARG(m->login),
-        STR_ARG(m->client));
+    buf_addf(&world_asked, "open %" PRIu64, m->account);
+    if (m->protocol == SESSION_IMAP)
+        buf_addf(&world_asked, " tag=%.*s", STR_ARG(m->tag));
+    buf_addf(&world_asked, " flags=%" PRIu64 " %.*s %.*s\n", m->flags, STR_ARG(m->login), STR_ARG(m->client));
 }
 
 void ipc_send_session_data(struct channel *to, const struct msg_session_data *m)
@@ -239,6 +244,13 @@ void ipc_send_session_more(struct channel *to, const struct msg_session_more *m)
 {
     (void)to;
     buf_addf(&world_asked, "more %" PRIu64 "\n", m->bytes);
+}
+
+void ipc_send_session_finish(struct channel *to, const struct msg_session_finish *m)
+{
+    (void)to;
+    (void)m;
+    buf_add(&world_asked, STR("finish\n"));
 }
 
 void ipc_send_session_close(struct channel *to, const struct msg_session_close *m)

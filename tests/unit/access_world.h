@@ -11,13 +11,14 @@ struct channel {
 
 extern struct channel *world_directory, *world_mailbox; /* NULL while down */
 /* "begin PLAIN 127.0.0.1 |user|pass", "step x", "cancel", "open 5 flags=2 user 127.0.0.1", "data x",
- * "more 7", "close", one a line. */
+ * "more 7", "finish", "close", one a line; IMAP: "open 5 tag=a flags=2 ...". */
 extern struct buf world_asked;
 extern uint64_t world_id;       /* of the last message sent */
 extern size_t world_backlog;    /* of the channel to mailbox */
 extern struct config world_config;
 extern struct config_listen world_listener;
 extern struct access world_access;
+extern const struct login_protocol *world_protocol; /* of the next connections; POP3 after world_open */
 
 void world_open(void);
 void world_close(void);

@@ -36,24 +36,32 @@ static void remove_at(struct cached *list, size_t *n, size_t i)
     --*n;
 }
 
-static void vanish(struct imap_cache *c, struct cached *list, size_t *n, uint32_t uid, bool earlier, const char *line)
+/* Where it is, or could be: among those whose uids were not told, between its neighbours. */
+static size_t place_of(const struct cached *list, size_t n, uint32_t uid, bool known)
 {
-    size_t unknown = *n;
+    size_t place = n;
 
-    for (size_t i = *n; i-- > 0;) {
-        if (list[i].uid == uid) {
-            remove_at(list, n, i);
-            return;
-        }
-        if (list[i].uid == 0)
-            unknown = i;
+    for (size_t i = 0; i < n && list[i].uid <= uid; i++) {
+        if (list[i].uid == uid)
+            return i;
+        place = list[i].uid == 0 ? i : n;
     }
-    if (earlier)
-        return;
-    if (unknown == *n || (unknown > 0 && list[unknown - 1].uid > uid))
+    return known ? n : place;
+}
+
+static void vanish(struct cached *list, size_t *n, uint32_t uid, bool earlier, const char *line)
+{
+    size_t i = place_of(list, *n, uid, earlier);
+
+    if (i == *n && !earlier)
         wrong("VANISHED a uid that was not there", line);
-    remove_at(list, n, unknown);
-    (void)c;
+    if (i == *n)
+        return;
+    for (size_t k = i; list[i].uid == 0 && k > 0 && list[k - 1].uid == 0; k--)
+        list[k - 1].has_flags = false; /* it could have been this one */
+    for (size_t k = i; list[i].uid == 0 && k + 1 < *n && list[k + 1].uid == 0; k++)
+        list[k + 1].has_flags = false;
+    remove_at(list, n, i);
 }
 
 static void on_vanished(struct imap_cache *c, const char *rest, const char *line)
@@ -78,9 +86,9 @@ static void on_vanished(struct imap_cache *c, const char *rest, const char *line
             c->n -= to - from + 1;
         for (unsigned long uid = from; uid <= to && uid < from + 100000 && !c->lax; uid++)
             if (c->selecting)
-                vanish(c, c->old, &c->old_n, (uint32_t)uid, true, line);
+                vanish(c->old, &c->old_n, (uint32_t)uid, true, line);
             else
-                vanish(c, c->messages, &c->n, (uint32_t)uid, earlier, line);
+                vanish(c->messages, &c->n, (uint32_t)uid, earlier, line);
         rest = *end == ',' ? end + 1 : end;
     }
 }
@@ -91,10 +99,12 @@ static void on_exists(struct imap_cache *c, size_t n, const char *line)
         c->n = n;
         return;
     }
-    if (c->selecting) {
+    if (c->selecting && !c->counted) {
         memcpy(c->old, c->messages, c->n * sizeof *c->old);
         c->old_n = c->n;
+        c->selected_n = n;
         c->n = 0;
+        c->counted = true;
     }
     if (n < c->n || n > CACHE_MESSAGES || !(c->selected || c->selecting))
         wrong("EXISTS with fewer than there are", line);
@@ -164,8 +174,10 @@ static void join_old(struct imap_cache *c, const char *line)
 
     for (size_t i = 0; i < c->n; i++) {
         if (c->messages[i].uid == 0) {
-            if (k == c->old_n)
+            if (k == c->old_n && i < c->selected_n)
                 wrong("QRESYNC did not tell of a message", line);
+            if (k == c->old_n)
+                break;
             c->messages[i] = c->old[k++];
         } else if (k < c->old_n && c->old[k].uid == c->messages[i].uid) {
             k++;
@@ -189,6 +201,8 @@ static void on_tagged(struct imap_cache *c, const char *line)
 {
     const char *status = strchr(line, ' ');
 
+    if (strncmp(line, "e ", 2) == 0) /* ENABLE, in one breath with what follows */
+        return;
     if (status == NULL || sscanf(status, " %7[A-Z]", c->status) != 1 || (strcmp(c->status, "OK") != 0 && strcmp(c->status, "NO") != 0 && strcmp(c->status, "BAD") != 0))
         wrong("malformed answer", line);
     if (c->selecting) {
@@ -347,9 +361,9 @@ void cache_selects(struct imap_cache *c, bool qresync)
     size_t n = 0;
 
     c->selecting = c->waits = true;
-    c->selected = c->no_expunge = false;
+    c->counted = c->selected = c->no_expunge = false;
     for (size_t i = 0; qresync && i < c->n; i++)
-        if (c->messages[i].uid != 0 && c->messages[i].has_flags)
+        if (c->messages[i].uid != 0)
             c->messages[n++] = c->messages[i];
     c->n = n;
     c->highest = 0;

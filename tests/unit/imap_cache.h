@@ -25,7 +25,8 @@ struct imap_cache {
     uint64_t highest, told, seen; /* HIGHESTMODSEQ; of responses since the last tagged answer */
     uint64_t saved;               /* where the client may go on: it knew of everything then */
     struct cached old[CACHE_MESSAGES]; /* of before a SELECT with QRESYNC */
-    size_t old_n;
+    size_t old_n, selected_n; /* selected_n: as many there were; what came since is told as ever */
+    bool counted;
 };
 
 void cache_init(struct imap_cache *c);

@@ -168,8 +168,10 @@ static void do_something(unsigned c)
 
     hear(c);
     if (m->idling) {
-        if (chance(3) == 0)
+        if (chance(3) == 0) {
             client_say(c, "DONE\r\n");
+            m->idling = false; /* and waits for the answer */
+        }
         return;
     }
     if (m->waits)

@@ -60,6 +60,17 @@ void buf_add_char(struct buf *b, char c)
     buf_add(b, (struct str){&c, 1});
 }
 
+void buf_add_number(struct buf *b, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + n % 10);
+    while ((n /= 10) != 0);
+    buf_add(b, str_from(digits + at, sizeof digits - at));
+}
+
 void buf_addf(struct buf *b, const char *format, ...)
 {
     char small[512];

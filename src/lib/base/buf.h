@@ -18,6 +18,7 @@ void buf_reset(struct buf *b); /* forgets the content and the failure, keeps sma
 
 void buf_add(struct buf *b, struct str s);
 void buf_add_char(struct buf *b, char c);
+void buf_add_number(struct buf *b, uint64_t n); /* in decimal */
 void buf_addf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 /* Room for n more bytes at b->p + b->n, to be counted with b->n += ...; NULL over the ceiling. */
 char *buf_reserve(struct buf *b, size_t n);

@@ -71,6 +71,11 @@ void imap_input_done(struct imap_input *in)
         begin_anew(in);
 }
 
+bool imap_input_is_between(const struct imap_input *in)
+{
+    return in->state == IN_LINE && in->command.n == 0 && in->line.n == 0;
+}
+
 void imap_input_wipe(struct imap_input *in)
 {
     if (in->command.p != NULL)

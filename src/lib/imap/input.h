@@ -66,5 +66,6 @@ void imap_input_refuse(struct imap_input *in);
 void imap_input_forget(struct imap_input *in);
 /* The COMMAND, or the tag of a TOO_LONG, was used; otherwise nothing happens. */
 void imap_input_done(struct imap_input *in);
+bool imap_input_is_between(const struct imap_input *in); /* nothing of a command has come yet */
 /* Overwrites the text of the COMMAND: there was a secret in it. It is empty afterwards. */
 void imap_input_wipe(struct imap_input *in);

@@ -19,7 +19,7 @@ static struct imap_search_key *new_key(struct imap_parser *p, enum imap_key kind
 }
 
 /* What follows the name of a key. */
-enum form { ALONE, TEXT, TEXT_OF_FIELD, FIELD_AND_TEXT, DAY, NUMBER, ATOM, UIDS, ONE_KEY, TWO_KEYS, MODSEQ };
+enum form { ALONE, TEXT, TEXT_OF_FIELD, FIELD_AND_TEXT, DAY, NUMBER, SPAN, ATOM, UIDS, ONE_KEY, TWO_KEYS, MODSEQ };
 
 static const struct key_name {
     const char *name;
@@ -46,7 +46,7 @@ static const struct key_name {
     {"SAVEDON", IMAP_KEY_SAVED_ON, DAY, 0, false}, {"SAVEDSINCE", IMAP_KEY_SAVED_SINCE, DAY, 0, false},
     {"SAVEDATESUPPORTED", IMAP_KEY_SAVEDATE_SUPPORTED, ALONE, 0, false},
     {"LARGER", IMAP_KEY_LARGER, NUMBER, 0, false}, {"SMALLER", IMAP_KEY_SMALLER, NUMBER, 0, false},
-    {"OLDER", IMAP_KEY_OLDER, NUMBER, 0, false}, {"YOUNGER", IMAP_KEY_YOUNGER, NUMBER, 0, false},
+    {"OLDER", IMAP_KEY_OLDER, SPAN, 0, false}, {"YOUNGER", IMAP_KEY_YOUNGER, SPAN, 0, false},
     {"MODSEQ", IMAP_KEY_MODSEQ, MODSEQ, 0, false}, {"UID", IMAP_KEY_UID, UIDS, 0, false},
     {"EMAILID", IMAP_KEY_EMAILID, ATOM, 0, false}, {"THREADID", IMAP_KEY_THREADID, ATOM, 0, false},
     {"NOT", IMAP_KEY_NOT, ONE_KEY, 0, false}, {"OR", IMAP_KEY_OR, TWO_KEYS, 0, false},
@@ -85,6 +85,8 @@ static bool argument(struct imap_parser *p, const struct key_name *name, unsigne
         return imap_space(p) && imap_date(p, &k->day);
     case NUMBER:
         return imap_space(p) && imap_number(p, INT64_MAX, &k->number);
+    case SPAN: /* RFC 5032: not zero */
+        return imap_space(p) && imap_number(p, INT64_MAX, &k->number) && (k->number > 0 || imap_expected(p, "Seconds expected"));
     case MODSEQ:
         return imap_space(p) && modseq(p, &k->number);
     case ATOM:

@@ -241,6 +241,8 @@ enum { SESSION_WINDOW = 65536 };
 #define FIELDS_session_data(U, I, S, T) U(id) S(data, IPC_CHUNK)
 #define FIELDS_session_more(U, I, S, T) U(id) U(bytes)
 #define FIELDS_session_close(U, I, S, T) U(id)
+/* access shuts down: the session ends, with a word, as soon as its client is between two commands. */
+#define FIELDS_session_finish(U, I, S, T) U(id)
 
 /* ---- queue (and others) to events ---- */
 enum event_kind {
@@ -356,4 +358,5 @@ enum { CONTROL_ROWS = 200 };
     M(count_mark, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
-    M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))
+    M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                         \
+    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))

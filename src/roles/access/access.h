@@ -103,6 +103,7 @@ void session_output_sent(struct client *c);
 void session_data(struct client *c, struct str data);
 void session_more(struct client *c, uint64_t bytes);
 void session_closed(struct client *c);
+void session_finish(struct client *c);  /* we are shutting down: mailbox may end it where it does no harm */
 void session_abandon(struct client *c); /* the client is gone: tells mailbox */
 void session_mailbox_gone(struct client *c);
 

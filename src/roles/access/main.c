@@ -37,7 +37,8 @@ static void check_drain(evutil_socket_t fd, short what, void *arg)
         evtimer_add(a->drain_timer, &soon);
 }
 
-/* Those who have not logged in are sent away at once; sessions may finish within the time. */
+/* Those who have not logged in are sent away at once; sessions may finish within the time. IMAP clients, which stay for
+ * hours, are sent away by mailbox between two commands. */
 static void on_drain(struct role *role, int64_t within)
 {
     struct access *a = access_of(role);
@@ -48,7 +49,9 @@ static void on_drain(struct role *role, int64_t within)
     LIST_EACH(&a->crowd.members, it) {
         struct client *c = CONTAINER(it, struct client, member.link);
 
-        if (c->state != CLIENT_SESSION)
+        if (c->state == CLIENT_SESSION)
+            session_finish(c);
+        else
             client_bye(c, "The server is shutting down, try again later");
     }
     a->drain_timer = evtimer_new(role_base(role), check_drain, a);

@@ -132,6 +132,14 @@ void session_closed(struct client *c)
     client_close(c);
 }
 
+void session_finish(struct client *c)
+{
+    struct channel *mailbox = channel_of(c);
+
+    if (mailbox != NULL && c->id != 0)
+        ipc_send_session_finish(mailbox, &(struct msg_session_finish){c->id});
+}
+
 void session_abandon(struct client *c)
 {
     struct channel *mailbox = channel_of(c);

@@ -57,6 +57,11 @@ static void on_session_close(struct role *role, struct channel *from, const stru
     sessions_close(mailbox_of(role)->sessions, from, m);
 }
 
+static void on_session_finish(struct role *role, struct channel *from, const struct msg_session_finish *m)
+{
+    sessions_finish(mailbox_of(role)->sessions, from, m);
+}
+
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
 {
     command_run(role, mailbox_of(role)->boxes, from, m);
@@ -71,6 +76,7 @@ const struct handlers mailbox_handlers = {
     .session_data = on_session_data,
     .session_more = on_session_more,
     .session_close = on_session_close,
+    .session_finish = on_session_finish,
     .control_ask = on_control_ask,
 };
 

@@ -357,6 +357,8 @@ void imap_expunge_and_close(struct imap *im)
 
 static void write_copyuid(struct buf *out, const struct change *c)
 {
+    if (c->done == 0 || c->from_uids.failed || c->to_uids.failed)
+        return;
     buf_addf(out, "[COPYUID %" PRId64 " %.*s %.*s] ", c->to->uidvalidity, STR_ARG(buf_str(&c->from_uids)), STR_ARG(buf_str(&c->to_uids)));
 }
 
@@ -375,8 +377,7 @@ static void on_copied(struct imap *im, bool stored)
         imap_ok(im, NULL, "Done");
     } else {
         imap_answer_begin(im, "OK");
-        if (c->done > 0)
-            write_copyuid(&im->answer, c);
+        write_copyuid(&im->answer, c);
         buf_add(&im->answer, STR("Done"));
         imap_answer_end(im);
     }

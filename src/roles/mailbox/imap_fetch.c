@@ -93,7 +93,10 @@ static void write_row_item(struct imap *im, const struct store_message *m, enum 
 
     switch ((int)kind) {
     case IMAP_ITEM_FLAGS: imap_write_message_flags(im, m); break;
-    case IMAP_ITEM_UID: buf_addf(out, "UID %" PRIu32, m->uid); break;
+    case IMAP_ITEM_UID:
+        buf_add(out, STR("UID "));
+        buf_add_number(out, m->uid);
+        break;
     case IMAP_ITEM_INTERNALDATE:
         buf_add(out, STR("INTERNALDATE "));
         imap_write_date_time(out, m->received);
@@ -128,7 +131,9 @@ static void begin_message(struct imap *im, struct fetch *f, const struct store_m
     }
     f->begun = im->out.n;
     f->has_left = false;
-    buf_addf(&im->out, "* %" PRIu32 " FETCH (", imap_view_number(im, m->uid));
+    buf_add(&im->out, STR("* "));
+    buf_add_number(&im->out, imap_view_number(im, m->uid));
+    buf_add(&im->out, STR(" FETCH ("));
     f->first = true;
     if (uid) {
         between(im, f);
@@ -147,7 +152,7 @@ static void open_message(struct fetch *f, const struct store_message *m, struct 
     f->open = true;
     f->message = *m;
     store_pin(im->box->store, &f->pin, m->content); /* its bytes stay until the last was sent */
-    f->message.more = arena_str(&im->arena, m->more);
+    f->message.more = m->more.n > 0 ? arena_str(&im->arena, m->more) : (struct str){0};
     f->item = 0;
     f->tree = NULL;
     f->streaming = false;

@@ -41,7 +41,8 @@ static void tell_plain(struct imap *im)
         buf_add(&im->out, im->command.verb == IMAP_SORT ? STR("* SORT") : STR("* SEARCH"));
     r->began = true;
     while (r->at < r->n) {
-        buf_addf(&im->out, " %" PRIu32, imap_told_number(im, r->uids[r->at++]));
+        buf_add_char(&im->out, ' ');
+        buf_add_number(&im->out, imap_told_number(im, r->uids[r->at++]));
         if (r->at % 64 == 0 && imap_pause(im))
             return;
     }
@@ -106,9 +107,11 @@ static void tell_all(struct imap *im)
         buf_add(&im->out, r->at == 0 ? STR(" ALL ") : STR(","));
         while (++r->at < r->n && last < UINT32_MAX && imap_told_number(im, r->uids[r->at]) == last + 1)
             last++;
-        buf_addf(&im->out, "%" PRIu32, first);
-        if (last > first)
-            buf_addf(&im->out, ":%" PRIu32, last);
+        buf_add_number(&im->out, first);
+        if (last > first) {
+            buf_add_char(&im->out, ':');
+            buf_add_number(&im->out, last);
+        }
         if (imap_pause(im))
             return;
     }

@@ -1,5 +1,6 @@
 /* SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051, sections 6.3.2 and 6.4.1; CONDSTORE and QRESYNC of RFC 7162, MAILBOXID of
  * RFC 8474). See imap.h. */
+#include "base/clock.h"
 #include "imap.h"
 
 #include <inttypes.h>
@@ -97,6 +98,17 @@ static void selected(struct imap *im)
     imap_ok(im, im->view.read_only ? "READ-ONLY" : "READ-WRITE", "Selected");
 }
 
+static void resync(struct imap *im);
+
+static void resync_now(struct imap *im, bool stored)
+{
+    (void)stored; /* nothing of it was this session's */
+    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    im->step = resync;
+    resync(im);
+}
+
+/* Only while nobody is in the middle of a change: what it takes away would not be told, and could come back. */
 static void resync(struct imap *im)
 {
     struct resync *r = im->work;
@@ -104,6 +116,10 @@ static void resync(struct imap *im)
     struct imap_select *select = &im->command.select;
     bool done = true;
 
+    if (store_in_transaction(im->box->store)) {
+        imap_when_synced(im, resync_now);
+        return;
+    }
     if (!r->vanished_told) {
         imap_set_normalize(&select->known_uids, UINT32_MAX);
         done = imap_tell_vanished(im, r->folder, &select->known_uids, (int64_t)select->modseq, &err);

@@ -19,7 +19,7 @@ static const struct {
 } verbs[IMAP_VERB_COUNT] = {
     [IMAP_CAPABILITY] = {imap_on_capability, false}, [IMAP_NOOP] = {imap_on_noop, false},
     [IMAP_LOGOUT] = {imap_on_logout, false}, [IMAP_ID] = {imap_on_id, false}, [IMAP_ENABLE] = {imap_on_enable, false},
-    [IMAP_SELECT] = {imap_on_select, false}, [IMAP_EXAMINE] = {imap_on_select, false},
+    [IMAP_SELECT] = {imap_on_select, true}, [IMAP_EXAMINE] = {imap_on_select, true},
     [IMAP_CREATE] = {imap_on_create, false}, [IMAP_DELETE] = {imap_on_delete, false},
     [IMAP_RENAME] = {imap_on_rename, false}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, false},
     [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, false}, [IMAP_LIST] = {imap_on_list, false}, [IMAP_LSUB] = {imap_on_lsub, false},
@@ -344,7 +344,7 @@ static void *session_open(struct session *session)
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
-    buf_init(&im->answer, 64 * 1024);
+    buf_init(&im->answer, IMAP_OUTPUT_MAX); /* COPYUID and MODIFIED may be long */
     buf_init(&im->tag, IMAP_TAG_MAX);
     arena_init(&im->arena, IMAP_ARENA_MAX);
     imap_input_init(&im->input);
@@ -365,6 +365,25 @@ static bool session_input(void *machine, struct str bytes)
     return !im->unread.failed;
 }
 
+static void session_finish(void *machine)
+{
+    ((struct imap *)machine)->finishing = true;
+}
+
+/* All that the client sent is done: it can be sent away, also out of IDLE. */
+static void leave(struct imap *im)
+{
+    buf_add(&im->out, STR("* BYE [UNAVAILABLE] The server is shutting down\r\n"));
+    im->idling = false;
+    im->closed = true;
+}
+
+/* Until the client says more; while idling it was told everything. */
+static bool rests(struct imap *im)
+{
+    return im->unread.n == 0 && (!im->idling || imap_view_tell(im));
+}
+
 static enum session_next session_run(void *machine)
 {
     struct imap *im = machine;
@@ -375,15 +394,13 @@ static enum session_next session_run(void *machine)
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
-        else if (im->idling && im->unread.n == 0) {
-            if (imap_view_tell(im))
-                return SESSION_WAITS_INPUT;
-        }
+        else if (im->finishing && !im->closed && im->unread.n == 0 && im->literal == NULL && imap_input_is_between(&im->input))
+            leave(im);
         else if (im->closed)
             return SESSION_ENDS;
-        else if (im->unread.n == 0)
+        else if (rests(im))
             return SESSION_WAITS_INPUT;
-        else
+        else if (im->unread.n > 0)
             read_commands(im);
         if (im->out.failed) {
             log_warning("imap-output", "account=%" PRId64 " reason=an answer is larger than its buffer", im->info->account);
@@ -441,4 +458,4 @@ static void session_close(void *machine)
 }
 
 const struct protocol imap_protocol = {
-    "imap", session_open, session_input, session_run, session_output, session_taken, session_close};
+    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish};

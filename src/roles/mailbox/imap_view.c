@@ -120,7 +120,9 @@ void imap_write_message_flags(struct imap *im, const struct store_message *m)
     buf_add(&im->out, STR("FLAGS ("));
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (m->flags >> i & 1) {
-            buf_addf(&im->out, "%s%s", any ? " " : "", names[i]);
+            if (any)
+                buf_add_char(&im->out, ' ');
+            buf_add(&im->out, str_of(names[i]));
             any = true;
         }
     if (m->flags >> STORE_KEYWORD_SHIFT != 0 || m->more.n > 0)
@@ -145,7 +147,7 @@ bool imap_view_has_gone(const struct imap *im)
 {
     const struct imap_view *v = &im->view;
 
-    return v->folder != NULL && !im->tell_expunges && !im->idling && uid_set_next_gone(&v->known, &v->folder->shown, 1) != 0;
+    return v->folder != NULL && !im->tell_expunges && !im->idling && v->version != v->folder->version && uid_set_next_gone(&v->known, &v->folder->shown, 1) != 0;
 }
 
 static void forget(struct imap *im, uint32_t uid)
@@ -218,9 +220,14 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
-    buf_addf(&im->out, "* %" PRIu32 " FETCH (", number);
-    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
-        buf_addf(&im->out, "UID %" PRIu32 " ", m->uid);
+    buf_add(&im->out, STR("* "));
+    buf_add_number(&im->out, number);
+    buf_add(&im->out, STR(" FETCH ("));
+    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)) {
+        buf_add(&im->out, STR("UID "));
+        buf_add_number(&im->out, m->uid);
+        buf_add_char(&im->out, ' ');
+    }
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
         buf_add_char(&im->out, ' ');

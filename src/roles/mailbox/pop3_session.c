@@ -241,4 +241,4 @@ static void session_close(void *machine)
 }
 
 const struct protocol pop3_protocol = {
-    "pop3", session_open, session_input, session_run, session_output, session_taken, session_close};
+    "pop3", session_open, session_input, session_run, session_output, session_taken, session_close, NULL};

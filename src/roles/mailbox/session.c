@@ -243,6 +243,16 @@ void sessions_close(struct sessions *all, struct channel *from, const struct msg
         session_free(s);
 }
 
+void sessions_finish(struct sessions *all, struct channel *from, const struct msg_session_finish *m)
+{
+    struct session *s = find(all, from, m->id);
+
+    if (s == NULL || s->protocol->finish == NULL)
+        return;
+    s->protocol->finish(s->machine);
+    session_wake(s);
+}
+
 void sessions_peer_gone(struct sessions *all, struct channel *access)
 {
     for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {

@@ -28,6 +28,7 @@ struct protocol {
     struct buf *(*output)(void *machine);
     size_t (*taken)(void *machine); /* input used since last asked */
     void (*close)(void *machine);
+    void (*finish)(void *machine); /* shutting down: end between two commands; NULL: the client ends it */
 };
 
 /* What a machine may know about its session. */
@@ -53,6 +54,7 @@ void sessions_start(struct sessions *all, struct channel *from, const struct msg
 void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m);
 void sessions_more(struct sessions *all, struct channel *from, const struct msg_session_more *m);
 void sessions_close(struct sessions *all, struct channel *from, const struct msg_session_close *m);
+void sessions_finish(struct sessions *all, struct channel *from, const struct msg_session_finish *m);
 void sessions_peer_gone(struct sessions *all, struct channel *access);
 /* Ends all sessions of an account that was removed. */
 void sessions_end_account(struct sessions *all, int64_t account);

@@ -455,7 +455,7 @@ static void write_node(struct threads *t, uint32_t node, struct buf *out, thread
     const struct node *n = &t->nodes[node];
 
     if (!is_dummy(t, node)) {
-        buf_addf(out, "%u", (unsigned)number(arg, n->uid));
+        buf_add_number(out, number(arg, n->uid));
         if (n->first != 0)
             buf_add_char(out, ' ');
     }
