@@ -58,6 +58,13 @@ static void a_failed_sync_is_remembered(void **state)
     assert_non_null(strstr(err.text, "earlier sync failed"));
     assert_false(db_begin(db, &err));
     db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_true(add(db, "before", &err) && db_begin(db, &err) && add(db, "under way", &err));
+    fault_at(1, false);
+    assert_false(db_sync(db, &err));
+    assert_false(db_commit(db, &err));
+    assert_false(db_in_transaction(db));
+    db_close(db);
 }
 
 static void own_changes_are_no_news(void **state)

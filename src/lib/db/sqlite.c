@@ -368,7 +368,6 @@ bool db_commit(struct db *db, struct err *err)
         return false;
     }
     db->in_transaction = false;
-    db->unsynced = true;
     return db->log_pages < LOG_PAGES || checkpoint(db, err);
 }
 
