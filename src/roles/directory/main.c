@@ -86,14 +86,26 @@ static const struct role_type directory_role = {
     .verify = verify,
 };
 
+/* A page that went bad may look like "no such user", and mail would be returned; so the one that writes looks at the
+ * whole once, at its start. */
+static bool sound(struct directory *d, struct err *err)
+{
+    return role_copy(d->role) != 0 || db_check_integrity(d->store.db, err);
+}
+
 static void open_database(struct directory *d)
 {
     struct err err = {0};
     struct buf path;
+    bool opened;
 
     buf_init(&path, 4096);
     buf_addf(&path, "%.*s/directory/directory.db%c", STR_ARG(role_config(d->role)->data), 0);
-    if (path.failed || !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
+    opened = !path.failed && store_open(&d->store, path.p, &err) && sound(d, &err) &&
+             store_secret(&d->store, d->secret, &err);
+    if (!opened && err.kind == ERR_DAMAGED)
+        fatal_data("%s (see \"Backup\" in docs/database.md)", err.text);
+    if (!opened)
         fatal("%s", err.text);
     buf_clear(&path);
 }
