@@ -22,7 +22,8 @@ enum db_sync {
     DB_SYNC_LATER, /* a commit is on disk after the next db_sync */
 };
 
-/* Opens or creates the database file; its name is on disk then (DB_SYNC_LATER: after the first db_sync). `busy_ms` is how long a writer waits for another process. */
+/* Opens or creates the database file; its name is on disk then (DB_SYNC_LATER: after the first db_sync). `busy_ms` is
+ * how long a writer waits for another process. */
 MUST_CHECK bool db_open(struct db **db, const char *path, enum db_sync sync, int busy_ms, struct err *err);
 /* For readers beside a running owner: never creates, never migrates, never writes. */
 MUST_CHECK bool db_open_read_only(struct db **db, const char *path, struct err *err);
