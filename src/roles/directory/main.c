@@ -46,8 +46,8 @@ static void verify(struct role *role, struct verification *v)
         [BOOK_RCPT] = "recipients asked about, and answered",
         [BOOK_SENDER] = "senders asked about, and answered",
         [BOOK_DESTINATION] = "destinations asked for, and answered",
-        [BOOK_STANDING] = "secrets, pools and accounts asked for, and told, waiting for the "
-            "database or their asker gone",
+        [BOOK_STANDING] = ("secrets, pools and accounts asked for, and told, waiting for the "
+                           "database or their asker gone"),
         [BOOK_LOGIN] = "logins begun, and answered, under way or given up",
         [BOOK_SIGNATURE] = "TLS signatures asked for, and made or refused",
     };
