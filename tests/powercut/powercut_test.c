@@ -327,8 +327,8 @@ static void go_on_after_each_sync(enum db_sync sync, bool killed)
         for (size_t at = from; at <= disk_length(); at++) {
             if (!disk_is_sync(at) && at < disk_length())
                 continue;
-            expect_rows(sync, at, DISK_LOSES_NOTHING, n);
-            expect_rows(sync, at, DISK_LOSES_ALL, n);
+            for (int loss = 0; loss < DISK_LOSSES; loss++)
+                expect_rows(sync, at, (enum disk_loss)loss, n);
         }
         end_database();
     }
