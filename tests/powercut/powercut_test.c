@@ -311,6 +311,9 @@ static void go_on_after_each_sync(enum db_sync sync, bool killed)
 
         begin_database();
         db = open_database(sync);
+        write_rows(db, 2, SIZE);
+        db_close(db); /* now it is all in the database file, and a new log changes pages of it */
+        db = open_database(sync);
         disk_fail_sync(n, EIO);
         write_rows(db, ROWS, SIZE);
         failed = disk_failed();
