@@ -1,5 +1,6 @@
 """The wall clock is set an hour forward and back under the real server, under load and with mail waiting: nothing is lost,
 doubled, returned early or kept back, and nobody notices."""
+import base64
 import collections
 import contextlib
 import os
@@ -12,7 +13,7 @@ import time
 import unittest
 import urllib.request
 
-from harness import Case, TOP, sanitized, until
+from harness import PASSWORD, TOP, Case, Talk, sanitized, until
 from storm import Storm, integrity
 from test_verify import verify
 
@@ -23,9 +24,8 @@ def library():
     return pathlib.Path(os.environ.get("STAFFETTA_BUILD", TOP / "build")) / "tests" / "unit" / "libfakeclock.so"
 
 
-class Clock(Case):
-    """The lifetime is less than a step."""
-    config = {"queue": {"retry": ["1s", "1s", "1s", "1s", "2s"], "lifetime": "50m", "delay_notice": "0"}, "log_level": "info"}
+class Set(Case):
+    """A server whose wall clock the test sets."""
 
     @classmethod
     def setUpClass(cls):
@@ -42,17 +42,22 @@ class Clock(Case):
         cls.server.own()
 
     @classmethod
+    def jump(cls, hours):
+        cls.ahead += hours * HOUR
+        with open(cls.offset, "r+b" if cls.offset.exists() else "wb") as f:
+            f.write(struct.pack("q", cls.ahead * 1000000))
+
+
+class Clock(Set):
+    """The lifetime is less than a step."""
+    config = {"queue": {"retry": ["1s", "1s", "1s", "1s", "2s"], "lifetime": "50m", "delay_notice": "0"}, "log_level": "info"}
+
+    @classmethod
     def prepare(cls):
         cls.storm = Storm(cls.server, 3)
         cls.cleanup.callback(cls.storm.sink.close)
         cls.storm.prepare()
         cls.server.route("recipient:closed.example", "smtp", "127.0.0.1:1")
-
-    @classmethod
-    def jump(cls, hours):
-        cls.ahead += hours * HOUR
-        with open(cls.offset, "r+b" if cls.offset.exists() else "wb") as f:
-            f.write(struct.pack("q", cls.ahead * 1000000))
 
     def mail_goes_on(self):
         taken, out = len(self.storm.taken), len(self.storm.sink.messages)
@@ -130,6 +135,59 @@ class Clock(Case):
         self.uids_grow()
         self.assertGreater(integrity(self.server.data), 0)
         print(f"     {self.storm.summary()}")
+
+
+class Bans(Set):
+    """Bans of addresses and limits of accounts: time that has passed counts, not what the clock shows."""
+    config = {"relay_networks": [], "limits": {"login_failures": 3, "ban_time": "30m"}, "log_level": "info"}
+    listen = {"submission": {"proxy_from": ["127.0.0.1"]}}
+
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+        cls.server.account("ann@home.example", "--messages-per-hour=2")
+
+    def submission(self, ip):
+        t = Talk(self.server.ports["submission"], greeting=False)
+        self.addCleanup(lambda: t.s.close())  # in TLS by then
+        t.raw(f"PROXY TCP4 {ip} 127.0.0.1 4444 587\r\n")
+        return t, t.reply()[0]
+
+    def login(self, ip, password=PASSWORD):
+        t, code = self.submission(ip)
+        if code == 220:
+            t.code("EHLO c.example")
+            t.starttls(self.server.trust())
+            t.code("EHLO c.example")
+            code = t.code("AUTH PLAIN " + base64.b64encode(b"\0ann@home.example\0" + password.encode()).decode())
+        return t, code
+
+    def ban(self, ip):
+        self.assertEqual([self.login(ip, "wrong")[1] for _ in range(3)], [535] * 3)
+
+    def test_a_ban_and_a_limit_outlast_a_step(self):
+        self.ban("192.0.2.7")
+        t, code = self.login("192.0.2.8")
+        self.assertEqual(code, 235)
+        for i in range(2):
+            self.assertEqual(t.lines("MAIL FROM:<ann@home.example>", "RCPT TO:<ann@home.example>", "RSET"), [250, 250, 250])
+        for hours in (0, 1, 1, -4, 2):
+            self.jump(hours)
+            self.assertEqual(self.submission("192.0.2.7")[1], 421)
+            self.assertEqual(t.code("MAIL FROM:<ann@home.example>"), 250)
+            self.assertIn(t.code("RCPT TO:<ann@home.example>"), (450, 451, 452))
+            t.code("RSET")
+        self.assertEqual(self.login("192.0.2.9")[1], 235)
+
+
+class ShortBans(Bans):
+    """With the clock set back an hour a ban of seconds ends after seconds."""
+    config = {**Bans.config, "limits": {"login_failures": 3, "ban_time": "2s"}}
+
+    def test_a_ban_and_a_limit_outlast_a_step(self):
+        self.ban("192.0.2.7")
+        self.jump(-1)
+        until(lambda: self.login("192.0.2.7")[1] == 235, "the ban to end")
 
 
 if __name__ == "__main__":

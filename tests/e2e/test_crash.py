@@ -131,6 +131,7 @@ class Killing(Case):
         stored, causes, unexplained = self.stored_at(), collections.Counter(), []
         self.answered = []  # seconds between the sink's 250 and the kill, where that came first
         for (mark, rcpt), copies in twice.items():
+            copies = sorted(copies, key=lambda c: c.ended)  # the sink's verdict on the first may come after that on the second
             for first, again in zip(copies, copies[1:]):
                 id = re.search(rb"^\tid (\w+)", first.data, re.M)
                 was_stored = stored.get((id[1].decode(), rcpt), 1e12) if id else 1e12

@@ -272,6 +272,217 @@ class Damaged(Case):
         self.server.log.write_text("")  # that queue ended was the point
 
 
+class DamagedDirectory(Small):
+    """A directory that cannot be trusted is refused, once and clearly; no mail is refused for good because of it."""
+    PAGE, COUNT = 16384, 5000  # accounts: more than are kept in memory
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.server.cli("alias", "add", "all@home.example", "ann@home.example", "bob@home.example")
+        cls.file = cls.server.data / "directory" / "directory.db"
+        cls.server.stop()
+        with contextlib.closing(sqlite3.connect(cls.file)) as db:
+            rows = db.execute("SELECT * FROM account WHERE key = 'ann@home.example'")
+            columns = [c[0] for c in rows.description]
+            ann = dict(zip(columns, rows.fetchone()))
+            for i in range(cls.COUNT):  # the command would take its time for each password
+                ann.update(id=1000 + i, key=f"n{i}@home.example", address=f"n{i}@home.example")
+                db.execute(f"INSERT INTO account ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", [ann[c] for c in columns])
+            db.commit()
+        cls.server.own()
+        cls.server.start()
+
+    def stopped(self):
+        """The whole file, with nothing in its log."""
+        self.server.stop()
+        self.assertFalse(pathlib.Path(f"{self.file}-wal").exists())
+        return self.file.read_bytes()
+
+    def leaves(self):
+        """The pages with accounts, in their order, from 0."""
+        with contextlib.closing(sqlite3.connect(self.file)) as db:
+            return [n - 1 for n, in db.execute("SELECT pageno FROM dbstat WHERE name = 'account' AND pagetype = 'leaf' ORDER BY path")]
+
+    def put_back(self, whole):
+        """As docs/database.md has it."""
+        for end in ("-wal", "-shm"):
+            pathlib.Path(f"{self.file}{end}").unlink(missing_ok=True)
+        about = self.file.parent.stat()
+        self.file.write_bytes(whole)
+        os.chown(self.file, about.st_uid, about.st_gid)
+
+    def refused(self, what):
+        """At start: a line with the file and what to do, exit code 65, and nothing written."""
+        before = self.file.read_bytes() if self.file.exists() else None
+        start = len(self.server.log_text())
+        self.server.spawn()
+        until(lambda: self.server.process.poll() is not None, f"the refusal ({what})")
+        self.assertEqual(self.server.process.returncode, 65, what)
+        self.server.process = None
+        lines = self.server.log_text()[start:].splitlines()
+        reasons = [l for l in lines if "directory.db" in l]
+        self.assertTrue(reasons and all("restore it from a backup" in l and "docs/database.md" in l for l in reasons), (what, reasons))
+        self.assertLess(len(lines), 60, what)
+        self.assertEqual(self.file.read_bytes() if self.file.exists() else None, before, what)
+        self.server.log.write_text("")  # that directory ended was the point
+
+    def works(self, text):
+        self.server.start()
+        self.send("all@home.example", f"{text}\r\n")
+        for user in ("ann", "bob"):
+            until(lambda: text in str(self.server.mailbox(f"{user}@home.example")), "the mail")
+
+    def test_refused_at_start_until_the_backup_is_back(self):
+        whole = self.stopped()
+        pages = len(whole) // self.PAGE
+        self.assertGreater(pages, 10)
+        one, other = self.leaves()[3:5]
+
+        def page(n):
+            return whole[n * self.PAGE:(n + 1) * self.PAGE]
+
+        def overwritten(*numbers):
+            damaged = bytearray(whole)
+            for n in numbers:
+                damaged[n * self.PAGE:(n + 1) * self.PAGE] = b"\xa5" * self.PAGE
+            return bytes(damaged)
+
+        damages = {"zero length": b"", "gone": None, "not a database": b"#!/bin/sh\n" * 3000, "the first page": overwritten(0),
+                   "the last page": overwritten(pages - 1), "three pages": overwritten(2, pages // 2, pages - 2),
+                   "half of it": whole[:pages // 2 * self.PAGE], "cut off in the last page but one": whole[:-self.PAGE - 100],
+                   "a page in the place of another": whole[:one * self.PAGE] + page(other) + whole[(one + 1) * self.PAGE:]}
+        for what, damaged in damages.items():
+            if damaged is None:
+                self.file.unlink()
+            else:
+                self.put_back(damaged)
+            self.refused(what)
+        self.put_back(whole)
+        self.works("after the backup")
+
+    def test_a_running_server_serves_what_it_can(self):
+        """Pages with accounts go bad under it: those wait, the others go on, and the log does not fill."""
+        whole = self.stopped()
+        leaves = self.leaves()
+        self.server.start()
+        with open(self.file, "r+b") as f:
+            for n in leaves[1:]:
+                f.seek(n * self.PAGE)
+                f.write(b"\xa5" * self.PAGE)
+        start = len(self.server.log_text())
+        refused = []
+        asked = range(0, self.COUNT, self.COUNT // 100)
+        for i in asked:
+            try:
+                self.send(f"n{i}@home.example", f"while it is damaged {i}\r\n")
+            except smtplib.SMTPRecipientsRefused as e:
+                refused += [code for code, _ in e.recipients.values()]
+        self.assertIn(451, refused)
+        self.assertEqual(set(refused), {451})
+        self.assertLess(len(refused), len(asked))  # the others were taken
+        lines = [l for l in self.server.log_text()[start:].splitlines() if "directory.db" in l]
+        self.assertTrue(lines and "damaged" in lines[0])
+        self.assertLess(len(lines), 10)
+        self.server.stop()
+        self.refused("still damaged")
+        self.put_back(whole)
+        self.works("after the damage")
+
+    def test_a_copy_made_while_it_runs_is_a_backup(self):
+        copy = self.server.folder / "directory.copy"
+        with contextlib.closing(sqlite3.connect(self.file)) as db, contextlib.closing(sqlite3.connect(copy)) as to:
+            db.backup(to)  # the .backup of the sqlite3 program
+        self.server.account("later@home.example")
+        self.server.kill_tree()  # with a log that is not empty
+        self.server.log.write_text("")
+        self.put_back(copy.read_bytes())
+        self.works("from the copy")
+        self.assertEqual(self.server.cli("account", "show", "later@home.example", check=False).returncode, 67)
+        self.assertEqual(self.server.cli("account", "show", "n7@home.example").returncode, 0)
+
+    def test_whoever_wants_none_begins_with_none(self):
+        whole = self.stopped()
+        self.file.unlink()
+        pathlib.Path(f"{self.file}.kept").unlink()
+        self.server.start()
+        self.assertEqual(self.server.cli("account", "list").stdout.count("@"), 0)
+        self.stopped()
+        self.put_back(whole)
+        self.works("again")
+
+
+class DamagedEvents(Small):
+    """Mail goes on, the file is set aside, new stories are told."""
+
+    def works(self, text):
+        self.send("ann@home.example", f"{text}\r\n")
+        until(lambda: text in str(self.server.mailbox("ann@home.example")), "the mail")
+        until(lambda: self.server.cli("trace", "ann@home.example", check=False).returncode == 0, "its story")
+
+    def set_aside(self, start, damaged):
+        line = self.logged("events-set-aside", start)[0]
+        self.assertIn("events.db.damaged", line)
+        self.assertEqual(pathlib.Path(f"{self.file}.damaged").read_bytes()[100:4096], damaged[100:4096])
+        self.assertEqual(len([l for l in self.server.log_text()[start:].splitlines() if "events-set-aside" in l]), 1)
+        self.assertNotIn("role-ended", "".join(l for l in self.server.log_text()[start:].splitlines() if "error" in l))
+        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def setUp(self):
+        self.file = self.server.data / "events" / "events.db"
+        if self.server.process is None:
+            self.server.start()
+        self.works("before")
+
+    def stopped(self, stories=0):
+        """The whole file, with nothing in its log, which would heal it, and more stories than are kept in memory."""
+        self.server.stop()
+        with contextlib.closing(sqlite3.connect(self.file)) as db:
+            db.execute("PRAGMA journal_mode = DELETE")
+            for i in range(stories):
+                db.execute("INSERT INTO event SELECT message - ?, time, kind, rcpt, sender, message_id, printf('%.900c', 'x') "
+                           "FROM (SELECT * FROM event ORDER BY message DESC LIMIT 1)", [(stories - i) << 22])
+            db.commit()
+        self.server.own()
+        return self.file.read_bytes()
+
+    def test_at_start(self):
+        whole = self.stopped()
+        damages = (b"not a database\n" * 999, b"\xa5" * 4096 + whole[4096:], whole[:len(whole) // 2])
+        for i, damaged in enumerate(damages):
+            self.file.write_bytes(damaged)
+            start = len(self.server.log_text())
+            self.server.start()
+            self.works(f"started {i}")
+            self.set_aside(start, damaged)
+            self.stopped()
+        self.file.write_bytes(b"")  # nothing to set aside
+        self.server.start()
+        self.works("started with nothing")
+
+    def test_while_it_runs(self):
+        """Every page but the first goes bad under the process; what it was told since then is in the new file."""
+        whole = self.stopped(3000)
+        self.server.start()
+        pid, start = self.server.roles()["events"], len(self.server.log_text())
+        with open(self.file, "r+b") as f:
+            f.seek(4096)
+            f.write(b"\xa5" * (len(whole) - 4096))
+        for i in range(40):
+            self.send("ann@home.example", f"during {i}\r\n")
+        until(lambda: len([m for m in self.server.mailbox("ann@home.example") if b"during" in m]) == 40, "mail to go on")
+        self.logged("events-set-aside", start)
+
+        def told():
+            rows = self.server.cli("trace", "ann@home.example", "--limit", "1000", "--json", check=False).stdout
+            return rows.count('"delivered"') >= 40
+
+        until(told, "every story since then")
+        self.set_aside(start, whole)
+        self.assertEqual(self.server.roles()["events"], pid)
+
+
 class DamagedMailbox(Small):
     def test_one_account_waits_the_others_go_on(self):
         for user in ("ann", "bob"):

@@ -172,12 +172,12 @@ static void send_one(void)
     send_message(m);
 }
 
-void line_deliver(int box)
+void line_deliver(unsigned boxes)
 {
     struct line_message *m = new_message();
 
     assert_non_null(m);
-    m->boxes = 1u << box;
+    m->boxes = boxes;
     send_message(m);
     line_finish();
 }

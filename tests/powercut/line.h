@@ -58,7 +58,7 @@ void line_boot(void);
 const char *line_folder(void);
 
 void line_work(unsigned steps);
-void line_deliver(int box); /* one message, into that box; it is on disk */
+void line_deliver(unsigned boxes); /* one message, into those boxes (bit n: box n + 1), to its end */
 /* Nothing fails any more: all that is queued comes to its end. */
 void line_finish(void);
 /* Whether everything promised before that place of the tape is kept; *why says what is not. Ends what is queued. */

@@ -233,6 +233,12 @@ static void work(unsigned steps)
             tell_again();
         }
         disk_fail(0, 0, false);
+        if (cut_random(2))
+            on_time(-1, 0, on_time_arg);
+        else
+            continue;
+        if (batch_failing(&life->batch))
+            fail_msg("nothing is written though the disk is well again");
     }
 }
 

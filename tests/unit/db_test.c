@@ -41,6 +41,7 @@ static void binds_and_reads(void **state)
     assert_true(stmt_row(read));
     assert_true(stmt_done(read, &err));
     assert_true(db_check_integrity(db, &err));
+    assert_true(db_check_pages(db, &err));
     db_close(db);
 }
 

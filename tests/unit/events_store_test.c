@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -272,6 +273,50 @@ static void empty_files(struct fixture *f)
     assert_true(store_open(&f->store, f->path, &f->err));
 }
 
+static off_t size_of(const char *path)
+{
+    struct stat about;
+
+    return stat(path, &about) == 0 ? about.st_size : -1;
+}
+
+static void write_one_byte(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputc('x', file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Twice: the second one takes the place of the first. */
+static void a_damaged_file_is_set_aside(void **state)
+{
+    struct fixture *f = *state;
+    char aside[sizeof f->path + 20], log[sizeof f->path + 20], aside_log[sizeof f->path + 20];
+
+    snprintf(aside, sizeof aside, "%s.damaged", f->path);
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    snprintf(aside_log, sizeof aside_log, "%s.damaged-wal", f->path);
+    for (int i = 0; i < 2; i++) {
+        struct err err = {0};
+
+        assert_true(tell(f->store, 0, &f->err));
+        store_close(f->store);
+        f->store = NULL;
+        assert_int_equal(truncate(f->path, 5000 + i), 0);
+        assert_false(store_open(&f->store, f->path, &err));
+        assert_int_equal(err.kind, ERR_DAMAGED);
+        write_one_byte(i == 0 ? log : aside_log);
+        assert_true(store_set_aside(f->path, &f->err));
+        assert_int_equal(size_of(aside), 5000 + i);
+        assert_int_equal(size_of(log), -1);
+        assert_int_equal(size_of(aside_log), i == 0 ? 1 : -1);
+        assert_true(store_open(&f->store, f->path, &f->err));
+        assert_int_equal(count(f->store), 0);
+    }
+}
+
 static void every_failing_operation_is_survived(void **state)
 {
     struct fixture *f = *state;
@@ -299,6 +344,7 @@ int main(void)
         TEST(what_was_refused_is_found_by_address),
         TEST(old_stories_are_forgotten_in_steps),
         TEST(what_was_committed_is_there_after_a_crash),
+        TEST(a_damaged_file_is_set_aside),
         TEST(every_failing_operation_is_survived),
     };
 

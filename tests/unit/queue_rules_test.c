@@ -88,6 +88,34 @@ static void lifetimes(void **state)
     assert_int_equal(schedule_expiry(config, &m, m.created), 1002 * DAY);
 }
 
+/* Taken while the wall clock was an hour ahead of, or behind, the clock of plans. */
+static void notices_after_a_step(void **state)
+{
+    static const int64_t shifts[] = {HOUR, -HOUR, -2 * HOUR};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shifts / sizeof shifts[0]; i++) {
+        int64_t s = shifts[i];
+        struct message_row m = {.sender = STR("s@x"), .created = 1000 * DAY, .deliver_by = 1000 * DAY + 3 * HOUR,
+            .expires = 1005 * DAY + s};
+
+        assert_int_equal(schedule_notice_time(config, &m, 0), m.created + 3 * HOUR + s);
+        assert_int_equal(schedule_notice_time(config, &m, NOTICED_BY), m.created + 4 * HOUR + s);
+        assert_int_equal(schedule_notices(config, &m, 0, m.created + 3 * HOUR + s - 1), 0);
+        m.flags = TXN_BY_RETURN;
+        m.expires = m.deliver_by + s;
+        assert_int_equal(schedule_planned(config, &m, m.deliver_by), m.expires);
+        m = (struct message_row){.created = 1000 * DAY, .hold_until = 1001 * DAY, .expires = 1003 * DAY + s};
+        assert_int_equal(schedule_notice_time(config, &m, 0), m.hold_until + 4 * HOUR + s);
+    }
+    /* Another lifetime when it came; and minutes until it had come. */
+    struct message_row m = {.sender = STR("s@x"), .created = 1000 * DAY, .expires = 1002 * DAY};
+
+    assert_int_equal(schedule_notice_time(config, &m, 0), m.created + 4 * HOUR);
+    m.expires = 1005 * DAY + 3 * MINUTE;
+    assert_int_equal(schedule_notice_time(config, &m, 0), m.created + 4 * HOUR);
+}
+
 static void next_attempts(void **state)
 {
     struct message_row m = {.sender = STR("s@x"), .created = 1000 * DAY};
@@ -252,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pauses_grow_and_the_last_repeats),
         cmocka_unit_test(lifetimes),
-        cmocka_unit_test(next_attempts),
+        cmocka_unit_test(notices_after_a_step), cmocka_unit_test(next_attempts),
         cmocka_unit_test(who_is_told_what),
         cmocka_unit_test(bulk_leaves_room),
         cmocka_unit_test(spans),

@@ -58,6 +58,26 @@ static void a_failed_sync_is_remembered(void **state)
     assert_non_null(strstr(err.text, "earlier sync failed"));
     assert_false(db_begin(db, &err));
     db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_true(add(db, "before", &err) && db_begin(db, &err) && add(db, "under way", &err));
+    fault_at(1, false);
+    assert_false(db_sync(db, &err));
+    assert_false(db_commit(db, &err));
+    assert_false(db_in_transaction(db));
+    db_close(db);
+}
+
+static void a_sync_inside_a_transaction_is_not_that_of_its_commit(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && add(db, "under way", &err) && db_sync(db, &err) && db_commit(db, &err));
+    fault_at(0, false);
+    assert_true(db_sync(db, &err));
+    assert_true(fault_syncs() >= 1);
+    db_close(db);
 }
 
 static void own_changes_are_no_news(void **state)
@@ -98,6 +118,7 @@ int main(void)
         cmocka_unit_test_setup(a_refused_row_is_named, fresh),
         cmocka_unit_test_setup(errors_say_what_to_do, fresh),
         cmocka_unit_test_setup(a_failed_sync_is_remembered, fresh),
+        cmocka_unit_test_setup(a_sync_inside_a_transaction_is_not_that_of_its_commit, fresh),
         cmocka_unit_test_setup(own_changes_are_no_news, fresh),
         cmocka_unit_test_setup(size_counts_pages, fresh),
     };

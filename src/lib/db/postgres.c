@@ -267,6 +267,11 @@ bool db_check_integrity(struct db *db, struct err *err)
     return postgres_usable(db, err) && run(db, "SELECT 1", err);
 }
 
+bool db_check_pages(struct db *db, struct err *err)
+{
+    return db_check_integrity(db, err);
+}
+
 /* Two equal snapshots see the same commits; the numbers alone (the newest transaction) would not tell of an older
  * transaction that has ended since. */
 bool db_data_version(struct db *db, int64_t *version, struct err *err)

@@ -368,7 +368,6 @@ bool db_commit(struct db *db, struct err *err)
         return false;
     }
     db->in_transaction = false;
-    db->unsynced = true;
     return db->log_pages < LOG_PAGES || checkpoint(db, err);
 }
 
@@ -410,10 +409,10 @@ bool db_exec(struct db *db, const char *sql, struct err *err)
     return run(db, sql, err);
 }
 
-bool db_check_integrity(struct db *db, struct err *err)
+static bool check(struct db *db, const char *how, struct err *err)
 {
     sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(db->raw, "PRAGMA integrity_check(1)", -1, &s, NULL);
+    int rc = sqlite3_prepare_v2(db->raw, how, -1, &s, NULL);
     bool sound = false;
 
     if (rc == SQLITE_OK)
@@ -430,6 +429,16 @@ bool db_check_integrity(struct db *db, struct err *err)
     }
     sqlite3_finalize(s);
     return sound;
+}
+
+bool db_check_integrity(struct db *db, struct err *err)
+{
+    return check(db, "PRAGMA integrity_check(1)", err);
+}
+
+bool db_check_pages(struct db *db, struct err *err)
+{
+    return check(db, "PRAGMA quick_check(1)", err);
 }
 
 bool db_data_version(struct db *db, int64_t *version, struct err *err)

@@ -13,10 +13,11 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Accounts removed within this time are told to every mailbox copy that comes up. */
 static const int64_t remember_removed = 30 * DAY;
-enum { REMOVED_AT_ONCE = 1000, UNANSWERED_MAX = 20000 };
+enum { REMOVED_AT_ONCE = 1000, UNANSWERED_MAX = 20000, RETRIES = 200 /* a second */ };
 
 static struct metric rcpts =
     METRIC_COUNTER("staffetta_directory_rcpt_questions_total", "Recipients asked about.");
@@ -29,10 +30,20 @@ static struct metric resolves =
 static struct metric troubles = METRIC_COUNTER(
     "staffetta_directory_database_errors_total", "Questions the database failed at.");
 
-static void trouble(const char *question, const struct err *err)
+/* A damaged page may be asked for a thousand times a second: the same reason is told once a minute. */
+void answers_trouble(struct directory *d, const char *question, const struct err *err)
 {
+    int64_t now = clock_monotonic();
+
     metric_add(&troubles, 1);
-    log_error("database", "question=%s error=%s", question, err->text);
+    if (d->trouble.at != 0 && now - d->trouble.at < MINUTE && strcmp(d->trouble.text, err->text) == 0) {
+        d->trouble.more++;
+        return;
+    }
+    log_error("database", "question=%s error=%s untold_before=%lld", question, err->text, (long long)d->trouble.more);
+    d->trouble.at = now;
+    d->trouble.more = 0;
+    memcpy(d->trouble.text, err->text, sizeof d->trouble.text);
 }
 
 /* Another process (a command while no server was thought to run) may have written: looked at ten
@@ -66,7 +77,7 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
     if (result == RCPT_LIMITED)
         metric_add(&limited, 1);
     if (result == RCPT_TEMPFAIL)
-        metric_add(&troubles, 1);
+        answers_trouble(d, "recipient", &d->lookup.trouble);
     d->books[BOOK_RCPT].answered++;
     ipc_send_rcpt_reply(from, &(struct msg_rcpt_reply){m->id, result, buf_str(&text)});
     buf_clear(&text);
@@ -81,7 +92,7 @@ void on_sender_ask(struct role *role, struct channel *from, const struct msg_sen
     d->books[BOOK_SENDER].came++;
     done = lookup_sender(fresh(d), (int64_t)(m->account & INT64_MAX), m->address, &allowed, &err);
     if (!done)
-        trouble("sender", &err);
+        answers_trouble(d, "sender", &err);
     d->books[BOOK_SENDER].answered++;
     ipc_send_sender_reply(from, &(struct msg_sender_reply){m->id, done && allowed, !done});
 }
@@ -95,8 +106,8 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     resolved_init(&r);
     metric_add(&resolves, 1);
     lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
-    if (r.result == RESOLVE_TEMPFAIL)
-        metric_add(&troubles, 1);
+    if (r.result == RESOLVE_TEMPFAIL && d->lookup.trouble.kind != ERR_NONE)
+        answers_trouble(d, "destination", &d->lookup.trouble);
     d->books[BOOK_DESTINATION].answered++;
     ipc_send_resolve_reply(from, &(struct msg_resolve_reply){.id = m->id,
                                      .result = r.result,
@@ -127,19 +138,21 @@ struct unanswered {
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
     struct directory *d = arg;
-    bool answered = true;
+    size_t tries = d->unanswered_count < RETRIES ? d->unanswered_count : RETRIES;
+    struct link *first;
 
     (void)fd;
     (void)what;
-    while (answered && !list_empty(&d->unanswered)) {
-        struct unanswered *u = CONTAINER(list_first(&d->unanswered), struct unanswered, link);
+    while (tries-- > 0 && (first = list_first(&d->unanswered)) != NULL) {
+        struct unanswered *u = CONTAINER(first, struct unanswered, link);
 
-        answered = u->answer(d, u->from, u->id, u->subject);
-        if (answered) {
+        list_remove(first);
+        if (u->answer(d, u->from, u->id, u->subject)) {
             d->books[BOOK_STANDING].answered++;
-            list_remove(&u->link);
             d->unanswered_count--;
             free(u);
+        } else {
+            list_add_last(&d->unanswered, first); /* one damaged row must not keep the others waiting */
         }
     }
 }
@@ -204,7 +217,7 @@ static bool answer_secret(struct directory *d, struct channel *to, uint64_t id, 
     bool found;
 
     if (!store_get_route_id(&d->store, credential, &route, &found, &err)) {
-        trouble("secret", &err);
+        answers_trouble(d, "secret", &err);
         return false;
     }
     found = found && route.login.n > 0;
@@ -249,7 +262,7 @@ static bool answer_pools(struct directory *d, struct channel *to, uint64_t id, i
     if (done)
         ipc_send_pools_reply(to, &(struct msg_pools_reply){id, buf_str(&pools)});
     else
-        trouble("pools", &err);
+        answers_trouble(d, "pools", &err);
     buf_clear(&pools);
     return done;
 }
@@ -278,7 +291,7 @@ static bool answer_account(struct directory *d, struct channel *to, uint64_t id,
     bool found;
 
     if (!store_get_account_id(&d->store, account, &a, &found, &err)) {
-        trouble("account", &err);
+        answers_trouble(d, "account", &err);
         return false;
     }
     ipc_send_account_reply(to, &(struct msg_account_reply){.id = id,
@@ -314,7 +327,7 @@ void answers_mailbox_up(struct directory *d, struct channel *c)
 
     stmt_int(s, clock_now() - remember_removed);
     if (!stmt_run(s, &err))
-        trouble("removed accounts", &err);
+        answers_trouble(d, "removed accounts", &err);
     do {
         s = store_stmt(&d->store, SQL_REMOVED_LIST);
         stmt_int(s, last);
@@ -324,6 +337,6 @@ void answers_mailbox_up(struct directory *d, struct channel *c)
             ipc_send_account_changed(c, &(struct msg_account_changed){(uint64_t)last, true});
         }
         if (!stmt_done(s, &err))
-            trouble("removed accounts", &err);
+            answers_trouble(d, "removed accounts", &err);
     } while (rows == REMOVED_AT_ONCE && channel_backlog(c) < 128 * CHANNEL_HIGH);
 }

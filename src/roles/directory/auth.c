@@ -114,7 +114,7 @@ static enum sasl_state world_find(void *arg, struct str name, struct sasl_login 
         return SASL_REFUSED;
     if (login_find(&e->d->store, e->d->secret, name, out, &err))
         return SASL_MORE;
-    log_error("login", "error=%s", err.text);
+    answers_trouble(e->d, "login", &err);
     return SASL_TROUBLE;
 }
 

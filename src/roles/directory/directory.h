@@ -35,6 +35,10 @@ struct directory {
     /* answers.c */
     struct list unanswered;
     size_t unanswered_count;
+    struct {
+        int64_t at, more; /* when it was last told, monotonic, and how often not since then */
+        char text[sizeof(((struct err *)NULL)->text)];
+    } trouble;
     struct event *retry;
     /* control.c */
     struct list jobs;
@@ -53,6 +57,8 @@ void on_auth_cancel(struct role *role, struct channel *from, const struct msg_au
 /* answers.c: one question, one answer. */
 void answers_open(struct directory *d);
 int64_t answers_under_way(const struct directory *d);
+/* The database failed at a question: counted, and told within reason. */
+void answers_trouble(struct directory *d, const char *question, const struct err *err);
 void answers_peer_gone(struct directory *d, struct channel *c);
 void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_ask *m);
 void on_sender_ask(struct role *role, struct channel *from, const struct msg_sender_ask *m);

@@ -441,7 +441,7 @@ static enum rcpt_result charge(struct lookup *l, int64_t account, bool first, in
     struct allowance who[2];
     size_t n;
 
-    if (!find_allowances(l, account, who, &n, NULL))
+    if (!find_allowances(l, account, who, &n, &l->trouble))
         return answer(text, RCPT_TEMPFAIL, "4.3.0 The directory cannot answer now");
     if (n == 0) /* removed since it logged in */
         return answer(text, RCPT_LIMITED, "4.7.1 This login does not exist any more");
@@ -461,9 +461,10 @@ enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t accou
     struct found found;
     const char *why;
 
+    l->trouble.kind = ERR_NONE;
     if (!lookup_fold(address, &canonical, &key, &why))
         return answer(text, RCPT_UNKNOWN, "5.1.3 This is no mail address");
-    if (!lookup_find(l, name_str(&key), &found, NULL))
+    if (!lookup_find(l, name_str(&key), &found, &l->trouble))
         return answer(text, RCPT_TEMPFAIL, "4.3.0 The directory cannot answer now");
     a = &rcpt_answers[found.place];
     if (account == 0 || a->result == RCPT_UNKNOWN || a->result == RCPT_DISABLED)

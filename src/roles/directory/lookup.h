@@ -17,6 +17,7 @@ struct lookup {
     struct list cache_order; /* least recently used first */
     int64_t changes;         /* db_data_version when the cache was filled */
     bool any_route, any_binding;
+    struct err trouble; /* why the last lookup_rcpt or lookup_resolve found no answer; ERR_NONE when the database did not fail */
 };
 
 void lookup_init(struct lookup *l, struct store *store, const struct config *config);

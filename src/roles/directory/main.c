@@ -46,8 +46,8 @@ static void verify(struct role *role, struct verification *v)
         [BOOK_RCPT] = "recipients asked about, and answered",
         [BOOK_SENDER] = "senders asked about, and answered",
         [BOOK_DESTINATION] = "destinations asked for, and answered",
-        [BOOK_STANDING] = "secrets, pools and accounts asked for, and told, waiting for the "
-            "database or their asker gone",
+        [BOOK_STANDING] = ("secrets, pools and accounts asked for, and told, waiting for the "
+                           "database or their asker gone"),
         [BOOK_LOGIN] = "logins begun, and answered, under way or given up",
         [BOOK_SIGNATURE] = "TLS signatures asked for, and made or refused",
     };
@@ -86,14 +86,34 @@ static const struct role_type directory_role = {
     .verify = verify,
 };
 
+enum { LARGE = 8 * 1024 * 1024 }; /* some 20,000 accounts; nobody waits seconds for a start */
+
+/* A page that went bad may look like "no such user", and mail would be returned; so the one that writes looks at the
+ * whole once, at its start; when it is large, at its pages only. */
+static bool sound(struct directory *d, struct err *err)
+{
+    int64_t used, unused;
+
+    if (role_copy(d->role) != 0)
+        return true;
+    if (!db_size(d->store.db, &used, &unused, err))
+        return false;
+    return used > LARGE ? db_check_pages(d->store.db, err) : db_check_integrity(d->store.db, err);
+}
+
 static void open_database(struct directory *d)
 {
     struct err err = {0};
     struct buf path;
+    bool opened;
 
     buf_init(&path, 4096);
     buf_addf(&path, "%.*s/directory/directory.db%c", STR_ARG(role_config(d->role)->data), 0);
-    if (path.failed || !store_open(&d->store, path.p, &err) || !store_secret(&d->store, d->secret, &err))
+    opened = !path.failed && store_open(&d->store, path.p, &err) && sound(d, &err) &&
+             store_secret(&d->store, d->secret, &err);
+    if (!opened && err.kind == ERR_DAMAGED)
+        fatal_data("%s (see \"Backup\" in docs/database.md)", err.text);
+    if (!opened)
         fatal("%s", err.text);
     buf_clear(&path);
 }

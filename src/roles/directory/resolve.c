@@ -368,16 +368,16 @@ void lookup_resolve(struct lookup *l, struct str address, struct str sender, int
 {
     struct name canonical, key;
     struct found found;
-    struct err err = {0};
     const char *why;
 
+    l->trouble.kind = ERR_NONE;
     if (!lookup_fold(address, &canonical, &key, &why)) {
         say(r, RESOLVE_FAIL, "5.1.3 This is no mail address");
         return;
     }
     r->address = canonical;
-    if (!lookup_find(l, name_str(&key), &found, &err) ||
-        !resolve_found(l, &found, name_str(&key), sender, class, expanded, r, &err)) {
+    if (!lookup_find(l, name_str(&key), &found, &l->trouble) ||
+        !resolve_found(l, &found, name_str(&key), sender, class, expanded, r, &l->trouble)) {
         buf_reset(&r->targets);
         say(r, RESOLVE_TEMPFAIL, "4.3.0 The directory cannot answer now");
     }

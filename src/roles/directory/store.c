@@ -4,9 +4,15 @@
 
 #include "0001.sql.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/random.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *const statement_texts[] = {
 #define STORE_TEXT(name, sql) sql,
@@ -52,13 +58,55 @@ static void copy_text(char *out, size_t size, struct str text)
     out[n] = 0;
 }
 
+/* FILE.kept, an empty file, says that FILE was made and written. A database that is empty or gone would be taken for a
+ * new one otherwise, and a server that has forgotten all its users refuses their mail for good. */
+enum { PATH_ROOM = 4096 };
+
+static bool mark_path(char mark[static PATH_ROOM], const char *path, struct err *err)
+{
+    int n = snprintf(mark, PATH_ROOM, "%s.kept", path);
+
+    return (n > 0 && n < PATH_ROOM) || err_set(err, ERR_PERMANENT, "%s: the path is too long", path);
+}
+
+static bool is_there(const char *path, const char *mark, struct err *err)
+{
+    struct stat about;
+
+    if (stat(mark, &about) != 0 || (stat(path, &about) == 0 && about.st_size > 0))
+        return true;
+    return err_set(err, ERR_DAMAGED,
+        "%s: it is empty or gone: restore it from a backup; to begin with no domains and accounts, remove %s", path,
+        mark);
+}
+
+/* When everything is in the database for good. */
+static bool leave_mark(const char *path, const char *mark, struct err *err)
+{
+    int fd;
+
+    if (access(mark, F_OK) == 0 || access(path, F_OK) != 0) /* a database in memory has no file */
+        return true;
+    fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || fsync(fd) != 0) {
+        err_set(err, ERR_TEMPORARY, "%s: %s", mark, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    close(fd);
+    return folder_sync_parent(mark, err);
+}
+
 bool store_open(struct store *store, const char *path, struct err *err)
 {
     static const char *const steps[] = {schema_directory_0001};
+    char mark[PATH_ROOM];
 
     memset(store, 0, sizeof *store);
-    return db_open(&store->db, path, DB_SYNC_FULL, 5000, err) &&
-           db_migrate(store->db, steps, sizeof steps / sizeof *steps, err);
+    return mark_path(mark, path, err) && is_there(path, mark, err) &&
+           db_open(&store->db, path, DB_SYNC_FULL, 5000, err) &&
+           db_migrate(store->db, steps, sizeof steps / sizeof *steps, err) && leave_mark(path, mark, err);
 }
 
 void store_close(struct store *store)

@@ -188,6 +188,7 @@ extern const char *const send_as_words[], *const route_action_words[], *const ro
 /* Place of a word in such a list, or -1. */
 int word_index(const char *const *words, struct str word);
 
+/* Makes the database unless it is there. One that is empty or gone, though it was made once, is refused (ERR_DAMAGED). */
 MUST_CHECK bool store_open(struct store *store, const char *path, struct err *err);
 void store_close(struct store *store);
 struct stmt *store_stmt(struct store *store, enum store_statement which);

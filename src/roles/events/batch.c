@@ -17,6 +17,7 @@ static struct metric written = METRIC_COUNTER("staffetta_events_written_total", 
 static struct metric repeated = METRIC_COUNTER("staffetta_events_repeated_total", "Events that were known already.");
 static struct metric waiting = METRIC_GAUGE("staffetta_events_pending", "Events not on disk yet.");
 static struct metric failing = METRIC_GAUGE("staffetta_events_failing", "1 while events cannot be written.");
+static struct metric set_aside = METRIC_COUNTER("staffetta_events_set_aside_total", "Damaged databases set aside.");
 static struct metric commits = METRIC_COUNTER("staffetta_events_commits_total", "Commits of events.");
 static struct metric commit_time = METRIC_HISTOGRAM("staffetta_events_commit_seconds",
     "Time of a commit, sync included.");
@@ -159,6 +160,50 @@ static void fail(struct batch *b, const struct err *err)
     event_add(b->timer, &when);
 }
 
+/* The story so far stays in the file that is set aside; what is held begins the new one. */
+static bool begin_anew(struct batch *b, const char *why)
+{
+    struct err err = {0};
+
+    if (b->store != NULL) {
+        store_rollback(b->store);
+        store_close(b->store);
+        b->store = NULL;
+    }
+    if (!store_set_aside(b->path, &err)) {
+        fail(b, &err);
+        return false;
+    }
+    metric_add(&set_aside, 1);
+    log_error("events-set-aside", "file=%s.damaged reason=%s; mail is not touched, its older stories are in that file "
+        "only: read it with `sqlite3 FILE .recover`, or delete it", b->path, why);
+    return true;
+}
+
+/* What cannot be written stays held. Where the new file is damaged at once, no newer one would be better. */
+static void on_trouble(struct batch *b, const struct err *err)
+{
+    static const struct timeval at_once = {0, 0};
+    int64_t now = clock_monotonic();
+
+    if (err->kind != ERR_DAMAGED || (b->set_aside_at != 0 && now - b->set_aside_at < MINUTE)) {
+        fail(b, err);
+    } else if (begin_anew(b, err->text)) {
+        b->set_aside_at = now;
+        b->known = 0;
+        if (!batch_failing(b))
+            b->failed_at = now;
+        b->pause = b->pause == 0 ? PAUSE_FIRST : b->pause;
+        event_add(b->timer, &at_once);
+    }
+}
+
+void batch_store_failed(struct batch *b, const struct err *err)
+{
+    if (err->kind == ERR_DAMAGED && !batch_failing(b))
+        on_trouble(b, err);
+}
+
 static bool write_held(struct batch *b, struct err *err)
 {
     if (b->store == NULL && !store_open(&b->store, b->path, err))
@@ -186,7 +231,7 @@ static void try_again(struct batch *b)
     struct err err = {0};
 
     if (!write_held(b, &err)) {
-        fail(b, &err);
+        on_trouble(b, &err);
         return;
     }
     log_info("events-written-again", "after_s=%lld events=%u", (long long)((clock_monotonic() - b->failed_at) / SECOND),
@@ -208,13 +253,14 @@ void batch_init(struct batch *b, struct role *role, const char *path)
     metric_show(&repeated);
     metric_show(&waiting);
     metric_show(&failing);
+    metric_show(&set_aside);
     metric_show(&commits);
     metric_show(&commit_time);
-    if (!store_open(&b->store, path, &err)) {
-        if (err.kind != ERR_TEMPORARY)
-            fatal("events: %s", err.text);
-        fail(b, &err);
-    }
+    if (store_open(&b->store, path, &err))
+        return;
+    if (err.kind != ERR_TEMPORARY && err.kind != ERR_DAMAGED)
+        fatal("events: %s", err.text);
+    on_trouble(b, &err);
 }
 
 void batch_verify(const struct batch *b, struct verification *v)
@@ -236,7 +282,7 @@ void batch_add(struct batch *b, struct channel *from, const struct msg_event *e)
         return;
     }
     if (!write_one(b, h, &err)) {
-        fail(b, &err);
+        on_trouble(b, &err);
         return;
     }
     if (b->pending == 1)
@@ -254,7 +300,7 @@ void batch_commit(struct batch *b)
         return;
     event_del(b->timer);
     if (!store_commit(b->store, &err)) {
-        fail(b, &err);
+        on_trouble(b, &err);
         return;
     }
     if (b->pending > 0) {

@@ -74,8 +74,10 @@ static void on_prune(evutil_socket_t fd, short what, void *arg)
     (void)what;
     /* Not from a disk that takes nothing. */
     if (!batch_failing(&e->batch) &&
-        !store_prune(e->batch.store, oldest_kept(role_config(e->role)), &deleted, &more, &err))
+        !store_prune(e->batch.store, oldest_kept(role_config(e->role)), &deleted, &more, &err)) {
         log_error("prune", "reason=%s", err.text);
+        batch_store_failed(&e->batch, &err);
+    }
     metric_add(&pruned, deleted);
     event_add(e->prune_timer, more ? &prune_soon : &prune_pause);
 }

@@ -2,12 +2,16 @@
 #include "0001.sql.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "db/db.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { PRUNE_STEP = 500 };
+enum { PRUNE_STEP = 500, PATH_ROOM = 4096, PATH_MOST = PATH_ROOM - 32 };
 
 struct store {
     struct db *db;
@@ -40,6 +44,30 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
     *store = s;
     return true;
+}
+
+static bool move_aside(const char *path, const char *end, struct err *err)
+{
+    char from[PATH_ROOM], to[PATH_ROOM];
+
+    snprintf(from, sizeof from, "%.*s%s", PATH_MOST, path, end);
+    snprintf(to, sizeof to, "%.*s.damaged%s", PATH_MOST, path, end);
+    if (rename(from, to) == 0 || (errno == ENOENT && (unlink(to) == 0 || errno == ENOENT)))
+        return true;
+    return err_set(err, ERR_TEMPORARY, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
+}
+
+/* The log first: should the power go in between, what is left is an old file without its newest commits, which is
+ * found to be damaged again; a new file must never meet the old log. */
+bool store_set_aside(const char *path, struct err *err)
+{
+    char index[PATH_ROOM];
+
+    snprintf(index, sizeof index, "%.*s-shm", PATH_MOST, path);
+    if (unlink(index) != 0 && errno != ENOENT)
+        return err_set(err, ERR_TEMPORARY, "%s: cannot be removed: %s", index, strerror(errno));
+    return move_aside(path, "-wal", err) && folder_sync_parent(path, err) && move_aside(path, "", err) &&
+           folder_sync_parent(path, err);
 }
 
 void store_close(struct store *s)

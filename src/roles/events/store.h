@@ -7,6 +7,9 @@
 struct store;
 
 MUST_CHECK bool store_open(struct store **store, const char *path, struct err *err);
+/* Gives a damaged database, which nobody has open, the name PATH.damaged (and its log PATH.damaged-wal), in the place of
+ * one that was set aside before. The next store_open begins a new one. */
+MUST_CHECK bool store_set_aside(const char *path, struct err *err);
 void store_close(struct store *s);
 
 /* Adds an event, opening a transaction when there is none. *added is false when it was known already.

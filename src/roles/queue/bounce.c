@@ -115,7 +115,7 @@ void bounce_note(struct queue *q, struct verdict *v)
     r->rcpts[r->n] = (struct dsn_rcpt){.action = action, .address = row->address, .orcpt = row->orcpt,
         .code = v->info.code, .text = v->info.text, .remote = !v->info.ours, .host = v->info.host,
         .last_attempt = v->info.kind == VERDICT_EXPIRED ? row->last_attempt : v->at,
-        .retry_until = action == DSN_DELAYED ? row->expires : 0};
+        .retry_until = action == DSN_DELAYED ? row->expires - clock_steady_ahead() : 0};
     if (v->notices & NOTICED_BY) { /* the status RFC 2852 4.1.3 asks for */
         r->rcpts[r->n].text = STR("4.4.7 Not delivered within the time asked for; it is still being tried");
         r->rcpts[r->n].remote = false;

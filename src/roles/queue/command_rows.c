@@ -195,7 +195,7 @@ static void message_json(struct buf *b, const struct message_row *m)
     json_str(b, "class", str_of(class_name(m->class)));
     json_int(b, "size", (int64_t)m->size);
     json_time(b, "arrived", m->created);
-    json_time(b, "expires", m->expires);
+    json_time(b, "expires", m->expires - clock_steady_ahead());
     json_time(b, "hold_until", m->hold_until);
     json_time(b, "deliver_by", m->deliver_by);
     json_str(b, "message_id", m->message_id);

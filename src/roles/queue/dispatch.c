@@ -302,13 +302,14 @@ static void send_local(struct channel *c, struct delivery *v, struct str body)
         .rcpt = r->target, .original = r->row.original, .body = body});
 }
 
-static void send_remote(struct channel *c, struct delivery *v, struct str body)
+static void send_remote(struct queue *q, struct channel *c, struct delivery *v, struct str body)
 {
     const struct route *route = first_rcpt(&v->rcpts)->route;
     const struct message_row *m = &v->mail->row;
+    int64_t by = m->deliver_by > 0 ? schedule_planned(role_config(q->role), m, m->deliver_by) - clock_steady_ahead() : 0;
 
     ipc_send_deliver_remote(c, &(struct msg_deliver_remote){.id = v->id, .message = m->id, .flags = m->flags,
-        .size = m->size, .priority = m->priority, .deliver_by = m->deliver_by, .destination = v->dest->name,
+        .size = m->size, .priority = m->priority, .deliver_by = by, .destination = v->dest->name,
         .domain = route->domain, .route = route->kind, .tls = route->tls, .hosts = route->hosts,
         .credential = route->credential, .pool = route->pool, .sender = m->sender, .envid = m->envid, .body = body});
     LIST_EACH(&v->rcpts, it) {
@@ -337,7 +338,7 @@ static void start(struct queue *q, struct channel *c, struct destination *d, enu
         return;
     }
     if (d->lane->role == ROLE_RELAY)
-        send_remote(c, v, body);
+        send_remote(q, c, v, body);
     else
         send_local(c, v, body);
 }

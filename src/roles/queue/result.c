@@ -42,7 +42,7 @@ static void defer(struct queue *q, struct verdict *v)
     uint64_t attempts = r->row.attempts + 1;
     struct rcpt_row told = r->row;
 
-    v->notices = schedule_notices(config, &r->mail->row, r->row.noticed, v->at);
+    v->notices = schedule_notices(config, &r->mail->row, r->row.noticed, clock_steady());
     told.noticed |= v->notices;
     v->attempt = (struct rcpt_attempt){.attempts = attempts, .first_attempt = r->row.first_attempt,
         .last_attempt = v->at, .noticed = told.noticed, .reason = v->info.reason,

@@ -229,8 +229,7 @@ static bool swap(const char *file, const char *fresh, const struct stat *owner, 
         return err_set(err, ERR_TEMPORARY, "%s: is there still: is the disk full?", path);
     if (chown(fresh, owner->st_uid, owner->st_gid) != 0)
         return failed(fresh, err);
-    if (!folder_sync(folder, err))
-        return false;
+    /* The name of the new file is on disk since it was opened, its bytes since it was closed. */
     if (!keep_damaged(file))
         return failed(file, err);
     return folder_sync(folder, err) && put_in_place(file, fresh, folder, err);

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 enum { LOAD_AT_ONCE = 200 };
+#define SHIFT_LEAST (10 * MINUTE)
 
 static struct metric active = METRIC_GAUGE("staffetta_queue_active", "Recipients being worked on, in memory.");
 
@@ -47,29 +48,47 @@ int64_t schedule_expiry(const struct config *config, const struct message_row *m
     return expires;
 }
 
-static int64_t delay_time(const struct config *config, const struct message_row *m)
+static int64_t start_of(const struct message_row *m)
 {
-    int64_t start = m->hold_until > m->created ? m->hold_until : m->created;
-
-    return config->queue.delay_notice > 0 ? start + config->queue.delay_notice : INT64_MAX;
+    return m->hold_until > m->created ? m->hold_until : m->created;
 }
 
-static int64_t by_time(const struct message_row *m)
+int64_t schedule_planned(const struct config *config, const struct message_row *m, int64_t date)
 {
-    return m->deliver_by > 0 && !(m->flags & TXN_BY_RETURN) ? m->deliver_by : INT64_MAX;
+    int64_t expires = start_of(m) + (m->sender.n ? config->queue.lifetime : config->queue.bounce_lifetime), shift;
+
+    if (m->deliver_by > 0 && (m->flags & TXN_BY_RETURN) && m->deliver_by < expires)
+        expires = m->deliver_by;
+    shift = m->expires - expires;
+    /* Less is the time the message took to come; more, the lifetime was another one then. */
+    if (shift < -2 * HOUR || shift > 2 * HOUR || (shift > -SHIFT_LEAST && shift < SHIFT_LEAST))
+        return date;
+    return date + shift;
+}
+
+static int64_t delay_time(const struct config *config, const struct message_row *m)
+{
+    return config->queue.delay_notice > 0 ? schedule_planned(config, m, start_of(m)) + config->queue.delay_notice
+                                          : INT64_MAX;
+}
+
+static int64_t by_time(const struct config *config, const struct message_row *m)
+{
+    return m->deliver_by > 0 && !(m->flags & TXN_BY_RETURN) ? schedule_planned(config, m, m->deliver_by) : INT64_MAX;
 }
 
 int64_t schedule_notice_time(const struct config *config, const struct message_row *m, uint64_t noticed)
 {
     int64_t delay = noticed & NOTICED_DELAY ? INT64_MAX : delay_time(config, m);
-    int64_t by = noticed & NOTICED_BY ? INT64_MAX : by_time(m);
+    int64_t by = noticed & NOTICED_BY ? INT64_MAX : by_time(config, m);
 
     return delay < by ? delay : by;
 }
 
 uint64_t schedule_notices(const struct config *config, const struct message_row *m, uint64_t noticed, int64_t now)
 {
-    uint64_t due = (now >= delay_time(config, m) ? NOTICED_DELAY : 0u) | (now >= by_time(m) ? NOTICED_BY : 0u);
+    uint64_t due = (now >= delay_time(config, m) ? NOTICED_DELAY : 0u) |
+                   (now >= by_time(config, m) ? NOTICED_BY : 0u);
 
     return due & ~noticed;
 }

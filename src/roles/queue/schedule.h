@@ -38,8 +38,11 @@ int64_t schedule_wake_in(const struct queue *q);
 int64_t schedule_pause(const struct config *config, uint64_t attempts, unsigned jitter);
 /* When a message stops being tried. `start` is when it may go first. */
 int64_t schedule_expiry(const struct config *config, const struct message_row *m, int64_t start);
+/* A date of the message (created, hold_until, deliver_by), which is the wall clock's of when it came, by the clock of
+ * plans (clock_steady): the two may have differed by a step then, which its expiry, planned at that moment, shows. */
+int64_t schedule_planned(const struct config *config, const struct message_row *m, int64_t date);
 /* The sender is told of a delay after queue.delay_notice, and at the time of DELIVERBY with mode N (RFC
- * 2852 4.1.3). `noticed` says which was told. When the next one is due; INT64_MAX for never. */
+ * 2852 4.1.3). `noticed` says which was told. When the next one is due; INT64_MAX for never. All by the clock of plans. */
 enum noticed { NOTICED_DELAY = 1, NOTICED_BY = 2 };
 int64_t schedule_notice_time(const struct config *config, const struct message_row *m, uint64_t noticed);
 /* Those that are due at `now` and not in `noticed`. */
