@@ -226,7 +226,7 @@ void imap_on_select(struct imap *im)
         return;
     }
     im->view.folder = f;
-    if (f->is_shown)
+    if (f->is_shown && !(s->qresync && store_in_transaction(im->box->store)))
         open_view(im);
     else
         imap_when_synced(im, on_synced);
