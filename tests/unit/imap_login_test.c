@@ -372,17 +372,21 @@ static void long_input(void **state)
 /* A command of many literals, each small enough. */
 static void a_command_of_many_literals_is_too_long(void **state)
 {
-    static char id[25000];
+    static char data[1001];
+    struct buf command;
+    const char *id;
 
     (void)state;
-    strcpy(id, "1 ID (");
-    for (int i = 0; i < 20; i++) {
-        strcat(id, "{1000+}\r\n");
-        memset(id + strlen(id), 'z', 1000);
-        strcat(id, " ");
-    }
-    strcat(id, ")\r\n2 NOOP\r\n");
+    memset(data, 'z', sizeof data - 1);
+    buf_init(&command, 25000);
+    buf_add(&command, STR("1 ID ("));
+    for (int i = 0; i < 20; i++)
+        buf_addf(&command, "{1000+}\r\n%s ", data);
+    buf_add(&command, STR(")\r\n2 NOOP\r\n"));
+    buf_add_char(&command, 0);
+    id = command.p;
     converse(LOGIN_SECURE, SAY(CAPA_SECURE, {id, "1 BAD The command is too long\r\n2 OK Done\r\n"}));
+    buf_clear(&command);
 }
 
 static void a_tag_over_the_limit_is_not_answered_by_half(void **state)
