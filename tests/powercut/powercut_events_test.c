@@ -321,6 +321,24 @@ static bool looks_right(struct look *l, size_t at)
            gather(l, found) && has_all(l, found, at);
 }
 
+/* By somebody else, so not inside a transaction. */
+static bool is_seen(struct look *l, const struct told *t)
+{
+    char sql[100];
+    struct err err = {0};
+    bool seen;
+
+    if (!db_open_read_only(&l->db, path, &err)) {
+        snprintf(l->why, l->size, "%s", err.text);
+        return false;
+    }
+    snprintf(sql, sizeof sql, "SELECT count(*) = 0 FROM event WHERE message = %lld AND time = %lld", (long long)t->message,
+        (long long)t->time);
+    seen = is_zero(l, sql, "an event is acknowledged and not committed");
+    db_close(l->db);
+    return seen;
+}
+
 static bool takes_the_next(struct look *l)
 {
     size_t next = told_count;
@@ -328,8 +346,10 @@ static bool takes_the_next(struct look *l)
     while (told_count == next && next < TOLD)
         tell_one();
     batch_commit(&life->batch);
-    if (next == TOLD || told[next].acknowledged != NEVER)
+    if (next == TOLD)
         return true;
+    if (told[next].acknowledged != NEVER)
+        return is_seen(l, &told[next]);
     snprintf(l->why, l->size, "it does not take the next event");
     return false;
 }

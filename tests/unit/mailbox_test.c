@@ -328,12 +328,14 @@ static void every_failing_write(void **state)
 struct watcher {
     struct waiter waiter;
     int told; /* 0 not yet, 1 stored, -1 not stored */
+    int syncs; /* that there had been by then */
 };
 
 static void on_told(struct waiter *w, bool stored, const struct err *why)
 {
     (void)why;
     CONTAINER(w, struct watcher, waiter)->told = stored ? 1 : -1;
+    CONTAINER(w, struct watcher, waiter)->syncs = fault_syncs();
 }
 
 static void watch(struct watcher *w)
@@ -365,6 +367,7 @@ static void waiters_hear_after_the_sync(void **state)
     assert_int_equal(fault_syncs(), 1); /* one for both */
     assert_int_equal(one.told, 1);
     assert_int_equal(two.told, 1);
+    assert_true(one.syncs == 1 && two.syncs == 1);
     assert_true(boxes_due(b) == INT64_MAX);
     box_leave(box);
     boxes_free(b);
