@@ -256,7 +256,7 @@ static void work_in_folders(int box)
         return;
     if (line->looks[box] > 0 && look[-1].begun == LINE_NEVER)
         look[-1].begun = disk_length();
-    (void)!mailroom_work_in_folders(box + 1, line_random, &err);
+    (void)!mailroom_work_in_folders(box + 1, cut_random, &err);
     *look = (struct line_look){.begun = LINE_NEVER};
     if (!mailroom_settle(box + 1, &err) || !mailroom_folders(box + 1, note_folder, look, &err))
         return;
@@ -278,7 +278,7 @@ static void step(void)
     else if (what < 35)
         world_pass(2 * MINUTE);
     else if (what < 70)
-        work_in_folders((int)line_random(LINE_BOXES));
+        work_in_folders((int)cut_random(LINE_BOXES));
 }
 
 /* The processes are killed somewhere in the middle of a step, or the disk fails first: nothing of what they still do

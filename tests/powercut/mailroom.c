@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "mailroom.h"
 #include "roles/mailbox/delivery.h"
+#include "roles/mailbox/store_message.h"
 
 #include <inttypes.h>
 #include <string.h>

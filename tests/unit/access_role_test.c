@@ -454,7 +454,7 @@ static void an_imap_session(void **state)
     mailbox_says("a1 OK Logged in\r\n");
     hears(client, "a1 OK Logged in\r\n");
     asked("more 17\n");
-    session_finish(CONTAINER(list_first(&world_access.clients), struct client, link));
+    session_finish(CONTAINER(list_first(&world_access.crowd.members), struct client, member.link));
     asked("finish\n");
     mailbox_says("* BYE\r\n");
     access_handlers.session_close(NULL, world_mailbox, &(struct msg_session_close){world_id});
