@@ -112,42 +112,6 @@ static void a_message_is_kept_and_counted(void **state)
     buf_clear(&text);
 }
 
-static void a_queue_id_is_stored_once(void **state)
-{
-    struct store *s = open_store("a.db");
-    struct store_delivery again = {.message = 7, .content = 2000, .size = 1};
-
-    (void)state;
-    OK(store_begin(s, &err));
-    OK(deliver(s, 7, STR("x"), &err));
-    OK(store_commit(s, &err));
-    OK(store_begin(s, &err));
-    OK(store_put(s, 2000, STR("x"), &err));
-    assert_false(store_deliver(s, &again, &err));
-    store_rollback(s);
-    assert_int_equal(store_totals(s).messages, 1);
-    OK(store_check(s, &err));
-    store_close(s);
-}
-
-static void deliveries_are_forgotten_in_time(void **state)
-{
-    struct store *s = open_store("a.db");
-    bool was;
-
-    (void)state;
-    OK(store_begin(s, &err));
-    OK(deliver(s, 7, STR("x"), &err));
-    OK(store_prune(s, clock_now() - SECOND * 10, &err));
-    OK(store_was_delivered(s, 7, &was, &err));
-    assert_true(was);
-    OK(store_prune(s, clock_now() + SECOND, &err));
-    OK(store_was_delivered(s, 7, &was, &err));
-    assert_false(was);
-    OK(store_commit(s, &err));
-    store_close(s);
-}
-
 static void fill(char *p, size_t n, size_t seed)
 {
     for (size_t i = 0; i < n; i++)
@@ -590,25 +554,12 @@ static int64_t count_rows(struct store *s, const char *table)
     return n;
 }
 
-/* Statements are prepared when they are needed; a malformed one would end the process. */
-static void every_statement_is_well_formed(void **state)
-{
-    struct store *s = open_store("a.db");
-
-    (void)state;
-    for (int i = 0; i < SQL_COUNT; i++)
-        assert_non_null(store_stmt(s, (enum store_sql)i));
-    store_close(s);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_kept_and_counted),
-        TEST(a_queue_id_is_stored_once),
-        TEST(deliveries_are_forgotten_in_time),
         TEST(large_contents_come_in_pieces),
         TEST(unfinished_contents_are_swept),
         TEST(removed_messages_leave_a_trace_and_no_content),
@@ -622,7 +573,6 @@ int main(void)
         TEST(idle_boxes_make_room),
         TEST(a_removed_account_loses_its_files),
         TEST(sweeping_goes_on_until_nothing_is_loose),
-        TEST(every_statement_is_well_formed),
     };
 
     fault_install();
