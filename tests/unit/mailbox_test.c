@@ -398,6 +398,11 @@ static void after_a_failed_sync_the_next_one_opens_it_anew(void **state)
             boxes_finish(b);
             assert_int_equal(one.told, 1);
         }
+        box_leave(box);
+        boxes_free(b);
+        b = boxes_new(str_of(folder), 0, 10, DAY);
+        box = boxes_enter(b, ACCOUNT, &err);
+        assert_non_null(box);
         assert_int_equal(store_totals(box->store).messages, 1);
         box_leave(box);
         boxes_free(b);

@@ -65,8 +65,12 @@ static bool place(char *out, size_t size, const char *path, bool create, struct 
     if (there)
         return true;
     fd = open(path, create ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(err, ERR_TEMPORARY, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fd < 0 || write(fd, "x", 1) != 1) { /* an empty file would be a database that lost its content */
+        err_set(err, ERR_TEMPORARY, "%s: cannot be opened: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
     close(fd);
     drop_schema(schema);
     return true;
