@@ -43,6 +43,12 @@ static void dispatch(struct channel *from, struct str frame)
         (void)ipc_dispatch(NULL, from, channel_role(from), ROLE_ACCESS, &access_handlers, frame, &why);
 }
 
+static void goes(struct channel *peer)
+{
+    if (peer != NULL) /* else it is away already */
+        access_peer_gone(NULL, peer);
+}
+
 static void act(unsigned choice)
 {
     switch (choice) {
@@ -57,10 +63,10 @@ static void act(unsigned choice)
         current = (current + 1) % CLIENTS;
         break;
     case 4:
-        access_peer_gone(NULL, world_directory);
+        goes(world_directory);
         break;
     case 5:
-        access_peer_gone(NULL, world_mailbox);
+        goes(world_mailbox);
         break;
     case 6:
         world_backlog = CHANNEL_HIGH + 1;
