@@ -1,5 +1,6 @@
 /* IMAP: STORE, EXPUNGE, COPY, MOVE, CLOSE. */
 #include "imap_world.h"
+#include "roles/mailbox/store_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -149,6 +150,29 @@ static void changes_in_many_turns(void **state)
     client_expect(1, "g UID SEARCH FLAGGED\r\n", "* SEARCH 1 2 3 4 5\r\ng OK Done\r\n");
 }
 
+/* What one client cannot have does not undo what others have in the same transaction. */
+static void too_many_keywords_are_one_clients_trouble(void **state)
+{
+    struct buf line;
+
+    (void)state;
+    for (int i = 0; i <= STORE_KEYWORDS_MAX / 500; i++) {
+        buf_init(&line, 64 * 1024);
+        buf_addf(&line, "k%d STORE 1 +FLAGS.SILENT (", i);
+        for (int k = 0; k < 500; k++)
+            buf_addf(&line, "%skw%dx%d", k > 0 ? " " : "", i, k);
+        buf_addf(&line, ")\r\n%c", 0);
+        world_deliver(STR("A: b\r\n\r\nx\r\n"));
+        client_say(0, line.p);
+        world_flush();
+        assert_true(str_ifind(client_got(0), i < STORE_KEYWORDS_MAX / 500 ? STR("OK Done") : STR("NO [LIMIT]")) >= 0);
+        buf_clear(&line);
+    }
+    client_say(0, "b STATUS INBOX (MESSAGES)\r\n");
+    world_flush();
+    assert_true(str_ifind(client_got(0), STR("(MESSAGES 10)")) >= 0);
+}
+
 /* The connection is lost after any number of turns of any of these. */
 static void the_client_goes_in_the_middle(void **state)
 {
@@ -187,6 +211,7 @@ int main(void)
         TEST(a_copy_over_the_quota_copies_nothing),
         TEST(conditional_store),
         TEST(changes_in_many_turns),
+        TEST(too_many_keywords_are_one_clients_trouble),
         TEST(the_client_goes_in_the_middle),
     };
 

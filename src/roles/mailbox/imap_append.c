@@ -27,6 +27,7 @@ struct appending {
     struct imap_append grammar;
     struct folder *to;    /* looked up anew by its number when all are there */
     int64_t to_id;
+    int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
     struct list messages; /* struct incoming */
     size_t count;
     uint64_t bytes;       /* of all so far, announced */
@@ -192,7 +193,7 @@ void imap_append_streamed_literal(struct imap *im)
 
 static void write_appenduid(struct buf *out, const struct appending *a, const char *before)
 {
-    buf_addf(out, "%s[APPENDUID %" PRId64 " %.*s] Stored", before, a->to->uidvalidity, STR_ARG(buf_str(&a->uids)));
+    buf_addf(out, "%s[APPENDUID %" PRId64 " %.*s] Stored", before, a->to_uidvalidity, STR_ARG(buf_str(&a->uids)));
 }
 
 static void on_stored(struct imap *im, bool stored)
@@ -287,6 +288,7 @@ static bool find_mailbox(struct imap *im)
 
     a->to = store_folder_find(im->box->store, a->grammar.mailbox);
     a->to_id = a->to == NULL ? 0 : a->to->id;
+    a->to_uidvalidity = a->to == NULL ? 0 : a->to->uidvalidity;
     if (a->to == NULL)
         refuse(im, "TRYCREATE", "There is no such mailbox");
     else if (a->replaces && im->view.read_only)

@@ -17,6 +17,7 @@ struct change {
     struct uid_set refused; /* UNCHANGEDSINCE */
     /* COPY, MOVE */
     struct folder *to;
+    int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
     bool moves, closes;
     struct buf from_uids, to_uids;
     struct imap_set_writer from_writer, to_writer;
@@ -262,10 +263,14 @@ void imap_on_store(struct imap *im)
     uid_set_clear(&im->view.own);
     im->view.own_modseq = 0;
     begin_own(im);
-    if (find_keywords(im, c, &err))
+    if (find_keywords(im, c, &err)) {
         im->step = store_some;
-    else
+    } else if (err.kind == ERR_LIMIT) { /* what others have in the transaction stays */
+        imap_release(im);
+        imap_failed(im, &err);
+    } else {
         imap_undo(im, &err);
+    }
 }
 
 /* ---- EXPUNGE, CLOSE ---- */
@@ -359,7 +364,7 @@ static void write_copyuid(struct buf *out, const struct change *c)
 {
     if (c->done == 0 || c->from_uids.failed || c->to_uids.failed)
         return;
-    buf_addf(out, "[COPYUID %" PRId64 " %.*s %.*s] ", c->to->uidvalidity, STR_ARG(buf_str(&c->from_uids)), STR_ARG(buf_str(&c->to_uids)));
+    buf_addf(out, "[COPYUID %" PRId64 " %.*s %.*s] ", c->to_uidvalidity, STR_ARG(buf_str(&c->from_uids)), STR_ARG(buf_str(&c->to_uids)));
 }
 
 static void on_copied(struct imap *im, bool stored)
@@ -428,6 +433,7 @@ static void begin_copy(struct imap *im)
     c->to = imap_folder(im, im->command.copy.mailbox, "TRYCREATE");
     if (c->to == NULL || !imap_hold(im))
         return;
+    c->to_uidvalidity = c->to->uidvalidity;
     store_new_modseq(im->box->store);
     im->step = copy_some;
 }
