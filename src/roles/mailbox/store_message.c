@@ -436,8 +436,8 @@ static bool sweep_rest(struct store *s, struct folder *f, struct err *err)
     static const char *const texts[] = {"DELETE FROM expunged WHERE account = $1 AND folder = $2",
         "DELETE FROM keyword WHERE account = $1 AND folder = $2", "DELETE FROM uid_block WHERE account = $1 AND folder = $2",
         "UPDATE folder SET special = '\\swept' WHERE account = $1 AND id = $2",
-        "DELETE FROM folder WHERE account = $1 AND special = '\\swept' AND id <= $2 AND "
-        "id < (SELECT MAX(id) FROM folder WHERE account = $1)"};
+        ("DELETE FROM folder WHERE account = $1 AND special = '\\swept' AND id <= $2 AND "
+         "id < (SELECT MAX(id) FROM folder WHERE account = $1)")};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct stmt *take = stmt_new(s->db, texts[i]);
