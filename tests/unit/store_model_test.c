@@ -169,7 +169,8 @@ static bool add(void)
 {
     struct m_folder *m = pick();
     struct m_message *message = &m->messages[m->n];
-    struct store_new n = {.content = ++contents, .size = contents % 9, .received = contents, .flags = (int64_t)chance(32)};
+    int64_t content = ++contents;
+    struct store_new n = {.content = content, .size = content % 9, .received = content, .flags = (int64_t)chance(32)};
     struct buf more;
     uint32_t uid;
     bool done;

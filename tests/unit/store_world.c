@@ -45,7 +45,8 @@ void world_sync(struct store *s)
 
 bool world_put(struct store *s, struct folder *f, int64_t flags, uint32_t *uid, struct err *err)
 {
-    struct store_new n = {.content = ++contents, .size = 5 + contents % 7, .received = contents, .flags = flags};
+    int64_t content = ++contents;
+    struct store_new n = {.content = content, .size = 5 + content % 7, .received = content, .flags = flags};
 
     return store_put(s, n.content, str_from("abcdefghijkl", (size_t)n.size), err) && store_message_add(s, f, &n, uid, err);
 }
