@@ -81,6 +81,17 @@ static void folder_free(struct store *s, struct folder *f)
         destroy(f);
 }
 
+void store_folder_unwatch(struct folder *f)
+{
+    if (--f->watchers > 0)
+        return;
+    uid_set_clear(&f->shown);
+    uid_set_clear(&f->waiting);
+    f->is_waiting = f->is_shown = false;
+    if (f->orphan)
+        destroy(f);
+}
+
 void folders_free(struct store *s)
 {
     struct list *lists[] = {&s->folders, &s->gone};

@@ -250,15 +250,6 @@ bool store_folder_watch(struct store *s, struct folder *f, bool settled, struct 
     return true;
 }
 
-void store_folder_unwatch(struct folder *f)
-{
-    if (--f->watchers > 0)
-        return;
-    uid_set_clear(&f->shown);
-    uid_set_clear(&f->waiting);
-    f->is_waiting = f->is_shown = false;
-}
-
 static bool is_unseen(void *arg, const struct store_message *m)
 {
     uint32_t *uid = arg;
