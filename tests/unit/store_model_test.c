@@ -435,22 +435,37 @@ static void synced(void)
     durable = committed;
 }
 
+/* A folder that was watched when its creation was rolled back is in no store any more, and must be let go all the same. */
+static struct folder *watched[4096];
+static size_t watched_count;
+
 static void watch_or_not(void)
 {
     struct folder *f = real(pick());
 
-    if (f->watchers > 0)
-        store_folder_unwatch(f);
-    else
+    if (f->watchers == 0 && watched_count < sizeof watched / sizeof *watched) {
         OK(store_folder_watch(s, f, false, &err));
+        watched[watched_count++] = f;
+        return;
+    }
+    for (size_t i = 0; i < watched_count; i++)
+        if (watched[i] == f) {
+            store_folder_unwatch(f);
+            watched[i] = watched[--watched_count];
+            return;
+        }
+}
+
+static void nobody_watches(void)
+{
+    while (watched_count > 0)
+        store_folder_unwatch(watched[--watched_count]);
 }
 
 /* The sessions end; the process ends, or is killed. */
 static void restart(void)
 {
-    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        if (f->watchers > 0)
-            store_folder_unwatch(f);
+    nobody_watches();
     if (chance(2))
         commit(false);
     store_close(s);
@@ -514,6 +529,7 @@ static void run(uint64_t seed, unsigned steps)
     store_rollback(s);
     now = committed;
     compare_all();
+    nobody_watches();
     store_close(s);
 }
 
