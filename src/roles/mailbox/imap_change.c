@@ -388,6 +388,14 @@ static void on_copied(struct imap *im, bool stored)
     }
 }
 
+static void on_renamed(struct imap *im, bool stored)
+{
+    if (stored)
+        imap_ok(im, NULL, "Done");
+    else
+        imap_no(im, "UNAVAILABLE", "The mailbox could not be renamed, try again later");
+}
+
 static bool copy_one(struct imap *im, struct change *c, uint32_t uid, struct err *err)
 {
     uint32_t copy = 0;
@@ -422,7 +430,7 @@ static void copy_some(struct imap *im)
     imap_set_end(&c->from_writer);
     imap_set_end(&c->to_writer);
     imap_release(im);
-    imap_when_synced(im, on_copied);
+    imap_when_synced(im, c->all ? on_renamed : on_copied);
 }
 
 /* The quota may have taken time: the mailbox could be gone. */
@@ -502,34 +510,6 @@ void imap_on_move(struct imap *im)
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */
 
-static void on_renamed(struct imap *im, bool stored)
-{
-    if (stored)
-        imap_ok(im, NULL, "Done");
-    else
-        imap_no(im, "UNAVAILABLE", "The mailbox could not be renamed, try again later");
-}
-
-static void move_all(struct imap *im)
-{
-    struct change *c = im->work;
-    struct err err = {0};
-    uint32_t uid;
-
-    if (!imap_still_holds(im))
-        return;
-    while ((uid = next_uid(im, c)) != 0) {
-        if (!copy_one(im, c, uid, &err)) {
-            imap_undo(im, &err);
-            return;
-        }
-        if (imap_pause(im))
-            return;
-    }
-    imap_release(im);
-    imap_when_synced(im, on_renamed);
-}
-
 void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err))
 {
     struct change *c = begin(im, (struct imap_set){0});
@@ -540,7 +520,7 @@ void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str
     if (!imap_hold(im))
         return;
     if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err))
-        im->step = move_all;
+        im->step = copy_some;
     else
         imap_undo(im, &err);
 }
