@@ -260,6 +260,24 @@ static bool add_all(struct imap *im, struct err *err)
     return !a->replaces || store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
 }
 
+/* Known before anything is written into a transaction that others share. One that comes twice counts twice. */
+static bool keywords_fit(struct imap *im, const struct appending *a)
+{
+    size_t n = a->to->keyword_count;
+    struct err err = {0};
+
+    LIST_EACH(&a->messages, it) {
+        const struct imap_flags *flags = &CONTAINER(it, struct incoming, link)->flags;
+
+        for (size_t i = 0; i < flags->keyword_count; i++) {
+            int slot;
+
+            n += store_keyword(im->box->store, a->to, flags->keywords[i], false, &slot, &err) && slot < 0;
+        }
+    }
+    return n <= STORE_KEYWORDS_MAX;
+}
+
 static void complete(struct imap *im)
 {
     struct appending *a = im->work;
@@ -268,6 +286,8 @@ static void complete(struct imap *im)
     a->to = store_folder_by_id(im->box->store, a->to_id);
     if (a->to == NULL && !a->failed)
         fail(im, "TRYCREATE", "The mailbox was deleted");
+    if (!a->failed && !keywords_fit(im, a))
+        fail(im, "LIMIT", "Too many keywords in this mailbox");
     if (a->failed) {
         imap_no(im, a->code, a->why);
         return;

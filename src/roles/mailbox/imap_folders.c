@@ -77,6 +77,16 @@ static void on_created(struct imap *im, bool stored)
     imap_answer_end(im);
 }
 
+/* With the names above it that may have to be made. Known before a transaction is open that others share. */
+static bool too_many(struct imap *im, struct str name)
+{
+    size_t levels = 1;
+
+    for (size_t i = 0; i < name.n; i++)
+        levels += name.p[i] == '/';
+    return store_folder_count(store_of(im)) + levels > STORE_FOLDERS_MAX;
+}
+
 static bool check_new_name(struct imap *im, struct str name)
 {
     const char *why;
@@ -85,6 +95,8 @@ static bool check_new_name(struct imap *im, struct str name)
         imap_no(im, "CANNOT", why);
     else if (store_folder_find(store_of(im), name) != NULL)
         imap_no(im, "ALREADYEXISTS", "There is such a mailbox already");
+    else if (too_many(im, name))
+        imap_no(im, "LIMIT", "There are too many mailboxes");
     else
         return true;
     return false;
