@@ -12,6 +12,7 @@
  * it goes on to DATA and then says a byte a second on each.
  */
 #include "latency.h"
+#include "wanted.h"
 #include "wire.h"
 
 #include <inttypes.h>
@@ -53,21 +54,6 @@ struct session {
     unsigned int sent_here;    /* messages of this connection */
     uint64_t began, connected; /* connected: the connect itself, the last of them */
 };
-
-static struct {
-    uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources, skip;
-    const char *from, *rcpt, *auth, *parameters;
-    bool starttls, hold, drip;
-} want = {.sessions = 1,
-    .messages = UINT64_MAX,
-    .many = 1,
-    .size = 5000,
-    .cycle = 1,
-    .each = 1,
-    .sources = 1,
-    .from = "bench@load.example",
-    .rcpt = "x@void.example",
-    .parameters = ""};
 
 static struct {
     uint64_t started, messages, recipients, connections, retries, failed, first, last, progress;
@@ -166,23 +152,23 @@ __attribute__((format(printf, 3, 4))) static bool say(
 
 static bool may_start(void)
 {
-    return want.hold || (run.started < want.messages &&
-           (want.seconds == 0 || run.first == 0 || wire_now() - run.first < want.seconds * SECOND));
+    return wanted.hold || (run.started < wanted.messages &&
+           (wanted.seconds == 0 || run.first == 0 || wire_now() - run.first < wanted.seconds * SECOND));
 }
 
 static bool say_rcpt(struct session *s)
 {
-    uint64_t number = (s->number * want.each + s->rcpt + want.skip) % want.cycle;
-    const char *mark = strstr(want.rcpt, "%a");
+    uint64_t number = (s->number * wanted.each + s->rcpt + wanted.skip) % wanted.cycle;
+    const char *mark = strstr(wanted.rcpt, "%a");
 
     if (mark)
-        return say(s, RCPT, "RCPT TO:<%.*s127.%u.%u.%u%s>\r\n", (int)(mark - want.rcpt), want.rcpt,
+        return say(s, RCPT, "RCPT TO:<%.*s127.%u.%u.%u%s>\r\n", (int)(mark - wanted.rcpt), wanted.rcpt,
             FIRST_NETWORK + (unsigned)(number / 62500 % 64), (unsigned)(number / 250 % 250),
             1 + (unsigned)(number % 250), mark + 2);
-    mark = strstr(want.rcpt, "%d");
+    mark = strstr(wanted.rcpt, "%d");
     if (!mark)
-        return say(s, RCPT, "RCPT TO:<%s>\r\n", want.rcpt);
-    return say(s, RCPT, "RCPT TO:<%.*s%" PRIu64 "%s>\r\n", (int)(mark - want.rcpt), want.rcpt,
+        return say(s, RCPT, "RCPT TO:<%s>\r\n", wanted.rcpt);
+    return say(s, RCPT, "RCPT TO:<%.*s%" PRIu64 "%s>\r\n", (int)(mark - wanted.rcpt), wanted.rcpt,
         number, mark + 2);
 }
 
@@ -197,16 +183,16 @@ static bool stay(struct session *s)
 
 static bool next_message(struct session *s)
 {
-    if (want.hold && !want.drip)
+    if (wanted.hold && !wanted.drip)
         return stay(s);
-    if (s->sent_here == want.many || !may_start())
+    if (s->sent_here == wanted.many || !may_start())
         return say(s, QUIT, "QUIT\r\n");
     if (s->sent_here > 0)
         s->began = wire_now();
     s->number = run.started++;
     s->rcpt = 0;
     return say(
-        s, MAIL, "MAIL FROM:<%s>%s%s\r\n", want.from, *want.parameters ? " " : "", want.parameters);
+        s, MAIL, "MAIL FROM:<%s>%s%s\r\n", wanted.from, *wanted.parameters ? " " : "", wanted.parameters);
 }
 
 static bool on_greeting(struct session *s)
@@ -216,10 +202,10 @@ static bool on_greeting(struct session *s)
 
 static bool on_hello(struct session *s)
 {
-    if (want.starttls && !s->wire.ssl)
+    if (wanted.starttls && !s->wire.ssl)
         return say(s, STARTTLS, "STARTTLS\r\n");
-    if (want.auth)
-        return say(s, AUTH, "AUTH PLAIN %s\r\n", want.auth);
+    if (wanted.auth)
+        return say(s, AUTH, "AUTH PLAIN %s\r\n", wanted.auth);
     return next_message(s);
 }
 
@@ -236,7 +222,7 @@ static bool on_mail(struct session *s)
 
 static bool on_rcpt(struct session *s)
 {
-    if (++s->rcpt < want.each)
+    if (++s->rcpt < wanted.each)
         return say_rcpt(s);
     return say(s, DATA, "DATA\r\n");
 }
@@ -248,7 +234,7 @@ static bool on_data(struct session *s)
     struct tm utc;
     int n;
 
-    if (want.hold)
+    if (wanted.hold)
         return stay(s);
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &utc);
@@ -256,10 +242,10 @@ static bool on_data(struct session *s)
         "From: <%s>\r\nTo: bench: ;\r\nDate: %s\r\nMessage-ID: <%" PRIu64 ".%ld.%" PRIu64
         "@load.example>\r\n"
         "Subject: message %" PRIu64 "\r\nX-Bench-Time: %020" PRIu64 "\r\n\r\n",
-        want.from, date, s->number, (long)getpid(), s->began, s->number, s->began);
+        wanted.from, date, s->number, (long)getpid(), s->began, s->number, s->began);
     s->step = MESSAGE;
     s->reply_n = 0;
-    s->body_left = want.size > (uint64_t)n + 80 ? (size_t)(want.size - (uint64_t)n) : 80;
+    s->body_left = wanted.size > (uint64_t)n + 80 ? (size_t)(wanted.size - (uint64_t)n) : 80;
     s->body_left += s->body_left % 80 == 1; /* a last line of LF alone would be no line */
     if (s->body_left + (size_t)n + 128 < run.out_room) { /* one write */
         char head[1024];
@@ -279,7 +265,7 @@ static bool on_data(struct session *s)
 static bool on_message(struct session *s)
 {
     run.messages++;
-    run.recipients += want.each;
+    run.recipients += wanted.each;
     s->sent_here++;
     run.last = wire_now();
     latency_add(&run.latency, run.last - s->began);
@@ -310,7 +296,7 @@ static void end_session(struct session *s)
 {
     wire_close(&s->wire);
     s->events = 0;
-    if (!want.hold && may_start())
+    if (!wanted.hold && may_start())
         session_open(s);
     else
         run.live--;
@@ -333,7 +319,7 @@ static void session_connect(struct session *s)
     s->connected = wire_now();
     s->step = GREETING;
     s->reply_n = s->out_n = s->out_at = s->body_left = 0;
-    if (!wire_connect(&s->wire, s->address, (uint16_t)want.port)) {
+    if (!wire_connect(&s->wire, s->address, (uint16_t)wanted.port)) {
         perror("connect");
         exit(1);
     }
@@ -355,7 +341,7 @@ static void session_open(struct session *s)
  * made again, on the message's time. */
 static void retry_lost(uint64_t now)
 {
-    for (uint64_t i = 0; i < want.sessions; i++) {
+    for (uint64_t i = 0; i < wanted.sessions; i++) {
         struct session *s = &run.all[i];
 
         if (s->events && s->step == GREETING && now - s->connected > GREETING_SECONDS * SECOND) {
@@ -486,7 +472,7 @@ static void drip(void)
     for (uint64_t turn = 0; poll(&input, 1, 1000 / DRIPS) == 0; turn++) {
         const char *byte = &text[turn / DRIPS % (sizeof text - 1)];
 
-        for (uint64_t i = turn % DRIPS; i < want.sessions; i += DRIPS) {
+        for (uint64_t i = turn % DRIPS; i < wanted.sessions; i += DRIPS) {
             size_t n;
 
             if (run.all[i].step == HELD)
@@ -500,8 +486,8 @@ static void hold(void)
     uint64_t opened = 0;
     char c;
 
-    while (run.holding + run.failed < want.sessions) {
-        while (opened < want.sessions && run.opening < OPENING_MAX) {
+    while (run.holding + run.failed < wanted.sessions) {
+        while (opened < wanted.sessions && run.opening < OPENING_MAX) {
             run.opening++;
             session_open(&run.all[opened++]);
         }
@@ -509,109 +495,35 @@ static void hold(void)
     }
     printf("holding %" PRIu64 "\n", run.holding);
     fflush(stdout);
-    if (want.drip)
+    if (wanted.drip)
         drip();
     while (read(STDIN_FILENO, &c, 1) > 0)
         continue;
 }
 
-static void usage(void)
-{
-    fprintf(stderr, "usage: bench-source --port=N [--sessions=N] [--messages=N] [--seconds=N] "
-                    "[--many=MESSAGES A CONNECTION]\n"
-                    "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d OR %%a] [--cycle=N] "
-                    "[--each=RECIPIENTS A MESSAGE]\n"
-                    "       [--sources=LOOPBACK ADDRESSES] [--auth=BASE64 OF PLAIN] "
-                    "[--parameters=OF MAIL] [--starttls] [--hold [--drip]] [--skip=RECIPIENTS OF THE CYCLE]\n");
-    exit(64);
-}
-
-/* One row an option; exactly one of number, text and flag is set. */
-static const struct {
-    const char *name;
-    uint64_t *number;
-    const char **text;
-    bool *flag;
-} options[] = {
-    {"port", &want.port, NULL, NULL},
-    {"sessions", &want.sessions, NULL, NULL},
-    {"messages", &want.messages, NULL, NULL},
-    {"seconds", &want.seconds, NULL, NULL},
-    {"many", &want.many, NULL, NULL},
-    {"size", &want.size, NULL, NULL},
-    {"from", NULL, &want.from, NULL},
-    {"rcpt", NULL, &want.rcpt, NULL},
-    {"auth", NULL, &want.auth, NULL},
-    {"parameters", NULL, &want.parameters, NULL},
-    {"cycle", &want.cycle, NULL, NULL},
-    {"each", &want.each, NULL, NULL},
-    {"sources", &want.sources, NULL, NULL},
-    {"skip", &want.skip, NULL, NULL},
-    {"starttls", NULL, NULL, &want.starttls},
-    {"hold", NULL, NULL, &want.hold},
-    {"drip", NULL, NULL, &want.drip},
-};
-
-/* "name=value" or "name" into its row; false when it is neither. */
-static bool take_option(const char *arg)
-{
-    size_t n = strcspn(arg, "=");
-
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        char *end = NULL;
-
-        if (strlen(options[i].name) != n || strncmp(options[i].name, arg, n) != 0)
-            continue;
-        if (options[i].flag) {
-            *options[i].flag = true;
-            return arg[n] == '\0';
-        }
-        if (arg[n] == '\0' || arg[n + 1] == '\0')
-            return false;
-        if (options[i].text) {
-            *options[i].text = arg + n + 1;
-            return true;
-        }
-        *options[i].number = strtoull(arg + n + 1, &end, 10);
-        return *end == '\0' && *options[i].number > 0;
-    }
-    return false;
-}
-
-static void take_options(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || !take_option(argv[i] + 2))
-            usage();
-    }
-    if (!want.port || want.port > UINT16_MAX ||
-        (want.messages == UINT64_MAX && !want.seconds && !want.hold))
-        usage();
-}
-
 int main(int argc, char **argv)
 {
-    take_options(argc, argv);
+    wanted_read(argc, argv);
     wire_files();
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.tls = SSL_CTX_new(TLS_client_method());
-    run.out_room = want.hold ? COMMAND_ROOM : MESSAGE_ROOM;
+    run.out_room = wanted.hold ? COMMAND_ROOM : MESSAGE_ROOM;
     run.progress = wire_now();
-    run.all = calloc(want.sessions, sizeof *run.all);
+    run.all = calloc(wanted.sessions, sizeof *run.all);
     if (run.epoll < 0 || !run.tls || !run.all)
         return 1;
-    for (uint64_t i = 0; i < want.sessions; i++) {
-        run.all[i].address = want.sources > 1 ? LOOPBACK + (uint32_t)(i % want.sources) : 0;
+    for (uint64_t i = 0; i < wanted.sessions; i++) {
+        run.all[i].address = wanted.sources > 1 ? LOOPBACK + (uint32_t)(i % wanted.sources) : 0;
         run.all[i].out = malloc(run.out_room);
         if (!run.all[i].out)
             return 1;
     }
-    if (want.hold) {
+    if (wanted.hold) {
         hold();
         return run.failed ? 1 : 0;
     }
-    run.live = want.sessions;
-    for (uint64_t i = 0; i < want.sessions; i++)
+    run.live = wanted.sessions;
+    for (uint64_t i = 0; i < wanted.sessions; i++)
         session_open(&run.all[i]);
     while (run.live > 0)
         turn();
