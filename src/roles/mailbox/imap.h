@@ -184,7 +184,7 @@ imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expu
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
 imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
-#define IMAP_VALUE_TOO_LARGE "[METADATA MAXSIZE 65536] The value is too large"
+#define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
 /* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
 MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
 /* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */

@@ -224,9 +224,9 @@ static bool check_entry(struct imap *im, int64_t folder, const struct imap_entry
     struct folder *f = store_folder_by_id(im->box->store, folder);
     struct str special;
 
-    static_assert(ANNOTATION_VALUE_MAX == 65536, "IMAP_VALUE_TOO_LARGE says so");
+    static_assert(ANNOTATION_VALUE_MAX == 65536, "IMAP_METADATA_MAXSIZE says so");
     if (e->value.p != NULL && e->value.n > ANNOTATION_VALUE_MAX) {
-        imap_bad(im, IMAP_VALUE_TOO_LARGE);
+        imap_no(im, IMAP_METADATA_MAXSIZE, "The value is too large");
         return false;
     }
     if (folder == ANNOTATION_ACCOUNT && str_starts(e->name, STR("/shared/"))) {

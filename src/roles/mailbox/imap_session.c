@@ -313,7 +313,10 @@ static void on_literal(struct imap *im)
     }
     if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
         imap_input_refuse(&im->input);
-        imap_bad(im, known && im->command.verb == IMAP_SETMETADATA ? IMAP_VALUE_TOO_LARGE : "[TOOBIG] The literal is too large");
+        if (known && im->command.verb == IMAP_SETMETADATA)
+            imap_no(im, IMAP_METADATA_MAXSIZE, "The value is too large");
+        else
+            imap_bad(im, "[TOOBIG] The literal is too large");
         return;
     }
     if (imap_input_literal(&im->input)->synchronizing)
