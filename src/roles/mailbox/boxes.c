@@ -21,6 +21,8 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     map_init(&b->map);
     list_init(&b->idle);
     list_init(&b->dirty);
+    list_init(&b->filling);
+    list_init(&b->indexed);
     files_open(b, folder, copy);
     metric_show(&open_now);
     metric_show(&failures);
@@ -31,6 +33,11 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
 void boxes_set_keep(struct boxes *b, int64_t keep)
 {
     b->keep = keep;
+}
+
+void boxes_set_index_from(struct boxes *b, int64_t messages)
+{
+    b->index_from = messages;
 }
 
 size_t boxes_open(const struct boxes *b)
@@ -47,6 +54,8 @@ static void close_box(struct box *box)
     map_remove(&b->map, &box->node);
     list_remove(&box->lru);
     list_remove(&box->dirty);
+    list_remove(&box->filling);
+    box_search_close(box);
     store_close(box->store);
     if (box->removed)
         files_delete(b, box->account);

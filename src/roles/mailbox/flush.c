@@ -144,6 +144,8 @@ static void tell_synced(struct box *box, bool synced, const struct err *err)
         store_synced(box->store);
     tell(&box->committed, synced, err);
     if (synced)
+        box_search_synced(box);
+    if (synced)
         LIST_EACH(&box->watchers, it)
             CONTAINER(it, struct box_watcher, link)->synced(CONTAINER(it, struct box_watcher, link));
 }

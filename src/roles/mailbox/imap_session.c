@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "box_search.h"
 #include "imap.h"
 
 #include <inttypes.h>
@@ -363,6 +364,7 @@ static void *session_open(struct session *session)
     im->waiter.done = on_synced;
     im->watcher.synced = on_visible;
     box_watch(im->box, &im->watcher);
+    box_search_enter(im->info->box);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
     buf_init(&im->answer, IMAP_OUTPUT_MAX); /* COPYUID and MODIFIED may be long */
@@ -467,6 +469,7 @@ static void session_close(void *machine)
     list_remove(&im->asking.link);
     give_up(im);
     list_remove(&im->watcher.link);
+    box_search_leave(im->info->box);
     clean_work(im);
     imap_view_close(im);
     imap_input_clear(&im->input);
