@@ -37,6 +37,7 @@ struct box {
     int64_t account;
     struct store *store;
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
+    uint64_t sessions;    /* of those, what session.c counts */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
