@@ -156,8 +156,10 @@ static void store_some(struct imap *im)
             imap_undo(im, &err);
             return;
         }
-        if (imap_pause(im))
+        if (imap_pause(im)) {
+            imap_tell_progress(im, c->at, 0, 1);
             return;
+        }
     }
     imap_release(im);
     imap_when_synced(im, on_stored);
@@ -194,9 +196,8 @@ static bool tell_one(struct imap *im, uint32_t uid, struct err *err)
         return !found && err->kind == ERR_NONE;
     if (silent && !uid_set_has(&im->view.own, uid))
         return true;
-    buf_addf(&im->out, "* %" PRIu32 " FETCH (", imap_view_number(im, uid));
-    if (im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2))
-        buf_addf(&im->out, "UID %" PRIu32 " ", uid);
+    if (imap_begin_fetch(im, uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
+        buf_add_char(&im->out, ' ');
     if (!silent)
         imap_write_message_flags(im, &m);
     if (modseq && !silent)
@@ -334,6 +335,8 @@ static void expunge_some(struct imap *im)
         done = store_message_expunge(im->box->store, f, d.uids[i], &found, &err);
     if (!done)
         imap_undo(im, &err);
+    else
+        imap_tell_progress(im, c->at, 0, 1);
 }
 
 static void expunge(struct imap *im, bool closes)
@@ -424,8 +427,10 @@ static void copy_some(struct imap *im)
             imap_undo(im, &err);
             return;
         }
-        if (imap_pause(im))
+        if (imap_pause(im)) {
+            imap_tell_progress(im, c->at, 0, 1);
             return;
+        }
     }
     imap_set_end(&c->from_writer);
     imap_set_end(&c->to_writer);

@@ -113,12 +113,12 @@ void imap_no(struct imap *im, const char *code, const char *text)
 
 void imap_bad(struct imap *im, const char *text)
 {
-    bool has_code = text[0] == '['; /* BADCHARSET is a NO */
+    bool no = str_starts(str_of(text), STR("[BADCHARSET")); /* RFC 9051, section 7.1 */
 
     metric_add(&bad_commands, 1);
     im->tell_expunges = false;
     im->errors++;
-    answer(im, has_code ? "NO" : "BAD", NULL, text);
+    answer(im, no ? "NO" : "BAD", NULL, text);
 }
 
 void imap_failed(struct imap *im, const struct err *err)
@@ -134,6 +134,23 @@ void imap_failed(struct imap *im, const struct err *err)
 bool imap_pause(const struct imap *im)
 {
     return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
+}
+
+void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
+{
+    const struct uid_set *known = &im->view.known;
+    struct str tag = buf_str(&im->tag);
+
+    if (im->turn_ends < im->progress_due || known->count == 0)
+        return;
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
+    buf_add(&im->out, STR("* OK [INPROGRESS ("));
+    if (str_find(tag, ']') >= 0) /* some clients look for the end of the code there */
+        buf_add(&im->out, STR("NIL"));
+    else
+        imap_write_string(&im->out, tag, false);
+    buf_addf(&im->out, " %" PRIu64 " %" PRIu64 ")] Still at it\r\n", (uint64_t)phase * known->count + uid_set_below(known, at),
+        (uint64_t)phases * known->count);
 }
 
 /* ---- waiting for the disk ---- */
@@ -235,12 +252,13 @@ static void run_command(struct imap *im)
     enum imap_verb verb = im->command.verb;
 
     metric_add(&commands, 1);
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
     im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
-    else
+    else if (!imap_refuses_numbers(im))
         verbs[verb].run(im);
 }
 
@@ -351,7 +369,7 @@ static void *session_open(struct session *session)
     if (im->info->tag.n > 0) { /* the answer to the command that logged in */
         buf_add(&im->out, im->info->tag);
         buf_add(&im->out, STR(" OK ["));
-        imap_write_capabilities(&im->out);
+        imap_write_capabilities(im, &im->out);
         buf_add(&im->out, STR("] Logged in\r\n"));
     }
     return im;
