@@ -1,7 +1,7 @@
 """offlineimap, which keeps a Maildir and an account alike both ways, and getmail, which only takes."""
 import os
 
-from harness import PASSWORD
+from harness import NOBODY, PASSWORD, as_user
 from imap_clients import SIZE, Clients, Maildir, message
 
 
@@ -28,7 +28,7 @@ sep = .
 
 [Repository far]
 type = IMAP
-remotehost = 127.0.0.1
+remotehost = localhost
 remoteport = {self.server.ports["imaps"]}
 remoteuser = {user}@home.example
 remotepass = {PASSWORD}
@@ -79,6 +79,12 @@ maxconnections = 2
 class Getmail(Clients):
     users = ("bob",)
 
+    def own(self):
+        """getmail delivers for an ordinary user only."""
+        if os.geteuid() == 0:
+            for path in [self.folder, *self.folder.rglob("*")]:
+                os.chown(path, NOBODY, NOBODY)
+
     def test_takes_each_message_once(self):
         there = Maildir(self.folder / "taken")
         (self.folder / "getmail").mkdir(mode=0o700)
@@ -106,8 +112,9 @@ delete = false
         t.append("INBOX", [message(f"in-{i}") for i in range(20)])
         t.append("Archive", [message(f"old-{i}") for i in range(5)])
         take = ["getmail", f"--getmaildir={self.folder}/getmail", "--rcfile=getmailrc"]
-        self.program(*take)
+        self.own()
+        self.program(*take, **as_user())
         self.assertEqual(len(there.all()), 25)
         t.append("INBOX", [message("in-20")])
-        self.program(*take)
+        self.program(*take, **as_user())
         self.assertEqual(there.subjects(), sorted([f"in-{i}" for i in range(21)] + [f"old-{i}" for i in range(5)]))

@@ -145,7 +145,6 @@ const steps = {
         assert.deepEqual([...moved.uidMap], [[3, 3]]);
         assert.ok(await c.messageDelete('4', { uid: true }));
         assert.deepEqual((await gather(c.fetch('1:*', { uid: true }))).map(m => m.uid), [1, 2, 5, 6]);
-        assert.equal(c.mailbox.exists, 4);
         await c.mailboxOpen('Archive', { readOnly: true });
         assert.deepEqual((await gather(c.fetch('1:*', { envelope: true }))).map(m => m.envelope.subject.slice(0, 3)), ['m-1', 'm-2', 'm-3']);
         assert.equal(await c.messageFlagsAdd('1', ['\\Deleted']), false, 'a mailbox opened to read was changed');
