@@ -127,7 +127,7 @@ static void changes_in_many_turns(void **state)
     (void)state;
     client_open(1);
     client_expect(1, "s SELECT INBOX\r\n", SELECTED);
-    world_tick = 2000;
+    world_tick = 4000; /* two portions a turn */
     client_say(0, "a STORE 1:* +FLAGS (\\Flagged)\r\n");
     for (int i = 0; i < 2; i++)
         world_turn();

@@ -13,6 +13,7 @@ static_assert((int)IMAP_STORE_SET == STORE_FLAGS_SET && (int)IMAP_STORE_ADD == S
 struct change {
     uint32_t at;            /* the next uid to look at */
     struct imap_set set;
+    size_t portion;         /* how many are worked on at once */
     struct folder *from;    /* the selected one, or INBOX that is renamed */
     bool all;               /* everything in it, whether the client knows it or not */
     /* STORE */
@@ -76,13 +77,17 @@ static uint32_t next_uid(struct imap *im, struct change *c)
 
 static void tell_store(struct imap *im);
 
-/* At most STORE_MANY uids of the command; fewer: that was the end. */
-static size_t next_uids(struct imap *im, struct change *c, uint32_t *uids)
+/* The next uids of the command, at most STORE_MANY; *more: that was not the end. It begins with few and takes more as long
+ * as that is fast. */
+static size_t next_uids(struct imap *im, struct change *c, uint32_t *uids, bool *more)
 {
     size_t n = 0;
 
-    while (n < STORE_MANY && (uids[n] = next_uid(im, c)) != 0)
+    if (c->portion < STORE_MANY)
+        c->portion = c->portion == 0 ? 1 : c->portion * 2;
+    while (n < c->portion && (uids[n] = next_uid(im, c)) != 0)
         n++;
+    *more = n == c->portion;
     return n;
 }
 
@@ -119,18 +124,19 @@ static void store_some(struct imap *im)
         what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused};
     struct err err = {0};
     uint32_t uids[STORE_MANY];
-    size_t n = STORE_MANY;
+    bool more = true;
 
     if (!imap_still_holds(im))
         return;
     begin_own(im);
-    while (n == STORE_MANY) {
-        n = next_uids(im, c, uids);
+    while (more) {
+        size_t n = next_uids(im, c, uids, &more);
+
         if (!store_messages_flag(im->box->store, im->view.folder, uids, n, &flagging, &err)) {
             imap_undo(im, &err);
             return;
         }
-        if (n == STORE_MANY && imap_pause(im))
+        if (more && imap_pause(im))
             return;
     }
     imap_release(im);
@@ -191,18 +197,19 @@ static void tell_store(struct imap *im)
     bool wanted = !im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE;
     struct err err = {0};
     uint32_t uids[STORE_MANY];
-    size_t n = wanted ? STORE_MANY : 0;
+    bool more = wanted;
 
     if (im->view.keywords_told < im->view.folder->keyword_count)
         imap_view_tell_keywords(im);
-    while (n == STORE_MANY) {
+    while (more) {
+        size_t n = next_uids(im, c, uids, &more);
+
         c->full = false;
-        n = next_uids(im, c, uids);
         if (!store_messages_pick(im->box->store, im->view.folder, uids, n, tell_one, im, &err)) {
             imap_failed(im, &err);
             return;
         }
-        if (c->full || (n == STORE_MANY && imap_pause(im)))
+        if (c->full || (more && imap_pause(im)))
             return;
     }
     end_store(im);
@@ -398,17 +405,18 @@ static void copy_some(struct imap *im)
     struct change *c = im->work;
     struct err err = {0};
     uint32_t uids[STORE_MANY];
-    size_t n = STORE_MANY;
+    bool more = true;
 
     if (!imap_still_holds(im))
         return;
-    while (n == STORE_MANY) {
-        n = next_uids(im, c, uids);
+    while (more) {
+        size_t n = next_uids(im, c, uids, &more);
+
         if (!copy_many(im, c, uids, n, &err)) {
             imap_undo(im, &err);
             return;
         }
-        if (n == STORE_MANY && imap_pause(im))
+        if (more && imap_pause(im))
             return;
     }
     imap_set_end(&c->from_writer);

@@ -441,8 +441,8 @@ static enum session_next session_run(void *machine)
 {
     struct imap *im = machine;
 
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
     wake_box(im);
+    im->turn_ends = clock_monotonic() + IMAP_TURN;
     do {
         if (im->waiting)
             return SESSION_WAITS_INPUT;
