@@ -185,7 +185,7 @@ void imap_idle_line(struct imap *im, struct str line);
 void imap_append_bytes(struct imap *im, struct str bytes);
 void imap_append_streamed_literal(struct imap *im);
 /* "CAPABILITY ..." as it is in this state. */
-void imap_write_capabilities(struct buf *out);
+void imap_write_capabilities(const struct imap *im, struct buf *out);
 /* "* STATUS name (...)" with these items (enum imap_status). */
 void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
 /* The largest message that APPEND takes, bytes. */

@@ -36,6 +36,7 @@ struct appending {
     struct buf piece;     /* what is not written yet of the last message */
     bool replaces;
     uint32_t replaced;    /* its uid */
+    uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
     bool failed;          /* NO is said when the rest was read */
     const char *code, *why;
     struct buf uids;
@@ -125,6 +126,17 @@ static void open_message(struct imap *im, uint64_t size)
     a->bytes += size;
 }
 
+/* What so many bytes more would make of the quota; false: NO was said. */
+static bool fits(struct imap *im, uint64_t size)
+{
+    const struct appending *a = im->work;
+    uint64_t bytes = a->bytes + size;
+
+    if (a->replaces && bytes <= a->freed)
+        return true;
+    return imap_fits(im, a->replaces ? 0 : a->count + 1, bytes - (a->replaces ? a->freed : 0));
+}
+
 static void begin_message(struct imap *im)
 {
     struct appending *a = im->work;
@@ -137,7 +149,7 @@ static void begin_message(struct imap *im)
         refuse(im, "TOOBIG", "The message is larger than this server takes");
     } else if (a->count == MESSAGES_MAX) {
         refuse(im, "LIMIT", "Too many messages in one APPEND");
-    } else if (!imap_fits(im, a->count + 1, a->bytes + size)) {
+    } else if (!fits(im, size)) {
         imap_input_refuse(&im->input); /* NO was said */
     } else {
         open_message(im, size);
@@ -305,6 +317,22 @@ static bool keywords_fit(struct imap *im, const struct appending *a)
     return n <= STORE_KEYWORDS_MAX;
 }
 
+/* Another session may have taken it away while the new one came. */
+static bool replaced_is_there(struct imap *im, const struct appending *a)
+{
+    struct store_message m;
+    struct err err = {0};
+    bool found;
+
+    if (!a->replaces)
+        return true;
+    if (!store_message_get(im->box->store, im->view.folder, a->replaced, &m, &found, &err))
+        fail(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+    else if (!found)
+        fail(im, "NONEXISTENT", "The message to be replaced is gone");
+    return !a->failed;
+}
+
 static void complete(struct imap *im)
 {
     struct appending *a = im->work;
@@ -315,7 +343,7 @@ static void complete(struct imap *im)
         fail(im, "TRYCREATE", "The mailbox was deleted");
     if (!a->failed && !keywords_fit(im, a))
         fail(im, "LIMIT", "Too many keywords in this mailbox");
-    if (a->failed) {
+    if (a->failed || !replaced_is_there(im, a)) {
         imap_no(im, a->code, a->why);
         return;
     }
@@ -329,6 +357,30 @@ static void complete(struct imap *im)
 
 /* ---- the command, step by step ---- */
 
+/* The message of REPLACE; false: an answer was said. */
+static bool find_replaced(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct store_message m;
+    struct err err = {0};
+    bool found = false;
+
+    if (!imap_view_resolve(im, &a->grammar.set, im->command.uid)) {
+        imap_input_refuse(&im->input); /* BAD was said */
+        return false;
+    }
+    a->replaced = imap_view_next(im, &a->grammar.set, 1);
+    if (a->replaced != 0 && !store_message_get(im->box->store, im->view.folder, a->replaced, &m, &found, &err)) {
+        imap_input_refuse(&im->input);
+        imap_failed(im, &err);
+    } else if (!found) {
+        refuse(im, "NONEXISTENT", "There is no such message");
+    } else {
+        a->freed = (uint64_t)m.size;
+    }
+    return found;
+}
+
 static bool find_mailbox(struct imap *im)
 {
     struct appending *a = im->work;
@@ -340,15 +392,8 @@ static bool find_mailbox(struct imap *im)
         refuse(im, "TRYCREATE", "There is no such mailbox");
     else if (a->replaces && im->view.read_only)
         refuse(im, "READ-ONLY", "The mailbox was opened with EXAMINE");
-    else if (a->replaces && imap_view_resolve(im, &a->grammar.set, im->command.uid)) {
-        a->replaced = imap_view_next(im, &a->grammar.set, 1);
-        if (a->replaced != 0)
-            return true;
-        refuse(im, "NONEXISTENT", "There is no such message");
-    } else if (a->replaces)
-        imap_input_refuse(&im->input); /* BAD was said */
     else
-        return true;
+        return !a->replaces || find_replaced(im);
     return false;
 }
 

@@ -303,7 +303,7 @@ static void keep_partial(struct imap *im, struct fetch *f)
     uid_set_init(&chosen);
     for (uint32_t uid = 0; from_end && (uid = imap_view_next(im, &f->set, uid + 1)) != 0;)
         count++;
-    for (uint32_t uid = 0; (uid = imap_view_next(im, &f->set, uid + 1)) != 0;) {
+    for (uint32_t uid = 0; (from_end || n < high) && (uid = imap_view_next(im, &f->set, uid + 1)) != 0;) {
         int64_t place = from_end ? count - n : n + 1;
 
         n++;

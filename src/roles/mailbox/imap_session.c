@@ -113,12 +113,12 @@ void imap_no(struct imap *im, const char *code, const char *text)
 
 void imap_bad(struct imap *im, const char *text)
 {
-    bool has_code = text[0] == '['; /* BADCHARSET is a NO */
+    bool no = str_starts(str_of(text), STR("[BADCHARSET")); /* RFC 9051, section 7.1 */
 
     metric_add(&bad_commands, 1);
     im->tell_expunges = false;
     im->errors++;
-    answer(im, has_code ? "NO" : "BAD", NULL, text);
+    answer(im, no ? "NO" : "BAD", NULL, text);
 }
 
 void imap_failed(struct imap *im, const struct err *err)
@@ -404,7 +404,7 @@ static void *session_open(struct session *session)
     if (im->info->tag.n > 0) { /* the answer to the command that logged in */
         buf_add(&im->out, im->info->tag);
         buf_add(&im->out, STR(" OK ["));
-        imap_write_capabilities(&im->out);
+        imap_write_capabilities(im, &im->out);
         buf_add(&im->out, STR("] Logged in\r\n"));
     }
     return im;
