@@ -22,9 +22,11 @@ enum {
     IMAP_UNREAD_MAX = 128 * 1024,
     IMAP_TURN = 5000,                  /* microseconds of work */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
+    IMAP_PROGRESS = 10 * 1000 * 1000,  /* microseconds from one word about a long command to the next (RFC 9585) */
 };
 
-enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8 };
+enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8,
+    IMAP_ENABLED_UIDONLY = 16 };
 
 struct imap;
 typedef void imap_step(struct imap *im);
@@ -66,6 +68,7 @@ struct imap {
     imap_step *step;        /* goes on with the command */
     imap_step *literal;     /* an APPEND or REPLACE is being read: called at each literal and at the end */
     int64_t turn_ends;      /* monotonic */
+    int64_t progress_due;   /* a turn that ends later tells how far the command is */
     bool idling;
 
     struct box_watcher watcher;
@@ -110,6 +113,9 @@ void imap_answer_end(struct imap *im);
 void imap_failed(struct imap *im, const struct err *err);
 /* An untagged line is begun with buf_add(&im->out, ...) directly. */
 bool imap_utf8(const struct imap *im); /* names and strings may be UTF-8 */
+/* For a step between two lines of output: now and then "* OK [INPROGRESS (tag done goal)]". `at` is the uid where it goes on, in
+ * the part `phase` of `phases` through the mailbox that is selected. */
+void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases);
 /* Time for another turn, or enough output: a step returns then. */
 bool imap_pause(const struct imap *im);
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
@@ -153,6 +159,12 @@ void imap_write_modseq(struct imap *im, const struct store_message *m);        /
 bool imap_view_has_gone(const struct imap *im);
 /* A command that enables CONDSTORE (RFC 7162, section 3.1). */
 void imap_enable_condstore(struct imap *im);
+
+/* ---- imap_uidonly.c ---- */
+/* True: UIDONLY is enabled and the command has sequence numbers; BAD was said. */
+bool imap_refuses_numbers(struct imap *im);
+/* "* 3 FETCH (UID 7", or, with UIDONLY, "* 7 UIDFETCH (". True: something stands in the parentheses already. */
+bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
 
 /* ---- imap_info.c ---- */
 /* Parts of the content_info of a message (`what`: enum store_info); made when there is none yet. Views as in store_info_get. */

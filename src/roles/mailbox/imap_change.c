@@ -136,8 +136,10 @@ static void store_some(struct imap *im)
             imap_undo(im, &err);
             return;
         }
-        if (more && imap_pause(im))
+        if (more && imap_pause(im)) {
+            imap_tell_progress(im, c->at, 0, 1);
             return;
+        }
     }
     imap_release(im);
     imap_when_synced(im, on_stored);
@@ -170,14 +172,8 @@ static bool tell_one(void *arg, const struct store_message *m)
 
     if (uid_set_has(&c->refused, m->uid) || (silent && !uid_set_has(&im->view.own, m->uid)))
         return true;
-    buf_add(&im->out, STR("* "));
-    buf_add_number(&im->out, imap_view_number(im, m->uid));
-    buf_add(&im->out, STR(" FETCH ("));
-    if (im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)) {
-        buf_add(&im->out, STR("UID "));
-        buf_add_number(&im->out, m->uid);
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
-    }
     if (!silent)
         imap_write_message_flags(im, m);
     if (modseq && !silent)
@@ -323,6 +319,8 @@ static void expunge_some(struct imap *im)
         done = store_message_expunge(im->box->store, f, d.uids[i], &found, &err);
     if (!done)
         imap_undo(im, &err);
+    else
+        imap_tell_progress(im, c->at, 0, 1);
 }
 
 static void expunge(struct imap *im, bool closes)
@@ -416,8 +414,10 @@ static void copy_some(struct imap *im)
             imap_undo(im, &err);
             return;
         }
-        if (more && imap_pause(im))
+        if (more && imap_pause(im)) {
+            imap_tell_progress(im, c->at, 0, 1);
             return;
+        }
     }
     imap_set_end(&c->from_writer);
     imap_set_end(&c->to_writer);

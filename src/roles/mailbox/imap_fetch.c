@@ -131,14 +131,7 @@ static void begin_message(struct imap *im, struct fetch *f, const struct store_m
     }
     f->begun = im->out.n;
     f->has_left = false;
-    buf_add(&im->out, STR("* "));
-    buf_add_number(&im->out, imap_view_number(im, m->uid));
-    buf_add(&im->out, STR(" FETCH ("));
-    f->first = true;
-    if (uid) {
-        between(im, f);
-        write_row_item(im, m, IMAP_ITEM_UID);
-    }
+    f->first = !imap_begin_fetch(im, m->uid, uid);
     if (modseq) {
         between(im, f);
         write_row_item(im, m, IMAP_ITEM_MODSEQ);

@@ -136,6 +136,23 @@ bool imap_pause(const struct imap *im)
     return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
 }
 
+void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
+{
+    const struct uid_set *known = &im->view.known;
+    struct str tag = buf_str(&im->tag);
+
+    if (im->turn_ends < im->progress_due || known->count == 0)
+        return;
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
+    buf_add(&im->out, STR("* OK [INPROGRESS ("));
+    if (str_find(tag, ']') >= 0) /* some clients look for the end of the code there */
+        buf_add(&im->out, STR("NIL"));
+    else
+        imap_write_string(&im->out, tag, false);
+    buf_addf(&im->out, " %" PRIu64 " %" PRIu64 ")] Still at it\r\n", (uint64_t)phase * known->count + uid_set_below(known, at),
+        (uint64_t)phases * known->count);
+}
+
 /* ---- waiting for the disk ---- */
 
 static void on_visible(struct box_watcher *w)
@@ -288,12 +305,13 @@ static void run_command(struct imap *im)
     enum imap_verb verb = im->command.verb;
 
     metric_add(&commands, 1);
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
     im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
-    else
+    else if (!imap_refuses_numbers(im))
         verbs[verb].run(im);
 }
 

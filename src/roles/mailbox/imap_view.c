@@ -242,22 +242,16 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
 {
     struct imap *im = arg;
     struct imap_view *v = &im->view;
-    uint32_t number = imap_view_number(im, m->uid);
+    bool known = uid_set_has(&v->known, m->uid);
 
     im->telling.at = m->uid + 1;
-    im->telling.missed |= number != 0 && m->modseq > im->telling.modseq;
-    if (number == 0 || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
+    im->telling.missed |= known && m->modseq > im->telling.modseq;
+    if (!known || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
-    buf_add(&im->out, STR("* "));
-    buf_add_number(&im->out, number);
-    buf_add(&im->out, STR(" FETCH ("));
-    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)) {
-        buf_add(&im->out, STR("UID "));
-        buf_add_number(&im->out, m->uid);
+    if (imap_begin_fetch(im, m->uid, im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
-    }
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
         buf_add_char(&im->out, ' ');
@@ -306,7 +300,7 @@ bool imap_view_tell(struct imap *im)
         return true;
     if (!im->telling.under_way)
         begin_telling(im);
-    if (expunges && !(im->enabled & IMAP_ENABLED_QRESYNC ? tell_vanished : tell_expunged)(im))
+    if (expunges && !(im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_UIDONLY) ? tell_vanished : tell_expunged)(im))
         return false;
     tell_new(im);
     if (!tell_changed(im))
