@@ -1,4 +1,5 @@
 /* Each statement of each operation on an account's database failing, and each of them prepared once. */
+#include "roles/mailbox/store_annotation.h"
 #include "store_world.h"
 
 #define err world_err
@@ -76,6 +77,27 @@ static bool op_subscribe(struct store *s)
     return store_subscribe(s, STR("zzz"), true, &err);
 }
 
+static bool op_annotate(struct store *s)
+{
+    struct annotation_place at = {STORE_INBOX, 7};
+
+    return store_annotation_set(s, at, STR("/private/b"), STR("v"), &err) && store_annotation_set(s, at, STR("/shared/a"), STR("w"), &err) &&
+           store_annotation_set(s, at, STR("/private/a"), (struct str){0}, &err) &&
+           store_annotations_copy(s, store_inbox(s), world_folder(s, "a/b"), &err);
+}
+
+/* What it is in memory goes with what it is in the database. */
+static bool op_special(struct store *s)
+{
+    struct folder *f = store_folder_find(s, STR("Sent"));
+    bool done;
+
+    assert_string_equal(f->special.p, "\\Sent");
+    done = store_folder_special(s, f, STR(""), &err) && store_folder_special(s, f, STR("\\Junk"), &err) &&
+           store_folder_special(s, store_folder_find(s, STR("Junk")), STR("\\Sent"), &err) && store_folder_delete(s, f, &err);
+    return done;
+}
+
 static bool op_sweep(struct store *s)
 {
     bool more = true;
@@ -148,6 +170,8 @@ static void furnish(struct store *s)
     for (int i = 0; i < 4; i++)
         world_add(s, store_inbox(s), i == 1 ? 1 << STORE_KEYWORD_SHIFT : 0);
     OK(store_keyword(s, store_inbox(s), STR("first"), true, &slot, &err));
+    OK(store_annotation_set(s, (struct annotation_place){STORE_INBOX, 7}, STR("/private/a"), STR("1"), &err));
+    OK(store_annotation_set(s, (struct annotation_place){a->id, 7}, STR("/shared/a"), STR("2"), &err));
     world_add(s, a, 0);
     world_add(s, gone, 0);
     OK(store_folder_delete(s, gone, &err));
@@ -158,13 +182,13 @@ static void furnish(struct store *s)
 }
 
 struct picture {
-    int64_t counts[9];
+    int64_t counts[10];
 };
 
 static struct picture look(struct store *s)
 {
     static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription",
-        "content_shared"};
+        "annotation", "content_shared"};
     struct picture p;
     char sql[64];
 
@@ -214,7 +238,7 @@ static void fail_each(void **state, bool (*op)(struct store *s), bool loaded)
 static void whatever_statement_fails(void **state)
 {
     static bool (*const ops[])(struct store *) = {op_add, op_copy, op_flags, op_expunge, op_create, op_rename, op_delete,
-        op_keyword, op_subscribe, op_sweep, op_prune, op_watch, op_deliver, op_copy_many,
+        op_keyword, op_subscribe, op_annotate, op_special, op_sweep, op_prune, op_watch, op_deliver, op_copy_many,
         op_move_many, op_flag_many};
 
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {

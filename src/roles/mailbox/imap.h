@@ -178,7 +178,7 @@ uint64_t imap_thread_id(struct str refs);
 MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
 
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
- * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
+ * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
@@ -186,7 +186,14 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+#define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
+/* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
+MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
+/* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
+MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
+struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
 /* CLOSE: expunges, says nothing of it, unselects and answers. */

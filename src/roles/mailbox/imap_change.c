@@ -3,6 +3,7 @@
  * Each is one transaction, held open over as many turns as it takes, committed and synced before the answer: all of
  * it is there, or nothing. */
 #include "imap.h"
+#include "store_annotation.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -502,6 +503,21 @@ void imap_on_move(struct imap *im)
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */
 
+static bool has_room_for_annotations(struct imap *im, const struct folder *f)
+{
+    struct annotation_usage usage;
+    struct err err = {0};
+
+    if (!store_annotation_usage(im->box->store, f->id, &usage, &err))
+        imap_failed(im, &err);
+    else if (usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES)
+        imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
+    else
+        return true;
+    return false;
+}
+
+/* Its annotations are copied: it keeps them (RFC 5464, section 4.1). */
 void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err))
 {
     struct change *c = begin(im, (struct imap_set){0});
@@ -509,9 +525,10 @@ void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str
 
     c->from = store_inbox(im->box->store);
     c->all = c->moves = true;
-    if (!imap_hold(im))
+    if (!has_room_for_annotations(im, c->from) || !imap_hold(im))
         return;
-    if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err))
+    if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err) &&
+        store_annotations_copy(im->box->store, c->from, c->to, &err))
         im->step = copy_some;
     else
         imap_undo(im, &err);

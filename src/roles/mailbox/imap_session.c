@@ -26,6 +26,7 @@ static const struct {
     [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
     [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
     [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
+    [IMAP_GETMETADATA] = {imap_on_getmetadata, false}, [IMAP_SETMETADATA] = {imap_on_setmetadata, false},
     [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
     [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
@@ -350,23 +351,25 @@ static void on_command(struct imap *im)
 static void on_literal(struct imap *im)
 {
     struct str rest;
-    bool carries;
+    bool known;
 
     if (im->literal != NULL) {
         im->literal(im);
         return;
     }
     arena_clear(&im->arena);
-    carries = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest) &&
-              (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE);
+    known = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest);
     keep_tag(im, imap_input_tag(&im->input));
-    if (carries) {
+    if (known && (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE)) {
         run_command(im);
         return;
     }
     if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
         imap_input_refuse(&im->input);
-        imap_bad(im, "[TOOBIG] The literal is too large");
+        if (known && im->command.verb == IMAP_SETMETADATA)
+            imap_no(im, IMAP_METADATA_MAXSIZE, "The value is too large");
+        else
+            imap_bad(im, "[TOOBIG] The literal is too large");
         return;
     }
     if (imap_input_literal(&im->input)->synchronizing)

@@ -77,6 +77,18 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(GET_ANNOTATION, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(WALK_ANNOTATIONS, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 ORDER BY name") \
+    X(ANNOTATION_SIZE, "SELECT size FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(ANNOTATION_USAGE, "SELECT COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN 1 ELSE 0 END) AS BIGINT), 0), "       \
+        "COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN size ELSE 0 END) AS BIGINT), 0), "                           \
+        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2")                               \
+    X(PUT_ANNOTATION, "INSERT INTO annotation (account, folder, owner, name, size, value) VALUES ($1, $2, $3, $4, $5, $6) " \
+        "ON CONFLICT (account, folder, owner, name) DO UPDATE SET size = excluded.size, value = excluded.value")   \
+    X(REMOVE_ANNOTATION, "DELETE FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(COPY_ANNOTATIONS, "INSERT INTO annotation (account, folder, owner, name, size, value) SELECT account, $1, owner, name, " \
+        "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
+    X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
     X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
@@ -96,6 +108,7 @@ struct store {
     int64_t modseq;             /* of this transaction, 0 before its first change */
     int64_t highest_modseq;     /* of the account, with the jump at opening */
     int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
+    bool annotations_changed, annotations_waiting; /* in the open transaction; committed and not synced */
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
     struct list arriving; /* struct content_writer */
@@ -120,6 +133,14 @@ void folders_rolled_back(struct store *s);
 MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */
 int64_t folder_touch(struct store *s, struct folder *f);
+
+MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
+
+/* ---- store_annotation.c ---- */
+MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
+void annotations_committed(struct store *s);
+void annotations_rolled_back(struct store *s); /* before folders_rolled_back */
+void annotations_synced(struct store *s);
 
 /* ---- store_uids.c ---- */
 MUST_CHECK bool uids_save(struct store *s, struct folder *f, struct err *err);

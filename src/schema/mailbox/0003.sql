@@ -1,12 +1,14 @@
--- How many messages beyond the first use a content: of those with one message there is no row. A narrow table, because
--- COPY and EXPUNGE change it and must not rewrite the first piece of a message for that. content.refs counts nothing from
--- now on. A content that `loose` names has no message.
-CREATE TABLE content_shared (
-    account BIGINT NOT NULL,
-    content BIGINT NOT NULL,
-    extra BIGINT NOT NULL,
-    PRIMARY KEY (account, content)
-) @clustered;
+-- Annotations of mailboxes and of the account (RFC 5464).
 
-INSERT INTO content_shared (account, content, extra)
-    SELECT account, content, COUNT(*) - 1 FROM message GROUP BY account, content HAVING COUNT(*) > 1;
+-- folder 0: of the account as a whole. owner: whose /private entry it is, the number of an account; 0: /shared. name: the
+-- whole name of the entry, "/shared/comment", in small letters. size: of the name and the value, bytes; what all of them take
+-- is bounded. They go in the transaction that deletes their folder, and follow it when it is renamed.
+CREATE TABLE annotation (
+    account BIGINT NOT NULL,
+    folder BIGINT NOT NULL,
+    owner BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    value @blob NOT NULL,
+    PRIMARY KEY (account, folder, owner, name)
+) @clustered;
