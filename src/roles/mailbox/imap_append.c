@@ -1,8 +1,9 @@
 /* APPEND and REPLACE (RFC 9051, section 6.3.12; RFC 3502, RFC 4315, RFC 8508). See imap.h and imap/append.h.
  *
- * Each message goes to the database in pieces while it comes, as a content that nothing refers to (`loose`, swept after a
- * crash); the others' work goes on meanwhile. When the last one is complete, all become messages in one transaction,
- * and the answer waits for the sync: all of them are there, or none. */
+ * A large message, and each that another one follows, goes to the database in pieces while it comes, as a content that nothing
+ * refers to (`loose`, swept after a crash); the others' work goes on meanwhile. The last one, if it is of one piece, waits
+ * in memory, so that it is written once. When all are complete, they become messages in one transaction, and the answer
+ * waits for the sync: all of them are there, or none. */
 #include "base/clock.h"
 #include "base/msgid.h"
 #include "imap.h"
@@ -20,7 +21,8 @@ struct incoming {
     struct summary *summary;
     struct imap_flags flags;
     int64_t received;
-    bool complete;
+    int64_t size; /* announced */
+    bool begun;   /* the database has some of it */
 };
 
 struct appending {
@@ -31,7 +33,7 @@ struct appending {
     struct list messages; /* struct incoming */
     size_t count;
     uint64_t bytes;       /* of all so far, announced */
-    struct buf piece;
+    struct buf piece;     /* what is not written yet of the last message */
     bool replaces;
     uint32_t replaced;    /* its uid */
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
@@ -106,21 +108,22 @@ static struct incoming *current(struct appending *a)
     return CONTAINER(a->messages.head.prev, struct incoming, link);
 }
 
-static bool open_message(struct imap *im, struct err *err)
+static void write_piece(struct imap *im);
+
+static void open_message(struct imap *im, uint64_t size)
 {
     struct appending *a = im->work;
     struct incoming *m = xcalloc(1, sizeof *m);
 
+    if (a->piece.n > 0)
+        write_piece(im);
     m->flags = a->grammar.flags;
     m->received = a->grammar.has_date ? a->grammar.date : clock_now();
+    m->size = (int64_t)size;
     m->summary = summary_new();
     list_add_last(&a->messages, &m->link);
     a->count++;
-    if (!store_begin(im->box->store, err) || !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), err))
-        return false;
-    im->synced = on_lost;
-    box_writing(im->box, &im->waiter);
-    return true;
+    a->bytes += size;
 }
 
 /* What so many bytes more would make of the quota; false: NO was said. */
@@ -138,7 +141,6 @@ static void begin_message(struct imap *im)
 {
     struct appending *a = im->work;
     uint64_t size = imap_input_literal(&im->input)->size;
-    struct err err = {0};
 
     im->step = NULL;
     if (size == 0) { /* RFC 3502, section 6.3.11: how a client changes its mind */
@@ -149,15 +151,24 @@ static void begin_message(struct imap *im)
         refuse(im, "LIMIT", "Too many messages in one APPEND");
     } else if (!fits(im, size)) {
         imap_input_refuse(&im->input); /* NO was said */
-    } else if (!open_message(im, &err)) {
-        imap_input_refuse(&im->input);
-        imap_undo(im, &err);
     } else {
-        a->bytes += size;
+        open_message(im, size);
         if (imap_input_literal(&im->input)->synchronizing)
             buf_add(&im->out, STR("+ Go on\r\n"));
         imap_input_stream(&im->input);
     }
+}
+
+static bool put_piece(struct imap *im, struct incoming *m, struct str piece, struct err *err)
+{
+    if (!m->begun && !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), m->size, err))
+        return false;
+    if (!m->begun) {
+        im->synced = on_lost;
+        box_writing(im->box, &im->waiter);
+    }
+    m->begun = true;
+    return store_put_piece(im->box->store, &m->writer, piece, err);
 }
 
 /* Into the database, a piece at a time. */
@@ -170,9 +181,11 @@ static void write_piece(struct imap *im)
     if (!a->failed && box_begin(im->box, &err)) {
         box_touch(im->box);
         summary_add(m->summary, buf_str(&a->piece));
-        if (!store_put_piece(im->box->store, &m->writer, buf_str(&a->piece), &err))
-            box_fail(im->box, &err); /* on_lost hears of it */
+        if (!put_piece(im, m, buf_str(&a->piece), &err))
+            box_fail(im->box, &err); /* on_lost hears of it, if this was not the first piece */
     }
+    if (err.kind != ERR_NONE)
+        on_lost(im, false);
     buf_reset(&a->piece);
 }
 
@@ -183,10 +196,10 @@ void imap_append_bytes(struct imap *im, struct str bytes)
     while (bytes.n > 0) {
         struct str part = str_sub(bytes, 0, PIECE - a->piece.n);
 
+        if (part.n == 0)
+            write_piece(im);
         buf_add(&a->piece, part);
         bytes = str_skip(bytes, part.n);
-        if (a->piece.n == PIECE)
-            write_piece(im);
     }
 }
 
@@ -194,9 +207,8 @@ void imap_append_streamed_literal(struct imap *im)
 {
     struct appending *a = im->work;
 
-    if (a->piece.n > 0)
+    if (current(a)->begun)
         write_piece(im);
-    current(a)->complete = true;
     imap_input_forget(&im->input);
     imap_append_streamed(&a->grammar);
 }
@@ -227,6 +239,18 @@ static void on_stored(struct imap *im, bool stored)
     imap_answer_end(im);
 }
 
+static bool put_bytes(struct imap *im, struct incoming *m, struct err *err)
+{
+    struct appending *a = im->work;
+
+    if (m->begun)
+        return store_put_end(im->box->store, &m->writer, err);
+    m->writer.id = (int64_t)msgid_new();
+    m->writer.size = (int64_t)a->piece.n;
+    summary_add(m->summary, buf_str(&a->piece));
+    return store_put(im->box->store, m->writer.id, buf_str(&a->piece), err);
+}
+
 static bool put_info(struct imap *im, struct incoming *m, struct err *err)
 {
     struct content_info info;
@@ -239,7 +263,7 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
 {
     struct appending *a = im->work;
     struct store *s = im->box->store;
-    struct store_new n = {.content = m->writer.id, .size = m->writer.size, .received = m->received, .flags = m->flags.system};
+    struct store_new n = {.received = m->received, .flags = m->flags.system};
     struct buf more;
     uint32_t uid;
     bool done = true;
@@ -253,7 +277,10 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
             store_set_keyword(&n.flags, &more, slot, true);
     }
     n.more = buf_str(&more);
-    done = done && store_put_end(s, &m->writer, err) && put_info(im, m, err) && store_message_add(s, a->to, &n, &uid, err);
+    done = done && put_bytes(im, m, err) && put_info(im, m, err);
+    n.content = m->writer.id;
+    n.size = m->writer.size;
+    done = done && store_message_add(s, a->to, &n, &uid, err);
     if (done)
         imap_set_add(&a->uid_writer, uid);
     buf_clear(&more);
