@@ -57,5 +57,9 @@ bool imap_parse_list(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_lsub(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_status(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_select(struct imap_parser *p, struct imap_command *c);
+bool imap_parse_getmetadata(struct imap_parser *p, struct imap_command *c);
+bool imap_parse_setmetadata(struct imap_parser *p, struct imap_command *c);
+/* The name of an entry of METADATA, in small letters. */
+bool imap_entry_name(struct imap_parser *p, struct str *name);
 /* "(MESSAGES UIDNEXT ...)" */
 bool imap_status_items(struct imap_parser *p, unsigned *items);

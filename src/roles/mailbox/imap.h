@@ -34,7 +34,8 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
-    struct folder *folder; /* NULL: nothing is selected */
+    struct folder *folder; /* NULL: nothing is selected, or the box rests */
+    int64_t resting;       /* its number while the box rests */
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
@@ -137,6 +138,9 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_view.c ---- */
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* The box rests, and has another store later; false: the mailbox cannot be read any more. */
+void imap_view_rest(struct imap *im);
+MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
 /* There is something to tell to an idling client. */
@@ -174,7 +178,7 @@ uint64_t imap_thread_id(struct str refs);
 MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
 
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
- * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
+ * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
@@ -182,7 +186,14 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+#define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
+/* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
+MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
+/* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
+MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
+struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
 /* CLOSE: expunges, says nothing of it, unselects and answers. */

@@ -1,8 +1,9 @@
 /* APPEND and REPLACE (RFC 9051, section 6.3.12; RFC 3502, RFC 4315, RFC 8508). See imap.h and imap/append.h.
  *
- * Each message goes to the database in pieces while it comes, as a content that nothing refers to (`loose`, swept after a
- * crash); the others' work goes on meanwhile. When the last one is complete, all become messages in one transaction,
- * and the answer waits for the sync: all of them are there, or none. */
+ * A large message, and each that another one follows, goes to the database in pieces while it comes, as a content that nothing
+ * refers to (`loose`, swept after a crash); the others' work goes on meanwhile. The last one, if it is of one piece, waits
+ * in memory, so that it is written once. When all are complete, they become messages in one transaction, and the answer
+ * waits for the sync: all of them are there, or none. */
 #include "base/clock.h"
 #include "base/msgid.h"
 #include "imap_append.h"
@@ -76,37 +77,28 @@ static struct incoming *current(struct appending *a)
     return CONTAINER(a->messages.head.prev, struct incoming, link);
 }
 
-static bool open_message(struct imap *im, struct err *err)
+static void write_piece(struct imap *im);
+
+bool append_open_message(struct imap *im, uint64_t size)
 {
     struct appending *a = im->work;
-    struct incoming *m = xcalloc(1, sizeof *m);
-
-    m->flags = a->grammar.flags;
-    m->received = a->grammar.has_date ? a->grammar.date : clock_now();
-    m->summary = summary_new();
-    list_add_last(&a->messages, &m->link);
-    a->count++;
-    if (!store_begin(im->box->store, err) || !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), err))
-        return false;
-    im->synced = on_lost;
-    box_writing(im->box, &im->waiter);
-    return true;
-}
-
-bool append_open_message(struct imap *im)
-{
-    struct appending *a = im->work;
-    struct err err = {0};
+    struct incoming *m;
 
     if (a->count == MESSAGES_MAX) {
         append_refuse(im, "LIMIT", "Too many messages in one APPEND");
         return false;
     }
-    if (open_message(im, &err))
-        return true;
-    imap_input_refuse(&im->input);
-    imap_undo(im, &err);
-    return false;
+    if (a->piece.n > 0)
+        write_piece(im);
+    m = xcalloc(1, sizeof *m);
+    m->flags = a->grammar.flags;
+    m->received = a->grammar.has_date ? a->grammar.date : clock_now();
+    m->size = (int64_t)size;
+    m->summary = summary_new();
+    list_add_last(&a->messages, &m->link);
+    a->count++;
+    a->bytes += size;
+    return true;
 }
 
 bool append_fits(struct imap *im, size_t messages, uint64_t size)
@@ -131,18 +123,27 @@ void append_stream(struct imap *im)
 
 static void begin_message(struct imap *im)
 {
-    struct appending *a = im->work;
     uint64_t size = imap_input_literal(&im->input)->size;
 
     im->step = NULL;
-    if (size == 0) { /* RFC 3502, section 6.3.11: how a client changes its mind */
+    if (size == 0) /* RFC 3502, section 6.3.11: how a client changes its mind */
         append_refuse(im, "CANNOT", "A message has at least one byte");
-    } else if (size > (uint64_t)imap_append_limit(im)) {
+    else if (size > (uint64_t)imap_append_limit(im))
         append_refuse(im, "TOOBIG", "The message is larger than this server takes");
-    } else if (append_fits(im, 1, size) && append_open_message(im)) {
-        a->bytes += size;
+    else if (append_fits(im, 1, size) && append_open_message(im, size))
         append_stream(im);
+}
+
+static bool put_piece(struct imap *im, struct incoming *m, struct str piece, struct err *err)
+{
+    if (!m->begun && !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), m->size, err))
+        return false;
+    if (!m->begun) {
+        im->synced = on_lost;
+        box_writing(im->box, &im->waiter);
     }
+    m->begun = true;
+    return store_put_piece(im->box->store, &m->writer, piece, err);
 }
 
 /* Into the database, a piece at a time. */
@@ -155,9 +156,11 @@ static void write_piece(struct imap *im)
     if (!a->failed && box_begin(im->box, &err)) {
         box_touch(im->box);
         summary_add(m->summary, buf_str(&a->piece));
-        if (!store_put_piece(im->box->store, &m->writer, buf_str(&a->piece), &err))
-            box_fail(im->box, &err); /* on_lost hears of it */
+        if (!put_piece(im, m, buf_str(&a->piece), &err))
+            box_fail(im->box, &err); /* on_lost hears of it, if this was not the first piece */
     }
+    if (err.kind != ERR_NONE)
+        on_lost(im, false);
     buf_reset(&a->piece);
 }
 
@@ -168,16 +171,16 @@ void imap_append_bytes(struct imap *im, struct str bytes)
     while (bytes.n > 0) {
         struct str part = str_sub(bytes, 0, PIECE - a->piece.n);
 
+        if (part.n == 0)
+            write_piece(im);
         buf_add(&a->piece, part);
         bytes = str_skip(bytes, part.n);
-        if (a->piece.n == PIECE)
-            write_piece(im);
     }
 }
 
 void append_flush(struct imap *im)
 {
-    if (((struct appending *)im->work)->piece.n > 0)
+    if (current(im->work)->begun)
         write_piece(im);
 }
 
@@ -217,6 +220,18 @@ static void on_stored(struct imap *im, bool stored)
     imap_answer_end(im);
 }
 
+static bool put_bytes(struct imap *im, struct incoming *m, struct err *err)
+{
+    struct appending *a = im->work;
+
+    if (m->begun)
+        return store_put_end(im->box->store, &m->writer, err);
+    m->writer.id = (int64_t)msgid_new();
+    m->writer.size = (int64_t)a->piece.n;
+    summary_add(m->summary, buf_str(&a->piece));
+    return store_put(im->box->store, m->writer.id, buf_str(&a->piece), err);
+}
+
 static bool put_info(struct imap *im, struct incoming *m, struct err *err)
 {
     struct content_info info;
@@ -229,7 +244,7 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
 {
     struct appending *a = im->work;
     struct store *s = im->box->store;
-    struct store_new n = {.content = m->writer.id, .size = m->writer.size, .received = m->received, .flags = m->flags.system};
+    struct store_new n = {.received = m->received, .flags = m->flags.system};
     struct buf more;
     uint32_t uid;
     bool done = true;
@@ -243,7 +258,10 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
             store_set_keyword(&n.flags, &more, slot, true);
     }
     n.more = buf_str(&more);
-    done = done && store_put_end(s, &m->writer, err) && put_info(im, m, err) && store_message_add(s, a->to, &n, &uid, err);
+    done = done && put_bytes(im, m, err) && put_info(im, m, err);
+    n.content = m->writer.id;
+    n.size = m->writer.size;
+    done = done && store_message_add(s, a->to, &n, &uid, err);
     if (done)
         imap_set_add(&a->uid_writer, uid);
     buf_clear(&more);

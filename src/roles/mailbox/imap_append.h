@@ -10,6 +10,8 @@ struct incoming {
     struct summary *summary;
     struct imap_flags flags;
     int64_t received;
+    int64_t size; /* announced; 0: not known before its end */
+    bool begun;   /* the database has some of it */
 };
 
 struct appending {
@@ -21,7 +23,7 @@ struct appending {
     size_t count;
     uint64_t bytes;       /* of all so far, announced */
     uint64_t size;        /* of the one under way, as far as it is catenated */
-    struct buf piece;
+    struct buf piece;     /* what is not written yet of the last message */
     bool replaces;
     uint32_t replaced;    /* its uid */
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
@@ -39,8 +41,8 @@ void append_refuse(struct imap *im, const char *code, const char *why);
 void append_fail(struct imap *im, const char *code, const char *why);
 /* What so many messages and bytes more make of the quota; false: NO was said, and the command ends here. */
 bool append_fits(struct imap *im, size_t messages, uint64_t bytes);
-/* The next message begins; false: an answer was said. */
-bool append_open_message(struct imap *im);
+/* The next message begins, of that size (0: not known yet); false: an answer was said. */
+bool append_open_message(struct imap *im, uint64_t size);
 /* Takes the literal that was announced as bytes of the message. */
 void append_stream(struct imap *im);
 void append_flush(struct imap *im);

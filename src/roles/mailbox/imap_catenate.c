@@ -21,7 +21,7 @@ void catenate_begin(struct imap *im)
 
     im->step = NULL;
     a->size = 0;
-    if (append_fits(im, 1, 0) && append_open_message(im))
+    if (append_fits(im, 1, 0) && append_open_message(im, 0))
         append_go_on(im);
 }
 
