@@ -16,7 +16,7 @@ static struct metric failures = METRIC_COUNTER("staffetta_mailbox_search_failure
 
 /* ---- opening and closing ---- */
 
-void box_search_close(struct box *box)
+static void close_index(struct box *box)
 {
     if (box->index == NULL)
         return;
@@ -34,14 +34,14 @@ static void make_room(struct boxes *b)
     LIST_EACH(&b->indexed, it)
         n++;
     if (n >= BOX_SEARCH_OPEN)
-        box_search_close(CONTAINER(list_first(&b->indexed), struct box, indexed));
+        close_index(CONTAINER(list_first(&b->indexed), struct box, indexed));
 }
 
 static bool is_wanted(const struct box *box)
 {
     int64_t from = box->boxes->index_from;
 
-    return from > 0 && box->searchers > 0 && !box->broken && !box->removed && store_totals(box->store).messages >= from;
+    return from > 0 && box->searchers > 0 && box->store != NULL && !box->broken && !box->removed && store_totals(box->store).messages >= from;
 }
 
 static void open_index(struct box *box)
@@ -77,7 +77,7 @@ void box_search_failed(struct box *box, const struct err *err)
 
     metric_add(&failures, 1);
     log_warning("search-index", "account=%" PRId64 " reason=%s", box->account, err->text);
-    box_search_close(box);
+    close_index(box);
     if (err->kind == ERR_TEMPORARY || err->kind == ERR_LIMIT) {
         box->index_retry = clock_monotonic() + RETRY;
         return;
@@ -90,7 +90,7 @@ void box_search_remake(struct box *box)
 {
     char path[BOX_PATH_ROOM];
 
-    box_search_close(box);
+    close_index(box);
     files_search_path(box->boxes, box->account, path);
     search_index_remove(path);
     box->index_retry = 0;
@@ -102,20 +102,25 @@ void box_search_remake(struct box *box)
 
 void box_search_enter(struct box *box)
 {
-    if (box->searchers++ == 0 && is_wanted(box))
+    box->searchers++;
+    if (is_wanted(box))
         want_fill(box, clock_monotonic() + REST);
+}
+
+void box_search_rest(struct box *box)
+{
+    struct err err = {0};
+
+    list_remove(&box->filling);
+    if (box->index != NULL && !search_index_commit(box->index, &err))
+        box_search_failed(box, &err);
+    close_index(box);
 }
 
 void box_search_leave(struct box *box)
 {
-    struct err err = {0};
-
-    if (--box->searchers > 0)
-        return;
-    list_remove(&box->filling);
-    if (box->index != NULL && !search_index_commit(box->index, &err))
-        box_search_failed(box, &err);
-    box_search_close(box);
+    if (--box->searchers == 0)
+        box_search_rest(box);
 }
 
 void box_search_synced(struct box *box)

@@ -16,9 +16,13 @@ struct boxes {
     size_t most;
     int64_t keep;
     struct map map;
-    struct list idle;
+    struct list lru; /* with an open database */
+    size_t open;
+    bool given_back; /* databases were closed since memory was given back */
     struct list dirty;
     size_t waiters;        /* in batches and committed */
+    size_t seen;           /* waiters of the last turn */
+    bool hurry;            /* some of them are in a hurry */
     int64_t dirty_since;   /* monotonic, 0 for not at all */
     int64_t last_flush;    /* how long the last flush took */
     int64_t this_flush;    /* time spent so far in the one under way, 0 for none */
@@ -40,8 +44,8 @@ MUST_CHECK bool files_open_store(struct boxes *b, int64_t account, struct store 
 void files_search_path(const struct boxes *b, int64_t account, char path[BOX_PATH_ROOM]);
 
 /* box_search.c */
-void box_search_close(struct box *box);
-void box_search_synced(struct box *box);
+void box_search_rest(struct box *box);   /* the store will be closed */
+void box_search_synced(struct box *box); /* there may be something new */
 
 /* flush.c */
 void flush_show_metrics(void);

@@ -34,7 +34,8 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
-    struct folder *folder; /* NULL: nothing is selected */
+    struct folder *folder; /* NULL: nothing is selected, or the box rests */
+    int64_t resting;       /* its number while the box rests */
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
@@ -137,6 +138,9 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_view.c ---- */
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* The box rests, and has another store later; false: the mailbox cannot be read any more. */
+void imap_view_rest(struct imap *im);
+MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
 /* There is something to tell to an idling client. */
