@@ -6,4 +6,6 @@ const struct verb mailbox_verbs[] = {
         LAYOUT_TABLE, VERB_OF_MAILBOX},
     {"check", "ADDRESS", 1, 1, NULL, "tests that a mailbox is sound: its database, totals, messages and their pieces",
         LAYOUT_DETAILS, VERB_OF_MAILBOX},
+    {"reindex", "ADDRESS", 1, 1, NULL, "throws the full-text index of a mailbox away; a new one is made when it is used over IMAP",
+        LAYOUT_DETAILS, VERB_OF_MAILBOX},
     {0}};

@@ -6,6 +6,7 @@
 #include "boxes_private.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 enum { REST = 200 * 1000, RETRY = MINUTE }; /* after a sync more mail may come; after a failure */
 
@@ -84,6 +85,21 @@ void box_search_failed(struct box *box, const struct err *err)
     }
     files_search_path(box->boxes, box->account, path);
     search_index_remove(path);
+}
+
+void box_search_check(struct box *box, struct search_index_size *size)
+{
+    char path[BOX_PATH_ROOM];
+    struct err err = {0};
+
+    *size = (struct search_index_size){0};
+    files_search_path(box->boxes, box->account, path);
+    box_search_enter(box);
+    if (is_wanted(box) && box->index == NULL && access(path, F_OK) == 0)
+        open_index(box);
+    if (box->index != NULL && (!search_index_check(box->index, &err) || !search_index_size(box->index, size, &err)))
+        box_search_failed(box, &err);
+    box_search_leave(box);
 }
 
 void box_search_remake(struct box *box)

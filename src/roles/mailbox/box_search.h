@@ -14,6 +14,8 @@ void box_search_leave(struct box *box);
  * each time an index is opened. What it failed in is told with box_search_failed; then it is closed. */
 struct search_index *box_search(struct box *box, struct folder *f, uint32_t *upto, uint64_t *serial);
 void box_search_failed(struct box *box, const struct err *err);
+/* Opens the account's index if it has one, and reads all of it; one that is damaged is removed. */
+void box_search_check(struct box *box, struct search_index_size *size);
 /* Removes it; a new one is begun. */
 void box_search_remake(struct box *box);
 
