@@ -62,6 +62,6 @@ class Index(Case):
     def test_small_accounts_have_none(self):
         c = self.imap("bob")
         c.append("INBOX", None, None, letter(subject="one", body="Only one.\r\n").encode())
-        self.assertEqual(self.found(c, "TEXT", "only one"), [1])
+        self.assertEqual(self.found(c, "TEXT", '"only one"'), [1])
         self.assertEqual(self.indexed("bob"), 0)
         self.assertFalse(self.file("bob").exists())

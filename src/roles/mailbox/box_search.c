@@ -66,10 +66,10 @@ static void want_fill(struct box *box, int64_t when)
 {
     struct boxes *b = box->boxes;
 
+    if (list_empty(&b->filling) && b->fill_due < when) /* who is under way is not put off again and again */
+        b->fill_due = when;
     if (!link_in_list(&box->filling))
         list_add_last(&b->filling, &box->filling);
-    if (b->fill_due < when)
-        b->fill_due = when;
 }
 
 void box_search_failed(struct box *box, const struct err *err)
