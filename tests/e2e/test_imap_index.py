@@ -25,6 +25,10 @@ class Index(Case):
         c.select("INBOX")
         return c
 
+    def again(self, user):
+        with contextlib.suppress(OSError, imaplib.IMAP4.error):
+            return self.imap(user)
+
     def found(self, c, *keys):
         status, data = c.search(None, *keys)
         self.assertEqual(status, "OK", data)
@@ -34,8 +38,9 @@ class Index(Case):
         return int(self.server.rows("mailbox", "check", f"{user}@home.example")[0]["indexed"])
 
     def file(self, user):
-        number = int(self.server.rows("account", "show", f"{user}@home.example")[0]["number"])
-        return self.server.folder / "data" / "mailbox" / f"{number % 256:02x}" / f"{number}.search"
+        number = int(self.server.rows("mailbox", "check", f"{user}@home.example")[0]["account"])
+        database = next(self.server.folder.rglob(f"{number % 256:02x}/{number}.db"))
+        return database.with_suffix(".search")
 
     def test_life(self):
         c = self.imap("ann")
@@ -47,9 +52,10 @@ class Index(Case):
         self.assertEqual(self.found(c, "OR", "BODY", "text0010x", "SUBJECT", "s149"), [11, 150])
         c.append("INBOX", None, None, letter(subject="new", body="And text0077x again.\r\n").encode())
         self.assertEqual(self.found(c, "TEXT", "text0077x"), [78, MESSAGES + 1])
-        os.kill(self.server.roles()["mailbox"], signal.SIGKILL)
-        until(lambda: self.server.roles().get("mailbox"), "mailbox to be there again")
-        c = self.imap("ann")
+        before = self.server.roles()["mailbox"]
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: self.server.roles().get("mailbox", before) != before, "mailbox to be there again")
+        c = until(lambda: self.again("ann"), "a login")
         self.assertEqual(self.found(c, "TEXT", "text0077x"), [78, MESSAGES + 1])
         until(lambda: self.indexed("ann") == MESSAGES + 1, "the index to be full")
         self.server.cli("mailbox", "reindex", "ann@home.example")
