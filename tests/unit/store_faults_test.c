@@ -108,6 +108,32 @@ static bool op_sweep(struct store *s)
     return true;
 }
 
+static bool op_copy_many(struct store *s)
+{
+    struct store_copied copied[4];
+    size_t count;
+
+    return store_messages_copy(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, store_folder_find(s, STR("a")), false, copied, &count, &err);
+}
+
+static bool op_move_many(struct store *s)
+{
+    struct store_copied copied[4];
+    size_t count;
+
+    return store_messages_copy(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, store_folder_find(s, STR("a")), true, copied, &count, &err);
+}
+
+static bool op_flag_many(struct store *s)
+{
+    struct uid_set changed = {0}, refused = {0};
+    struct store_flagging what = {STORE_FLAGS_ADD, STORE_FLAGGED, STR(""), -1, &changed, &refused};
+    bool done = store_messages_flag(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, &what, &err);
+
+    uid_set_clear(&changed);
+    return done;
+}
+
 static bool op_prune(struct store *s)
 {
     return store_prune(s, INT64_MAX, &err);
@@ -128,7 +154,7 @@ static bool op_deliver(struct store *s)
     struct content_info info = {.subject = STR("s"), .tree = STR(""), .refs = STR("12345678")};
     struct content_writer w;
 
-    return store_put_begin(s, &w, d.content, &err) && store_put_piece(s, &w, STR("ab"), &err) &&
+    return store_put_begin(s, &w, d.content, 0, &err) && store_put_piece(s, &w, STR("ab"), &err) &&
            store_put_piece(s, &w, STR("c"), &err) && store_put_end(s, &w, &err) && store_info_put(s, d.content, &info, &err) &&
            store_deliver(s, &d, &err);
 }
@@ -156,12 +182,13 @@ static void furnish(struct store *s)
 }
 
 struct picture {
-    int64_t counts[9];
+    int64_t counts[10];
 };
 
 static struct picture look(struct store *s)
 {
-    static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription", "annotation"};
+    static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription",
+        "annotation", "content_shared"};
     struct picture p;
     char sql[64];
 
@@ -211,7 +238,8 @@ static void fail_each(void **state, bool (*op)(struct store *s), bool loaded)
 static void whatever_statement_fails(void **state)
 {
     static bool (*const ops[])(struct store *) = {op_add, op_copy, op_flags, op_expunge, op_create, op_rename, op_delete,
-        op_keyword, op_subscribe, op_annotate, op_special, op_sweep, op_prune, op_watch, op_deliver};
+        op_keyword, op_subscribe, op_annotate, op_special, op_sweep, op_prune, op_watch, op_deliver, op_copy_many,
+        op_move_many, op_flag_many};
 
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         fail_each(state, ops[i], false);

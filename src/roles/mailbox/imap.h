@@ -37,7 +37,8 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
-    struct folder *folder; /* NULL: nothing is selected */
+    struct folder *folder; /* NULL: nothing is selected, or the box rests */
+    int64_t resting;       /* its number while the box rests */
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
@@ -143,6 +144,9 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_view.c ---- */
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* The box rests, and has another store later; false: the mailbox cannot be read any more. */
+void imap_view_rest(struct imap *im);
+MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
 /* There is something to tell to an idling client. */
@@ -172,6 +176,8 @@ bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
 /* NOTIFY or ENABLE METADATA: from now on the store is listened to. */
 struct imap_notify *imap_notify_get(struct imap *im);
 void imap_notify_end(struct imap *im); /* as it was before */
+void imap_notify_rest(struct imap *im); /* the database is closed, and opened again */
+void imap_notify_wake(struct imap *im);
 void imap_notify_nothing(struct imap *im); /* NOTIFY NONE */
 uint64_t imap_notify_who(const struct imap *im); /* for store_by */
 /* The events (enum imap_event) of the selected mailbox that may be told. */

@@ -232,7 +232,7 @@ bool imap_notify_tell(struct imap *im)
 {
     struct imap_notify *n = im->notify;
 
-    if (n == NULL || !imap_input_is_between(&im->input) || im->literal != NULL)
+    if (n == NULL || im->box->store == NULL || !imap_input_is_between(&im->input) || im->literal != NULL)
         return true;
     if (!imap_events_tell(im))
         return false;

@@ -18,10 +18,26 @@ struct imap_notify *imap_notify_get(struct imap *im)
         return n;
     n = im->notify = xcalloc(1, sizeof *n);
     arena_init(&n->arena, NOTIFY_ARENA_MAX);
+    imap_notify_wake(im);
+    return n;
+}
+
+/* Nothing can change while the database is closed. */
+void imap_notify_rest(struct imap *im)
+{
+    if (im->notify != NULL)
+        store_unlisten(im->box->store);
+}
+
+void imap_notify_wake(struct imap *im)
+{
+    struct imap_notify *n = im->notify;
+
+    if (n == NULL)
+        return;
     store_listen(im->box->store);
     n->who = store_listener(im->box->store);
     n->version = store_version(im->box->store);
-    return n;
 }
 
 static void set_free(struct imap_notify *n)
@@ -36,7 +52,8 @@ void imap_notify_end(struct imap *im)
 {
     if (im->notify == NULL)
         return;
-    store_unlisten(im->box->store);
+    if (im->box->store != NULL)
+        store_unlisten(im->box->store);
     set_free(im->notify);
     free(im->notify);
     im->notify = NULL;

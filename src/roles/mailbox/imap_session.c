@@ -167,6 +167,61 @@ static void on_visible(struct box_watcher *w)
         session_wake(im->session);
 }
 
+/* ---- a box whose sessions all wait for their clients ---- */
+
+static bool may_rest(struct box_watcher *w)
+{
+    const struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
+           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
+}
+
+/* Memory that a waiting session does not need goes as well. */
+static void on_rest(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    imap_view_rest(im);
+    imap_notify_rest(im);
+    imap_input_clear(&im->input);
+    imap_input_init(&im->input);
+    arena_clear(&im->arena);
+    buf_clear(&im->unread);
+    buf_clear(&im->out);
+    buf_clear(&im->answer);
+}
+
+static void end_without_mailbox(struct imap *im, const struct err *err)
+{
+    log_warning("imap-failed", "account=%" PRId64 " reason=%s", im->info->account, err->text);
+    buf_add(&im->out, STR("* BYE [UNAVAILABLE] The mailbox cannot be read now\r\n"));
+    im->idling = false;
+    im->closed = true;
+    session_wake(im->session);
+}
+
+static void on_woken(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+    struct err err = {0};
+
+    imap_notify_wake(im);
+    if (!imap_view_wake(im, &err))
+        end_without_mailbox(im, &err);
+}
+
+/* A session that only has to say goodbye needs no database. */
+static void wake_box(struct imap *im)
+{
+    struct err err = {0};
+
+    if (im->closed || (im->box->store == NULL && im->unread.n == 0))
+        return;
+    if (!box_wake(im->box, &err))
+        end_without_mailbox(im, &err);
+}
+
 static void on_synced(struct waiter *w, bool stored, const struct err *err)
 {
     struct imap *im = CONTAINER(w, struct imap, waiter);
@@ -366,8 +421,8 @@ static void *session_open(struct session *session)
     im->session = session;
     im->info = session_info(session);
     im->box = im->info->box;
-    im->waiter.done = on_synced;
-    im->watcher.synced = on_visible;
+    im->waiter = (struct waiter){.done = on_synced, .hurry = true};
+    im->watcher = (struct box_watcher){.synced = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
@@ -415,6 +470,7 @@ static enum session_next session_run(void *machine)
 {
     struct imap *im = machine;
 
+    wake_box(im);
     im->turn_ends = clock_monotonic() + IMAP_TURN;
     do {
         if (im->waiting)

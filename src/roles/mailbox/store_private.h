@@ -1,5 +1,5 @@
-/* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c
- * and content.c. */
+/* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c,
+ * store_many.c and content.c. */
 #pragma once
 #include "store_events.h"
 #include "store_message.h"
@@ -21,8 +21,16 @@
     X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
     X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
         "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+    X(COPY_RANGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features, "  \
+        "saved, more) SELECT account, $1, uid + $2, $3, flags, received, size, content, features, $4, more "       \
+        "FROM message WHERE account = $5 AND folder = $6 AND uid >= $7 AND uid <= $8 ORDER BY uid")                \
     X(SET_FLAGS, "UPDATE message SET flags = $1, more = $2, modseq = $3 WHERE account = $4 AND folder = $5 "       \
         "AND uid = $6")                                                                                            \
+    X(SET_FLAGS_RANGE, "UPDATE message SET flags = (flags & $1) | $2, modseq = $3 WHERE account = $4 AND "           \
+        "folder = $5 AND uid >= $6 AND uid <= $7")                                                                 \
+    X(REMOVE_RANGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4")          \
+    X(ADD_EXPUNGED_RANGE, "INSERT INTO expunged (account, folder, modseq, uid) SELECT account, folder, $1, uid "   \
+        "FROM message WHERE account = $2 AND folder = $3 AND uid >= $4 AND uid <= $5")                             \
     X(REMOVE_MESSAGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid = $3")                       \
     X(ADD_EXPUNGED, "INSERT INTO expunged (account, folder, modseq, uid) VALUES ($1, $2, $3, $4)")                 \
     X(WALK_EXPUNGED, "SELECT uid FROM expunged WHERE account = $1 AND folder = $2 AND modseq > $3 "                \
@@ -46,16 +54,20 @@
         "WHERE m.account = $1 AND m.folder = $2 AND m.uid >= $3 AND m.uid <= $4 ORDER BY m.uid")                   \
     X(REMOVE_KEYS, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
     X(REMOVE_TREE, "DELETE FROM content_tree WHERE account = $1 AND content = $2")                                 \
-    X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, $4, "                          \
-        "$5)")                                                                                                     \
+    X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, 1, $4)")                       \
     X(PUT_CHUNK, "INSERT INTO content_chunk (account, content, start, data) VALUES ($1, $2, $3, "                  \
         "$4)")                                                                                                     \
-    X(PUT_SIZE, "UPDATE content SET size = $1, refs = 1 WHERE account = $2 AND id = $3")                           \
+    X(PUT_SIZE, "UPDATE content SET size = $1 WHERE account = $2 AND id = $3")                                     \
     X(READ_HEAD, "SELECT head FROM content WHERE account = $1 AND id = $2")                                        \
     X(READ_CHUNK, "SELECT start, data FROM content_chunk WHERE account = $1 AND content = $2 AND "                 \
         "start <= $3 ORDER BY start DESC LIMIT 1")                                                                 \
-    X(UNREF, "SELECT refs FROM content WHERE account = $1 AND id = $2")                                            \
-    X(SET_REFS, "UPDATE content SET refs = $1 WHERE account = $2 AND id = $3")                                     \
+    X(SHARE, "INSERT INTO content_shared (account, content, extra) VALUES ($1, $2, 1) "                            \
+        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
+    X(SHARE_RANGE, "INSERT INTO content_shared (account, content, extra) SELECT account, content, 1 FROM message " \
+        "WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4 "                                          \
+        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
+    X(UNSHARE, "UPDATE content_shared SET extra = extra - 1 WHERE account = $1 AND content = $2 AND extra > 0")    \
+    X(REMOVE_SHARED, "DELETE FROM content_shared WHERE account = $1 AND content = $2")                             \
     X(ADD_LOOSE, "INSERT INTO loose (account, content) VALUES ($1, $2)")                                           \
     X(REMOVE_LOOSE, "DELETE FROM loose WHERE account = $1 AND content = $2")                                       \
     X(NEXT_LOOSE, "SELECT content FROM loose WHERE account = $1 AND content > $2 ORDER BY content "                \
@@ -159,5 +171,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
 MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_message.c ---- */
+/* store_messages_walk without `since`. */
+MUST_CHECK bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
+    void *arg, struct err *err);
 /* A part of what deleted folders had; *more: call again. */
 MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);
