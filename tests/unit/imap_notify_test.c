@@ -1,4 +1,5 @@
 /* IMAP: NOTIFY, and METADATA told unasked. Client 0 listens, client 1 changes. */
+#include "base/clock.h"
 #include "imap_world.h"
 
 #include <setjmp.h>
@@ -276,6 +277,35 @@ static void overflow(void **state)
     hears("* LIST (%) \"/\" two-more\r\n");
 }
 
+static void take_a_rest(void)
+{
+    world_tick = 60 * SECOND;
+    (void)clock_monotonic();
+    world_tick = 0;
+    (void)boxes_tidy(world_boxes);
+    assert_null(world_box()->store);
+}
+
+/* The database of sessions that wait is closed; they hear all the same. */
+static void while_the_database_is_closed(void **state)
+{
+    (void)state;
+    world_fill(2);
+    CONVERSE(0, {"a SELECT INBOX\r\n", SELECTED "%\r\na OK %\r\n"},
+        {"b NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge FlagChange)) (PERSONAL (" BOTH " MailboxName))\r\n", "b OK %\r\n"});
+    take_a_rest();
+    world_deliver(STR("A: b\r\n\r\nx\r\n"));
+    hears("* 3 EXISTS\r\n* 3 FETCH (UID 3)\r\n");
+    take_a_rest();
+    says("a CREATE z\r\nb SELECT INBOX\r\nc COPY 1 z\r\n");
+    hears("* LIST (\\HasNoChildren) \"/\" z\r\n* STATUS z (MESSAGES 1 %)\r\n");
+    take_a_rest();
+    CONVERSE(0, {"c NOTIFY SET (SELECTED NONE) (PERSONAL (" BOTH "))\r\n", "c OK %\r\n"});
+    take_a_rest();
+    client_close(0);
+    says("d NOOP\r\n");
+}
+
 /* The same with turns in which hardly anything can be done. */
 static void in_small_turns(void **state)
 {
@@ -296,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names, setup, teardown), cmocka_unit_test_setup_teardown(annotations, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_enabled, setup, teardown), cmocka_unit_test_setup_teardown(overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(in_small_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(while_the_database_is_closed, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
