@@ -85,7 +85,7 @@ static const struct {
     {"a1 NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (subtree (a INBOX) (MailboxName))",
         "a1 NOTIFY set=1 status=1 bad=0 items=2 (0 3) (5 8 'a' 'INBOX')"},
     {"a1 NOTIFY SET (mailboxes status (FlagChange MessageNew MessageExpunge)) (personal NONE) (inboxes MailboxMetadataChange)",
-        "a1 NOTIFY set=1 status=0 bad=0 items=0 (6 7 'status') (3 0) (2 32)"},
+        "a1 NOTIFY set=1 status=0 bad=0 items=0 (6 7 'status') (3 0) (2 20)"},
     {"a1 NOTIFY SET (personal (MessageNew MessageExpunge Whatever))", "a1 NOTIFY set=1 status=0 bad=1 items=0 (3 3)"},
     {"a1 GETMETADATA (MAXSIZE 10 DEPTH infinity) INBOX /Shared/Comment", "a1 GETMETADATA 'INBOX' depth=2 maxsize=10 /shared/comment"},
     {"a1 GETMETADATA \"\" (DEPTH 1) (/private /shared/a)", "a1 GETMETADATA '' depth=1 /private /shared/a"},
