@@ -11,6 +11,7 @@ MESSAGES = 150
 
 class Index(Case):
     config = {"limits": {"search_index_from": 100}}
+    kills = True
 
     @classmethod
     def prepare(cls):
@@ -62,7 +63,7 @@ class Index(Case):
         self.assertEqual(self.found(c, "TEXT", "text0077x"), [78, MESSAGES + 1])
         until(lambda: self.indexed("ann") == MESSAGES + 1, "the index to be full again")
         file = self.file("ann")
-        self.server.cli("account", "delete", "ann@home.example")
+        self.server.cli("account", "remove", "ann@home.example")
         until(lambda: not file.exists(), "the index to be removed")
 
     def test_small_accounts_have_none(self):
