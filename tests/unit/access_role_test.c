@@ -463,56 +463,6 @@ static void an_imap_session(void **state)
     close(client);
 }
 
-static void given_back(const char *left)
-{
-    access_handlers.session_return(NULL, world_mailbox, &(struct msg_session_return){world_id});
-    asked("stopped\n");
-    access_handlers.session_back(NULL, world_mailbox, &(struct msg_session_back){world_id, str_of(left)});
-    world_run();
-}
-
-/* UNAUTHENTICATE: the connection logs in anew, with what was sent behind the command, whatever reached whom. */
-static void an_imap_session_given_back(void **state)
-{
-    int client = imap_logged_in();
-
-    (void)state;
-    say(client, "c3 UNAUTHENTICATE\r\nd4 CAPA");
-    asked("data c3 UNAUTHENTICATE\r\nd4 CAPA\n");
-    mailbox_says("c3 OK Done\r\n");
-    hears(client, "c3 OK Done\r\n");
-    asked("more 12\n");
-    access_handlers.session_back(NULL, world_mailbox, &(struct msg_session_back){world_id, STR("x")}); /* nobody was asked to stop */
-    access_handlers.session_return(NULL, world_mailbox, &(struct msg_session_return){world_id});
-    asked("stopped\n");
-    access_handlers.session_return(NULL, world_mailbox, &(struct msg_session_return){world_id});
-    world_drained();
-    access_handlers.session_more(NULL, world_mailbox, &(struct msg_session_more){world_id, 1});
-    say(client, "BILITY\r\n");
-    asked("");
-    access_handlers.session_back(NULL, world_mailbox, &(struct msg_session_back){world_id, STR("d4 CAPA")});
-    world_run();
-    hears(client, "* " CAPABILITIES "\r\nd4 OK That is what there is before login\r\n");
-    say(client, "e5 SELECT INBOX\r\n");
-    hears(client, "e5 BAD Log in first\r\n");
-    say(client, "f6 LOGIN bob secret\r\ng7 NOOP\r\n");
-    asked("begin USERPASS 127.0.0.1 |bob|secret\n");
-    directory_says(AUTH_OK, 6, AUTH_MAY_READ);
-    asked("open 6 tag=f6 flags=0 ann 127.0.0.1\ndata g7 NOOP\r\n\n");
-    given_back("h8 LOGIN eve secret\r\ni9 NOOP\r\n"); /* all of it in one */
-    asked("begin USERPASS 127.0.0.1 |eve|secret\n");
-    directory_says(AUTH_OK, 7, AUTH_MAY_READ);
-    asked("open 7 tag=h8 flags=0 ann 127.0.0.1\ndata i9 NOOP\r\n\n");
-    given_back("j1 AUTHENTICATE PLAIN\r\nAGFubgB"); /* half a response */
-    asked("begin PLAIN 127.0.0.1 \n");
-    access_handlers.auth_challenge(NULL, world_directory, &(struct msg_auth_challenge){world_id, STR("")});
-    hears(client, "+ \r\n");
-    say(client, "zZWNyZXQ=\r\nk2 NOOP\r\n");
-    asked("step |ann|secret\n");
-    directory_says(AUTH_BAD_CREDENTIALS, 0, 0);
-    close(client);
-}
-
 static void imap_says_bye(void **state)
 {
     struct channel *mailbox = world_mailbox;
@@ -628,7 +578,6 @@ int main(void)
         TEST(a_session_has_an_end_even_for_who_talks),
         TEST(a_client_that_reads_nothing_gets_no_more),
         TEST(an_imap_session),
-        TEST(an_imap_session_given_back),
         TEST(imap_says_bye),
         TEST(a_silent_imap_client_is_told),
         TEST(answers_nobody_waits_for),

@@ -137,7 +137,7 @@ static void by_and_by(void **state)
     deflateParams(&sends, 0, Z_DEFAULT_STRATEGY); /* stored blocks */
     converse("c NOOP\r\n", "c OK Done\r\n");
     memset(command, 'x', sizeof command - 3);
-    strcpy(command + sizeof command - 3, "\r\n");
+    memcpy(command + sizeof command - 3, "\r\n", 3);
     converse(command, "* BAD %\r\n");
     imap_clients[0].stingy = true;
     client_say_bytes(0, deflated(STR("d FETCH 1:3 BODY.PEEK[]\r\n"), Z_SYNC_FLUSH));
