@@ -107,6 +107,7 @@ void imap_wire_clear(struct imap *im)
 
 void imap_on_unauthenticate(struct imap *im)
 {
+    imap_notify_end(im);
     imap_view_close(im);
     imap_ok(im, NULL, "Not authenticated any more");
     im->returns = true;
