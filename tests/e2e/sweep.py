@@ -214,8 +214,8 @@ class Sweep(Storm):
             return
         uids, removed = b",".join(uid for uid, _ in old), False
         try:
-            client.uid("STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")
-            removed = client.uid("EXPUNGE", uids)[0] == "OK"
+            marked = client.uid("STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")[0] == "OK"
+            removed = client.uid("EXPUNGE", uids)[0] == "OK" and marked  # what is not marked stays, and that is OK
         finally:
             if removed:
                 self.read.update((user, mark) for _, mark in old)
