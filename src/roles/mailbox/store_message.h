@@ -79,7 +79,8 @@ MUST_CHECK bool store_info_put(struct store *s, int64_t content, const struct co
 MUST_CHECK bool store_info_get(struct store *s, int64_t content, unsigned what, struct content_info *info, bool *found,
     struct err *err);
 MUST_CHECK bool store_preview_put(struct store *s, int64_t content, struct str preview, struct err *err);
-/* The messages with from <= uid <= to in order, with their STORE_KEYS (NULL: not made yet), until `tell` returns false. */
+/* The messages with from <= uid <= to in order, with their STORE_KEYS (NULL: not made yet), until `tell` returns false. Of `m` only
+ * uid, content, received and size are known. */
 typedef bool store_keys_fn(void *arg, const struct store_message *m, const struct content_info *keys);
 MUST_CHECK bool store_keys_walk(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_keys_fn *tell, void *arg,
     struct err *err);
