@@ -44,6 +44,7 @@ struct box {
     int64_t last_used; /* monotonic */
     struct store *store;  /* NULL: it rests */
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
+    uint64_t sessions;    /* of those, what session.c counts */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */

@@ -250,7 +250,8 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
-    if (imap_begin_fetch(im, m->uid, im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
+    /* "Any FETCH response caused by a UID command" has it (RFC 9051, section 6.4.9). */
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
