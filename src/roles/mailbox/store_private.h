@@ -18,6 +18,8 @@
     X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
     X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
         "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+    X(WALK_FLAGS, "SELECT uid, modseq, flags, size, more FROM message WHERE account = $1 AND folder = $2 "         \
+        "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
     X(COPY_RANGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features, "  \
         "saved, more) SELECT account, $1, uid + $2, $3, flags, received, size, content, features, $4, more "       \
         "FROM message WHERE account = $5 AND folder = $6 AND uid >= $7 AND uid <= $8 ORDER BY uid")                \
@@ -154,8 +156,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
 MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_message.c ---- */
-/* store_messages_walk without `since`. */
-MUST_CHECK bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
+/* store_flags_walk without `since`. */
+MUST_CHECK bool flags_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
     void *arg, struct err *err);
 /* A part of what deleted folders had; *more: call again. */
 MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);
