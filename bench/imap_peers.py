@@ -1,8 +1,4 @@
-"""The servers of bench/imap and bench/imap-clients: Staffetta, and Dovecot from its unpacked packages."""
-import contextlib
-import pathlib
-import re
-
+"""The servers of bench/imap: Staffetta, and Dovecot from its unpacked packages."""
 import harness
 import other_peers
 import packages
@@ -10,42 +6,17 @@ import packages
 USER, PASSWORD = "ann@home.example", harness.PASSWORD
 
 
-def below(pid):
-    """A process and all that it started, however far down."""
-    children = {}
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            words = stat.read_text().rpartition(")")[2].split()
-            children.setdefault(int(words[1]), []).append(int(stat.parent.name))
-    found = [pid]
-    for p in found:
-        found += children.get(p, [])
-    return found
-
-
-def pss(peer):
-    """Megabytes of all its processes, shared pages divided among those who share them."""
-    total = 0
-    for pid in peer.pids():
-        with contextlib.suppress(OSError, TypeError):
-            total += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-    return total / 1024
-
-
 class Staffetta:
     name = "Staffetta"
 
     def __init__(self, bench, options, accounts):
-        limits = {"connections": 50000}
+        limits = {"connections": 1000}
         self.server = harness.Server({"log_level": "warning", "limits": limits})
         self.server.start()
         self.server.domain("home.example")
         for user in (USER, *(f"u{i}@home.example" for i in range(accounts))):
             self.server.account(user)
-        self.port, self.tls_port = self.server.ports["imap"], self.server.ports["imaps"]
-
-    def pids(self):
-        return [self.server.process.pid, *self.server.children()]
+        self.port = self.server.ports["imap"]
 
     def settle(self):
         pass
@@ -104,9 +75,6 @@ service imap-login {{
 """)
         self.process = e.start(["/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/bench.conf"])
         other_peers.await_port(self.process, self.port, e, "Dovecot")
-
-    def pids(self):
-        return below(self.process.pid)
 
     def settle(self):
         other_peers.end(self.process)
