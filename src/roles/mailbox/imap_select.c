@@ -126,7 +126,7 @@ static void resync(struct imap *im)
         done = imap_tell_vanished(im, r->folder, &select->known_uids, (int64_t)select->modseq, &err);
     }
     r->vanished_told = true;
-    if (!done || !store_messages_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
+    if (!done || !store_flags_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
                      im, &err)) {
         imap_view_close(im);
         imap_failed(im, &err);
