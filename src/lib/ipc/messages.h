@@ -230,9 +230,10 @@ enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, D
 #define FIELDS_dns_reply(U, I, S, T)                                                                  \
     U(id) U(status) U(secure) U(ttl) S(canonical, IPC_NAME) S(records, IPC_LIST) T(text, IPC_TEXT)
 
-/* ---- access to mailbox: a session after login ---- */
-enum session_protocol { SESSION_POP3, SESSION_IMAP };
-enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2 };
+/* ---- access to mailbox: a session after login; web to mailbox: a session of the administrator ---- */
+/* BACKUP and RESTORE, and the flag ADMIN, are for web alone. */
+enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE };
+enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2, SESSION_ADMIN = 4 };
 /* Each side may have at most the bytes in flight that the other granted with session_more; both start
  * with SESSION_WINDOW. input: what the client had sent already. */
 enum { SESSION_WINDOW = 65536 };
@@ -287,6 +288,7 @@ enum { CONTROL_ROWS = 200 };
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)
+#define SESSION_ENDS_BITS (ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))
 #define ALL_BUT_SUPERVISOR (ANY_ROLE & ~ROLE_BIT(SUPERVISOR))
 
 /* MESSAGE(name, who may send it, who may receive it) */
@@ -342,10 +344,10 @@ enum { CONTROL_ROWS = 200 };
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
     M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
     M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \
-    M(session_open, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                           \
-    M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))    \
-    M(session_more, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))    \
-    M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))   \
+    M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                                           \
+    M(session_data, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                          \
+    M(session_more, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                          \
+    M(session_close, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                         \
     M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP), ROLE_BIT(EVENTS))                                   \
     M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP))                               \
     M(control_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                              \
@@ -359,4 +361,4 @@ enum { CONTROL_ROWS = 200 };
     M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
     M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                         \
-    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))
+    M(session_finish, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))

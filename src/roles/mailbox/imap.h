@@ -170,6 +170,7 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);

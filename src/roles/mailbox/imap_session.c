@@ -30,6 +30,7 @@ static const struct {
     [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+    [IMAP_XMARKED] = {imap_on_xmarked, false},
 };
 
 /* ---- answers ---- */

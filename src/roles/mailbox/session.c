@@ -18,7 +18,8 @@ struct session {
     const struct protocol *protocol;
     void *machine;
     uint64_t serial, id;
-    unsigned copy; /* of access */
+    enum role_id peer; /* access, or web for the administrator */
+    unsigned copy;     /* of it */
     struct session_info info;
     uint64_t credit;  /* bytes we may still send */
     uint64_t granted; /* bytes access may still send */
@@ -81,7 +82,7 @@ static struct session *find(struct sessions *all, const struct channel *from, ui
 
 static struct channel *channel_of(const struct session *s)
 {
-    struct channel *access = role_peer(s->all->role, ROLE_ACCESS, s->copy);
+    struct channel *access = role_peer(s->all->role, s->peer, s->copy);
 
     return access != NULL && channel_serial(access) == s->serial ? access : NULL;
 }
@@ -136,6 +137,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
 
     s->all = all;
     s->serial = channel_serial(from);
+    s->peer = channel_role(from);
     s->copy = channel_copy(from);
     s->id = m->id;
     s->credit = SESSION_WINDOW;
@@ -153,9 +155,15 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     return s;
 }
 
-static bool sane(const struct sessions *all, const struct msg_session_open *m)
+/* What only the administrator may have. */
+static bool allowed(const struct channel *from, const struct msg_session_open *m)
 {
-    return m->protocol < sizeof protocols / sizeof *protocols && m->account > 0 &&
+    return channel_role(from) == ROLE_WEB || (m->protocol <= SESSION_IMAP && (m->flags & SESSION_ADMIN) == 0);
+}
+
+static bool sane(const struct sessions *all, const struct channel *from, const struct msg_session_open *m)
+{
+    return m->protocol < sizeof protocols / sizeof *protocols && allowed(from, m) && m->account > 0 &&
            m->account <= INT64_MAX && all->map.count < SESSIONS_MOST &&
            m->account % role_copies(all->role) == role_copy(all->role);
 }
@@ -193,7 +201,7 @@ void sessions_start(struct sessions *all, struct channel *from, const struct msg
 
     if (find(all, from, m->id) != NULL)
         return;
-    if (!sane(all, m)) {
+    if (!sane(all, from, m)) {
         refuse(from, m, "not one of ours, or too many sessions");
         return;
     }

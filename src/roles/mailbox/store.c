@@ -4,13 +4,14 @@
 #include "base/clock.h"
 #include "0001.sql.h"
 #include "0002.sql.h"
+#include "0003.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum { EXPUNGED_KEPT = 50000 };
 
-static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002};
+static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
