@@ -429,7 +429,7 @@ static void a_client_that_reads_nothing_gets_no_more(void **state)
 
 /* ---- IMAP ---- */
 
-#define CAPABILITIES "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL+ SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
+#define CAPABILITIES "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
 #define IMAP_GREETING "* OK [" CAPABILITIES "] pop.test IMAP server ready\r\n"
 
 static int imap_logged_in(void)

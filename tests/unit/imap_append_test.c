@@ -129,6 +129,40 @@ static void replace(void **state)
         {"i REPLACE 1:2 INBOX {3+}\r\nabc\r\n", "i BAD %\r\n"}, {"j UID SEARCH ALL\r\n", "* SEARCH 3\r\nj OK Done\r\n"});
 }
 
+/* RFC 8508, section 3.4: only what grows counts. */
+static void replace_and_quota(void **state)
+{
+    (void)state;
+    world_quota_messages = 1;
+    world_quota_bytes = 100;
+    CONVERSE(0, {"r APPEND INBOX {3+}\r\nxyz\r\n", "r OK [APPENDUID % 1] Stored\r\n"}, {"s SELECT INBOX\r\n", SELECTED("1")}, {"a APPEND INBOX {3}\r\n", "a NO [OVERQUOTA] %\r\n"},
+        {"b REPLACE 1 INBOX {90+}\r\n123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\r\n",
+            "* OK [APPENDUID % 2] Stored\r\n* 1 EXPUNGE\r\n* 1 EXISTS\r\nb OK Done\r\n"},
+        {"c REPLACE 1 INBOX {101}\r\n", "c NO [OVERQUOTA] %\r\n"}, {"d REPLACE 1 Sent {3}\r\n", "+ Go on\r\n"},
+        {"xyz\r\n", "* OK [APPENDUID % 1] Stored\r\n* 1 EXPUNGE\r\nd OK Done\r\n"});
+    imap_world_restart();
+    client_open(0);
+    world_quota_bytes = 2; /* lowered below what is there: a smaller one is an improvement */
+    CONVERSE(0, {"e SELECT Sent\r\n", "%\r\n%\r\n* 1 EXISTS\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ne OK %\r\n"},
+        {"f REPLACE 1 Sent {3+}\r\nabc\r\n", "* OK [APPENDUID % 2] Stored\r\n* 1 EXPUNGE\r\n* 1 EXISTS\r\nf OK Done\r\n"},
+        {"g REPLACE 1 Sent {4+}\r\nabcd\r\n", "g NO [OVERQUOTA] %\r\n"}, {"h UID FETCH 1:* BODY.PEEK[]\r\n", "* 1 FETCH (UID 2 BODY[] {3}\r\nabc)\r\nh OK Done\r\n"});
+}
+
+/* Two replace one message at once: the second one finds it gone, and nothing of it is stored. */
+static void replace_in_two_sessions(void **state)
+{
+    (void)state;
+    world_fill(2);
+    client_open(1);
+    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED("2")}, {"a UID REPLACE 1 INBOX {3}\r\n", "+ Go on\r\n"});
+    CONVERSE(1, {"s SELECT INBOX\r\n", SELECTED("2")}, {"a ENABLE QRESYNC\r\n", "* ENABLED QRESYNC\r\n%\r\na OK Enabled\r\n"},
+        {"b REPLACE 1 INBOX {3+}\r\nnew\r\n", "* OK [APPENDUID % 3] Stored\r\n* VANISHED 1\r\n* 2 EXISTS\r\nb OK Done\r\n"});
+    CONVERSE(0, {"old\r\n", "* 1 EXPUNGE\r\n* 2 EXISTS\r\na NO [NONEXISTENT] %\r\n"}, {"b UID SEARCH ALL\r\n", "* SEARCH 2 3\r\nb OK Done\r\n"},
+        {"c EXAMINE INBOX\r\n", "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\nc OK [READ-ONLY] %\r\n"}, {"d REPLACE 1 INBOX {3}\r\n", "d NO [READ-ONLY] %\r\n"},
+        {"e UNSELECT\r\n", "e OK %\r\n"}, {"f UID REPLACE 2 INBOX {3}\r\n", "f BAD %\r\n"});
+    CONVERSE(1, {"c NOOP\r\n", "c OK Done\r\n"}, {"d UID SEARCH ALL\r\n", "* SEARCH 2 3\r\nd OK Done\r\n"});
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -141,6 +175,8 @@ int main(void)
         TEST(without_directory),
         TEST(utf8),
         TEST(replace),
+        TEST(replace_and_quota),
+        TEST(replace_in_two_sessions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,7 @@ static void converse(unsigned flags, const struct turn *turns)
         converse_cut(flags, turns, cut);
 }
 
-#define CAPA "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL+ SASL-IR"
+#define CAPA "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR"
 #define CAPA_PLAIN CAPA " STARTTLS LOGINDISABLED AUTH=SCRAM-SHA-256"
 #define CAPA_SECURE CAPA " AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
 #define CAPA_LOCAL CAPA " AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
@@ -188,8 +188,8 @@ static void login_errors(void **state)
         {"1 LOGIN al\r\n", "1 BAD Argument missing\r\n"},
         {"2 LOGIN al \"\"\r\n", "2 NO [AUTHENTICATIONFAILED] Not a user and a password\r\n"},
         {"3 LOGIN al \"\xff\"\r\n", "3 NO [AUTHENTICATIONFAILED] Not a user and a password\r\n"},
-        {"4 LOGIN al {2000}\r\n", "4 BAD The literal is too large\r\n"},
-        {"5 LOGIN al {1025+}\r\n", "5 BAD The literal is too large\r\n"}));
+        {"4 LOGIN al {2000}\r\n", "4 BAD [TOOBIG] The literal is too large\r\n"},
+        {"5 LOGIN al {1025+}\r\n", "5 BAD [TOOBIG] The literal is too large\r\n"}));
     converse(LOGIN_LOOPBACK, SAY(CAPA_LOCAL,
         {"1 LOGIN al \"open\r\n", "1 BAD The quoted string has no end\r\n"},
         {"2 LOGIN al pa ss\r\n", "2 BAD Nothing more was expected\r\n"},
@@ -399,7 +399,7 @@ static void a_tag_over_the_limit_is_not_answered_by_half(void **state)
     snprintf(command, sizeof command, "%s LOGIN {5000}\r\n", tag);
     converse(LOGIN_SECURE, SAY(CAPA_SECURE, {command, "* BAD Unknown command\r\n"}));
     snprintf(command, sizeof command, "%s LOGIN {5000}\r\n", tag + 1);
-    converse(LOGIN_SECURE, SAY(CAPA_SECURE, {command, "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt BAD The literal is too large\r\n"}));
+    converse(LOGIN_SECURE, SAY(CAPA_SECURE, {command, "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt BAD [TOOBIG] The literal is too large\r\n"}));
 }
 
 int main(void)

@@ -110,13 +110,13 @@ static void too_many_mistakes_end_it(void **state)
 static void literals_that_are_too_long(void **state)
 {
     (void)state;
-    CONVERSE(0, {"a SELECT {300000}\r\n", "a NO [TOOBIG] %\r\n"}, {"b NOOP\r\n", "b OK Done\r\n"});
+    CONVERSE(0, {"a SELECT {300000}\r\n", "a BAD [TOOBIG] %\r\n"}, {"b NOOP\r\n", "b OK Done\r\n"});
     client_say(0, "c SELECT {300000+}\r\n");
     for (int i = 0; i < 3000; i++) {
         client_say(0, "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
         world_run();
     }
-    client_expect(0, "\r\nd NOOP\r\n", "c NO [TOOBIG] %\r\nd OK Done\r\n");
+    client_expect(0, "\r\nd NOOP\r\n", "c BAD [TOOBIG] %\r\nd OK Done\r\n");
 }
 
 static void enable(void **state)

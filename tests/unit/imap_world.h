@@ -21,6 +21,7 @@ extern uint64_t world_quota_bytes, world_quota_messages;
 extern bool world_directory_answers;
 /* Each look at the clock takes so long, microseconds: 0 is the real clock. With 2000 every turn does as little as it can. */
 extern int64_t world_tick;
+void world_later(int64_t time); /* so much has passed, microseconds */
 
 void imap_world_open(const char *name);
 int imap_world_close(void);  /* checks that nothing is held any more; how many expectations failed */

@@ -66,6 +66,11 @@ static bool section(struct imap_parser *p, bool text, struct imap_section *secti
     return section_text(p, section) && imap_need(p, ']');
 }
 
+bool imap_section(struct imap_parser *p, struct imap_section *out)
+{
+    return section(p, true, out);
+}
+
 /* "<offset.length>", or nothing. */
 static bool partial(struct imap_parser *p, struct imap_item *item)
 {
@@ -192,7 +197,7 @@ static bool fetch_modifier(struct imap_parser *p, struct imap_fetch *fetch)
         fetch->vanished = true;
         return true;
     }
-    if (imap_take_word(p, "PARTIAL"))
+    if (imap_take_word(p, "PARTIAL") && fetch->partial_from == 0)
         return imap_space(p) && imap_partial(p, &fetch->partial_from, &fetch->partial_to);
     return imap_expected(p, "Unknown modifier of FETCH");
 }
@@ -215,6 +220,8 @@ bool imap_parse_fetch(struct imap_parser *p, struct imap_command *c)
     }
     if (fetch->vanished && (!c->uid || !fetch->changed_since_given))
         return imap_expected(p, "VANISHED needs UID FETCH and CHANGEDSINCE");
+    if (fetch->partial_from != 0 && !c->uid) /* RFC 9394, section 3.3 */
+        return imap_expected(p, "PARTIAL needs UID FETCH");
     return imap_end(p);
 }
 

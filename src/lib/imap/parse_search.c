@@ -177,6 +177,8 @@ static bool one_return(struct imap_parser *p, struct imap_search *search)
             return true;
         }
     if (imap_take_word(p, "PARTIAL")) {
+        if (search->returns & IMAP_RETURN_PARTIAL)
+            return imap_expected(p, "PARTIAL stands once");
         search->returns |= IMAP_RETURN_PARTIAL;
         return imap_space(p) && imap_partial(p, &search->partial_from, &search->partial_to);
     }

@@ -77,7 +77,7 @@ static bool takes_passwords(const struct login *l)
 
 static void add_capabilities(const struct login *l, struct buf *out)
 {
-    buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL+ SASL-IR"));
+    buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR"));
     if (l->flags & LOGIN_STARTTLS)
         buf_add(out, STR(" STARTTLS"));
     if (!takes_passwords(l))
@@ -227,7 +227,7 @@ static const char *refusal(const struct login *l)
         return "NO [PRIVACYREQUIRED] Passwords are taken with TLS only, use STARTTLS first";
     if (verb != IMAP_LOGIN && verb != IMAP_ID)
         return verbs[verb] != NULL ? "BAD A literal is not expected here" : "BAD Log in first";
-    return imap_input_literal(&l->input)->size > IMAP_LOGIN_LITERAL_MAX ? "BAD The literal is too large" : NULL;
+    return imap_input_literal(&l->input)->size > IMAP_LOGIN_LITERAL_MAX ? "BAD [TOOBIG] The literal is too large" : NULL;
 }
 
 static void on_literal(struct login *l)

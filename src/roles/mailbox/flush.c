@@ -38,6 +38,8 @@ static void mark_dirty(struct box *box)
 
 bool box_begin(struct box *box, struct err *err)
 {
+    if (!box_wake(box, err))
+        return false;
     if (!box->broken ? store_begin(box->store, err) : err_set(err, ERR_TEMPORARY, "the disk failed"))
         return true;
     box_fail(box, err);
@@ -50,6 +52,7 @@ void box_batch(struct box *box, struct waiter *w)
     list_add_last(&box->batch, &w->link);
     w->counted = true;
     box->boxes->waiters++;
+    box->boxes->hurry |= w->hurry;
     mark_dirty(box);
 }
 
@@ -196,6 +199,15 @@ int64_t boxes_due(const struct boxes *b)
     return b->dirty_since + delay;
 }
 
+bool boxes_may_hurry(struct boxes *b, bool *again)
+{
+    bool alone = b->hurry && b->waiters == b->seen;
+
+    *again |= b->hurry && !alone;
+    b->seen = b->waiters;
+    return alone;
+}
+
 static void commit_all(struct boxes *b)
 {
     struct err err = {0};
@@ -281,6 +293,7 @@ static bool flush(struct boxes *b, int64_t within)
         return false;
     b->last_flush = b->this_flush;
     b->this_flush = 0;
+    b->hurry = false;
     b->dirty_since = only_held(b) ? 0 : clock_monotonic();
     return true;
 }
@@ -318,7 +331,7 @@ bool boxes_sweep(struct boxes *b)
     for (struct map_node *n = map_walk(&b->map, NULL); n != NULL; n = map_walk(&b->map, n)) {
         struct box *box = CONTAINER(n, struct box, node);
 
-        if (!store_has_loose(box->store) || box->held || box->broken || box->removed)
+        if (box->store == NULL || !store_has_loose(box->store) || box->held || box->broken || box->removed)
             continue;
         if (sweep_box(box))
             return true;

@@ -22,9 +22,11 @@ enum {
     IMAP_UNREAD_MAX = 128 * 1024,
     IMAP_TURN = 5000,                  /* microseconds of work */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
+    IMAP_PROGRESS = 10 * 1000 * 1000,  /* microseconds from one word about a long command to the next (RFC 9585) */
 };
 
-enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8 };
+enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8,
+    IMAP_ENABLED_UIDONLY = 16 };
 
 struct imap;
 typedef void imap_step(struct imap *im);
@@ -32,7 +34,8 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
-    struct folder *folder; /* NULL: nothing is selected */
+    struct folder *folder; /* NULL: nothing is selected, or the box rests */
+    int64_t resting;       /* its number while the box rests */
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
@@ -65,6 +68,7 @@ struct imap {
     imap_step *step;        /* goes on with the command */
     imap_step *literal;     /* an APPEND or REPLACE is being read: called at each literal and at the end */
     int64_t turn_ends;      /* monotonic */
+    int64_t progress_due;   /* a turn that ends later tells how far the command is */
     bool idling;
 
     struct box_watcher watcher;
@@ -109,6 +113,9 @@ void imap_answer_end(struct imap *im);
 void imap_failed(struct imap *im, const struct err *err);
 /* An untagged line is begun with buf_add(&im->out, ...) directly. */
 bool imap_utf8(const struct imap *im); /* names and strings may be UTF-8 */
+/* For a step between two lines of output: now and then "* OK [INPROGRESS (tag done goal)]". `at` is the uid where it goes on, in
+ * the part `phase` of `phases` through the mailbox that is selected. */
+void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases);
 /* Time for another turn, or enough output: a step returns then. */
 bool imap_pause(const struct imap *im);
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
@@ -131,6 +138,9 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_view.c ---- */
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* The box rests, and has another store later; false: the mailbox cannot be read any more. */
+void imap_view_rest(struct imap *im);
+MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
 /* There is something to tell to an idling client. */
@@ -150,6 +160,12 @@ bool imap_view_has_gone(const struct imap *im);
 /* A command that enables CONDSTORE (RFC 7162, section 3.1). */
 void imap_enable_condstore(struct imap *im);
 
+/* ---- imap_uidonly.c ---- */
+/* True: UIDONLY is enabled and the command has sequence numbers; BAD was said. */
+bool imap_refuses_numbers(struct imap *im);
+/* "* 3 FETCH (UID 7", or, with UIDONLY, "* 7 UIDFETCH (". True: something stands in the parentheses already. */
+bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
+
 /* ---- imap_info.c ---- */
 /* Parts of the content_info of a message (`what`: enum store_info); made when there is none yet. Views as in store_info_get. */
 MUST_CHECK bool imap_info(struct imap *im, const struct store_message *m, unsigned what, struct content_info *info, struct err *err);
@@ -162,7 +178,7 @@ uint64_t imap_thread_id(struct str refs);
 MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
 
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
- * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
+ * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
@@ -170,8 +186,15 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+#define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
+/* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
+MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
+/* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
+MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
+struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
 /* CLOSE: expunges, says nothing of it, unselects and answers. */
@@ -182,7 +205,7 @@ void imap_idle_line(struct imap *im, struct str line);
 void imap_append_bytes(struct imap *im, struct str bytes);
 void imap_append_streamed_literal(struct imap *im);
 /* "CAPABILITY ..." as it is in this state. */
-void imap_write_capabilities(struct buf *out);
+void imap_write_capabilities(const struct imap *im, struct buf *out);
 /* "* STATUS name (...)" with these items (enum imap_status). */
 void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
 /* The largest message that APPEND takes, bytes. */

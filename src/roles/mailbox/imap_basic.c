@@ -5,18 +5,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-void imap_write_capabilities(struct buf *out)
+void imap_write_capabilities(const struct imap *im, struct buf *out)
 {
     buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ENABLE ID NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE IDLE LITERAL+ SPECIAL-USE "
-                     "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH SEARCHRES WITHIN SORT SORT=DISPLAY ESORT "
+                     "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS LIST-METADATA METADATA STATUS=SIZE ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT "
                      "THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1 PREVIEW CONDSTORE QRESYNC OBJECTID "
-                     "SAVEDATE MULTIAPPEND BINARY UTF8=ACCEPT APPENDLIMIT QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"));
+                     "SAVEDATE MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT UIDONLY INPROGRESS QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"));
+    buf_addf(out, " APPENDLIMIT=%" PRId64, imap_append_limit(im)); /* the same for every mailbox (RFC 7889) */
 }
 
 void imap_on_capability(struct imap *im)
 {
     buf_add(&im->out, STR("* "));
-    imap_write_capabilities(&im->out);
+    imap_write_capabilities(im, &im->out);
     buf_add(&im->out, STR("\r\n"));
     imap_ok(im, NULL, "That is what there is");
 }
@@ -59,6 +60,7 @@ static const struct {
     {"CONDSTORE", IMAP_ENABLED_CONDSTORE},
     {"QRESYNC", IMAP_ENABLED_QRESYNC | IMAP_ENABLED_CONDSTORE},
     {"UTF8=ACCEPT", IMAP_ENABLED_UTF8},
+    {"UIDONLY", IMAP_ENABLED_UIDONLY},
 };
 
 static void tell_highest(struct imap *im)

@@ -15,19 +15,46 @@ uint32_t imap_told_number(const struct imap *im, uint32_t uid)
     return im->command.uid ? uid : imap_view_number(im, uid);
 }
 
-/* RFC 5182, section 2.1: with MIN or MAX alone only those are kept. */
-static void save(struct imap *im, const struct imap_result *r, unsigned returns)
-{
-    struct uid_set *saved = &im->view.saved;
-    unsigned ends = returns & (IMAP_RETURN_MIN | IMAP_RETURN_MAX);
-    bool all = ends == 0 || returns & (IMAP_RETURN_ALL | IMAP_RETURN_COUNT | IMAP_RETURN_PARTIAL);
+/* Places in the list of results, from 1; from > to: none. */
+struct places {
+    uint32_t from, to;
+};
 
+/* What PARTIAL asks for; negative places count from the end (RFC 9394). */
+static struct places partial_places(const struct imap_search *what, const struct imap_result *r)
+{
+    int64_t a = what->partial_from, b = what->partial_to, count = r->n, low, high;
+
+    if (a < 0) {
+        a = count + 1 + a;
+        b = count + 1 + b;
+    }
+    low = a < b ? a : b;
+    high = a < b ? b : a;
+    if (low < 1)
+        low = 1;
+    if (high > count)
+        high = count;
+    return low > high ? (struct places){1, 0} : (struct places){(uint32_t)low, (uint32_t)high};
+}
+
+/* RFC 5182, section 2.1, and RFC 9394, section 3.2: with MIN, MAX or PARTIAL alone only those are kept. */
+static void save(struct imap *im, const struct imap_result *r)
+{
+    const struct imap_search *what = &im->command.search;
+    unsigned some = what->returns & (IMAP_RETURN_MIN | IMAP_RETURN_MAX | IMAP_RETURN_PARTIAL);
+    bool all = some == 0 || what->returns & (IMAP_RETURN_ALL | IMAP_RETURN_COUNT);
+    struct places p = {1, r->n};
+    struct uid_set *saved = &im->view.saved;
+
+    if (!all)
+        p = some & IMAP_RETURN_PARTIAL ? partial_places(what, r) : (struct places){1, 0};
     uid_set_clear(saved);
-    for (uint32_t i = 0; all && i < r->n; i++)
-        uid_set_add(saved, r->uids[i]);
-    if (r->n > 0 && ends & IMAP_RETURN_MIN)
+    for (uint32_t i = p.from; i <= p.to; i++)
+        uid_set_add(saved, r->uids[i - 1]);
+    if (r->n > 0 && some & IMAP_RETURN_MIN)
         uid_set_add(saved, r->uids[0]);
-    if (r->n > 0 && ends & IMAP_RETURN_MAX)
+    if (r->n > 0 && some & IMAP_RETURN_MAX)
         uid_set_add(saved, r->uids[r->n - 1]);
 }
 
@@ -54,41 +81,12 @@ static void tell_plain(struct imap *im)
 
 /* ---- with RETURN ---- */
 
-/* The places from..to, from the end when they are negative (RFC 9394). */
-static void tell_partial(struct imap *im, const struct imap_result *r)
-{
-    const struct imap_search *what = &im->command.search;
-    int64_t a = what->partial_from, b = what->partial_to, count = r->n, low, high;
-    struct imap_set_writer w = {.out = &im->out};
-
-    buf_addf(&im->out, " PARTIAL (%" PRId64 ":%" PRId64 " ", a, b);
-    if (a < 0) {
-        a = count + 1 + a;
-        b = count + 1 + b;
-    }
-    low = a < b ? a : b;
-    high = a < b ? b : a;
-    if (low < 1)
-        low = 1;
-    if (high > count)
-        high = count;
-    if (low > high)
-        buf_add(&im->out, STR("NIL"));
-    for (int64_t i = low; i <= high; i++)
-        imap_set_add(&w, imap_told_number(im, r->uids[i - 1]));
-    imap_set_end(&w);
-    buf_add_char(&im->out, ')');
-}
-
 static void tell_rest(struct imap *im)
 {
     struct imap_result *r = im->work;
-    unsigned returns = im->command.search.returns;
     struct buf *out = &im->out;
 
-    if (returns & IMAP_RETURN_PARTIAL)
-        tell_partial(im, r);
-    if (returns & IMAP_RETURN_COUNT)
+    if (im->command.search.returns & IMAP_RETURN_COUNT)
         buf_addf(out, " COUNT %" PRIu32, r->n);
     if (r->modseq > 0 && r->n > 0)
         buf_addf(out, " MODSEQ %" PRId64, r->modseq);
@@ -96,16 +94,16 @@ static void tell_rest(struct imap *im)
     imap_ok(im, NULL, "Done");
 }
 
-/* A range at a time; only rising numbers make one (RFC 5267, section 3.2). */
-static void tell_all(struct imap *im)
+/* A range at a time, up to the place `end`; only rising numbers make one (RFC 5267, section 3.2). False: in another turn. */
+static bool tell_numbers(struct imap *im, struct imap_result *r, uint32_t end)
 {
-    struct imap_result *r = im->work;
-
-    while (r->at < r->n) {
+    while (r->at < end) {
         uint32_t first = imap_told_number(im, r->uids[r->at]), last = first;
 
-        buf_add(&im->out, r->at == 0 ? STR(" ALL ") : STR(","));
-        while (++r->at < r->n && last < UINT32_MAX && imap_told_number(im, r->uids[r->at]) == last + 1)
+        if (r->began)
+            buf_add_char(&im->out, ',');
+        r->began = true;
+        while (++r->at < end && last < UINT32_MAX && imap_told_number(im, r->uids[r->at]) == last + 1)
             last++;
         buf_add_number(&im->out, first);
         if (last > first) {
@@ -113,12 +111,38 @@ static void tell_all(struct imap *im)
             buf_add_number(&im->out, last);
         }
         if (imap_pause(im))
-            return;
+            return r->at == end;
     }
+    return true;
+}
+
+static void tell_all(struct imap *im)
+{
+    struct imap_result *r = im->work;
+
+    if (!r->began && r->n > 0)
+        buf_add(&im->out, STR(" ALL "));
+    if (tell_numbers(im, r, r->n))
+        tell_rest(im);
+}
+
+static void tell_partial(struct imap *im)
+{
+    struct imap_result *r = im->work;
+    struct places p = partial_places(&im->command.search, r);
+
+    if (!r->began) {
+        buf_addf(&im->out, " PARTIAL (%" PRId64 ":%" PRId64 " %s", im->command.search.partial_from, im->command.search.partial_to,
+            p.from > p.to ? "NIL" : "");
+        r->at = p.from - 1;
+    }
+    if (p.from <= p.to && !tell_numbers(im, r, p.to))
+        return;
+    buf_add_char(&im->out, ')');
     tell_rest(im);
 }
 
-static void tell_extended(struct imap *im, const struct imap_result *r)
+static void tell_extended(struct imap *im, struct imap_result *r)
 {
     unsigned returns = im->command.search.returns;
     struct buf *out = &im->out;
@@ -132,6 +156,8 @@ static void tell_extended(struct imap *im, const struct imap_result *r)
         buf_addf(out, " MAX %" PRIu32, imap_told_number(im, r->uids[r->n - 1]));
     if (returns & IMAP_RETURN_ALL)
         im->step = tell_all;
+    else if (returns & IMAP_RETURN_PARTIAL)
+        im->step = tell_partial;
     else
         tell_rest(im);
 }
@@ -145,7 +171,7 @@ void imap_tell_result(struct imap *im, struct imap_result *r)
         what->returns = IMAP_RETURN_ALL;
     }
     if (what->returns & IMAP_RETURN_SAVE)
-        save(im, r, what->returns);
+        save(im, r);
     if (!what->esearch)
         im->step = tell_plain;
     else if (what->returns & ~(unsigned)IMAP_RETURN_SAVE)

@@ -75,6 +75,12 @@ static bool find_all(struct imap *im, struct finding *f, struct err *err)
     return true;
 }
 
+/* SORT and THREAD walk over what they found. */
+static unsigned phases(const struct imap *im)
+{
+    return im->command.verb == IMAP_SEARCH ? 1 : 2;
+}
+
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 {
     struct looking l = {im, f, err, false};
@@ -86,8 +92,10 @@ bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
         return true;
     if (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed)
         return false;
-    if (imap_pause(im) && f->at != 0 && f->at <= last)
+    if (imap_pause(im) && f->at != 0 && f->at <= last) {
+        imap_tell_progress(im, f->at, 0, phases(im));
         return false;
+    }
     f->at = 0;
     return true;
 }
@@ -143,8 +151,10 @@ bool finding_walk(struct imap *im, const struct finding *f, uint32_t *at, found_
             return false;
         if (!t.stopped)
             break;
-        if (t.next != 0 && imap_pause(im))
+        if (t.next != 0 && imap_pause(im)) {
+            imap_tell_progress(im, t.next, 1, phases(im));
             return false;
+        }
     }
     *at = 0;
     return true;

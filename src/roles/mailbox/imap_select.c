@@ -85,7 +85,8 @@ static bool tell_changed(void *arg, const struct store_message *m)
     r->at = m->uid + 1;
     if (!uid_set_has(&im->view.known, m->uid) || (known->n > 0 && !imap_set_has(known, m->uid)))
         return true;
-    buf_addf(&im->out, "* %" PRIu32 " FETCH (UID %" PRIu32 " ", imap_view_number(im, m->uid), m->uid);
+    if (imap_begin_fetch(im, m->uid, true))
+        buf_add_char(&im->out, ' ');
     imap_write_message_flags(im, m);
     buf_add_char(&im->out, ' ');
     imap_write_modseq(im, m);
@@ -147,7 +148,7 @@ static bool describe(struct imap *im, struct folder *f, struct err *err)
         buf_add(&im->out, STR("* 0 RECENT\r\n"));
         if (!store_first_unseen(im->box->store, f, &unseen, err))
             return false;
-        if (unseen != 0 && imap_view_number(im, unseen) != 0)
+        if (unseen != 0 && imap_view_number(im, unseen) != 0 && !(im->enabled & IMAP_ENABLED_UIDONLY))
             buf_addf(&im->out, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", imap_view_number(im, unseen));
     }
     buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64

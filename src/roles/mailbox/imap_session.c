@@ -26,6 +26,7 @@ static const struct {
     [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
     [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
     [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
+    [IMAP_GETMETADATA] = {imap_on_getmetadata, false}, [IMAP_SETMETADATA] = {imap_on_setmetadata, false},
     [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
     [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
@@ -114,12 +115,12 @@ void imap_no(struct imap *im, const char *code, const char *text)
 
 void imap_bad(struct imap *im, const char *text)
 {
-    bool has_code = text[0] == '['; /* BADCHARSET is a NO */
+    bool no = str_starts(str_of(text), STR("[BADCHARSET")); /* RFC 9051, section 7.1 */
 
     metric_add(&bad_commands, 1);
     im->tell_expunges = false;
     im->errors++;
-    answer(im, has_code ? "NO" : "BAD", NULL, text);
+    answer(im, no ? "NO" : "BAD", NULL, text);
 }
 
 void imap_failed(struct imap *im, const struct err *err)
@@ -137,6 +138,23 @@ bool imap_pause(const struct imap *im)
     return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
 }
 
+void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
+{
+    const struct uid_set *known = &im->view.known;
+    struct str tag = buf_str(&im->tag);
+
+    if (im->turn_ends < im->progress_due || known->count == 0)
+        return;
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
+    buf_add(&im->out, STR("* OK [INPROGRESS ("));
+    if (str_find(tag, ']') >= 0) /* some clients look for the end of the code there */
+        buf_add(&im->out, STR("NIL"));
+    else
+        imap_write_string(&im->out, tag, false);
+    buf_addf(&im->out, " %" PRIu64 " %" PRIu64 ")] Still at it\r\n", (uint64_t)phase * known->count + uid_set_below(known, at),
+        (uint64_t)phases * known->count);
+}
+
 /* ---- waiting for the disk ---- */
 
 static void on_visible(struct box_watcher *w)
@@ -145,6 +163,59 @@ static void on_visible(struct box_watcher *w)
 
     if (im->idling && imap_view_is_behind(im))
         session_wake(im->session);
+}
+
+/* ---- a box whose sessions all wait for their clients ---- */
+
+static bool may_rest(struct box_watcher *w)
+{
+    const struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
+           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im);
+}
+
+/* Memory that a waiting session does not need goes as well. */
+static void on_rest(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    imap_view_rest(im);
+    imap_input_clear(&im->input);
+    imap_input_init(&im->input);
+    arena_clear(&im->arena);
+    buf_clear(&im->unread);
+    buf_clear(&im->out);
+    buf_clear(&im->answer);
+}
+
+static void end_without_mailbox(struct imap *im, const struct err *err)
+{
+    log_warning("imap-failed", "account=%" PRId64 " reason=%s", im->info->account, err->text);
+    buf_add(&im->out, STR("* BYE [UNAVAILABLE] The mailbox cannot be read now\r\n"));
+    im->idling = false;
+    im->closed = true;
+    session_wake(im->session);
+}
+
+static void on_woken(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+    struct err err = {0};
+
+    if (!imap_view_wake(im, &err))
+        end_without_mailbox(im, &err);
+}
+
+/* A session that only has to say goodbye needs no database. */
+static void wake_box(struct imap *im)
+{
+    struct err err = {0};
+
+    if (im->closed || (im->box->store == NULL && im->unread.n == 0))
+        return;
+    if (!box_wake(im->box, &err))
+        end_without_mailbox(im, &err);
 }
 
 static void on_synced(struct waiter *w, bool stored, const struct err *err)
@@ -236,12 +307,13 @@ static void run_command(struct imap *im)
     enum imap_verb verb = im->command.verb;
 
     metric_add(&commands, 1);
+    im->progress_due = im->turn_ends + IMAP_PROGRESS;
     im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
-    else
+    else if (!imap_refuses_numbers(im))
         verbs[verb].run(im);
 }
 
@@ -280,23 +352,25 @@ static void on_command(struct imap *im)
 static void on_literal(struct imap *im)
 {
     struct str rest;
-    bool carries;
+    bool known;
 
     if (im->literal != NULL) {
         im->literal(im);
         return;
     }
     arena_clear(&im->arena);
-    carries = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest) &&
-              (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE);
+    known = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest);
     keep_tag(im, imap_input_tag(&im->input));
-    if (carries) {
+    if (known && (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE)) {
         run_command(im);
         return;
     }
     if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
         imap_input_refuse(&im->input);
-        imap_bad(im, "[TOOBIG] The literal is too large");
+        if (known && im->command.verb == IMAP_SETMETADATA)
+            imap_no(im, IMAP_METADATA_MAXSIZE, "The value is too large");
+        else
+            imap_bad(im, "[TOOBIG] The literal is too large");
         return;
     }
     if (imap_input_literal(&im->input)->synchronizing)
@@ -340,8 +414,8 @@ static void *session_open(struct session *session)
     im->session = session;
     im->info = session_info(session);
     im->box = im->info->box;
-    im->waiter.done = on_synced;
-    im->watcher.synced = on_visible;
+    im->waiter = (struct waiter){.done = on_synced, .hurry = true};
+    im->watcher = (struct box_watcher){.synced = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
@@ -352,7 +426,7 @@ static void *session_open(struct session *session)
     if (im->info->tag.n > 0) { /* the answer to the command that logged in */
         buf_add(&im->out, im->info->tag);
         buf_add(&im->out, STR(" OK ["));
-        imap_write_capabilities(&im->out);
+        imap_write_capabilities(im, &im->out);
         buf_add(&im->out, STR("] Logged in\r\n"));
     }
     return im;
@@ -389,6 +463,7 @@ static enum session_next session_run(void *machine)
 {
     struct imap *im = machine;
 
+    wake_box(im);
     im->turn_ends = clock_monotonic() + IMAP_TURN;
     do {
         if (im->waiting)

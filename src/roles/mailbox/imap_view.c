@@ -34,6 +34,36 @@ void imap_view_close(struct imap *im)
     im->telling.under_way = false;
 }
 
+/* Nothing can change while the database is closed: what is there when it is opened is what was told. */
+void imap_view_rest(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+
+    if (v->folder == NULL)
+        return;
+    v->resting = v->folder->id;
+    store_folder_unwatch(v->folder);
+    v->folder = NULL;
+}
+
+bool imap_view_wake(struct imap *im, struct err *err)
+{
+    struct imap_view *v = &im->view;
+    struct folder *f;
+
+    if (v->resting == 0)
+        return true;
+    f = store_folder_by_id(im->box->store, v->resting);
+    if (f == NULL)
+        return err_set(err, ERR_PERMANENT, "folder %" PRId64 " is not there any more", v->resting);
+    if (!store_folder_watch(im->box->store, f, true, err))
+        return false;
+    v->folder = f;
+    v->version = f->version;
+    v->resting = 0;
+    return true;
+}
+
 /* ---- numbers ---- */
 
 bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
@@ -212,22 +242,17 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
 {
     struct imap *im = arg;
     struct imap_view *v = &im->view;
-    uint32_t number = imap_view_number(im, m->uid);
+    bool known = uid_set_has(&v->known, m->uid);
 
     im->telling.at = m->uid + 1;
-    im->telling.missed |= number != 0 && m->modseq > im->telling.modseq;
-    if (number == 0 || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
+    im->telling.missed |= known && m->modseq > im->telling.modseq;
+    if (!known || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
         return true;
     if (v->keywords_told < v->folder->keyword_count)
         imap_view_tell_keywords(im);
-    buf_add(&im->out, STR("* "));
-    buf_add_number(&im->out, number);
-    buf_add(&im->out, STR(" FETCH ("));
-    if (im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)) {
-        buf_add(&im->out, STR("UID "));
-        buf_add_number(&im->out, m->uid);
+    /* "Any FETCH response caused by a UID command" has it (RFC 9051, section 6.4.9). */
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
-    }
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
         buf_add_char(&im->out, ' ');
@@ -276,7 +301,7 @@ bool imap_view_tell(struct imap *im)
         return true;
     if (!im->telling.under_way)
         begin_telling(im);
-    if (expunges && !(im->enabled & IMAP_ENABLED_QRESYNC ? tell_vanished : tell_expunged)(im))
+    if (expunges && !(im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_UIDONLY) ? tell_vanished : tell_expunged)(im))
         return false;
     tell_new(im);
     if (!tell_changed(im))

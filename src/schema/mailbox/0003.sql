@@ -1,7 +1,14 @@
--- What `staffetta mailbox import` has brought here: a hash that names the message at its source. A mark is written in the
--- transaction that stores the message, so a second run knows exactly what is missing, whatever became of the message since.
-CREATE TABLE imported (
+-- Annotations of mailboxes and of the account (RFC 5464).
+
+-- folder 0: of the account as a whole. owner: whose /private entry it is, the number of an account; 0: /shared. name: the
+-- whole name of the entry, "/shared/comment", in small letters. size: of the name and the value, bytes; what all of them take
+-- is bounded. They go in the transaction that deletes their folder, and follow it when it is renamed.
+CREATE TABLE annotation (
     account BIGINT NOT NULL,
-    mark @blob NOT NULL,
-    PRIMARY KEY (account, mark)
+    folder BIGINT NOT NULL,
+    owner BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    value @blob NOT NULL,
+    PRIMARY KEY (account, folder, owner, name)
 ) @clustered;
