@@ -3,6 +3,7 @@
 #include "cli/rows.h"
 #include "cli/secret.h"
 #include "cli/usage.h"
+#include "cli/backup.h"
 #include "cli/migrate/migrate.h"
 #include "ipc/args.h"
 
@@ -42,6 +43,8 @@ static int ask(const struct cli *cli, const struct command *command, const struc
 {
     if (call->verb->flags & VERB_MIGRATES)
         return migrate_run(cli, call, rows);
+    if (call->verb->flags & VERB_BACKUP)
+        return backup_run(cli, call, rows);
     if (call->verb->flags & VERB_OF_MAILBOX)
         return usage_mailbox(cli, call->verb, buf_str(&call->args), rows);
     if (call->verb->flags & VERB_WITH_USAGE)

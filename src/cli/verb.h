@@ -18,6 +18,7 @@ enum verb_flags {
     VERB_NEEDS_OPTION = 1 << 2,   /* refuses to work on everything: at least one word or option */
     VERB_OF_MAILBOX = 1 << 3,     /* the address becomes the number of its account, which the mailbox role knows */
     VERB_MIGRATES = 1 << 5,       /* the work is done here: migrate/migrate.h */
+    VERB_BACKUP = 1 << 6,         /* the same: backup.h */
     VERB_WITH_USAGE = 1 << 4,     /* the mailbox role is asked, too, how much the account holds */
 };
 

@@ -198,3 +198,68 @@ class FromMaildir(Migration):
         self.assertIn("/nowhere: No such file", said("import", "gerd@home.example", "maildir", "/nowhere", code=66))
         self.assertIn("this is no Maildir", said("import", "gerd@home.example", "maildir", self.folder("empty"), code=66))
         self.assertIn('no folder "Nothing"', said("export", "gerd@home.example", "maildir", self.folder("out"), "--folder=Nothing", code=66))
+
+
+class FromMbox(Migration):
+    def write(self, name, raw):
+        path = self.folder("source") / name
+        path.write_bytes(raw)
+        if os.geteuid() == 0:
+            os.chown(path, NOBODY, NOBODY)
+        return path
+
+    def test_all_of_it_is_kept_and_comes_once(self):
+        long = b"x" * 5000
+        path = self.write("old.mbox", b"".join([
+            b"From ann@far.example Sun Sep 13 12:26:40 2020\nSubject: one\nStatus: RO\nX-Status: AF\nX-Keywords: $Label1 work   \n",
+            b"X-UID: 17\nX-IMAPbase: 1234 99\n\nbody\n>From here on\n>>From there\n\n\nFrom is no separator\n\n",
+            b"From MAILER-DAEMON Sun Sep 13 14:26:40 2020 +0200\nSubject: two\n" + b"X-Long: " + long + b"\n\n" + long + b"\n\n",
+            b"From ann@far.example Sun Sep 13 12:26:40 2020\nSubject: same\n\nsame\n\n" * 2,
+            b"From x Sun Sep 13 12:26:41 2020\r\nSubject: crlf\r\n\r\nlast line without end"]))
+        rows, _ = self.migrate("import", "ann", "mbox", path, "--folder=Old mail/2020")
+        self.assertEqual(rows, {"Old mail/2020": (5, 0, 0)})
+        found = self.messages("ann", "Old mail/2020")
+        self.assertEqual([f[0] for f in found], [
+            b"Subject: one\r\n\r\nbody\r\nFrom here on\r\n>From there\r\n\r\n\r\nFrom is no separator\r\n",
+            b"Subject: two\r\nX-Long: " + long + b"\r\n\r\n" + long + b"\r\n",
+            b"Subject: same\r\n\r\nsame\r\n", b"Subject: same\r\n\r\nsame\r\n",
+            b"Subject: crlf\r\n\r\nlast line without end\r\n"])
+        self.assertEqual(found[0][1], {"\\Seen", "\\Answered", "\\Flagged", "$Label1", "work"})
+        self.assertEqual({f[2] for f in found[:2]}, {"13-Sep-2020 12:26:40 +0000"})
+        # another program marks one as read, and one comes
+        path.write_bytes(path.read_bytes().replace(b"Subject: two", b"Subject: two\nStatus: R") +
+                         b"\n\nFrom y Mon Sep 14 12:26:41 2020\nSubject: new\n\nnew\n")
+        self.assertEqual(self.migrate("import", "ann", "mbox", path, "--folder=Old mail/2020")[0], {"Old mail/2020": (1, 5, 0)})
+
+    def test_there_and_back(self):
+        path = self.write("in.mbox", b"From a Sun Sep 13 12:26:40 2020\nSubject: one\nStatus: R\n\nbody\nFrom me\n\n"
+                          b"From a Sun Sep 13 12:26:41 2020\nSubject: no body\nX-Keywords: a b\n\n\nFrom a Sun Sep 13 12:26:42 2020\nSubject: three\n\n\n\n\n")
+        for folder in ("INBOX", "A/.hidden/../B", "A", "Entw\u00fcrfe 100"):
+            self.migrate("import", "bob", "mbox", path, f"--folder={folder}")
+        out = self.folder("out") / "export"
+        self.assertEqual(self.migrate("export", "bob", "mbox", out)[0]["A"], (3, 0, 0))
+        self.assertEqual(self.migrate("export", "bob", "mbox", out)[0]["A"], (0, 3, 0))
+        self.assertTrue((out / "A" / "%2ehidden" / "%2e." / "B.mbox").exists())
+        # what a broken run left is cut off, what is new is added
+        with open(out / "INBOX.mbox", "ab") as f:
+            f.write(b"From half a mess")
+        self.migrate("import", "bob", "mbox", path, "--folder=Other")
+        with self.server.imap("bob@home.example") as c:
+            c.append("INBOX", "(\\Flagged)", '"14-Sep-2020 12:00:00 +0000"', b"Subject: late\r\n\r\nlate\r\n")
+        self.assertEqual(self.migrate("export", "bob", "mbox", out)[0]["INBOX"], (1, 3, 0))
+        self.migrate("import", "carl", "mbox", out)
+        for name in ("INBOX", "A", "A/.hidden/../B", "Entw&APw-rfe 100", "Other"):
+            self.assertEqual(self.messages("bob", name), self.messages("carl", name), name)
+        import mailbox
+        box = mailbox.mbox(out / "INBOX.mbox", create=False)
+        self.assertEqual([(m["Subject"], m.get_flags()) for m in box], [("one", "RO"), ("no body", "O"), ("three", "O"), ("late", "OF")])
+
+    def test_wrong_files(self):
+        self.assertIn("no mailbox file", self.migrate("import", "dora", "mbox", self.write("x", b"Subject: one\n\n"), code=66)[1])
+        self.assertIn("no mailbox files in it", self.migrate("import", "dora", "mbox", self.folder("nothing"), code=66)[1])
+        self.assertIn("No such file", self.migrate("import", "dora", "mbox", "/nowhere", code=66)[1])
+        place = self.folder("taken")
+        (place / "INBOX.mbox").write_bytes(b"From a\n")
+        if os.geteuid() == 0:
+            os.chown(place / "INBOX.mbox", NOBODY, NOBODY)
+        self.assertIn("was not made by an export", self.migrate("export", "dora", "mbox", place, code=66)[1])

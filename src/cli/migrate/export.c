@@ -194,7 +194,7 @@ static bool open_target(struct export *ex, struct err *err)
     static const struct {
         const char *kind;
         bool (*make)(struct target *target, const struct migration *m, struct err *err);
-    } kinds[] = {{"maildir", maildir_target_new}};
+    } kinds[] = {{"maildir", maildir_target_new}, {"mbox", mbox_target_new}};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (str_eq(ex->m->kind, str_of(kinds[i].kind)))

@@ -311,6 +311,7 @@ static bool take_folder(struct import *im, const struct source_folder *f, struct
         return true;
     }
     im->tally = (struct tally){0};
+    im->sum.failed += f->failed;
     if (!make_folder(im, f, err))
         return false;
     if (f->only_name)
@@ -363,7 +364,7 @@ static bool open_source(struct import *im, struct err *err)
     static const struct {
         const char *kind;
         bool (*make)(struct source *source, const struct migration *m, struct err *err);
-    } kinds[] = {{"maildir", maildir_source_new}};
+    } kinds[] = {{"maildir", maildir_source_new}, {"mbox", mbox_source_new}, {"imap", imap_source_new}};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (str_eq(im->m->kind, str_of(kinds[i].kind)))

@@ -183,3 +183,14 @@ bool maildir_is_subscribed(struct str text, struct str name)
     }
     return false;
 }
+
+void maildir_subscription(struct buf *out, struct str name)
+{
+    struct buf directory;
+
+    buf_init(&directory, 16 * 1024);
+    maildir_folder_encode(&directory, name);
+    for (size_t i = 1; i < directory.n; i++)
+        buf_add_char(out, directory.p[i] == '.' ? '\t' : directory.p[i]);
+    buf_clear(&directory);
+}

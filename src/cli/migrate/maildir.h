@@ -24,5 +24,7 @@ void maildir_keywords(struct str text, struct str names[MAILDIR_LETTERS]);
 bool maildir_folder_decode(struct buf *out, struct str directory);
 void maildir_folder_encode(struct buf *out, struct str name);
 
+/* A line of Dovecot's newer file of subscriptions, without its end. */
+void maildir_subscription(struct buf *out, struct str name);
 /* Does a file of subscriptions name this folder? Dovecot's of both versions, Courier's "INBOX.Work". */
 bool maildir_is_subscribed(struct str text, struct str name);

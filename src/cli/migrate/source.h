@@ -25,6 +25,7 @@ struct source_folder {
     struct str special; /* "\\Sent" ..., or empty */
     bool subscribed;
     bool only_name;     /* it holds no messages, only other folders */
+    bool failed;        /* it cannot be read: that was said */
 };
 
 struct source;

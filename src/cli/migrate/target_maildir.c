@@ -343,10 +343,8 @@ static bool subscriptions(void *target, const struct str *names, size_t n, struc
         struct buf line;
 
         buf_init(&line, PATH_ROOM);
-        maildir_folder_encode(&line, names[i]);
-        for (size_t k = 1; k < line.n; k++)
-            fputc(line.p[k] == '.' ? '\t' : line.p[k], f);
-        fputc('\n', f);
+        maildir_subscription(&line, names[i]);
+        fprintf(f, "%.*s\n", STR_ARG(buf_str(&line)));
         buf_clear(&line);
     }
     if (fflush(f) != 0 || fsync(fileno(f)) != 0) {

@@ -288,7 +288,6 @@ enum { CONTROL_ROWS = 200 };
 
 #define ROLE_BIT(role) (1u << ROLE_##role)
 #define ANY_ROLE ((1u << ROLE_COUNT) - 1)
-#define SESSION_ENDS_BITS (ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))
 #define ALL_BUT_SUPERVISOR (ANY_ROLE & ~ROLE_BIT(SUPERVISOR))
 
 /* MESSAGE(name, who may send it, who may receive it) */
@@ -345,9 +344,12 @@ enum { CONTROL_ROWS = 200 };
     M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
     M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \
     M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                                           \
-    M(session_data, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                          \
-    M(session_more, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                          \
-    M(session_close, SESSION_ENDS_BITS, SESSION_ENDS_BITS)                                         \
+    M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
+    M(session_more, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
+    M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                         \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
     M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP), ROLE_BIT(EVENTS))                                   \
     M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP))                               \
     M(control_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                              \

@@ -3,6 +3,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "backup.h"
 #include "imap_session.h"
 #include "pop3_session.h"
 
@@ -39,7 +40,8 @@ static struct metric opened = METRIC_COUNTER("staffetta_mailbox_sessions_total",
 static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total",
     "Sessions that could not be opened.");
 
-static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol};
+static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol,
+    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol};
 
 struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
@@ -210,10 +212,29 @@ static void session_input(struct session *s, struct str bytes)
     session_wake(s);
 }
 
+/* False: it was refused and is gone. */
+static bool enter_box(struct session *s, struct channel *from, const struct msg_session_open *m)
+{
+    uint64_t most = (uint64_t)role_config(s->all->role)->limits.connections_per_account;
+    struct err err = {0};
+
+    s->info.box = boxes_enter(s->all->boxes, s->info.account, &err);
+    if (s->info.box == NULL) {
+        refuse(from, m, REFUSED_UNAVAILABLE, err.text);
+        session_free(s);
+        return false;
+    }
+    if (s->info.box->sessions++ >= most && (m->flags & SESSION_ADMIN) == 0) {
+        refuse(from, m, REFUSED_CROWDED, "too many sessions of this account");
+        session_free(s);
+        return false;
+    }
+    return true;
+}
+
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m)
 {
     struct session *s;
-    struct err err = {0};
 
     if (find(all, from, m->id) != NULL)
         return;
@@ -222,17 +243,8 @@ void sessions_start(struct sessions *all, struct channel *from, const struct msg
         return;
     }
     s = add(all, from, m);
-    s->info.box = boxes_enter(all->boxes, s->info.account, &err);
-    if (s->info.box == NULL) {
-        refuse(from, m, REFUSED_UNAVAILABLE, err.text);
-        session_free(s);
+    if (!protocols[m->protocol]->without_box && !enter_box(s, from, m))
         return;
-    }
-    if (s->info.box->sessions++ >= (uint64_t)role_config(all->role)->limits.connections_per_account) {
-        refuse(from, m, REFUSED_CROWDED, "too many sessions of this account");
-        session_free(s);
-        return;
-    }
     metric_add(&opened, 1);
     s->protocol = protocols[m->protocol];
     s->machine = s->protocol->open(s);
@@ -300,6 +312,24 @@ void sessions_end_account(struct sessions *all, int64_t account)
 
         next = map_walk(&all->map, n);
         if (s->info.account == account)
+            session_end(s);
+    }
+}
+
+struct boxes *session_boxes(const struct session *s)
+{
+    return s->all->boxes;
+}
+
+void session_end_others(struct session *mine)
+{
+    struct sessions *all = mine->all;
+
+    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        next = map_walk(&all->map, n);
+        if (s != mine && s->info.account == mine->info.account)
             session_end(s);
     }
 }
