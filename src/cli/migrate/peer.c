@@ -169,6 +169,8 @@ bool peer_read(struct peer *p, bool bodies, struct imap_answer *answer, bool *bo
         if (event == IMAP_INPUT_LITERAL && bodies && !p->streamed && imap_answer_begins_body(imap_input_command(&p->in))) {
             *size = imap_input_literal(&p->in)->size;
             *body = p->streamed = true;
+            arena_clear(&p->arena);
+            imap_answer_parse(imap_input_command(&p->in), true, &p->arena, answer); /* what stands before it */
             imap_input_stream(&p->in);
             return true;
         }

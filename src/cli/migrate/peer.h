@@ -46,8 +46,8 @@ void peer_begin(struct peer *p, char tag[16]);
 /* Some bytes as they come; empty at the end of the connection. */
 MUST_CHECK bool peer_some(struct peer *p, struct str *bytes, struct err *err);
 
-/* The next response. bodies: the literal of a BODY[] is not collected: *body is set, and peer_body gives its bytes
- * until it gives none; then call this again for the whole answer. The answer lives until the next call. */
+/* The next response. bodies: the literal of a BODY[] is not collected: *body is set (the answer has the items
+ * before it) and peer_body gives its bytes until it gives none; then call this again for the whole answer. The answer lives until the next call. */
 MUST_CHECK bool peer_read(struct peer *p, bool bodies, struct imap_answer *answer, bool *body, uint64_t *size, struct err *err);
 MUST_CHECK bool peer_body(struct peer *p, struct str *piece, struct err *err);
 /* Reads up to the tagged answer; `untagged` (may be NULL) hears of the others. False: the connection failed. */

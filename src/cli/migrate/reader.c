@@ -3,6 +3,7 @@
 #include "cli/migrate/migrate.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { RANGE = ITEMS_WINDOW, RANGE_MAX = 1 << 30 };
@@ -152,7 +153,27 @@ bool reader_list(struct reader *r, struct item *items, size_t max, size_t *n, st
     return true;
 }
 
-/* ---- bodies ---- */
+/* ---- bodies ----
+ *
+ * Servers answer questions that were sent ahead in their order, but may say the tagged OKs of several together, later
+ * (Dovecot). So a body belongs to the question with the uid that stands before it, and a question is forgotten when both its
+ * body and its tagged answer were there. */
+
+static struct asked *find_uid(struct reader *r, uint32_t uid)
+{
+    for (size_t i = 0; i < r->asked_count; i++)
+        if (r->asked[i].uid == uid && !r->asked[i].given_up)
+            return &r->asked[i];
+    return NULL;
+}
+
+static void forget(struct reader *r, struct asked *a)
+{
+    size_t i = (size_t)(a - r->asked);
+
+    r->asked_count--;
+    memmove(&r->asked[i], &r->asked[i + 1], (r->asked_count - i) * sizeof r->asked[0]);
+}
 
 bool reader_want(struct reader *r, uint32_t uid, struct err *err)
 {
@@ -162,129 +183,156 @@ bool reader_want(struct reader *r, uint32_t uid, struct err *err)
     if (r->asked_count == READER_AHEAD)
         return true;
     buf_init(&command, 200);
-    peer_begin(r->peer, r->asked[r->asked_count].tag);
-    r->asked[r->asked_count++].uid = uid;
+    r->asked[r->asked_count] = (struct asked){.uid = uid};
+    peer_begin(r->peer, r->asked[r->asked_count++].tag);
     buf_addf(&command, "UID FETCH %" PRIu32 " (UID BODY.PEEK[])\r\n", uid);
     sent = peer_send(r->peer, buf_str(&command), err);
     buf_clear(&command);
     return sent;
 }
 
-static void forget_first(struct reader *r)
+/* A body stands before us: whose is it? */
+static void on_body(struct reader *r, const struct imap_answer *a, uint64_t size)
 {
-    memmove(&r->asked[0], &r->asked[1], --r->asked_count * sizeof r->asked[0]);
+    r->held = true;
+    r->held_size = size;
+    r->held_uid = a->told & IMAP_TOLD_UID ? a->uid : 0;
+    for (size_t i = 0; r->held_uid == 0 && i < r->asked_count; i++)
+        if (!r->asked[i].seen)
+            r->held_uid = r->asked[i].uid;
+    for (size_t i = 0; i < r->asked_count; i++)
+        r->asked[i].seen |= r->asked[i].uid == r->held_uid;
 }
 
-/* Reads on until a body begins or the first question is answered; that is then forgotten. */
-static bool next_body(struct reader *r, bool *body, uint64_t *size, struct imap_answer *a, struct err *err)
+static void on_tagged(struct reader *r, const struct imap_answer *a)
 {
-    for (;;) {
-        if (!peer_read(r->peer, true, a, body, size, err))
-            return false;
-        if (*body)
-            return true;
-        if (a->kind == IMAP_SAYS_BYE)
-            return err_set(err, ERR_TEMPORARY, "%s: the server ended the session: %.*s", r->peer->name, STR_ARG(a->text));
-        if (str_eq(a->tag, str_of(r->asked[0].tag))) {
-            forget_first(r);
-            return true;
+    for (size_t i = 0; i < r->asked_count; i++) {
+        struct asked *one = &r->asked[i];
+
+        if (!str_eq(a->tag, str_of(one->tag)))
+            continue;
+        if (one->seen || one->given_up) {
+            forget(r, one);
+            return;
         }
+        one->refused = true;
+        if (a->kind != IMAP_SAYS_OK)
+            snprintf(one->why, sizeof one->why, "the server says: %.*s", STR_ARG(a->text));
+        else
+            snprintf(one->why, sizeof one->why, "it is gone, or the server does not give it");
+        return;
     }
 }
 
-static bool skip_body(struct reader *r, struct err *err)
+/* One answer, or the beginning of a body (r->held). */
+static bool read_answer(struct reader *r, struct err *err)
 {
-    struct str piece;
-
-    do
-        if (!peer_body(r->peer, &piece, err))
-            return false;
-    while (piece.n > 0);
-    return true;
-}
-
-/* The first question's answer, thrown away. */
-static bool skip_answer(struct reader *r, struct err *err)
-{
-    size_t before = r->asked_count;
     struct imap_answer a;
     bool body;
     uint64_t size;
 
-    if (r->reading && !skip_body(r, err))
+    if (!peer_read(r->peer, true, &a, &body, &size, err))
         return false;
-    r->reading = false;
-    while (r->asked_count == before)
-        if (!next_body(r, &body, &size, &a, err) || (body && !skip_body(r, err)))
-            return false;
+    if (body)
+        on_body(r, &a, size);
+    else if (a.kind == IMAP_SAYS_BYE)
+        return err_set(err, ERR_TEMPORARY, "%s: the server ended the session: %.*s", r->peer->name, STR_ARG(a.text));
+    else if (a.tag.n > 0)
+        on_tagged(r, &a);
     return true;
+}
+
+/* The body before us, or the rest of the one being read. */
+static bool skip_body(struct reader *r, struct err *err)
+{
+    struct str piece = {0};
+
+    while (r->held || r->reading) {
+        if (!peer_body(r->peer, &piece, err))
+            return false;
+        if (piece.n == 0)
+            r->held = r->reading = false;
+    }
+    return true;
+}
+
+static void forget_refused(struct reader *r)
+{
+    for (size_t i = r->asked_count; i > 0; i--)
+        if (r->asked[i - 1].refused)
+            forget(r, &r->asked[i - 1]);
 }
 
 bool reader_finish(struct reader *r, struct err *err)
 {
-    while (r->asked_count > 0)
-        if (!skip_answer(r, err))
+    for (;;) {
+        forget_refused(r);
+        if (!skip_body(r, err))
             return false;
-    return true;
+        if (r->asked_count == 0)
+            return true;
+        if (!read_answer(r, err))
+            return false;
+    }
+}
+
+/* The question for this one is on its way, once. */
+static bool ensure_asked(struct reader *r, uint32_t uid, struct err *err)
+{
+    if (find_uid(r, uid) != NULL && !(find_uid(r, uid)->seen && !(r->held && r->held_uid == uid)))
+        return true;
+    if ((r->asked_count == READER_AHEAD || find_uid(r, uid) != NULL) && !reader_finish(r, err))
+        return false;
+    return reader_want(r, uid, err);
+}
+
+/* Until its body stands before us, or it is known that there will be none (*gone). */
+static bool await_body(struct reader *r, uint32_t uid, bool *gone, struct err *why, struct err *err)
+{
+    for (*gone = false;;) {
+        struct asked *mine = find_uid(r, uid);
+
+        if (r->held && r->held_uid == uid)
+            return true;
+        if (mine->refused || (r->held && find_uid(r, r->held_uid) > mine)) {
+            err_set(why, ERR_PERMANENT, "%s", mine->refused ? mine->why : "it is gone, or the server does not give it");
+            *gone = true;
+            mine->given_up = true;
+            if (mine->refused)
+                forget(r, mine);
+            return true;
+        }
+        if (r->held ? !skip_body(r, err) : !read_answer(r, err))
+            return false;
+    }
 }
 
 bool reader_body(struct reader *r, uint32_t uid, uint64_t *size, struct err *why, struct err *err)
 {
-    struct imap_answer a;
-    bool body;
+    bool gone;
 
     *size = 0;
-    if (r->reading && !skip_answer(r, err))
+    if ((r->reading && !skip_body(r, err)) || !ensure_asked(r, uid, err) || !await_body(r, uid, &gone, why, err))
         return false;
-    while (r->asked_count > 0 && r->asked[0].uid != uid)
-        if (!skip_answer(r, err))
-            return false;
-    if (r->asked_count == 0 && !reader_want(r, uid, err))
-        return false;
-    if (!next_body(r, &body, size, &a, err))
-        return false;
-    if (!body) {
-        *size = 0;
-        if (a.kind == IMAP_SAYS_OK)
-            err_set(why, ERR_PERMANENT, "it is gone, or the server does not give it");
-        else
-            err_set(why, ERR_PERMANENT, "the server says: %.*s", STR_ARG(a.text));
+    if (gone)
         return true;
-    }
+    *size = r->held_size;
+    r->held = false;
     r->reading = true;
     if (*size == 0) {
         err_set(why, ERR_PERMANENT, "it is empty");
-        return skip_answer(r, err);
-    }
-    return true;
-}
-
-/* What stands behind the literal, up to the tagged answer. */
-static bool end_body(struct reader *r, struct err *err)
-{
-    uint32_t uid = r->asked[0].uid;
-    size_t before = r->asked_count;
-    struct imap_answer a;
-    bool body;
-    uint64_t size;
-
-    r->reading = false;
-    while (r->asked_count == before) {
-        if (!next_body(r, &body, &size, &a, err))
-            return false;
-        if (body)
-            return err_set(err, ERR_TEMPORARY, "%s: the server gives more than it was asked for", r->peer->name);
-        if (a.kind == IMAP_SAYS_FETCH && a.told & IMAP_TOLD_BODY && a.told & IMAP_TOLD_UID && a.uid != uid)
-            return err_set(err, ERR_TEMPORARY, "%s: the server gives another message than it was asked for", r->peer->name);
+        return skip_body(r, err);
     }
     return true;
 }
 
 bool reader_read(struct reader *r, struct str *piece, struct err *err)
 {
-    if (!r->reading) {
-        *piece = (struct str){0};
+    *piece = (struct str){0};
+    if (!r->reading)
         return true;
-    }
-    return peer_body(r->peer, piece, err) && (piece->n > 0 || end_body(r, err));
+    if (!peer_body(r->peer, piece, err))
+        return false;
+    r->reading = piece->n > 0;
+    return true;
 }

@@ -11,12 +11,19 @@ struct reader {
     uint32_t uidvalidity;
     uint64_t next, last;  /* uids that are still to be listed */
     uint64_t range;
-    struct {
+    struct asked {
         char tag[16];
         uint32_t uid;
+        bool seen;     /* its body has begun */
+        bool refused;  /* its tagged answer came without one: why */
+        bool given_up; /* nobody asks for it any more */
+        char why[200];
     } asked[READER_AHEAD]; /* in the order they were sent */
     size_t asked_count;
-    bool reading;
+    bool held;         /* a body begins: of which, how long */
+    uint32_t held_uid;
+    uint64_t held_size;
+    bool reading;      /* one is being given out */
 };
 
 /* EXAMINE of a name as it stands on the wire. *refused: the server says no (why); false: the connection failed. */
