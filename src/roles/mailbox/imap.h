@@ -26,11 +26,15 @@ enum {
 };
 
 enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8,
-    IMAP_ENABLED_UIDONLY = 16 };
+    IMAP_ENABLED_UIDONLY = 16, IMAP_ENABLED_METADATA = 32 };
 
 struct imap;
+struct imap_compression;
+struct imap_notify;
 typedef void imap_step(struct imap *im);
 typedef void imap_synced(struct imap *im, bool stored);
+
+#define IMAP_VIEW_BEHIND UINT64_MAX /* as its version: something has changed */
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
@@ -56,6 +60,11 @@ struct imap {
     struct imap_input input;
     struct buf out;
     size_t taken;
+    struct imap_compression *compression; /* NULL: bytes pass as they are */
+    struct buf deflated;    /* then: of the client, before `unread`; */
+    struct buf wire;        /* to the client, behind `out` */
+    bool compresses;        /* from behind the answer to this command on */
+    bool returns;           /* UNAUTHENTICATE: the connection goes back to access */
     unsigned enabled;       /* enum imap_enabled */
     unsigned errors;
     bool closed;
@@ -79,6 +88,9 @@ struct imap {
     struct imap_view view;
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
+    bool tells_all;         /* of the selected mailbox, whatever NOTIFY says */
+    bool unasked;           /* the command under way is the server's own: its end is not told */
+    struct imap_notify *notify; /* NULL: neither NOTIFY was used nor METADATA enabled */
     int64_t said_modseq;    /* the highest one that the command told */
     struct {                /* imap_view.c: where the telling goes on */
         bool under_way;
@@ -166,6 +178,39 @@ bool imap_refuses_numbers(struct imap *im);
 /* "* 3 FETCH (UID 7", or, with UIDONLY, "* 7 UIDFETCH (". True: something stands in the parentheses already. */
 bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
 
+/* ---- imap_wire.c ---- */
+void imap_wire_begin(struct imap *im);  /* an answer was written: that to COMPRESS is the last one that is plain */
+MUST_CHECK bool imap_wire_input(struct imap *im, struct str bytes); /* false: too much */
+void imap_wire_inflate(struct imap *im); /* some of what was deflated, into im->unread, which is empty */
+/* Deflates some of im->out. False: there is more of it, or enough for now. */
+bool imap_wire_output(struct imap *im);
+void imap_wire_rest(struct imap *im);
+void imap_wire_clear(struct imap *im);
+bool imap_wire_returns(struct imap *im); /* everything for access to take the connection back has come */
+struct str imap_wire_left(struct imap *im);
+
+/* ---- imap_notify.c, imap_events.c ---- */
+/* NOTIFY or ENABLE METADATA: from now on the store is listened to. */
+struct imap_notify *imap_notify_get(struct imap *im);
+void imap_notify_end(struct imap *im); /* as it was before */
+void imap_notify_rest(struct imap *im); /* the database is closed, and opened again */
+void imap_notify_wake(struct imap *im);
+void imap_notify_nothing(struct imap *im); /* NOTIFY NONE */
+uint64_t imap_notify_who(const struct imap *im); /* for store_by */
+/* The events (enum imap_event) of the selected mailbox that may be told. */
+unsigned imap_notify_selected(const struct imap *im);
+bool imap_notify_is_behind(const struct imap *im);
+/* There is something to tell although no command is under way. */
+bool imap_notify_wants_turn(const struct imap *im);
+/* Tells what happened elsewhere; true when all was told. */
+bool imap_events_tell(struct imap *im);
+/* The same between two commands and while idling, with the selected mailbox and what is fetched of new messages. */
+bool imap_notify_tell(struct imap *im);
+/* The client was told of new messages; not of flags; and the mailbox is not selected any more. */
+void imap_notify_new(struct imap *im, uint32_t from, uint32_t to);
+void imap_notify_skipped(struct imap *im);
+void imap_notify_left(struct imap *im);
+
 /* ---- imap_info.c ---- */
 /* Parts of the content_info of a message (`what`: enum store_info); made when there is none yet. Views as in store_info_get. */
 MUST_CHECK bool imap_info(struct imap *im, const struct store_message *m, unsigned what, struct content_info *info, struct err *err);
@@ -180,12 +225,14 @@ MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
  * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
+imap_step imap_on_compress, imap_on_unauthenticate;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
 imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_notify;
 imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;

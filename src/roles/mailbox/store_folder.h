@@ -45,6 +45,11 @@ struct folder {
     bool is_waiting;
     uint64_t version; /* grows each time `shown` does */
 
+    /* store_events.h */
+    struct link recent;
+    uint64_t changed_at, messages_at;
+    bool flags_changed, flags_committed; /* in the open transaction; committed and not looked at */
+
     struct str *keywords; /* by slot */
     size_t keyword_count, keywords_committed;
 };
@@ -67,6 +72,7 @@ MUST_CHECK bool store_folder_rename(struct store *s, struct folder *folder, stru
 MUST_CHECK bool store_folder_delete(struct store *s, struct folder *folder, struct err *err);
 
 MUST_CHECK bool store_subscribe(struct store *s, struct str name, bool subscribed, struct err *err);
+MUST_CHECK bool store_is_subscribed(struct store *s, struct str name, bool *subscribed, struct err *err);
 typedef void store_name_fn(void *arg, struct str name);
 MUST_CHECK bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct err *err);
 
