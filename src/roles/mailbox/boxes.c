@@ -301,13 +301,15 @@ bool boxes_let_go(struct boxes *b, int64_t account)
 
     if (box == NULL)
         return true;
-    if (!box->broken) {
-        box->broken = true;
+    if (box->removed) /* it closes itself */
+        return false;
+    if (!box->broken && box->store != NULL) {
         err_set(&err, ERR_TEMPORARY, "the mailbox is being restored");
         box_hold(box);
         box_fail(box, &err);
         box_leave(box);
     }
+    box->broken = true;
     if (!is_idle(box))
         return false;
     close_box(box);
