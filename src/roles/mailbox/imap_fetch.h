@@ -16,7 +16,7 @@ struct body_range {
 struct fetch {
     uint32_t at;         /* the next uid to look at */
     struct imap_set set;
-    bool needs_bytes;
+    bool needs_bytes, flags_only;
     bool unseen_wanted;  /* some item marks what it shows as seen */
     struct uid_set seen; /* to be marked */
     bool is_partial;

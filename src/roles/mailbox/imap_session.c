@@ -31,7 +31,8 @@ static const struct {
     [IMAP_NOTIFY] = {imap_on_notify, false}, [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
     [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
-    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
+    [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
 };
 
 /* ---- answers ---- */
@@ -65,6 +66,7 @@ static void finish(struct imap *im)
     if (!im->unasked)
         buf_add(&im->out, buf_str(&im->answer));
     im->unasked = im->tells_all = false;
+    imap_wire_begin(im);
     if (im->errors >= IMAP_ERRORS_MAX) {
         buf_add(&im->out, STR("* BYE Too many mistakes\r\n"));
         im->closed = true;
@@ -172,7 +174,8 @@ static bool may_rest(struct box_watcher *w)
     const struct imap *im = CONTAINER(w, struct imap, watcher);
 
     return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
-           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
+           im->deflated.n == 0 && im->out.n == 0 && im->wire.n == 0 && !im->returns && imap_input_is_between(&im->input) &&
+           !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
 }
 
 /* Memory that a waiting session does not need goes as well. */
@@ -188,6 +191,7 @@ static void on_rest(struct box_watcher *w)
     buf_clear(&im->unread);
     buf_clear(&im->out);
     buf_clear(&im->answer);
+    imap_wire_rest(im);
 }
 
 static void end_without_mailbox(struct imap *im, const struct err *err)
@@ -350,6 +354,8 @@ static void on_command(struct imap *im)
         return;
     }
     keep_tag(im, im->command.tag);
+    if (str_starts(str_of(why), STR("[BADCHARSET")) && im->command.search.returns & IMAP_RETURN_SAVE) /* RFC 5182, section 2.1 */
+        uid_set_clear(&im->view.saved);
     imap_bad(im, why);
 }
 
@@ -395,7 +401,7 @@ static void read_commands(struct imap *im)
     struct str rest = buf_str(&im->unread);
     enum imap_input_event event = IMAP_INPUT_COMMAND;
 
-    while (event != IMAP_INPUT_MORE && im->step == NULL && !im->closed && !imap_pause(im)) {
+    while (event != IMAP_INPUT_MORE && im->step == NULL && !im->closed && !im->returns && !imap_pause(im)) {
         event = imap_input_next(&im->input, &rest);
         switch (event) {
         case IMAP_INPUT_MORE: break;
@@ -406,7 +412,8 @@ static void read_commands(struct imap *im)
         case IMAP_INPUT_TOO_LONG: on_too_long(im); break;
         }
     }
-    im->taken += im->unread.n - rest.n;
+    if (im->compression == NULL)
+        im->taken += im->unread.n - rest.n;
     buf_consume(&im->unread, im->unread.n - rest.n);
 }
 
@@ -441,8 +448,7 @@ static bool session_input(void *machine, struct str bytes)
 {
     struct imap *im = machine;
 
-    buf_add(&im->unread, bytes);
-    return !im->unread.failed;
+    return imap_wire_input(im, bytes);
 }
 
 static void session_finish(void *machine)
@@ -458,16 +464,21 @@ static void leave(struct imap *im)
     im->closed = true;
 }
 
+static bool has_input(const struct imap *im)
+{
+    return im->unread.n > 0 || im->deflated.n > 0;
+}
+
 /* Until the client says more; while idling it was told everything. */
 static bool rests(struct imap *im)
 {
-    return im->unread.n == 0 && (!im->idling || imap_view_tell_news(im)) && imap_notify_tell(im);
+    if (im->returns) /* everything was said */
+        return !has_input(im);
+    return !has_input(im) && (!im->idling || imap_view_tell_news(im)) && imap_notify_tell(im);
 }
 
-static enum session_next session_run(void *machine)
+static enum session_next work(struct imap *im)
 {
-    struct imap *im = machine;
-
     wake_box(im);
     im->turn_ends = clock_monotonic() + IMAP_TURN;
     do {
@@ -475,14 +486,18 @@ static enum session_next session_run(void *machine)
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
-        else if (im->finishing && !im->closed && im->unread.n == 0 && im->literal == NULL && imap_input_is_between(&im->input))
+        else if (imap_wire_returns(im))
+            return SESSION_RETURNS;
+        else if (im->finishing && !im->closed && !has_input(im) && im->literal == NULL && imap_input_is_between(&im->input))
             leave(im);
         else if (im->closed)
             return SESSION_ENDS;
         else if (rests(im))
             return SESSION_WAITS_INPUT;
-        else if (im->unread.n > 0)
+        else if (im->unread.n > 0 && !im->returns)
             read_commands(im);
+        else if (im->deflated.n > 0)
+            imap_wire_inflate(im);
         if (im->out.failed) {
             log_warning("imap-output", "account=%" PRId64 " reason=an answer is larger than its buffer", im->info->account);
             return SESSION_ENDS;
@@ -491,9 +506,26 @@ static enum session_next session_run(void *machine)
     return im->out.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
 }
 
+static enum session_next session_run(void *machine)
+{
+    struct imap *im = machine;
+    enum session_next next = SESSION_GOES_ON;
+    bool sent = imap_wire_output(im);
+
+    if (sent) {
+        next = work(im);
+        sent = imap_wire_output(im);
+    }
+    if (sent)
+        return next;
+    return im->wire.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+}
+
 static struct buf *session_output(void *machine)
 {
-    return &((struct imap *)machine)->out;
+    struct imap *im = machine;
+
+    return im->compression != NULL ? &im->wire : &im->out;
 }
 
 static size_t session_taken(void *machine)
@@ -503,6 +535,11 @@ static size_t session_taken(void *machine)
 
     im->taken = 0;
     return taken;
+}
+
+static struct str session_left(void *machine)
+{
+    return imap_wire_left(machine);
 }
 
 /* A change half done when the client is gone: nothing of it may be committed. */
@@ -536,8 +573,9 @@ static void session_close(void *machine)
     buf_clear(&im->out);
     buf_clear(&im->answer);
     buf_clear(&im->tag);
+    imap_wire_clear(im);
     free(im);
 }
 
 const struct protocol imap_protocol = {
-    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish};
+    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish, session_left};

@@ -276,7 +276,7 @@ static bool tell_changed(struct imap *im)
 
     if (im->telling.uidnext <= 1 || im->telling.at >= im->telling.uidnext)
         return true;
-    if (!store_messages_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
+    if (!store_flags_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
         log_warning("imap-view", "account=%" PRId64 " reason=%s", im->info->account, err.text);
         return true;
     }
