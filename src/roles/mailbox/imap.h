@@ -252,6 +252,8 @@ void imap_append_bytes(struct imap *im, struct str bytes);
 void imap_append_streamed_literal(struct imap *im);
 /* "CAPABILITY ..." as it is in this state. */
 void imap_write_capabilities(const struct imap *im, struct buf *out);
+/* "* LIST (...) "/" name", with the name that was, unless that is the same (RFC 9051, section 6.3.9.7). */
+void imap_tell_name(struct imap *im, const char *attributes, struct str name, struct str was);
 /* "* STATUS name (...)" with these items (enum imap_status). */
 void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
 /* The largest message that APPEND takes, bytes. */

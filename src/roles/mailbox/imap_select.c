@@ -153,11 +153,8 @@ static bool describe(struct imap *im, struct folder *f, struct err *err)
     }
     buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64
         "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->durable.uidnext, v->modseq, f->id);
-    if (im->enabled & IMAP_ENABLED_REV2) {
-        buf_add(&im->out, STR("* LIST () \"/\" "));
-        imap_write_mailbox(&im->out, f->name, imap_utf8(im));
-        buf_add(&im->out, STR("\r\n"));
-    }
+    if (im->enabled & IMAP_ENABLED_REV2)
+        imap_tell_name(im, "", f->name, im->command.written);
     return true;
 }
 

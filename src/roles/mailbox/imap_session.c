@@ -356,6 +356,8 @@ static void on_command(struct imap *im)
         return;
     }
     keep_tag(im, im->command.tag);
+    if (str_starts(str_of(why), STR("[BADCHARSET")) && im->command.search.returns & IMAP_RETURN_SAVE) /* RFC 5182, section 2.1 */
+        uid_set_clear(&im->view.saved);
     imap_bad(im, why);
 }
 
