@@ -195,6 +195,8 @@ bool boxes_make_folder(struct boxes *b, int64_t account)
 
 void boxes_forget_derived(const struct boxes *b, int64_t account)
 {
-    (void)b;
-    (void)account;
+    char path[PATH_ROOM];
+
+    files_search_path(b, account, path);
+    search_index_remove(path);
 }
