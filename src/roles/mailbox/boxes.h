@@ -23,10 +23,10 @@ struct waiter {
     bool counted; /* waits for the flush */
 };
 
-/* Is told when a sync made something visible (store_folder.h: `shown`). It wakes somebody, nothing else. */
+/* Is told when a sync made something visible (store_folder.h: `shown`), or a rollback. It wakes somebody, nothing else. */
 struct box_watcher {
     struct link link;
-    void (*synced)(struct box_watcher *w);
+    void (*changed)(struct box_watcher *w);
 };
 
 struct box {

@@ -96,6 +96,12 @@ static void tell(struct list *waiters, bool stored, const struct err *err)
     }
 }
 
+static void tell_watchers(struct box *box)
+{
+    LIST_EACH(&box->watchers, it)
+        CONTAINER(it, struct box_watcher, link)->changed(CONTAINER(it, struct box_watcher, link));
+}
+
 static size_t list_length(const struct list *l)
 {
     size_t n = 0;
@@ -115,6 +121,7 @@ void box_fail(struct box *box, const struct err *err)
     box_hold(box);
     tell(&box->batch, false, err);
     tell(&box->writing, false, err);
+    tell_watchers(box);
     box_leave(box);
 }
 
@@ -144,8 +151,7 @@ static void tell_synced(struct box *box, bool synced, const struct err *err)
         store_synced(box->store);
     tell(&box->committed, synced, err);
     if (synced)
-        LIST_EACH(&box->watchers, it)
-            CONTAINER(it, struct box_watcher, link)->synced(CONTAINER(it, struct box_watcher, link));
+        tell_watchers(box);
 }
 
 static bool sync_box(struct box *box, struct err *err)
@@ -208,7 +214,8 @@ static void commit_all(struct boxes *b)
     }
 }
 
-/* Synced, or to be synced now; then out of the list, unless something of it is still open. */
+/* Synced, or to be synced now; then out of the list, unless something of it is still open, or somebody who was told waits
+ * for the next one. */
 static void flush_box(struct box *box, bool synced)
 {
     struct err err = {0};
@@ -219,7 +226,7 @@ static void flush_box(struct box *box, bool synced)
     else if (!box->held || !list_empty(&box->committed))
         (void)sync_box(box, &err);
     list_remove(&box->dirty);
-    if (box->held || store_in_transaction(box->store))
+    if (box->held || store_in_transaction(box->store) || !list_empty(&box->batch))
         list_add_last(&box->boxes->dirty, &box->dirty);
     box_leave(box);
 }

@@ -183,8 +183,8 @@ static void end_store(struct imap *im)
     imap_answer_end(im);
 }
 
-/* The new flags of each, and its modseq when the client wants to know of those. */
-static bool tell_one(struct imap *im, uint32_t uid, struct err *err)
+/* The new flags of each, and its modseq when the client wants to know of those. Nothing is told of what is not on disk. */
+static bool tell_one(struct imap *im, uint32_t uid, bool *on_disk, struct err *err)
 {
     bool silent = im->command.store.silent, modseq = im->enabled & IMAP_ENABLED_CONDSTORE;
     struct store_message m;
@@ -192,8 +192,11 @@ static bool tell_one(struct imap *im, uint32_t uid, struct err *err)
 
     if (silent && !modseq)
         return true;
-    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err) || !found)
-        return !found && err->kind == ERR_NONE;
+    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err))
+        return false;
+    *on_disk = found ? imap_view_is_on_disk(im, m.modseq) : imap_view_misses_none(im);
+    if (!found || !*on_disk)
+        return true;
     if (silent && !uid_set_has(&im->view.own, uid))
         return true;
     if (imap_begin_fetch(im, uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
@@ -214,11 +217,18 @@ static void tell_store(struct imap *im)
     struct err err = {0};
     uint32_t uid;
 
-    if (im->view.keywords_told < im->view.folder->keyword_count)
+    if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
     while ((!im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE) && (uid = next_uid(im, c)) != 0) {
-        if (!uid_set_has(&c->refused, uid) && !tell_one(im, uid, &err)) {
+        bool on_disk = true;
+
+        if (!uid_set_has(&c->refused, uid) && !tell_one(im, uid, &on_disk, &err)) {
             imap_failed(im, &err);
+            return;
+        }
+        if (!on_disk) { /* another client is changing it */
+            c->at = uid;
+            imap_settle(im);
             return;
         }
         if (imap_pause(im))

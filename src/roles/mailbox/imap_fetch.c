@@ -177,7 +177,7 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
     }
     buf_add(&im->out, STR(")\r\n"));
     f->open = false;
-    if (f->unseen_wanted && !(f->message.flags & IMAP_SEEN))
+    if (f->unseen_wanted && !(f->message.flags & IMAP_SEEN && imap_view_is_on_disk(im, f->message.modseq)))
         uid_set_add(&f->seen, f->message.uid);
     return true;
 }
@@ -198,6 +198,11 @@ static bool on_message(void *arg, const struct store_message *m)
 
     if (!uid_set_has(&im->view.known, m->uid))
         return true;
+    if (f->tells_changes && !imap_view_is_on_disk(im, m->modseq)) {
+        f->at = m->uid;
+        f->must_wait = true;
+        return false;
+    }
     f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
     begin_message(im, f, m);
     open_message(f, m, im);
@@ -323,7 +328,8 @@ static void fetch_some(struct imap *im)
     struct walk w = {im, &err, false};
     bool done = true;
 
-    while (done && !imap_pause(im)) {
+    f->must_wait = false;
+    while (done && !f->must_wait && !imap_pause(im)) {
         uint32_t uid, to;
 
         if (f->open) {
@@ -335,6 +341,10 @@ static void fetch_some(struct imap *im)
             end(im);
             return;
         }
+        if (!imap_view_misses_none(im)) {
+            f->must_wait = true;
+            break;
+        }
         to = f->is_partial ? uid : range_end(&f->set, uid);
         f->at = to == UINT32_MAX ? 0 : to + 1;
         done = store_messages_walk(im->box->store, im->view.folder, uid, to,
@@ -344,6 +354,8 @@ static void fetch_some(struct imap *im)
         give_up(im, &err);
     else if (f->open)
         f->has_left = true;
+    else if (f->must_wait)
+        imap_settle(im);
 }
 
 /* ---- the command ---- */
@@ -355,11 +367,13 @@ static void look_at_items(struct imap *im, struct fetch *f)
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
+        f->tells_changes |= what->items[i].kind == IMAP_ITEM_FLAGS || what->items[i].kind == IMAP_ITEM_MODSEQ;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)
             imap_enable_condstore(im);
     }
     if (what->changed_since_given)
         imap_enable_condstore(im);
+    f->tells_changes |= what->changed_since_given;
 }
 
 void imap_on_fetch(struct imap *im)

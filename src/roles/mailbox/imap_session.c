@@ -12,24 +12,29 @@
 static struct metric commands = METRIC_COUNTER("staffetta_imap_commands_total", "IMAP commands after login.");
 static struct metric bad_commands = METRIC_COUNTER("staffetta_imap_bad_total", "IMAP commands answered BAD.");
 
-/* What does each command, and whether messages may vanish before its answer. */
+enum rules {
+    NO_EXPUNGE = 1, /* messages may not vanish before its answer, unless it is a UID command */
+    NAMES = 2,      /* waits until the names of mailboxes are on disk */
+};
+
+/* What does each command. */
 static const struct {
     imap_step *run;
-    bool no_expunge; /* unless it is a UID command */
+    unsigned rules;
 } verbs[IMAP_VERB_COUNT] = {
-    [IMAP_CAPABILITY] = {imap_on_capability, false}, [IMAP_NOOP] = {imap_on_noop, false},
-    [IMAP_LOGOUT] = {imap_on_logout, false}, [IMAP_ID] = {imap_on_id, false}, [IMAP_ENABLE] = {imap_on_enable, false},
-    [IMAP_SELECT] = {imap_on_select, true}, [IMAP_EXAMINE] = {imap_on_select, true},
-    [IMAP_CREATE] = {imap_on_create, false}, [IMAP_DELETE] = {imap_on_delete, false},
-    [IMAP_RENAME] = {imap_on_rename, false}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, false},
-    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, false}, [IMAP_LIST] = {imap_on_list, false}, [IMAP_LSUB] = {imap_on_lsub, false},
-    [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
-    [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
-    [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
-    [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
-    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
-    [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
-    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+    [IMAP_CAPABILITY] = {imap_on_capability, 0}, [IMAP_NOOP] = {imap_on_noop, 0},
+    [IMAP_LOGOUT] = {imap_on_logout, 0}, [IMAP_ID] = {imap_on_id, 0}, [IMAP_ENABLE] = {imap_on_enable, 0},
+    [IMAP_SELECT] = {imap_on_select, NO_EXPUNGE | NAMES}, [IMAP_EXAMINE] = {imap_on_select, NO_EXPUNGE | NAMES},
+    [IMAP_CREATE] = {imap_on_create, NAMES}, [IMAP_DELETE] = {imap_on_delete, NAMES},
+    [IMAP_RENAME] = {imap_on_rename, NAMES}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, 0},
+    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, 0}, [IMAP_LIST] = {imap_on_list, NAMES}, [IMAP_LSUB] = {imap_on_lsub, NAMES},
+    [IMAP_NAMESPACE] = {imap_on_namespace, 0}, [IMAP_STATUS] = {imap_on_status, NAMES}, [IMAP_IDLE] = {imap_on_idle, 0},
+    [IMAP_GETQUOTA] = {imap_on_getquota, 0}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, NAMES},
+    [IMAP_SETQUOTA] = {imap_on_setquota, 0}, [IMAP_CHECK] = {imap_on_check, 0}, [IMAP_CLOSE] = {imap_on_close, 0},
+    [IMAP_UNSELECT] = {imap_on_unselect, 0}, [IMAP_EXPUNGE] = {imap_on_expunge, 0},
+    [IMAP_SEARCH] = {imap_on_search, NO_EXPUNGE}, [IMAP_SORT] = {imap_on_sort, NO_EXPUNGE}, [IMAP_THREAD] = {imap_on_thread, NO_EXPUNGE},
+    [IMAP_FETCH] = {imap_on_fetch, NO_EXPUNGE}, [IMAP_STORE] = {imap_on_store, NO_EXPUNGE}, [IMAP_COPY] = {imap_on_copy, 0},
+    [IMAP_MOVE] = {imap_on_move, 0}, [IMAP_APPEND] = {imap_on_append, 0}, [IMAP_REPLACE] = {imap_on_replace, 0},
 };
 
 /* ---- answers ---- */
@@ -131,9 +136,23 @@ void imap_failed(struct imap *im, const struct err *err)
         imap_no(im, "UNAVAILABLE", "The mailbox cannot be read or written now, try again later");
 }
 
-bool imap_pause(const struct imap *im)
+void imap_begin_turn(struct imap *im, int64_t within)
 {
-    return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
+    im->turn_ends = clock_monotonic() + within;
+    im->looks = 0;
+}
+
+/* A client that does not read must not keep the transaction open. */
+static bool has_enough_output(const struct imap *im)
+{
+    return im->out.n >= IMAP_OUTPUT_HIGH && !im->holding;
+}
+
+bool imap_pause(struct imap *im)
+{
+    if (has_enough_output(im))
+        return true;
+    return ++im->looks > IMAP_LOOKS && clock_monotonic() >= im->turn_ends;
 }
 
 void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
@@ -231,6 +250,24 @@ void imap_when_synced(struct imap *im, imap_synced *then)
     box_batch(im->box, &im->waiter);
 }
 
+/* Within the flush: a moment only. */
+static void on_settled(struct imap *im, bool stored)
+{
+    if (!stored && im->box->broken) {
+        imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+        return;
+    }
+    imap_begin_turn(im, 0);
+    im->step = im->settling;
+    im->step(im);
+}
+
+void imap_settle(struct imap *im)
+{
+    im->settling = im->step;
+    imap_when_synced(im, on_settled);
+}
+
 struct folder *imap_folder(struct imap *im, struct str name, const char *code)
 {
     struct folder *f = store_folder_find(im->box->store, name);
@@ -247,19 +284,30 @@ static enum imap_state state_of(const struct imap *im)
     return im->view.folder != NULL ? IMAP_SELECTED : IMAP_AUTHENTICATED;
 }
 
+static void run_verb(struct imap *im)
+{
+    im->step = NULL;
+    if (!(verbs[im->command.verb].rules & NAMES) || store_names_are_on_disk(im->box->store)) {
+        verbs[im->command.verb].run(im);
+        return;
+    }
+    im->step = run_verb;
+    imap_settle(im);
+}
+
 static void run_command(struct imap *im)
 {
     enum imap_verb verb = im->command.verb;
 
     metric_add(&commands, 1);
     im->progress_due = im->turn_ends + IMAP_PROGRESS;
-    im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
+    im->tell_expunges = !(verbs[verb].rules & NO_EXPUNGE) || im->command.uid;
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
     else if (!imap_refuses_numbers(im))
-        verbs[verb].run(im);
+        run_verb(im);
 }
 
 static void keep_tag(struct imap *im, struct str tag)
@@ -358,7 +406,7 @@ static void *session_open(struct session *session)
     im->info = session_info(session);
     im->box = im->info->box;
     im->waiter.done = on_synced;
-    im->watcher.synced = on_visible;
+    im->watcher.changed = on_visible;
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
@@ -406,7 +454,9 @@ static enum session_next session_run(void *machine)
 {
     struct imap *im = machine;
 
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    if (has_enough_output(im))
+        return SESSION_WAITS_OUTPUT;
+    imap_begin_turn(im, IMAP_TURN);
     do {
         if (im->waiting)
             return SESSION_WAITS_INPUT;
@@ -425,7 +475,7 @@ static enum session_next session_run(void *machine)
             return SESSION_ENDS;
         }
     } while (!imap_pause(im));
-    return im->out.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+    return has_enough_output(im) ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
 }
 
 static struct buf *session_output(void *machine)

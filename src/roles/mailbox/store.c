@@ -46,6 +46,7 @@ static bool load(struct store *s, struct err *err)
         return false;
     if (s->inbox == NULL)
         return err_set(err, ERR_PERMANENT, "the mailbox has no INBOX");
+    s->names_durable = s->names;
     return load_loose(s, err);
 }
 
@@ -149,6 +150,19 @@ struct store_totals store_totals(const struct store *s)
 
         sum.messages += f->now.messages;
         sum.bytes += f->now.bytes;
+    }
+    return sum;
+}
+
+struct store_totals store_durable_totals(const struct store *s)
+{
+    struct store_totals sum = {0, 0};
+
+    LIST_EACH(&s->folders, it) {
+        const struct folder *f = CONTAINER(it, struct folder, link);
+
+        sum.messages += f->durable.messages;
+        sum.bytes += f->durable.bytes;
     }
     return sum;
 }

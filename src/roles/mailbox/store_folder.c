@@ -111,6 +111,11 @@ size_t store_folder_count(const struct store *s)
     return s->folder_count;
 }
 
+bool store_names_are_on_disk(const struct store *s)
+{
+    return s->names == s->names_durable;
+}
+
 struct folder *store_folder_next(struct store *s, struct folder *after)
 {
     struct link *it = after == NULL ? s->folders.head.next : after->link.next;
@@ -186,7 +191,7 @@ static bool load_keywords(struct store *s, struct err *err)
         if (f != NULL && column_int(load, 1) == (int64_t)f->keyword_count)
             add_keyword(f, column_str(load, 2));
         if (f != NULL)
-            f->keywords_committed = f->keyword_count;
+            f->keywords_committed = f->keywords_durable = f->keyword_count;
     }
     loaded = stmt_done(load, err);
     stmt_free(load);
@@ -254,6 +259,7 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
     s->folder_count++;
     s->last_id = f->id;
     s->last_uidvalidity = f->uidvalidity;
+    s->names++;
     *out = f;
     return true;
 }
@@ -354,6 +360,7 @@ bool store_folder_rename(struct store *s, struct folder *folder, struct str to, 
     struct list moved;
     bool done = true;
 
+    s->names++;
     list_init(&moved);
     for (struct folder *f = NULL, *next = store_folder_next(s, NULL); (f = next) != NULL && done;) {
         next = store_folder_next(s, f);
@@ -382,6 +389,7 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
     list_remove(&f->link);
     list_add_last(&s->gone, &f->link);
     s->folder_count--;
+    s->names++;
     f->removed = true;
     s->loose = true;
     return true;
@@ -394,6 +402,7 @@ bool store_subscribe(struct store *s, struct str name, bool subscribed, struct e
                    : "DELETE FROM subscription WHERE account = $1 AND name = $2");
     bool done;
 
+    s->names++;
     stmt_int(set, s->account);
     stmt_str(set, name);
     done = stmt_run(set, err);
@@ -511,6 +520,7 @@ static void committed(struct store *s, struct folder *f)
     }
     f->changed = f->created = f->removed = false;
     f->committed = f->now;
+    f->gone_committed = f->gone_modseq;
     f->blocks_committed = f->blocks_made;
     f->keywords_committed = f->keyword_count;
     str_free(&f->committed_name);
@@ -518,6 +528,7 @@ static void committed(struct store *s, struct folder *f)
 
 void folders_committed(struct store *s)
 {
+    s->names_committed = s->names;
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         committed(s, f);
     LIST_EACH(&s->gone, it) {
@@ -531,10 +542,12 @@ void folders_committed(struct store *s)
 
 void store_synced(struct store *s)
 {
+    s->names_durable = s->names_committed;
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
         struct uid_set old = f->shown;
 
         f->durable = f->committed;
+        f->keywords_durable = f->keywords_committed;
         if (!f->is_waiting)
             continue;
         f->shown = f->waiting;
@@ -552,8 +565,10 @@ static void roll_back(struct folder *f)
     if (!f->changed)
         return;
     f->now = f->committed;
+    f->gone_modseq = f->gone_committed;
     f->blocks_made = f->blocks_committed;
     f->changed = false;
+    f->version++; /* what could not be told because of it can be told now */
     uid_set_clear(&f->uids);
     f->uids_loaded = false;
     f->emptied_count = 0;
@@ -566,6 +581,7 @@ void folders_rolled_back(struct store *s)
 {
     struct list all;
 
+    s->names = s->names_committed;
     list_init(&all);
     for (struct link *it; (it = list_first(&s->folders)) != NULL || (it = list_first(&s->gone)) != NULL;) {
         list_remove(it);

@@ -84,6 +84,7 @@ struct store {
     int64_t modseq;             /* of this transaction, 0 before its first change */
     int64_t highest_modseq;     /* of the account, with the jump at opening */
     int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
+    uint64_t names, names_committed, names_durable; /* grow with each change of a name, or of a subscription */
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
     struct list arriving; /* struct content_writer */
