@@ -6,14 +6,20 @@ import subprocess
 import tempfile
 
 
+def cache():
+    """The folder that spares a second download."""
+    folder = pathlib.Path(os.environ.get("STAFFETTA_CACHE", pathlib.Path(tempfile.gettempdir()) / f"staffetta-cache-{os.geteuid()}"))
+    folder.mkdir(mode=0o755, exist_ok=True)
+    return folder
+
+
 def unpack(folder, *packages):
     """The files of the packages below folder."""
-    cache = pathlib.Path(os.environ.get("STAFFETTA_CACHE", pathlib.Path(tempfile.gettempdir()) / f"staffetta-cache-{os.geteuid()}"))
-    cache.mkdir(mode=0o755, exist_ok=True)
+    downloads = cache()
     for package in packages:
-        if not list(cache.glob(f"{package}_*.deb")):
-            done = subprocess.run(["apt-get", "download", package], cwd=cache, capture_output=True, text=True)
+        if not list(downloads.glob(f"{package}_*.deb")):
+            done = subprocess.run(["apt-get", "download", package], cwd=downloads, capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"apt-get download {package}: {done.stderr.strip()}")
-        subprocess.run(["dpkg", "-x", sorted(cache.glob(f"{package}_*.deb"))[-1], folder], check=True)
+        subprocess.run(["dpkg", "-x", sorted(downloads.glob(f"{package}_*.deb"))[-1], folder], check=True)
     return pathlib.Path(folder)

@@ -155,7 +155,7 @@ class Server:
         self.config, self.listen, self.dns_port = config or {}, listen or {}, dns_port
         self.ports = ports or {name: free_port() for name in self.SERVICES}
         self.relay_port = relay_port or free_port()
-        self.chain, self.key = make_certificate(self.folder, "main", [hostname])
+        self.chain, self.key = make_certificate(self.folder, "main", [hostname, "localhost"])
         self.certificates = {"main": (self.chain, self.key)}
         self.data, self.run_folder = self.folder / "data", self.folder / "run"
         for f in (self.data, self.run_folder):

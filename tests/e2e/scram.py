@@ -16,11 +16,14 @@ class Scram:
     def first(self):
         return (self.header + self.bare).encode()
 
+    def stretch(self, salt, rounds):
+        return hashlib.pbkdf2_hmac("sha256", self.password.encode(), salt, rounds)
+
     def final(self, server_first):
         text = server_first.decode()
         parts = dict(p.split("=", 1) for p in text.split(","))
         assert parts["r"].startswith(self.nonce), "the server changed our nonce"
-        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), base64.b64decode(parts["s"]), int(parts["i"]))
+        salted = self.stretch(base64.b64decode(parts["s"]), int(parts["i"]))
         without = f"c={self.binding},r={parts['r']}"
         signed = f"{self.bare},{text},{without}".encode()
         key = hmac.digest(salted, b"Client Key", "sha256")

@@ -269,14 +269,21 @@ class Sweep(Storm):
         return counts
 
     @staticmethod
-    def plan(counts, most, starting=False):
-        """Every failure of every call, at the 1st, 2nd, 3rd ... of a set; of calls made often, those spread over the set."""
+    def places(count, most, spread):
+        """1, 2, 3 ... of a call that is made `count` times in a set; of one made often the first ones, and then ever fewer, the
+        same for every count, since no two sets make equally many."""
+        places = list(range(1, min(count, most // 2 if spread else most) + 1))
+        while spread and places[-1] < count:
+            places.append(places[-1] + max(1, places[-1] // max(1, most // 6) if len(places) >= most // 2 else 1))
+        return [at for at in places if at <= count]
+
+    @staticmethod
+    def plan(counts, most, starting=False, spread=True):
+        """Every failure of every call, at each of its places in a set."""
         found = []
         for (role, copy, call), count in sorted(counts.items()):
-            places = list(range(1, count + 1))
-            if count > most:
-                places = places[:most // 2] + [most // 2 + (count - most // 2) * (i + 1) // (most - most // 2) for i in range(most - most // 2)]
-            found += [Injection(role, copy, call, at, how, error, starting) for at in places for how, error in FAILURES.get(call, [])]
+            found += [Injection(role, copy, call, at, how, error, starting) for at in Sweep.places(count, most, spread)
+                      for how, error in FAILURES.get(call, [])]
         return found
 
     # ---- one ----

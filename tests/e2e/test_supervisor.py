@@ -303,10 +303,12 @@ class Start(unittest.TestCase):
             self.addCleanup(end.close)
             return end
 
-        names = ["pop3s.socket", "mx.socket", "stranger.socket", "submissions.socket", "mx.socket", "pop3s.socket", "submissions.socket"]
-        kinds = [socket.AF_INET, socket.AF_INET, socket.AF_INET, socket.AF_INET6, socket.AF_INET6, socket.AF_INET6, socket.AF_INET]
+        names = ["pop3s.socket", "mx.socket", "stranger.socket", "submissions.socket", "mx.socket", "pop3s.socket", "submissions.socket",
+                 "imap.socket", "imaps.socket", "imaps.socket"]
+        kinds = [socket.AF_INET, socket.AF_INET, socket.AF_INET, socket.AF_INET6, socket.AF_INET6, socket.AF_INET6, socket.AF_INET,
+                 socket.AF_INET, socket.AF_INET6, socket.AF_INET]
         sockets = [(name, ear(kind)) for name, kind in zip(names, kinds)]
-        s = self.activated({n: {"systemd": f"{n}.socket"} for n in ("mx", "submissions", "pop3s")}, sockets)
+        s = self.activated({n: {"systemd": f"{n}.socket"} for n in ("mx", "submissions", "pop3s", "imap", "imaps")}, sockets)
         s.wait_ready()
         for name, end in sockets:
             ip, port = end.getsockname()[:2]
@@ -314,13 +316,12 @@ class Start(unittest.TestCase):
                 c.settimeout(1 if name == "stranger.socket" else 30)
                 if name == "stranger.socket":
                     self.assertRaises(TimeoutError, c.recv, 100)  # nobody accepts there
-                elif name == "mx.socket":
-                    self.assertTrue(c.recv(100).startswith(b"220 "))
-                else:
-                    secure = s.trust().wrap_socket(c)
-                    self.assertTrue(secure.recv(100).startswith(b"+OK " if name == "pop3s.socket" else b"220 "))
-                    secure.close()
-        for name in ("mx", "submissions", "pop3s"):
+                    continue
+                greeting = {"pop3s.socket": b"+OK ", "imap.socket": b"* OK [CAPABILITY ", "imaps.socket": b"* OK [CAPABILITY "}.get(name, b"220 ")
+                secure = c if name in ("mx.socket", "imap.socket") else s.trust().wrap_socket(c)
+                self.assertTrue(secure.recv(100).startswith(greeting))
+                secure.close()
+        for name in ("mx", "submissions", "pop3s", "imap", "imaps"):
             self.assertFalse(listening(s.ports[name]), "the port of the configuration is not for a section that has a systemd socket")
         self.assertTrue(listening(s.ports["pop3"]), "the other sections bind their own")
         self.assertEqual(s.stop(), 0)

@@ -2,6 +2,7 @@
  * written of it can be read again. */
 #include "../unit/imap_describe.h"
 #include "imap/input.h"
+#include "imap/url.h"
 #include "imap/write.h"
 
 #include <assert.h>
@@ -22,6 +23,20 @@ static void name_again(struct str name)
     assert(str_eq(buf_str(&back), name));
     buf_clear(&wire);
     buf_clear(&back);
+}
+
+static void on_url(struct str text, struct buf *out)
+{
+    struct imap_url url;
+    struct arena arena;
+
+    arena_init(&arena, 1 << 20);
+    if (imap_url_parse(text, &arena, &url)) {
+        assert(url.uid > 0 && str_is_utf8(url.mailbox) && (!url.absolute || url.mailbox.n > 0));
+        buf_addf(out, "url %.*s %u", STR_ARG(url.mailbox), url.uid);
+    }
+    imap_url_write(out, text);
+    arena_clear(&arena);
 }
 
 static void on_command(struct str text, struct buf *out)
@@ -71,6 +86,8 @@ static void append_steps(struct world *w, bool whole)
         enum imap_append_step step = imap_append_next(&w->append, imap_input_command(&w->in), whole);
 
         buf_addf(&w->out, "<%d>", step);
+        if (step == IMAP_APPEND_URL)
+            on_url(w->append.url, &w->out);
         if (step == IMAP_APPEND_TAKE) {
             imap_input_take(&w->in);
             return;
@@ -98,6 +115,8 @@ static void begin_append(struct world *w)
 
 static void on_whole(struct world *w)
 {
+    if (!w->appending && is_append(imap_input_command(&w->in)))
+        begin_append(w);
     if (w->appending)
         append_steps(w, true);
     else
@@ -163,6 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     buf_init(&one, 1 << 25);
     buf_init(&two, 1 << 25);
+    on_url(bytes, &one);
+    buf_reset(&one);
     run(bytes, bytes.n, &one);
     run(bytes, data[0] % bytes.n, &two);
     assert(one.failed || two.failed || str_eq(buf_str(&one), buf_str(&two)));

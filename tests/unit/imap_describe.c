@@ -151,6 +151,18 @@ static void mailbox(struct buf *out, const struct imap_mailbox *m)
         buf_addf(out, " %.*s", STR_ARG(m->special[i]));
 }
 
+static void metadata(struct buf *out, const struct imap_metadata *m)
+{
+    buf_addf(out, "'%.*s' depth=%d", STR_ARG(m->mailbox), m->depth);
+    if (m->has_maxsize)
+        buf_addf(out, " maxsize=%" PRIu64, m->maxsize);
+    for (size_t i = 0; i < m->n; i++) {
+        buf_addf(out, " %.*s", STR_ARG(m->entries[i].name));
+        if (m->entries[i].value.p != NULL)
+            buf_addf(out, "='%.*s'", STR_ARG(m->entries[i].value));
+    }
+}
+
 static void arguments(struct buf *out, const struct imap_command *c)
 {
     switch ((int)c->verb) {
@@ -169,7 +181,8 @@ static void arguments(struct buf *out, const struct imap_command *c)
     case IMAP_AUTHENTICATE:
         buf_addf(out, "%.*s %d '%.*s'", STR_ARG(c->login.mechanism), c->login.has_initial, STR_ARG(c->login.initial));
         break;
-    case IMAP_APPEND: case IMAP_REPLACE: case IMAP_NOTIFY: case IMAP_GETMETADATA: case IMAP_SETMETADATA:
+    case IMAP_GETMETADATA: case IMAP_SETMETADATA: metadata(out, &c->metadata); break;
+    case IMAP_APPEND: case IMAP_REPLACE: case IMAP_NOTIFY:
         buf_add(out, c->text);
         break;
     case IMAP_CREATE: case IMAP_DELETE: case IMAP_RENAME: case IMAP_SUBSCRIBE: case IMAP_UNSUBSCRIBE: case IMAP_GETQUOTA:

@@ -78,7 +78,9 @@ static void sections(void **state)
         {"i FETCH 2 FLAGS\r\n", "* 2 FETCH (FLAGS ())\r\ni OK Done\r\n"}, {"j FETCH 1 (RFC822.HEADER)\r\n", "* 1 FETCH (RFC822.HEADER {%}\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n\r\n)\r\nj OK Done\r\n"},
         {"k FETCH 1 FLAGS\r\n", "* 1 FETCH (FLAGS ())\r\nk OK Done\r\n"},
         {"l FETCH 1 RFC822.TEXT\r\n", "* 1 FETCH (RFC822.TEXT {10}\r\nOne\r\nTwo\r\n)\r\n* 1 FETCH (FLAGS (\\Seen))\r\nl OK Done\r\n"},
-        {"m FETCH 1:2 BODY[TEXT]<0.1>\r\n", "* 1 FETCH (BODY[TEXT]<0> {1}\r\nO)\r\n* 2 FETCH (BODY[TEXT]<0> {1}\r\np)\r\n* 2 FETCH (FLAGS (\\Seen))\r\nm OK Done\r\n"});
+        {"m FETCH 1:2 BODY[TEXT]<0.1>\r\n", "* 1 FETCH (BODY[TEXT]<0> {1}\r\nO)\r\n* 2 FETCH (BODY[TEXT]<0> {1}\r\np)\r\n* 2 FETCH (FLAGS (\\Seen))\r\nm OK Done\r\n"},
+        {"n UID STORE 2 -FLAGS.SILENT (\\Seen)\r\n", "n OK Done\r\n"},
+        {"o UID FETCH 2 BODY[TEXT]<0.1>\r\n", "* 2 FETCH (UID 2 BODY[TEXT]<0> {1}\r\np)\r\n* 2 FETCH (UID 2 FLAGS (\\Seen))\r\no OK Done\r\n"});
 }
 
 /* Another one removes what this one asks for: its numbers stay, until a command that may tell. */

@@ -1,13 +1,17 @@
 /* What strangers say must not become lines or pairs of the log. */
 #include "base/log.h"
 
+#include "base/last_words.h"
 #include "base/str.h"
 
 #include <setjmp.h>
+#include <sodium.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -88,6 +92,42 @@ static void json_is_utf8(void **state)
     assert_string_equal(LOGGED(true, "a=%s", "\xff\xc3\xa9\x1b"), "happened\",\"a\":\"\xef\xbf\xbd\xc3\xa9\\u001b\"}\n");
 }
 
+/* What a process that dies of `how` leaves in the log, behind the time. */
+static const char *last_of(void (*how)(void), bool json)
+{
+    int status = 0;
+    pid_t child;
+
+    redirect();
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        log_set(LOG_LEVEL_INFO, json);
+        last_words_begin();
+        log_info("happened", "n=%d", 7); /* held, not written yet */
+        how();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    return taken();
+}
+
+/* It ended by signal 6 without a word, and what it had said last was lost with it. */
+static void an_abort_has_its_line(void **state)
+{
+    const char *said = last_of(abort, false), *reason;
+
+    (void)state;
+    assert_int_equal(strncmp(said, "happened n=7\n", 13), 0);
+    reason = strstr(said, "Z staffetta error fatal reason=\"abort: a library gave up");
+    assert_non_null(reason);
+    assert_string_equal(strchr(reason, '\n'), "\n");
+    reason = strstr(last_of(sodium_misuse, true), ",\"role\":\"staffetta\",\"level\":\"error\",\"event\":\"fatal\",\"reason\":\"abort: libsodium");
+    assert_non_null(reason);
+    assert_string_equal(strchr(reason, '\n') - 2, "\"}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +136,7 @@ int main(void)
         cmocka_unit_test(strangers_cannot_swallow_the_end_of_a_line),
         cmocka_unit_test(json_is_utf8),
         cmocka_unit_test(terminals_are_told_nothing),
+        cmocka_unit_test(an_abort_has_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,6 +388,25 @@ static void the_maildrop_is_locked(void **state)
     expect("+OK 0 messages (0 octets)\r\n");
 }
 
+static void an_account_has_so_many_sessions(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 9; id++)
+        sessions_start(sessions, world_access, &(struct msg_session_open){.id = id, .protocol = SESSION_IMAP,
+            .account = ACCOUNT, .login = STR("r@home.example"), .client = STR("192.0.2.1"), .tag = STR("a1")});
+    expect("a1 NO [LIMIT] This account has too many connections\r\n* BYE Too many connections\r\n<close 9>");
+    assert_int_equal(sessions_count(sessions), 8);
+    sessions_start(sessions, world_access, &(struct msg_session_open){.id = 10, .protocol = SESSION_IMAP,
+        .account = ACCOUNT + 1, .tag = STR("b1")});
+    assert_int_equal(sessions_count(sessions), 9);
+    open_session(11, (struct str){0});
+    expect("-ERR [IN-USE] This account has too many connections\r\n<close 11>");
+    sessions_close(sessions, world_access, &(struct msg_session_close){1});
+    assert_int_equal(sessions_count(sessions), 8);
+    open_session(12, (struct str){0});
+    assert_int_equal(sessions_count(sessions), 9);
+}
+
 static void a_session_that_vanishes_removes_nothing(void **state)
 {
     (void)state;
@@ -516,6 +535,7 @@ int main(void)
         TEST(removal_of_an_account_in_the_middle),
         TEST(a_session_reads_and_removes),
         TEST(the_maildrop_is_locked),
+        TEST(an_account_has_so_many_sessions),
         TEST(a_session_that_vanishes_removes_nothing),
         TEST(mail_that_comes_later_is_not_in_the_snapshot),
         TEST(output_waits_for_credit),

@@ -131,7 +131,7 @@ static void large_contents_come_in_pieces(void **state)
     buf_init(&want, 1000000);
     buf_init(&got, 1000000);
     OK(store_begin(s, &err));
-    OK(store_put_begin(s, &w, d.content, &err));
+    OK(store_put_begin(s, &w, d.content, 0, &err));
     for (size_t i = 0; i < 4; i++) {
         fill(piece, pieces[i], i);
         buf_add(&want, str_from(piece, pieces[i]));
@@ -170,7 +170,7 @@ static void unfinished_contents_are_swept(void **state)
     (void)state;
     fill(piece, sizeof piece, 1);
     OK(store_begin(s, &err));
-    OK(store_put_begin(s, &lost, 5, &err));
+    OK(store_put_begin(s, &lost, 5, 0, &err));
     for (int i = 0; i < 40; i++)
         OK(store_put_piece(s, &lost, str_from(piece, sizeof piece), &err));
     OK(store_commit(s, &err));
@@ -179,7 +179,7 @@ static void unfinished_contents_are_swept(void **state)
     assert_true(store_has_loose(s));
     assert_int_equal(count_rows(s, "content_chunk"), 39);
     OK(store_begin(s, &err));
-    OK(store_put_begin(s, &arriving, 4, &err));
+    OK(store_put_begin(s, &arriving, 4, 0, &err));
     OK(store_put_piece(s, &arriving, str_from(piece, sizeof piece), &err));
     while (more)
         OK(store_sweep(s, &more, &err));

@@ -72,7 +72,7 @@ struct channel *role_peer(const struct role *role, enum role_id peer, unsigned c
 
 const struct config *role_config(const struct role *role)
 {
-    static const struct config config = {.limits.message_size = 50 * 1024 * 1024};
+    static const struct config config = {.limits = {.message_size = 50 * 1024 * 1024, .connections_per_account = 8}};
 
     (void)role;
     return &config;

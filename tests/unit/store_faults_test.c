@@ -1,4 +1,5 @@
 /* Each statement of each operation on an account's database failing, and each of them prepared once. */
+#include "roles/mailbox/store_annotation.h"
 #include "store_world.h"
 
 #define err world_err
@@ -76,6 +77,27 @@ static bool op_subscribe(struct store *s)
     return store_subscribe(s, STR("zzz"), true, &err);
 }
 
+static bool op_annotate(struct store *s)
+{
+    struct annotation_place at = {STORE_INBOX, 7};
+
+    return store_annotation_set(s, at, STR("/private/b"), STR("v"), &err) && store_annotation_set(s, at, STR("/shared/a"), STR("w"), &err) &&
+           store_annotation_set(s, at, STR("/private/a"), (struct str){0}, &err) &&
+           store_annotations_copy(s, store_inbox(s), world_folder(s, "a/b"), &err);
+}
+
+/* What it is in memory goes with what it is in the database. */
+static bool op_special(struct store *s)
+{
+    struct folder *f = store_folder_find(s, STR("Sent"));
+    bool done;
+
+    assert_string_equal(f->special.p, "\\Sent");
+    done = store_folder_special(s, f, STR(""), &err) && store_folder_special(s, f, STR("\\Junk"), &err) &&
+           store_folder_special(s, store_folder_find(s, STR("Junk")), STR("\\Sent"), &err) && store_folder_delete(s, f, &err);
+    return done;
+}
+
 static bool op_sweep(struct store *s)
 {
     bool more = true;
@@ -84,6 +106,32 @@ static bool op_sweep(struct store *s)
         if (!store_sweep(s, &more, &err))
             return false;
     return true;
+}
+
+static bool op_copy_many(struct store *s)
+{
+    struct store_copied copied[4];
+    size_t count;
+
+    return store_messages_copy(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, store_folder_find(s, STR("a")), false, copied, &count, &err);
+}
+
+static bool op_move_many(struct store *s)
+{
+    struct store_copied copied[4];
+    size_t count;
+
+    return store_messages_copy(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, store_folder_find(s, STR("a")), true, copied, &count, &err);
+}
+
+static bool op_flag_many(struct store *s)
+{
+    struct uid_set changed = {0}, refused = {0};
+    struct store_flagging what = {STORE_FLAGS_ADD, STORE_FLAGGED, STR(""), -1, &changed, &refused};
+    bool done = store_messages_flag(s, store_inbox(s), (uint32_t[]){1, 2, 3, 4}, 4, &what, &err);
+
+    uid_set_clear(&changed);
+    return done;
 }
 
 static bool op_prune(struct store *s)
@@ -106,7 +154,7 @@ static bool op_deliver(struct store *s)
     struct content_info info = {.subject = STR("s"), .tree = STR(""), .refs = STR("12345678")};
     struct content_writer w;
 
-    return store_put_begin(s, &w, d.content, &err) && store_put_piece(s, &w, STR("ab"), &err) &&
+    return store_put_begin(s, &w, d.content, 0, &err) && store_put_piece(s, &w, STR("ab"), &err) &&
            store_put_piece(s, &w, STR("c"), &err) && store_put_end(s, &w, &err) && store_info_put(s, d.content, &info, &err) &&
            store_deliver(s, &d, &err);
 }
@@ -122,6 +170,8 @@ static void furnish(struct store *s)
     for (int i = 0; i < 4; i++)
         world_add(s, store_inbox(s), i == 1 ? 1 << STORE_KEYWORD_SHIFT : 0);
     OK(store_keyword(s, store_inbox(s), STR("first"), true, &slot, &err));
+    OK(store_annotation_set(s, (struct annotation_place){STORE_INBOX, 7}, STR("/private/a"), STR("1"), &err));
+    OK(store_annotation_set(s, (struct annotation_place){a->id, 7}, STR("/shared/a"), STR("2"), &err));
     world_add(s, a, 0);
     world_add(s, gone, 0);
     OK(store_folder_delete(s, gone, &err));
@@ -132,12 +182,13 @@ static void furnish(struct store *s)
 }
 
 struct picture {
-    int64_t counts[8];
+    int64_t counts[10];
 };
 
 static struct picture look(struct store *s)
 {
-    static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription"};
+    static const char *const tables[] = {"message", "folder", "content", "loose", "expunged", "keyword", "uid_block", "subscription",
+        "annotation", "content_shared"};
     struct picture p;
     char sql[64];
 
@@ -187,7 +238,8 @@ static void fail_each(void **state, bool (*op)(struct store *s), bool loaded)
 static void whatever_statement_fails(void **state)
 {
     static bool (*const ops[])(struct store *) = {op_add, op_copy, op_flags, op_expunge, op_create, op_rename, op_delete,
-        op_keyword, op_subscribe, op_sweep, op_prune, op_watch, op_deliver};
+        op_keyword, op_subscribe, op_annotate, op_special, op_sweep, op_prune, op_watch, op_deliver, op_copy_many,
+        op_move_many, op_flag_many};
 
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         fail_each(state, ops[i], false);

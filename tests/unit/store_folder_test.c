@@ -2,6 +2,7 @@
  * what a client may be told; databases of before. */
 #include "store_world.h"
 #include "0001.sql.h"
+#include "0002.sql.h"
 
 #define err world_err
 
@@ -461,13 +462,13 @@ static void the_first_unseen_is_found(void **state)
 
 /* ---- databases of before ---- */
 
-static void make_old(void)
+static void make_old(size_t version)
 {
-    static const char *const steps[] = {schema_mailbox_0001};
+    static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002};
     struct db *db;
 
     OK(db_open(&db, world_path(), DB_SYNC_LATER, 1000, &err));
-    OK(db_migrate(db, steps, 1, &err));
+    OK(db_migrate(db, steps, version, &err));
     OK(db_exec(db, "INSERT INTO folder (account, id, name, special, uidvalidity, uidnext, modseq, expunged_floor, messages, bytes, "
                    "unseen, subscribed) VALUES (7, 1, 'INBOX', '', 1700000000, 2100, 50, 0, 3, 30, 2, 1), (7, 2, 'Sent', '\\Sent', "
                    "1700000000, 1, 2, 0, 0, 0, 0, 0)", &err));
@@ -487,7 +488,7 @@ static void an_old_database_becomes_a_new_one(void **state)
     bool found, changed;
 
     (void)state;
-    make_old();
+    make_old(1);
     s = world_open();
     f = store_inbox(s);
     assert_int_equal(f->now.messages, 3);
@@ -519,6 +520,42 @@ static void an_old_database_becomes_a_new_one(void **state)
     store_close(s);
 }
 
+/* Version 2 counted references in the row of the bytes. */
+static void references_are_counted_anew(void **state)
+{
+    struct db *db;
+    struct store *s;
+    bool found, more = true;
+
+    (void)state;
+    make_old(2);
+    OK(db_open(&db, world_path(), DB_SYNC_LATER, 1000, &err));
+    OK(db_exec(db, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features) VALUES "
+                   "(7, 2, 1, 2, 0, 100, 10, 11, 0), (7, 1, 6, 21, 0, 100, 10, 11, 0);"
+                   "UPDATE content SET refs = 3 WHERE id = 11;"
+                   "UPDATE folder SET messages = messages + 1, bytes = bytes + 10, unseen = unseen + 1, uidnext = MAX(uidnext, 2);"
+                   "DELETE FROM expunged", &err));
+    db_close(db);
+    s = world_open();
+    OK(store_check(s, &err));
+    assert_int_equal(world_count(s, "SELECT extra FROM content_shared WHERE content = 11"), 2);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content_shared"), 1);
+    OK(store_begin(s, &err));
+    for (uint32_t uid = 5; uid <= 6; uid++) {
+        OK(store_message_expunge(s, store_inbox(s), uid, &found, &err));
+        assert_true(found && !store_has_loose(s));
+    }
+    OK(store_message_expunge(s, store_folder_by_id(s, 2), 1, &found, &err));
+    assert_true(found && store_has_loose(s));
+    while (more)
+        OK(store_sweep(s, &more, &err));
+    OK(store_commit(s, &err));
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content"), 2);
+    assert_int_equal(world_count(s, "SELECT COUNT(*) FROM content_shared"), 0);
+    world_check(s);
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +576,7 @@ int main(void)
         TEST(modseqs_are_given_once),
         TEST(the_first_unseen_is_found),
         TEST(an_old_database_becomes_a_new_one),
+        TEST(references_are_counted_anew),
     };
 
     fault_install();

@@ -3,43 +3,25 @@
  * after each step both say the same, and what a client may be told never goes back.
  *
  * STORE_SEEDS=100 STORE_FIRST=1 runs that many seeds, with more steps. */
-#include "store_world.h"
+#include "store_model.h"
 
-#define err world_err
-
-enum { FOLDERS = 14, MESSAGES = 40, KEYWORDS = 70, STEPS = 400 };
-
-struct m_message {
-    uint32_t uid;
-    int64_t flags, modseq, content;
-    bool keywords[KEYWORDS];
-};
-
-struct m_folder {
-    int64_t id, uidvalidity, uidnext;
-    char name[100];
-    size_t n;
-    struct m_message messages[MESSAGES];
-};
-
-struct model {
-    size_t n;
-    struct m_folder folders[FOLDERS + 6];
-};
+enum { STEPS = 400 };
 
 /* What a client was told of a folder, by its number. */
 struct told {
     int64_t uidnext, modseq;
 };
 
-static struct model now, committed, durable;
+struct model now;
+struct store *s;
+int64_t highest_modseq;
+static struct model committed, durable;
 static struct told told[10000];
-static struct store *s;
-static int64_t highest_id, highest_modseq; /* of what was committed */
+static int64_t highest_id; /* of what was committed */
 static uint64_t state_of_chance;
 static bool dirty; /* a transaction is open */
 
-static uint64_t chance(uint64_t below)
+uint64_t chance(uint64_t below)
 {
     state_of_chance ^= state_of_chance >> 12;
     state_of_chance ^= state_of_chance << 25;
@@ -57,12 +39,12 @@ static struct m_folder *find(const char *name)
     return NULL;
 }
 
-static struct m_folder *pick(void)
+struct m_folder *pick(void)
 {
     return &now.folders[chance(now.n)];
 }
 
-static struct folder *real(const struct m_folder *m)
+struct folder *real(const struct m_folder *m)
 {
     struct folder *f = store_folder_find(s, str_of(m->name));
 
@@ -413,8 +395,8 @@ static void roll_back(void)
 
 static void change(bool may_fail)
 {
-    static bool (*const changes[])(void) = {create, rename_tree, delete, add, add, add, add, copy, copy, flag, flag, flag,
-        expunge, expunge, sweep, sweep, new_modseq};
+    static bool (*const changes[])(void) = {create, rename_tree, delete, add, add, add, add, copy, copy, flag, flag, flag_many,
+        flag_many, copy_many, copy_many, expunge, expunge, sweep, sweep, new_modseq};
     bool done;
 
     OK(store_begin(s, &err));

@@ -240,3 +240,18 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     if (level == LOG_LEVEL_ERROR)
         log_flush();
 }
+
+void log_last_words(const char *reason)
+{
+    char stamp[40], line[400];
+    int n;
+
+    log_flush(); /* what was said before belongs before it */
+    clock_format_utc(clock_now(), stamp, sizeof stamp);
+    n = snprintf(line, sizeof line,
+        the_log.json ? "{\"time\":\"%s\",\"role\":\"%s\",\"level\":\"error\",\"event\":\"fatal\",\"reason\":\"%s\"}\n"
+                     : "%s %s error fatal reason=\"%s\"\n",
+        stamp, the_log.name, reason);
+    if (n > 0 && (size_t)n < sizeof line && takes_more())
+        (void)!write(STDERR_FILENO, line, (size_t)n);
+}

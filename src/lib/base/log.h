@@ -18,6 +18,9 @@ void log_set(enum log_level least, bool json);
 bool log_wants(enum log_level level);
 void log_event(enum log_level level, const char *event, const char *format, ...) PRINTF(3, 4);
 void log_flush(void);
+/* The last line of a process that cannot go on, from the handler of a signal: no memory is asked for, no randomness.
+ * `reason` is a literal without quotes. */
+void log_last_words(const char *reason);
 
 #define log_debug(event, ...)                                                                      \
     do {                                                                                           \

@@ -35,6 +35,7 @@
     D(unknown_commands, NUMBER, "10", "Unknown commands after which a client is disconnected.")    \
     D(connections, NUMBER, "10000", "Connections of one copy of smtp or access in all.")           \
     D(connections_per_address, NUMBER, "50", "Connections from one IPv4 address or IPv6 /64; loopback and relay_networks are exempt.") \
+    D(connections_per_account, NUMBER, "200", "IMAP and POP3 connections of one account that have logged in.") \
     D(messages_per_address, NUMBER, "5000", "Messages an hour from one address; relay_networks are exempt.") \
     D(recipients_per_address, NUMBER, "20000", "Recipients an hour from one address; relay_networks are exempt.") \
     D(messages_per_account, NUMBER, "1000", "Messages an hour from one account, where the account has no limit of its own.") \

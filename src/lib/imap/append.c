@@ -115,8 +115,13 @@ static enum imap_append_step part(struct imap_append *a, struct imap_parser *p)
 {
     struct str url;
 
+    a->utf8_literal = false;
     if (imap_take_word(p, "TEXT"))
         return imap_space(p) ? literal(a, p) : bad(a, p, NULL);
+    if (imap_take_word(p, "UTF8")) { /* RFC 6855, section 4 */
+        a->utf8_literal = true;
+        return imap_space(p) && imap_need(p, '(') ? literal(a, p) : bad(a, p, NULL);
+    }
     if (!imap_take_word(p, "URL"))
         return bad(a, p, "TEXT or URL expected");
     if (!imap_space(p))
@@ -126,12 +131,17 @@ static enum imap_append_step part(struct imap_append *a, struct imap_parser *p)
     if (!imap_astring(p, &url))
         return bad(a, p, NULL);
     a->url = keep(a, url);
+    if (a->url.p == NULL)
+        return bad(a, p, "The command is too large");
     a->state = AFTER_PART;
     return IMAP_APPEND_URL;
 }
 
 static enum imap_append_step after_part(struct imap_append *a, struct imap_parser *p)
 {
+    if (a->utf8_literal && !imap_need(p, ')'))
+        return bad(a, p, NULL);
+    a->utf8_literal = false;
     if (imap_take(p, ' ')) {
         a->state = IN_CATENATE;
         return part(a, p);
@@ -160,12 +170,15 @@ enum imap_append_step imap_append_next(struct imap_append *a, struct str text, b
         [IN_CATENATE] = part, [AFTER_PART] = after_part, [AT_NEXT] = next};
     struct imap_parser p = {.rest = str_skip(text, a->at), .arena = a->arena, .utf8 = a->utf8};
     int state = a->state;
+    bool utf8_literal = a->utf8_literal;
     enum imap_append_step step = readers[state](a, &p);
 
-    if (step != IMAP_APPEND_TAKE)
+    if (step != IMAP_APPEND_TAKE) {
         a->at = text.n - p.rest.n;
-    else
-        a->state = state; /* the same is read again, with the literal */
+    } else { /* the same is read again, with the literal */
+        a->state = state;
+        a->utf8_literal = utf8_literal;
+    }
     if (whole && (step == IMAP_APPEND_TAKE || step == IMAP_APPEND_LITERAL))
         return bad(a, NULL, "A literal expected");
     if (a->mailbox.p == NULL && step == IMAP_APPEND_BEGIN)

@@ -44,8 +44,8 @@ enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELEC
     V(DELETEACL, IMAP_LOGGED_IN, false, access_right)                                                              \
     V(LISTRIGHTS, IMAP_LOGGED_IN, false, access_right)                                                             \
     V(MYRIGHTS, IMAP_LOGGED_IN, false, one_mailbox)                                                                \
-    V(GETMETADATA, IMAP_LOGGED_IN, false, own_grammar)                                                             \
-    V(SETMETADATA, IMAP_LOGGED_IN, false, own_grammar)                                                             \
+    V(GETMETADATA, IMAP_LOGGED_IN, false, imap_parse_getmetadata)                                                  \
+    V(SETMETADATA, IMAP_LOGGED_IN, false, imap_parse_setmetadata)                                                  \
     V(CHECK, IMAP_SELECTED, false, nothing)                                                                        \
     V(CLOSE, IMAP_SELECTED, false, nothing)                                                                        \
     V(UNSELECT, IMAP_SELECTED, false, nothing)                                                                     \
@@ -206,6 +206,21 @@ struct imap_copy {
     struct imap_set set;
     struct str mailbox;
 };
+/* ---- GETMETADATA, SETMETADATA (RFC 5464) ---- */
+enum { IMAP_ENTRY_NAME_MAX = 255, IMAP_ENTRIES_MAX = 1000 };
+enum imap_depth { IMAP_DEPTH_NONE, IMAP_DEPTH_ONE, IMAP_DEPTH_ALL };
+struct imap_entry {
+    struct str name;  /* "/shared/comment", in small letters */
+    struct str value; /* SETMETADATA; .p NULL: NIL */
+};
+struct imap_metadata {
+    struct str mailbox; /* empty: the server */
+    bool has_maxsize;
+    uint64_t maxsize;
+    enum imap_depth depth;
+    struct imap_entry *entries;
+    size_t n;
+};
 /* A flat list: names of ENABLE; field, value, field, value of ID (.p NULL for NIL); resource, limit of SETQUOTA. */
 struct imap_words {
     struct str name;
@@ -230,10 +245,11 @@ struct imap_command {
         struct imap_search search; /* SEARCH, SORT, THREAD */
         struct imap_mailbox mailbox; /* CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, GETQUOTA, GETQUOTAROOT, MYRIGHTS, GETACL ... */
         struct imap_status_of status;
+        struct imap_metadata metadata;
         struct imap_copy copy;     /* COPY, MOVE, EXPUNGE */
         struct imap_words words;   /* ENABLE, COMPRESS, ID, SETQUOTA, ... */
         struct imap_login login;   /* LOGIN, AUTHENTICATE */
-        struct str text;           /* APPEND, REPLACE, NOTIFY, GETMETADATA, SETMETADATA: what stands behind the verb */
+        struct str text;           /* APPEND, REPLACE, NOTIFY: what stands behind the verb */
     };
 };
 

@@ -232,13 +232,18 @@ static bool to_utf8(struct imap_parser *p, struct str *name)
     return ok && name->p != NULL ? compose(p, name) : imap_expected(p, "A mailbox name is in modified UTF-7");
 }
 
-bool imap_mailbox(struct imap_parser *p, struct str *name)
+bool imap_mailbox_name(struct imap_parser *p, struct str *name)
 {
-    if (!imap_astring(p, name) || !to_utf8(p, name))
+    if (!to_utf8(p, name))
         return false;
     if (str_ieq(*name, STR("INBOX")))
         *name = STR("INBOX");
     return true;
+}
+
+bool imap_mailbox(struct imap_parser *p, struct str *name)
+{
+    return imap_astring(p, name) && imap_mailbox_name(p, name);
 }
 
 bool imap_list_mailbox(struct imap_parser *p, struct str *pattern)

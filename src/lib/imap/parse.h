@@ -28,6 +28,7 @@ bool imap_string(struct imap_parser *p, struct str *text); /* quoted or literal 
 bool imap_astring(struct imap_parser *p, struct str *text);
 bool imap_nstring(struct imap_parser *p, struct str *text); /* .p NULL: NIL */
 bool imap_mailbox(struct imap_parser *p, struct str *name); /* as UTF-8; INBOX in capitals */
+bool imap_mailbox_name(struct imap_parser *p, struct str *name); /* the same of what was written in another way */
 bool imap_list_mailbox(struct imap_parser *p, struct str *pattern);
 bool imap_number(struct imap_parser *p, uint64_t max, uint64_t *number);
 bool imap_set(struct imap_parser *p, struct imap_set *set);
@@ -38,6 +39,9 @@ bool imap_date(struct imap_parser *p, int64_t *day);        /* "1-Feb-1994": day
 bool imap_date_time(struct imap_parser *p, int64_t *time);  /* "17-Jul-1996 02:44:25 -0700": microseconds */
 /* "from:to" of PARTIAL (RFC 9394): both positive or both negative. */
 bool imap_partial(struct imap_parser *p, int64_t *from, int64_t *to);
+
+/* "[1.2.HEADER.FIELDS (FROM)]" */
+bool imap_section(struct imap_parser *p, struct imap_section *section);
 
 /* An array in the arena with room for as many elements as the text can still hold: it has at least `each` bytes for
  * each. NULL over the ceiling, with `why` set. */
@@ -53,5 +57,9 @@ bool imap_parse_list(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_lsub(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_status(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_select(struct imap_parser *p, struct imap_command *c);
+bool imap_parse_getmetadata(struct imap_parser *p, struct imap_command *c);
+bool imap_parse_setmetadata(struct imap_parser *p, struct imap_command *c);
+/* The name of an entry of METADATA, in small letters. */
+bool imap_entry_name(struct imap_parser *p, struct str *name);
 /* "(MESSAGES UIDNEXT ...)" */
 bool imap_status_items(struct imap_parser *p, unsigned *items);

@@ -66,6 +66,11 @@ static bool section(struct imap_parser *p, bool text, struct imap_section *secti
     return section_text(p, section) && imap_need(p, ']');
 }
 
+bool imap_section(struct imap_parser *p, struct imap_section *out)
+{
+    return section(p, true, out);
+}
+
 /* "<offset.length>", or nothing. */
 static bool partial(struct imap_parser *p, struct imap_item *item)
 {

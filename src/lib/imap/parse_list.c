@@ -94,7 +94,16 @@ static bool patterns(struct imap_parser *p, struct imap_list *list)
     return imap_need(p, ')');
 }
 
-/* One entry or several in parentheses (RFC 9590). */
+/* The last one is not among those before it. */
+static bool is_new_entry(const struct imap_list *list)
+{
+    for (size_t i = 0; i < list->metadata_count; i++)
+        if (str_eq(list->metadata[i], list->metadata[list->metadata_count]))
+            return false;
+    return true;
+}
+
+/* One entry or several in parentheses (RFC 9590); twice the same counts once. */
 static bool metadata_entries(struct imap_parser *p, struct imap_list *list)
 {
     bool many;
@@ -104,8 +113,11 @@ static bool metadata_entries(struct imap_parser *p, struct imap_list *list)
         return false;
     many = imap_take(p, '(');
     do {
-        if (!imap_astring(p, &list->metadata[list->metadata_count++]))
+        if (list->metadata_count == IMAP_ENTRIES_MAX)
+            return imap_expected(p, "So many entries in one command are too many");
+        if (!imap_entry_name(p, &list->metadata[list->metadata_count]))
             return false;
+        list->metadata_count += is_new_entry(list);
     } while (many && imap_take(p, ' '));
     return !many || imap_need(p, ')');
 }

@@ -2,6 +2,7 @@
  * single command without a server in offline.c. */
 #include "ipc/role.h"
 #include "base/json.h"
+#include "base/last_words.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "ipc/boot.h"
@@ -110,6 +111,15 @@ void boot_add_peer(struct role *role, enum role_id peer, unsigned copy, unsigned
         role->type->peer_up(role, *place);
 }
 
+/* What libevent would write to standard error itself; behind an error it ends the process. */
+static void on_libevent(int severity, const char *text)
+{
+    if (severity == EVENT_LOG_ERR)
+        log_error("fatal", "reason=libevent: %s", text);
+    else if (severity == EVENT_LOG_WARN)
+        log_warning("libevent", "reason=%s", text);
+}
+
 static struct role *role_new(const struct role_type *type)
 {
     struct role *role = xcalloc(1, sizeof *role);
@@ -161,6 +171,8 @@ struct role *role_begin(const struct role_type *type, int argc, char **argv)
     struct role *role;
 
     log_open(role_name(type->id), 0);
+    last_words_begin();
+    event_set_log_callback(on_libevent);
     role = role_new(type);
     if (argc >= 4 && str_eq(str_of(argv[1]), STR("--command"))) {
         offline_begin(role, argc - 2, argv + 2);

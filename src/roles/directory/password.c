@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "base/random.h"
 
+#include <errno.h>
 #include <gsasl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -132,6 +133,49 @@ static struct remembered *place_of(struct password_cache *cache, const uint8_t t
     return &cache->entries[index % PASSWORD_REMEMBERED];
 }
 
+struct argon {
+    unsigned long long passes;
+    size_t memory;
+    uint8_t salt[crypto_pwhash_SALTBYTES], wanted[HASH_BYTES];
+};
+
+/* False when it is not of the form that crypto_pwhash_str_alg makes. */
+static bool take_apart(const char *hash, struct argon *a)
+{
+    unsigned memory, passes;
+    char salt[24], wanted[44];
+    size_t salt_n, wanted_n;
+
+    if (sscanf(hash, "$argon2id$v=19$m=%9u,t=%9u,p=1$%23[^$]$%43s", &memory, &passes, salt, wanted) != 4)
+        return false;
+    a->memory = (size_t)memory * 1024;
+    a->passes = passes;
+    return sodium_base642bin(a->salt, sizeof a->salt, salt, strlen(salt), NULL, &salt_n, NULL,
+               sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+           sodium_base642bin(a->wanted, sizeof a->wanted, wanted, strlen(wanted), NULL, &wanted_n, NULL,
+               sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+           salt_n == sizeof a->salt && wanted_n == sizeof a->wanted;
+}
+
+/* crypto_pwhash_str_verify takes want of memory for a mismatch: who is right would hear that he is wrong, and be banned. */
+static bool matches(const char *hash, const char *secret)
+{
+    uint8_t made[HASH_BYTES];
+    struct argon a;
+    bool right;
+
+    if (!take_apart(hash, &a))
+        return crypto_pwhash_str_verify(hash, secret, strlen(secret)) == 0;
+    errno = 0;
+    right = crypto_pwhash(made, sizeof made, secret, strlen(secret), a.salt, a.passes, a.memory,
+                crypto_pwhash_ALG_ARGON2ID13) == 0;
+    if (!right && errno == ENOMEM)
+        fatal("password: not enough memory for hashing");
+    right = right && sodium_memcmp(made, a.wanted, sizeof made) == 0;
+    sodium_memzero(made, sizeof made);
+    return right;
+}
+
 static bool verify(const struct verifier *v, const char *secret)
 {
     /* Of nobody: the hash of random bytes with the cost of all others. */
@@ -146,10 +190,10 @@ static bool verify(const struct verifier *v, const char *secret)
             fatal("password: not enough memory for hashing");
     }
     if (v->hash[0] == 0) {
-        (void)!crypto_pwhash_str_verify(nobody, secret, strlen(secret));
+        (void)matches(nobody, secret);
         return false;
     }
-    return crypto_pwhash_str_verify(v->hash, secret, strlen(secret)) == 0;
+    return matches(v->hash, secret);
 }
 
 bool password_check(

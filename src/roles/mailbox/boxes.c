@@ -1,12 +1,21 @@
-/* Open account databases. See boxes.h; their files are in box_files.c, the group commit in flush.c. */
+/* Open account databases: which are open, and for how long. See boxes.h; their files are in box_files.c, the group commit in flush.c. */
 #include "boxes_private.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 
+/* A session that waits keeps its database open for the first, an account without session for the second; and how many
+ * that are in use are looked at to find one that can be closed. */
+enum { REST_AFTER = 10000000, CLOSE_AFTER = 60000000, LOOKS_MOST = 50 };
+/* How often and for how long at a time that is looked for. */
+enum { TIDY_EVERY = 5000000, TIDY_SOON = 50000, TIDY_SLICE = 5000 };
+
+static struct metric rested = METRIC_COUNTER("staffetta_mailbox_databases_rested_total",
+    "Account databases closed while sessions wait.");
 static struct metric opened = METRIC_COUNTER("staffetta_mailbox_databases_opened_total", "Account databases opened.");
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_databases_open", "Account databases open.");
 static struct metric failures = METRIC_COUNTER("staffetta_mailbox_open_failures_total",
@@ -19,7 +28,7 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     b->most = most;
     b->keep = keep;
     map_init(&b->map);
-    list_init(&b->idle);
+    list_init(&b->lru);
     list_init(&b->dirty);
     files_open(b, folder, copy);
     metric_show(&open_now);
@@ -35,23 +44,34 @@ void boxes_set_keep(struct boxes *b, int64_t keep)
 
 size_t boxes_open(const struct boxes *b)
 {
-    return b->map.count;
+    return b->open;
 }
 
 /* ---- opening and closing ---- */
+
+static void close_store(struct box *box)
+{
+    struct boxes *b = box->boxes;
+
+    if (box->store == NULL)
+        return;
+    store_close(box->store);
+    box->store = NULL;
+    list_remove(&box->lru);
+    b->open--;
+    metric_set(&open_now, (int64_t)b->open);
+}
 
 static void close_box(struct box *box)
 {
     struct boxes *b = box->boxes;
 
     map_remove(&b->map, &box->node);
-    list_remove(&box->lru);
     list_remove(&box->dirty);
-    store_close(box->store);
+    close_store(box);
     if (box->removed)
         files_delete(b, box->account);
     free(box);
-    metric_set(&open_now, (int64_t)b->map.count);
 }
 
 void boxes_free(struct boxes *b)
@@ -79,22 +99,85 @@ struct box *boxes_find(struct boxes *b, int64_t account)
     return NULL;
 }
 
-/* May it be closed to make room? */
 static bool is_idle(const struct box *box)
 {
     return box->users == 0 && !link_in_list(&box->dirty);
 }
 
+/* All its users are sessions that wait for their clients, and nothing of it is under way. */
+static bool may_rest(const struct box *box)
+{
+    size_t watchers = 0;
+
+    if (box->held > 0 || box->removed || !box_is_settled(box) || !list_empty(&box->writing) || !list_empty(&box->batch) ||
+        !list_empty(&box->committed) || store_has_loose(box->store))
+        return false;
+    LIST_EACH(&box->watchers, it) {
+        struct box_watcher *w = CONTAINER(it, struct box_watcher, link);
+
+        if (++watchers > box->users || !w->may_rest(w))
+            return false;
+    }
+    return watchers == box->users;
+}
+
+/* False: somebody needs it. */
+static bool put_away(struct box *box)
+{
+    if (is_idle(box)) {
+        close_box(box);
+        return true;
+    }
+    if (box->users == 0 || !may_rest(box))
+        return false;
+    LIST_EACH(&box->watchers, it)
+        CONTAINER(it, struct box_watcher, link)->rests(CONTAINER(it, struct box_watcher, link));
+    close_store(box);
+    metric_add(&rested, 1);
+    return true;
+}
+
+/* Those in use are looked at, a few at a time, and stand behind the others then. */
 static void make_room(struct boxes *b)
 {
-    LIST_EACH(&b->idle, it) {
+    size_t looks = LOOKS_MOST;
+
+    LIST_EACH(&b->lru, it) {
         struct box *box = CONTAINER(it, struct box, lru);
 
-        if (b->map.count < b->most)
+        if (b->open < b->most || looks-- == 0)
             return;
-        if (is_idle(box))
-            close_box(box);
+        if (put_away(box))
+            continue;
+        list_remove(&box->lru);
+        list_add_last(&b->lru, &box->lru);
     }
+}
+
+static bool is_unused(const struct box *box, int64_t now)
+{
+    return now - box->last_used >= (box->users > 0 ? REST_AFTER : CLOSE_AFTER);
+}
+
+int64_t boxes_tidy(struct boxes *b)
+{
+    int64_t now = clock_monotonic(), until = now + TIDY_SLICE;
+    bool all = true;
+
+    LIST_EACH(&b->lru, it) {
+        struct box *box = CONTAINER(it, struct box, lru);
+
+        all = clock_monotonic() < until;
+        if (!all)
+            break;
+        if (is_unused(box, now) && put_away(box))
+            b->given_back = true;
+    }
+    if (all && b->given_back) {
+        malloc_trim(0); /* pages of many databases */
+        b->given_back = false;
+    }
+    return now + (all ? TIDY_EVERY : TIDY_SOON);
 }
 
 /* What happened to be left over, once a time the database is opened. */
@@ -111,37 +194,64 @@ static void tidy(struct boxes *b, struct box *box)
     }
 }
 
-static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
+static void used(struct box *box)
 {
-    struct box *box;
-    struct store *store;
-    bool elsewhere;
+    box->last_used = clock_monotonic();
+    list_remove(&box->lru);
+    list_add_last(&box->boxes->lru, &box->lru);
+}
+
+static bool open_store(struct box *box, struct err *err)
+{
+    struct boxes *b = box->boxes;
 
     make_room(b);
-    if (!files_open_store(b, account, &store, &elsewhere, err)) {
+    if (!files_open_store(b, box->account, &box->store, &box->elsewhere, err)) {
         metric_add(&failures, 1);
-        return NULL;
+        return false;
     }
-    box = xcalloc(1, sizeof *box);
+    b->open++;
+    metric_add(&opened, 1);
+    metric_set(&open_now, (int64_t)b->open);
+    tidy(b, box);
+    return true;
+}
+
+static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
+{
+    struct box *box = xcalloc(1, sizeof *box);
+
     box->boxes = b;
     box->account = account;
-    box->store = store;
-    box->elsewhere = elsewhere;
     list_init(&box->writing);
     list_init(&box->batch);
     list_init(&box->committed);
     list_init(&box->watchers);
+    if (!open_store(box, err)) {
+        free(box);
+        return NULL;
+    }
     map_add(&b->map, &box->node, map_hash_number((uint64_t)account));
-    list_add_last(&b->idle, &box->lru);
-    metric_add(&opened, 1);
-    metric_set(&open_now, (int64_t)b->map.count);
-    tidy(b, box);
     return box;
+}
+
+bool box_wake(struct box *box, struct err *err)
+{
+    bool was_closed = box->store == NULL;
+
+    if (was_closed && box->removed)
+        return err_set(err, ERR_TEMPORARY, "the account is being removed");
+    if (was_closed && !open_store(box, err))
+        return false;
+    used(box);
+    if (was_closed)
+        LIST_EACH(&box->watchers, it)
+            CONTAINER(it, struct box_watcher, link)->woken(CONTAINER(it, struct box_watcher, link));
+    return true;
 }
 
 void box_hold(struct box *box)
 {
-    list_remove(&box->lru);
     box->users++;
 }
 
@@ -155,7 +265,7 @@ struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err)
     }
     if (box == NULL)
         box = open_box(b, account, err);
-    if (box == NULL)
+    if (box == NULL || !box_wake(box, err))
         return NULL;
     if (box->removed || box->broken) {
         err_set(err, ERR_TEMPORARY, box->removed ? "the account is being removed" : "the disk failed");
@@ -176,14 +286,12 @@ struct box *boxes_enter_existing(struct boxes *b, int64_t account, struct err *e
 
 void box_leave(struct box *box)
 {
-    if (store_has_loose(box->store))
+    if (box->store != NULL && store_has_loose(box->store))
         box->boxes->maybe_loose = true;
     if (--box->users > 0)
         return;
-    if (box->removed && !link_in_list(&box->dirty))
+    if (box->store == NULL || (box->removed && !link_in_list(&box->dirty)))
         close_box(box);
-    else
-        list_add_last(&box->boxes->idle, &box->lru);
 }
 
 void boxes_remove(struct boxes *b, int64_t account)
@@ -198,6 +306,7 @@ void boxes_remove(struct boxes *b, int64_t account)
     box->removed = true;
     err_set(&err, ERR_PERMANENT, "the account was removed");
     box_hold(box);
-    box_fail(box, &err);
+    if (box->store != NULL)
+        box_fail(box, &err);
     box_leave(box);
 }

@@ -1,11 +1,13 @@
 /* The open account databases of this process, and the group commit over them.
  *
- * A box is an account whose database is open. At most `most` stay open; those nobody uses are closed
- * in the order of their last use. What is delivered to a box joins its open transaction. A flush
+ * A box is an account that is in use or was a moment ago. At most `most` of their databases stay open: those nobody uses are
+ * closed in the order of their last use, and so are those whose users are sessions that wait for their clients (a box that
+ * rests); that happens also after a while of rest. Such a box opens its database again when somebody enters it or
+ * box_wake is called. What is delivered to a box joins its open transaction. A flush
  * commits all of them and then syncs one after the other; the waiters of a box hear `done` only
  * after its sync. A flush is due a little after the first waiter came: four times as long as the last
- * flush took, at most 100 ms, so that at most a fifth of the time is spent waiting for the disk. When
- * many boxes were written, one syncfs of their file system takes the place of a sync for each.
+ * flush took, at most 100 ms, so that at most a fifth of the time is spent waiting for the disk; but at once
+ * when there is nothing else to do and a waiter is a session, whose client waits. When many boxes were written, one syncfs of their file system takes the place of a sync for each.
  *
  * When a transaction of a box fails, all that shared it failed: nothing of it was stored. */
 #pragma once
@@ -20,23 +22,29 @@ typedef void waiter_done(struct waiter *w, bool stored, const struct err *err);
 struct waiter {
     struct link link;
     waiter_done *done;
+    bool hurry;   /* somebody waits for the answer who says nothing else until then */
     bool counted; /* waits for the flush */
 };
 
-/* Is told when a sync made something visible (store_folder.h: `shown`), or a rollback. It wakes somebody, nothing else. */
+/* A user of a box that knows what to do when its database is closed. */
 struct box_watcher {
     struct link link;
-    void (*changed)(struct box_watcher *w);
+    void (*changed)(struct box_watcher *w); /* a sync made something visible (store_folder.h: `shown`), or a rollback; wakes somebody, nothing else */
+    bool (*may_rest)(struct box_watcher *w);
+    void (*rests)(struct box_watcher *w);  /* the store goes: nothing of it may be kept */
+    void (*woken)(struct box_watcher *w);  /* there is another store; what it has is on disk */
 };
 
 struct box {
     struct map_node node;
-    struct link lru;   /* idle ones, least recently used first */
+    struct link lru;   /* those with an open database, least recently used first */
     struct link dirty; /* has waiters, or something to commit */
     struct boxes *boxes;
     int64_t account;
-    struct store *store;
+    int64_t last_used; /* monotonic */
+    struct store *store;  /* NULL: it rests */
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
+    uint64_t sessions;    /* of those, what session.c counts */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
@@ -61,6 +69,10 @@ struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err);
 /* The same, but an account that never had mail stays without a database. */
 struct box *boxes_enter_existing(struct boxes *b, int64_t account, struct err *err);
 void box_leave(struct box *box);
+/* For who is in it: it is used now; its database is opened if it rested. */
+MUST_CHECK bool box_wake(struct box *box, struct err *err);
+/* Closes databases nobody used for a while, a few milliseconds long. Gives the time of the next call (monotonic). */
+int64_t boxes_tidy(struct boxes *b);
 /* The account's box if it is open; not entered. */
 struct box *boxes_find(struct boxes *b, int64_t account);
 /* Deletes the account's files, now or when nobody uses them any more. */
@@ -87,6 +99,9 @@ MUST_CHECK bool box_settle(struct box *box, struct err *err);
 
 /* When the next flush is due (monotonic), or INT64_MAX; `now` at once when it is due by amount. */
 int64_t boxes_due(const struct boxes *b);
+/* Asked in a turn with nothing else to do. Some waiter is in a hurry: true when no other has come since the last turn, so
+ * that the flush need not wait for more; else *again. */
+bool boxes_may_hurry(struct boxes *b, bool *again);
 /* Works at most about 10 ms; false when there is more to sync: call again soon. */
 bool boxes_flush(struct boxes *b);
 /* Commits and syncs all there is. */
@@ -95,4 +110,4 @@ void boxes_finish(struct boxes *b);
 bool boxes_sweep(struct boxes *b);
 bool boxes_wants_sweep(const struct boxes *b);
 
-size_t boxes_open(const struct boxes *b);
+size_t boxes_open(const struct boxes *b); /* databases */

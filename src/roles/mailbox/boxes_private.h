@@ -16,9 +16,13 @@ struct boxes {
     size_t most;
     int64_t keep;
     struct map map;
-    struct list idle;
+    struct list lru; /* with an open database */
+    size_t open;
+    bool given_back; /* databases were closed since memory was given back */
     struct list dirty;
     size_t waiters;        /* in batches and committed */
+    size_t seen;           /* waiters of the last turn */
+    bool hurry;            /* some of them are in a hurry */
     int64_t dirty_since;   /* monotonic, 0 for not at all */
     int64_t last_flush;    /* how long the last flush took */
     int64_t this_flush;    /* time spent so far in the one under way, 0 for none */

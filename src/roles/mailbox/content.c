@@ -6,21 +6,20 @@
 
 enum { SWEEP_CONTENTS = 100, SWEEP_CHUNKS = 16 };
 
-static bool insert(struct store *s, int64_t id, int64_t size, int64_t refs, struct str head, struct err *err)
+static bool insert(struct store *s, int64_t id, int64_t size, struct str head, struct err *err)
 {
     struct stmt *insert_row = store_stmt(s, SQL_PUT);
 
     stmt_int(insert_row, s->account);
     stmt_int(insert_row, id);
     stmt_int(insert_row, size);
-    stmt_int(insert_row, refs);
     stmt_blob(insert_row, head);
     return stmt_run(insert_row, err);
 }
 
 bool store_put(struct store *s, int64_t content, struct str bytes, struct err *err)
 {
-    return insert(s, content, (int64_t)bytes.n, 1, bytes, err);
+    return insert(s, content, (int64_t)bytes.n, bytes, err);
 }
 
 static bool loosen(struct store *s, int64_t content, struct err *err)
@@ -33,9 +32,9 @@ static bool loosen(struct store *s, int64_t content, struct err *err)
     return stmt_run(add, err);
 }
 
-bool store_put_begin(struct store *s, struct content_writer *w, int64_t content, struct err *err)
+bool store_put_begin(struct store *s, struct content_writer *w, int64_t content, int64_t expected, struct err *err)
 {
-    *w = (struct content_writer){.id = content};
+    *w = (struct content_writer){.id = content, .expected = expected};
     if (!loosen(s, content, err))
         return false;
     list_add_last(&s->arriving, &w->link);
@@ -50,7 +49,7 @@ bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes
     if (bytes.n == 0)
         return true;
     if (w->size == 0) {
-        put = insert(s, w->id, 0, 0, bytes, err);
+        put = insert(s, w->id, w->expected, bytes, err);
     } else {
         stmt_int(add, s->account);
         stmt_int(add, w->id);
@@ -63,17 +62,24 @@ bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes
     return put;
 }
 
+/* Writes the first piece anew, because it is in the same row. */
+static bool set_size(struct store *s, const struct content_writer *w, struct err *err)
+{
+    struct stmt *set = store_stmt(s, SQL_PUT_SIZE);
+
+    stmt_int(set, w->size);
+    stmt_int(set, s->account);
+    stmt_int(set, w->id);
+    return stmt_run(set, err);
+}
+
 bool store_put_end(struct store *s, struct content_writer *w, struct err *err)
 {
-    struct stmt *complete = store_stmt(s, SQL_PUT_SIZE);
     struct stmt *tidy = store_stmt(s, SQL_REMOVE_LOOSE);
 
-    if (w->size == 0 && !insert(s, w->id, 0, 0, STR(""), err))
+    if (w->size == 0 && !insert(s, w->id, 0, STR(""), err))
         return false;
-    stmt_int(complete, w->size);
-    stmt_int(complete, s->account);
-    stmt_int(complete, w->id);
-    if (!stmt_run(complete, err))
+    if (w->size != w->expected && !set_size(s, w, err))
         return false;
     stmt_int(tidy, s->account);
     stmt_int(tidy, w->id);
@@ -161,37 +167,23 @@ void store_unpin(struct store *s, struct content_pin *pin)
     s->loose = true;
 }
 
-static bool change_refs(struct store *s, int64_t content, int64_t by, int64_t *refs, struct err *err)
-{
-    struct stmt *ask = store_stmt(s, SQL_UNREF);
-    struct stmt *set = store_stmt(s, SQL_SET_REFS);
-
-    stmt_int(ask, s->account);
-    stmt_int(ask, content);
-    *refs = stmt_row(ask) ? column_int(ask, 0) : 0;
-    if (!stmt_done(ask, err))
-        return false;
-    if (*refs <= 0)
-        return err_set(err, ERR_PERMANENT, "content %" PRId64 " has no references", content);
-    *refs += by;
-    stmt_int(set, *refs);
-    stmt_int(set, s->account);
-    stmt_int(set, content);
-    return stmt_run(set, err);
-}
-
 bool content_hold(struct store *s, int64_t content, struct err *err)
 {
-    int64_t refs;
+    struct stmt *share = store_stmt(s, SQL_SHARE);
 
-    return change_refs(s, content, 1, &refs, err);
+    stmt_int(share, s->account);
+    stmt_int(share, content);
+    return stmt_run(share, err);
 }
 
 bool content_release(struct store *s, int64_t content, struct err *err)
 {
-    int64_t refs;
+    struct stmt *unshare = store_stmt(s, SQL_UNSHARE);
+    int64_t others;
 
-    return change_refs(s, content, -1, &refs, err) && (refs > 0 || loosen(s, content, err));
+    stmt_int(unshare, s->account);
+    stmt_int(unshare, content);
+    return stmt_run_count(unshare, &others, err) && (others > 0 || loosen(s, content, err));
 }
 
 /* ---- sweeping ---- */
@@ -232,7 +224,8 @@ static bool remove_chunks(struct store *s, int64_t content, int64_t *removed, st
 
 static bool remove_content(struct store *s, int64_t content, struct err *err)
 {
-    static const enum store_sql removals[] = {SQL_REMOVE_CONTENT, SQL_REMOVE_KEYS, SQL_REMOVE_TREE, SQL_REMOVE_LOOSE};
+    static const enum store_sql removals[] = {
+        SQL_REMOVE_CONTENT, SQL_REMOVE_KEYS, SQL_REMOVE_TREE, SQL_REMOVE_SHARED, SQL_REMOVE_LOOSE};
 
     for (size_t i = 0; i < sizeof removals / sizeof *removals; i++) {
         struct stmt *take = store_stmt(s, removals[i]);

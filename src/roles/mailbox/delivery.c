@@ -321,7 +321,7 @@ static void pull_begin(struct delivery *d)
         return;
     }
     box_writing(d->box, &d->waiter);
-    if (!store_put_begin(d->box->store, &d->writer, (int64_t)msgid_new(), &err)) {
+    if (!store_put_begin(d->box->store, &d->writer, (int64_t)msgid_new(), 0, &err)) {
         box_fail(d->box, &err);
         return;
     }

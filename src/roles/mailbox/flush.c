@@ -38,6 +38,8 @@ static void mark_dirty(struct box *box)
 
 bool box_begin(struct box *box, struct err *err)
 {
+    if (!box_wake(box, err))
+        return false;
     if (!box->broken ? store_begin(box->store, err) : err_set(err, ERR_TEMPORARY, "the disk failed"))
         return true;
     box_fail(box, err);
@@ -50,6 +52,7 @@ void box_batch(struct box *box, struct waiter *w)
     list_add_last(&box->batch, &w->link);
     w->counted = true;
     box->boxes->waiters++;
+    box->boxes->hurry |= w->hurry;
     mark_dirty(box);
 }
 
@@ -83,15 +86,20 @@ bool box_is_settled(const struct box *box)
     return !box->broken && !link_in_list(&box->dirty) && !store_in_transaction(box->store);
 }
 
-/* A waiter may leave the box in its done(): the caller keeps the box alive. */
-static void tell(struct list *waiters, bool stored, const struct err *err)
+/* A waiter may leave the box in its done(), the caller keeps the box alive; or wait again, which is not told of now. */
+static void tell(struct box *box, struct list *waiters, bool stored, const struct err *err)
 {
-    struct link *first;
+    struct list now;
 
-    while ((first = list_first(waiters)) != NULL) {
-        struct waiter *w = CONTAINER(first, struct waiter, link);
+    list_init(&now);
+    for (struct link *it; (it = list_first(waiters)) != NULL;) {
+        list_remove(it);
+        list_add_last(&now, it);
+    }
+    for (struct link *it; (it = list_first(&now)) != NULL;) {
+        struct waiter *w = CONTAINER(it, struct waiter, link);
 
-        list_remove(&w->link);
+        box_unwait(box, w);
         w->done(w, stored, err);
     }
 }
@@ -117,10 +125,9 @@ void box_fail(struct box *box, const struct err *err)
     log_warning("mailbox-failed", "account=%" PRId64 " reason=%s", box->account, err->text);
     store_rollback(box->store);
     box->rollbacks++;
-    box->boxes->waiters -= list_length(&box->batch);
     box_hold(box);
-    tell(&box->batch, false, err);
-    tell(&box->writing, false, err);
+    tell(box, &box->batch, false, err);
+    tell(box, &box->writing, false, err);
     tell_watchers(box);
     box_leave(box);
 }
@@ -146,10 +153,9 @@ static bool commit_box(struct box *box, struct err *err)
 
 static void tell_synced(struct box *box, bool synced, const struct err *err)
 {
-    box->boxes->waiters -= list_length(&box->committed);
     if (synced)
         store_synced(box->store);
-    tell(&box->committed, synced, err);
+    tell(box, &box->committed, synced, err);
     if (synced)
         tell_watchers(box);
 }
@@ -200,6 +206,15 @@ int64_t boxes_due(const struct boxes *b)
     if (b->waiters >= FLUSH_WAITERS || b->this_flush > 0)
         return 0;
     return b->dirty_since + delay;
+}
+
+bool boxes_may_hurry(struct boxes *b, bool *again)
+{
+    bool alone = b->hurry && b->waiters == b->seen;
+
+    *again |= b->hurry && !alone;
+    b->seen = b->waiters;
+    return alone;
 }
 
 static void commit_all(struct boxes *b)
@@ -288,6 +303,7 @@ static bool flush(struct boxes *b, int64_t within)
         return false;
     b->last_flush = b->this_flush;
     b->this_flush = 0;
+    b->hurry = false;
     b->dirty_since = only_held(b) ? 0 : clock_monotonic();
     return true;
 }
@@ -325,7 +341,7 @@ bool boxes_sweep(struct boxes *b)
     for (struct map_node *n = map_walk(&b->map, NULL); n != NULL; n = map_walk(&b->map, n)) {
         struct box *box = CONTAINER(n, struct box, node);
 
-        if (!store_has_loose(box->store) || box->held || box->broken || box->removed)
+        if (box->store == NULL || !store_has_loose(box->store) || box->held || box->broken || box->removed)
             continue;
         if (sweep_box(box))
             return true;

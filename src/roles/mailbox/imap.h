@@ -21,7 +21,7 @@ enum {
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
     IMAP_UNREAD_MAX = 128 * 1024,
     IMAP_TURN = 5000,                  /* microseconds of work */
-    IMAP_LOOKS = 4,                    /* so often a turn goes on whatever the time */
+    IMAP_LOOKS = 2,                    /* so often a turn goes on whatever the time */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
     IMAP_PROGRESS = 10 * 1000 * 1000,  /* microseconds from one word about a long command to the next (RFC 9585) */
 };
@@ -35,7 +35,8 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
-    struct folder *folder; /* NULL: nothing is selected */
+    struct folder *folder; /* NULL: nothing is selected, or the box rests */
+    int64_t resting;       /* its number while the box rests */
     bool read_only;
     struct uid_set known;  /* the client was told of these */
     uint32_t uidnext;      /* all uids below were told of, or are gone */
@@ -122,7 +123,7 @@ void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned p
 /* A turn begins, which may take so long. */
 void imap_begin_turn(struct imap *im, int64_t within);
 /* Time for another turn, or enough output: a step returns then. Once true it stays so in this turn. However late it is, every
- * turn does something: each part of a step may look once before it begins. While a change is under way that others wait
+ * turn does something: a step and what it calls may each look once before they begin. While a change is under way that others wait
  * for, output is no reason. */
 bool imap_pause(struct imap *im);
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
@@ -148,6 +149,9 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_view.c ---- */
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* The box rests, and has another store later; false: the mailbox cannot be read any more. */
+void imap_view_rest(struct imap *im);
+MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
 /* There is something to tell to an idling client. */
@@ -190,7 +194,7 @@ uint64_t imap_thread_id(struct str refs);
 MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
 
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
- * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c ---- */
+ * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
@@ -198,7 +202,14 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
+#define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
+/* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
+MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
+/* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
+MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
+struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
 /* CLOSE: expunges, says nothing of it, unselects and answers. */

@@ -1,11 +1,12 @@
 /* APPEND and REPLACE (RFC 9051, section 6.3.12; RFC 3502, RFC 4315, RFC 8508). See imap.h and imap/append.h.
  *
- * Each message goes to the database in pieces while it comes, as a content that nothing refers to (`loose`, swept after a
- * crash); the others' work goes on meanwhile. When the last one is complete, all become messages in one transaction,
- * and the answer waits for the sync: all of them are there, or none. */
+ * A large message, and each that another one follows, goes to the database in pieces while it comes, as a content that nothing
+ * refers to (`loose`, swept after a crash); the others' work goes on meanwhile. The last one, if it is of one piece, waits
+ * in memory, so that it is written once. When all are complete, they become messages in one transaction, and the answer
+ * waits for the sync: all of them are there, or none. */
 #include "base/clock.h"
 #include "base/msgid.h"
-#include "imap.h"
+#include "imap_append.h"
 #include "summary.h"
 
 #include <assert.h>
@@ -13,35 +14,6 @@
 #include <stdlib.h>
 
 enum { PIECE = 64 * 1024, MESSAGES_MAX = 1000 };
-
-struct incoming {
-    struct link link;
-    struct content_writer writer;
-    struct summary *summary;
-    struct imap_flags flags;
-    int64_t received;
-    bool complete;
-};
-
-struct appending {
-    struct imap_append grammar;
-    struct folder *to;    /* looked up anew by its number when all are there */
-    int64_t to_id;
-    int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
-    struct list messages; /* struct incoming */
-    size_t count;
-    uint64_t bytes;       /* of all so far, announced */
-    struct buf piece;
-    bool replaces;
-    uint32_t replaced;    /* its uid */
-    uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
-    bool failed;          /* NO is said when the rest was read */
-    const char *code, *why;
-    struct buf uids;
-    struct imap_set_writer uid_writer;
-};
-
-static void literal_or_end(struct imap *im);
 
 /* ---- life ---- */
 
@@ -61,12 +33,12 @@ static void clean(struct imap *im)
     box_unwait(im->box, &im->waiter);
     for (struct link *it; (it = list_first(&a->messages)) != NULL;)
         free_incoming(im, CONTAINER(it, struct incoming, link));
+    catenate_clear(im);
     buf_clear(&a->piece);
     buf_clear(&a->uids);
 }
 
-/* What is still to come of the command is read and thrown away. */
-static void fail(struct imap *im, const char *code, const char *why)
+void append_fail(struct imap *im, const char *code, const char *why)
 {
     struct appending *a = im->work;
 
@@ -75,8 +47,7 @@ static void fail(struct imap *im, const char *code, const char *why)
     a->why = why;
 }
 
-/* The literal that was announced is not wanted: the command ends here. */
-static void refuse(struct imap *im, const char *code, const char *why)
+void append_refuse(struct imap *im, const char *code, const char *why)
 {
     imap_input_refuse(&im->input);
     if (code == NULL)
@@ -95,7 +66,7 @@ static void on_lost(struct imap *im, bool stored)
 {
     (void)stored;
     if (im->work != NULL)
-        fail(im, "UNAVAILABLE", "The message could not be written, try again later");
+        append_fail(im, "UNAVAILABLE", "The message could not be written, try again later");
 }
 
 /* ---- a message arrives ---- */
@@ -106,58 +77,73 @@ static struct incoming *current(struct appending *a)
     return CONTAINER(a->messages.head.prev, struct incoming, link);
 }
 
-static bool open_message(struct imap *im, struct err *err)
+static void write_piece(struct imap *im);
+
+bool append_open_message(struct imap *im, uint64_t size)
 {
     struct appending *a = im->work;
-    struct incoming *m = xcalloc(1, sizeof *m);
+    struct incoming *m;
 
+    if (a->count == MESSAGES_MAX) {
+        append_refuse(im, "LIMIT", "Too many messages in one APPEND");
+        return false;
+    }
+    if (a->piece.n > 0)
+        write_piece(im);
+    m = xcalloc(1, sizeof *m);
     m->flags = a->grammar.flags;
     m->received = a->grammar.has_date ? a->grammar.date : clock_now();
+    m->size = (int64_t)size;
     m->summary = summary_new();
     list_add_last(&a->messages, &m->link);
     a->count++;
-    if (!store_begin(im->box->store, err) || !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), err))
-        return false;
-    im->synced = on_lost;
-    box_writing(im->box, &im->waiter);
+    a->bytes += size;
     return true;
 }
 
-/* What so many bytes more would make of the quota; false: NO was said. */
-static bool fits(struct imap *im, uint64_t size)
+bool append_fits(struct imap *im, size_t messages, uint64_t size)
 {
     const struct appending *a = im->work;
     uint64_t bytes = a->bytes + size;
 
     if (a->replaces && bytes <= a->freed)
         return true;
-    return imap_fits(im, a->replaces ? 0 : a->count + 1, bytes - (a->replaces ? a->freed : 0));
+    if (imap_fits(im, a->replaces ? 0 : a->count + messages, bytes - (a->replaces ? a->freed : 0)))
+        return true;
+    imap_input_refuse(&im->input); /* NO was said */
+    return false;
+}
+
+void append_stream(struct imap *im)
+{
+    if (imap_input_literal(&im->input)->synchronizing)
+        buf_add(&im->out, STR("+ Go on\r\n"));
+    imap_input_stream(&im->input);
 }
 
 static void begin_message(struct imap *im)
 {
-    struct appending *a = im->work;
     uint64_t size = imap_input_literal(&im->input)->size;
-    struct err err = {0};
 
     im->step = NULL;
-    if (size == 0) { /* RFC 3502, section 6.3.11: how a client changes its mind */
-        refuse(im, "CANNOT", "A message has at least one byte");
-    } else if (size > (uint64_t)imap_append_limit(im)) {
-        refuse(im, "TOOBIG", "The message is larger than this server takes");
-    } else if (a->count == MESSAGES_MAX) {
-        refuse(im, "LIMIT", "Too many messages in one APPEND");
-    } else if (!fits(im, size)) {
-        imap_input_refuse(&im->input); /* NO was said */
-    } else if (!open_message(im, &err)) {
-        imap_input_refuse(&im->input);
-        imap_undo(im, &err);
-    } else {
-        a->bytes += size;
-        if (imap_input_literal(&im->input)->synchronizing)
-            buf_add(&im->out, STR("+ Go on\r\n"));
-        imap_input_stream(&im->input);
+    if (size == 0) /* RFC 3502, section 6.3.11: how a client changes its mind */
+        append_refuse(im, "CANNOT", "A message has at least one byte");
+    else if (size > (uint64_t)imap_append_limit(im))
+        append_refuse(im, "TOOBIG", "The message is larger than this server takes");
+    else if (append_fits(im, 1, size) && append_open_message(im, size))
+        append_stream(im);
+}
+
+static bool put_piece(struct imap *im, struct incoming *m, struct str piece, struct err *err)
+{
+    if (!m->begun && !store_put_begin(im->box->store, &m->writer, (int64_t)msgid_new(), m->size, err))
+        return false;
+    if (!m->begun) {
+        im->synced = on_lost;
+        box_writing(im->box, &im->waiter);
     }
+    m->begun = true;
+    return store_put_piece(im->box->store, &m->writer, piece, err);
 }
 
 /* Into the database, a piece at a time. */
@@ -170,9 +156,11 @@ static void write_piece(struct imap *im)
     if (!a->failed && box_begin(im->box, &err)) {
         box_touch(im->box);
         summary_add(m->summary, buf_str(&a->piece));
-        if (!store_put_piece(im->box->store, &m->writer, buf_str(&a->piece), &err))
-            box_fail(im->box, &err); /* on_lost hears of it */
+        if (!put_piece(im, m, buf_str(&a->piece), &err))
+            box_fail(im->box, &err); /* on_lost hears of it, if this was not the first piece */
     }
+    if (err.kind != ERR_NONE)
+        on_lost(im, false);
     buf_reset(&a->piece);
 }
 
@@ -183,20 +171,25 @@ void imap_append_bytes(struct imap *im, struct str bytes)
     while (bytes.n > 0) {
         struct str part = str_sub(bytes, 0, PIECE - a->piece.n);
 
+        if (part.n == 0)
+            write_piece(im);
         buf_add(&a->piece, part);
         bytes = str_skip(bytes, part.n);
-        if (a->piece.n == PIECE)
-            write_piece(im);
     }
+}
+
+void append_flush(struct imap *im)
+{
+    if (current(im->work)->begun)
+        write_piece(im);
 }
 
 void imap_append_streamed_literal(struct imap *im)
 {
     struct appending *a = im->work;
 
-    if (a->piece.n > 0)
-        write_piece(im);
-    current(a)->complete = true;
+    if (!a->grammar.catenate) /* otherwise more may follow */
+        append_flush(im);
     imap_input_forget(&im->input);
     imap_append_streamed(&a->grammar);
 }
@@ -227,6 +220,18 @@ static void on_stored(struct imap *im, bool stored)
     imap_answer_end(im);
 }
 
+static bool put_bytes(struct imap *im, struct incoming *m, struct err *err)
+{
+    struct appending *a = im->work;
+
+    if (m->begun)
+        return store_put_end(im->box->store, &m->writer, err);
+    m->writer.id = (int64_t)msgid_new();
+    m->writer.size = (int64_t)a->piece.n;
+    summary_add(m->summary, buf_str(&a->piece));
+    return store_put(im->box->store, m->writer.id, buf_str(&a->piece), err);
+}
+
 static bool put_info(struct imap *im, struct incoming *m, struct err *err)
 {
     struct content_info info;
@@ -239,7 +244,7 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
 {
     struct appending *a = im->work;
     struct store *s = im->box->store;
-    struct store_new n = {.content = m->writer.id, .size = m->writer.size, .received = m->received, .flags = m->flags.system};
+    struct store_new n = {.received = m->received, .flags = m->flags.system};
     struct buf more;
     uint32_t uid;
     bool done = true;
@@ -253,7 +258,10 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
             store_set_keyword(&n.flags, &more, slot, true);
     }
     n.more = buf_str(&more);
-    done = done && store_put_end(s, &m->writer, err) && put_info(im, m, err) && store_message_add(s, a->to, &n, &uid, err);
+    done = done && put_bytes(im, m, err) && put_info(im, m, err);
+    n.content = m->writer.id;
+    n.size = m->writer.size;
+    done = done && store_message_add(s, a->to, &n, &uid, err);
     if (done)
         imap_set_add(&a->uid_writer, uid);
     buf_clear(&more);
@@ -300,9 +308,9 @@ static bool replaced_is_there(struct imap *im, const struct appending *a)
     if (!a->replaces)
         return true;
     if (!store_message_get(im->box->store, im->view.folder, a->replaced, &m, &found, &err))
-        fail(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+        append_fail(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
     else if (!found)
-        fail(im, "NONEXISTENT", "The message to be replaced is gone");
+        append_fail(im, "NONEXISTENT", "The message to be replaced is gone");
     return !a->failed;
 }
 
@@ -313,9 +321,9 @@ static void complete(struct imap *im)
 
     a->to = store_folder_by_id(im->box->store, a->to_id);
     if (a->to == NULL && !a->failed)
-        fail(im, "TRYCREATE", "The mailbox was deleted");
+        append_fail(im, "TRYCREATE", "The mailbox was deleted");
     if (!a->failed && !keywords_fit(im, a))
-        fail(im, "LIMIT", "Too many keywords in this mailbox");
+        append_fail(im, "LIMIT", "Too many keywords in this mailbox");
     if (a->failed || !replaced_is_there(im, a)) {
         imap_no(im, a->code, a->why);
         return;
@@ -347,7 +355,7 @@ static bool find_replaced(struct imap *im)
         imap_input_refuse(&im->input);
         imap_failed(im, &err);
     } else if (!found) {
-        refuse(im, "NONEXISTENT", "There is no such message");
+        append_refuse(im, "NONEXISTENT", "There is no such message");
     } else {
         a->freed = (uint64_t)m.size;
     }
@@ -362,22 +370,22 @@ static bool find_mailbox(struct imap *im)
     a->to_id = a->to == NULL ? 0 : a->to->id;
     a->to_uidvalidity = a->to == NULL ? 0 : a->to->uidvalidity;
     if (a->to == NULL)
-        refuse(im, "TRYCREATE", "There is no such mailbox");
+        append_refuse(im, "TRYCREATE", "There is no such mailbox");
     else if (a->replaces && im->view.read_only)
-        refuse(im, "READ-ONLY", "The mailbox was opened with EXAMINE");
+        append_refuse(im, "READ-ONLY", "The mailbox was opened with EXAMINE");
     else
         return !a->replaces || find_replaced(im);
     return false;
 }
 
 /* True when another step may follow at once. */
-static bool take_step(struct imap *im, enum imap_append_step step, bool whole)
+static bool take_step(struct imap *im, enum imap_append_step step)
 {
     struct appending *a = im->work;
 
     switch (step) {
     case IMAP_APPEND_BAD:
-        refuse(im, NULL, a->grammar.why);
+        append_refuse(im, NULL, a->grammar.why);
         return false;
     case IMAP_APPEND_TAKE:
         if (imap_input_literal(&im->input)->synchronizing)
@@ -387,28 +395,35 @@ static bool take_step(struct imap *im, enum imap_append_step step, bool whole)
     case IMAP_APPEND_BEGIN:
         return find_mailbox(im);
     case IMAP_APPEND_MESSAGE_BEGIN:
+        if (a->grammar.catenate)
+            imap_with_quota(im, catenate_begin);
+        return !a->grammar.catenate;
     case IMAP_APPEND_MESSAGE_END:
+        if (a->grammar.catenate)
+            catenate_end(im);
         return true;
     case IMAP_APPEND_LITERAL:
-        imap_with_quota(im, begin_message);
+        if (a->grammar.catenate)
+            catenate_literal(im);
+        else
+            imap_with_quota(im, begin_message);
         return false;
     case IMAP_APPEND_URL:
-        refuse(im, "BADURL", "CATENATE is not offered here");
+        catenate_url(im);
         return false;
     case IMAP_APPEND_END:
         complete(im);
         return false;
     }
-    (void)whole;
     return false;
 }
 
-static void literal_or_end(struct imap *im)
+void append_go_on(struct imap *im)
 {
     struct appending *a = im->work;
     bool whole = !imap_input_asks(&im->input);
 
-    while (take_step(im, imap_append_next(&a->grammar, imap_input_command(&im->input), whole), whole))
+    while (take_step(im, imap_append_next(&a->grammar, imap_input_command(&im->input), whole)))
         ;
 }
 
@@ -424,8 +439,8 @@ static void begin(struct imap *im, bool replaces)
     imap_append_init(&a->grammar, &im->arena, replaces, imap_utf8(im));
     im->work = a;
     im->clean = clean;
-    im->literal = literal_or_end;
-    literal_or_end(im);
+    im->literal = append_go_on;
+    append_go_on(im);
 }
 
 void imap_on_append(struct imap *im)

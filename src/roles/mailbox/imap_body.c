@@ -175,47 +175,68 @@ static bool needs_tree(const struct imap_section *s)
     return s->depth > 0 || s->part != IMAP_WHOLE;
 }
 
-bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+static bool is_decoded(const struct imap_item *item)
+{
+    return item->kind == IMAP_ITEM_BINARY || item->kind == IMAP_ITEM_BINARY_SIZE;
+}
+
+bool fetch_find_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
 {
     struct imap_section s = section_of(item);
 
-    if (needs_tree(&s) || item->kind == IMAP_ITEM_BINARY || item->kind == IMAP_ITEM_BINARY_SIZE)
-        if (!fetch_tree(im, f, err))
-            return false;
+    if ((needs_tree(&s) || is_decoded(item)) && !fetch_tree(im, f, err))
+        return false;
     f->range = needs_tree(&s) ? section_range(f->tree, &s, (uint64_t)f->message.size) : range_of(0, (uint64_t)f->message.size);
     if ((s.part == IMAP_HEADER_FIELDS || s.part == IMAP_HEADER_FIELDS_NOT) && f->range.exists && !make_fields(im, f, &s, err))
+        return false;
+    if (f->range.exists && !is_decoded(item))
+        cut(item, &f->range.from, &f->range.to);
+    f->offset = f->range.from;
+    return true;
+}
+
+bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+{
+    if (!fetch_find_body(im, f, item, err))
         return false;
     write_name(im, item);
     if (!f->range.exists) {
         buf_add(&im->out, STR("NIL"));
         return true;
     }
-    if (item->kind == IMAP_ITEM_BINARY || item->kind == IMAP_ITEM_BINARY_SIZE)
+    if (is_decoded(item))
         return fetch_begin_binary(im, f, item, err);
-    cut(item, &f->range.from, &f->range.to);
     buf_addf(&im->out, "{%" PRIu64 "}\r\n", f->range.to - f->range.from);
-    f->offset = f->range.from;
     f->streaming = f->range.to > f->range.from;
     return true;
 }
 
 /* ---- streaming ---- */
 
+bool fetch_read(struct imap *im, struct fetch *f, struct str *piece, struct err *err)
+{
+    uint64_t left = f->range.to - f->offset;
+
+    *piece = str_skip(buf_str(&f->text), (size_t)f->offset);
+    if (!f->range.made && !store_read(im->box->store, f->message.content, (int64_t)f->offset, piece, err))
+        return false;
+    if (piece->n == 0)
+        return err_set(err, ERR_PERMANENT, "content %" PRId64 " is shorter than it should be", f->message.content);
+    *piece = str_sub(*piece, 0, left < piece->n ? (size_t)left : piece->n);
+    f->offset += piece->n;
+    return true;
+}
+
 bool fetch_stream(struct imap *im, struct fetch *f, struct err *err)
 {
+    struct str piece;
+
     if (f->range.form == BODY_DECODED)
         return fetch_stream_binary(im, f, err);
     while (f->offset < f->range.to && !imap_pause(im)) {
-        uint64_t left = f->range.to - f->offset;
-        struct str piece = str_skip(buf_str(&f->text), (size_t)f->offset);
-
-        if (!f->range.made && !store_read(im->box->store, f->message.content, (int64_t)f->offset, &piece, err))
+        if (!fetch_read(im, f, &piece, err))
             return false;
-        if (piece.n == 0)
-            return err_set(err, ERR_PERMANENT, "content %" PRId64 " is shorter than it should be", f->message.content);
-        piece = str_sub(piece, 0, left < piece.n ? (size_t)left : piece.n);
         buf_add(&im->out, piece);
-        f->offset += piece.n;
     }
     f->streaming = f->offset < f->range.to;
     return true;

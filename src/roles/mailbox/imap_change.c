@@ -3,18 +3,26 @@
  * Each is one transaction, held open over as many turns as it takes, committed and synced before the answer: all of
  * it is there, or nothing. */
 #include "imap.h"
+#include "store_annotation.h"
 
+#include <assert.h>
 #include <inttypes.h>
+
+static_assert((int)IMAP_STORE_SET == STORE_FLAGS_SET && (int)IMAP_STORE_ADD == STORE_FLAGS_ADD &&
+    (int)IMAP_STORE_REMOVE == STORE_FLAGS_REMOVE, "the grammar's kinds are the store's");
 
 struct change {
     uint32_t at;            /* the next uid to look at */
     struct imap_set set;
+    size_t portion;         /* how many are worked on at once */
     struct folder *from;    /* the selected one, or INBOX that is renamed */
     bool all;               /* everything in it, whether the client knows it or not */
     /* STORE */
     int64_t flags;          /* system flags and keywords of the first slots */
     struct str more;        /* of later slots */
     struct uid_set refused; /* UNCHANGEDSINCE */
+    bool full;              /* the telling stopped at a message, because there is enough output */
+    bool must_wait;         /* or because it is not on disk */
     /* COPY, MOVE */
     struct folder *to;
     int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
@@ -71,50 +79,18 @@ static uint32_t next_uid(struct imap *im, struct change *c)
 
 static void tell_store(struct imap *im);
 
-static void change_bits(struct imap_store *what, const struct change *c, const struct store_message *m, int64_t *flags, struct buf *more)
+/* The next uids of the command, at most STORE_MANY; *more: that was not the end. It begins with few and takes more as long
+ * as that is fast. */
+static size_t next_uids(struct imap *im, struct change *c, uint32_t *uids, bool *more)
 {
-    buf_add(more, m->more);
-    switch (what->kind) {
-    case IMAP_STORE_SET:
-        *flags = c->flags;
-        buf_reset(more);
-        buf_add(more, c->more);
-        return;
-    case IMAP_STORE_ADD:
-        *flags = m->flags | c->flags;
-        break;
-    case IMAP_STORE_REMOVE:
-        *flags = m->flags & ~c->flags;
-        break;
-    }
-    for (size_t i = 0; i < c->more.n * 8; i++)
-        if (c->more.p[i / 8] >> i % 8 & 1)
-            store_set_keyword(flags, more, STORE_KEYWORD_BITS + (int)i, what->kind == IMAP_STORE_ADD);
-}
+    size_t n = 0;
 
-static bool store_one(struct imap *im, struct change *c, uint32_t uid, struct err *err)
-{
-    struct imap_store *what = &im->command.store;
-    struct store_message m;
-    struct buf more;
-    int64_t flags = 0;
-    bool found, changed = false, done;
-
-    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err))
-        return false;
-    if (!found)
-        return true;
-    if (what->unchanged_since_given && m.modseq > (int64_t)what->unchanged_since) {
-        uid_set_add(&c->refused, uid);
-        return true;
-    }
-    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
-    change_bits(what, c, &m, &flags, &more);
-    done = store_message_flags(im->box->store, im->view.folder, &m, flags, buf_str(&more), &changed, err);
-    if (done && changed)
-        uid_set_add(&im->view.own, uid);
-    buf_clear(&more);
-    return done;
+    if (c->portion < STORE_MANY)
+        c->portion = c->portion == 0 ? 1 : c->portion * 2;
+    while (n < c->portion && (uids[n] = next_uid(im, c)) != 0)
+        n++;
+    *more = n == c->portion;
+    return n;
 }
 
 static void on_stored(struct imap *im, bool stored)
@@ -145,18 +121,24 @@ static void begin_own(struct imap *im)
 static void store_some(struct imap *im)
 {
     struct change *c = im->work;
+    const struct imap_store *what = &im->command.store;
+    const struct store_flagging flagging = {(int)what->kind, c->flags, c->more,
+        what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused};
     struct err err = {0};
-    uint32_t uid;
+    uint32_t uids[STORE_MANY];
+    bool more = true;
 
     if (!imap_still_holds(im))
         return;
     begin_own(im);
-    while ((uid = next_uid(im, c)) != 0) {
-        if (!store_one(im, c, uid, &err)) {
+    while (more) {
+        size_t n = next_uids(im, c, uids, &more);
+
+        if (!store_messages_flag(im->box->store, im->view.folder, uids, n, &flagging, &err)) {
             imap_undo(im, &err);
             return;
         }
-        if (imap_pause(im)) {
+        if (more && imap_pause(im)) {
             imap_tell_progress(im, c->at, 0, 1);
             return;
         }
@@ -184,55 +166,59 @@ static void end_store(struct imap *im)
 }
 
 /* The new flags of each, and its modseq when the client wants to know of those. Nothing is told of what is not on disk. */
-static bool tell_one(struct imap *im, uint32_t uid, bool *on_disk, struct err *err)
+static bool tell_one(void *arg, const struct store_message *m)
 {
+    struct imap *im = arg;
+    struct change *c = im->work;
     bool silent = im->command.store.silent, modseq = im->enabled & IMAP_ENABLED_CONDSTORE;
-    struct store_message m;
-    bool found;
 
-    if (silent && !modseq)
+    if (uid_set_has(&c->refused, m->uid) || (silent && !uid_set_has(&im->view.own, m->uid)))
         return true;
-    if (!store_message_get(im->box->store, im->view.folder, uid, &m, &found, err))
+    if (!imap_view_is_on_disk(im, m->modseq)) { /* another client is changing it */
+        c->at = m->uid;
+        c->must_wait = true;
         return false;
-    *on_disk = found ? imap_view_is_on_disk(im, m.modseq) : imap_view_misses_none(im);
-    if (!found || !*on_disk)
-        return true;
-    if (silent && !uid_set_has(&im->view.own, uid))
-        return true;
-    if (imap_begin_fetch(im, uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
+    }
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
     if (!silent)
-        imap_write_message_flags(im, &m);
+        imap_write_message_flags(im, m);
     if (modseq && !silent)
         buf_add_char(&im->out, ' ');
     if (modseq)
-        imap_write_modseq(im, &m);
+        imap_write_modseq(im, m);
     buf_add(&im->out, STR(")\r\n"));
-    return true;
+    c->full = im->out.n >= IMAP_OUTPUT_HIGH;
+    if (c->full)
+        c->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
+    return !c->full;
 }
 
 static void tell_store(struct imap *im)
 {
     struct change *c = im->work;
+    bool wanted = !im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE;
     struct err err = {0};
-    uint32_t uid;
+    uint32_t uids[STORE_MANY];
+    bool more = wanted;
 
     if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
-    while ((!im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE) && (uid = next_uid(im, c)) != 0) {
-        bool on_disk = true;
+    c->must_wait = !imap_view_misses_none(im);
+    while (more && !c->must_wait) {
+        size_t n = next_uids(im, c, uids, &more);
 
-        if (!uid_set_has(&c->refused, uid) && !tell_one(im, uid, &on_disk, &err)) {
+        c->full = false;
+        if (!store_messages_pick(im->box->store, im->view.folder, uids, n, tell_one, im, &err)) {
             imap_failed(im, &err);
             return;
         }
-        if (!on_disk) { /* another client is changing it */
-            c->at = uid;
-            imap_settle(im);
+        if (c->full || (more && !c->must_wait && imap_pause(im)))
             return;
-        }
-        if (imap_pause(im))
-            return;
+    }
+    if (wanted && c->must_wait) {
+        imap_settle(im);
+        return;
     }
     end_store(im);
 }
@@ -409,35 +395,38 @@ static void on_renamed(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The mailbox could not be renamed, try again later");
 }
 
-static bool copy_one(struct imap *im, struct change *c, uint32_t uid, struct err *err)
+static bool copy_many(struct imap *im, struct change *c, const uint32_t *uids, size_t n, struct err *err)
 {
-    uint32_t copy = 0;
-    bool found;
+    struct store_copied copied[STORE_MANY];
+    size_t count;
 
-    if (!store_message_copy(im->box->store, c->from, uid, c->to, &copy, &found, err))
+    if (!store_messages_copy(im->box->store, c->from, uids, n, c->to, c->moves, copied, &count, err))
         return false;
-    if (!found)
-        return true;
-    imap_set_add(&c->from_writer, uid);
-    imap_set_add(&c->to_writer, copy);
-    c->done++;
-    return !c->moves || store_message_expunge(im->box->store, c->from, uid, &found, err);
+    for (size_t i = 0; i < count; i++) {
+        imap_set_add(&c->from_writer, copied[i].uid);
+        imap_set_add(&c->to_writer, copied[i].copy);
+    }
+    c->done += count;
+    return true;
 }
 
 static void copy_some(struct imap *im)
 {
     struct change *c = im->work;
     struct err err = {0};
-    uint32_t uid;
+    uint32_t uids[STORE_MANY];
+    bool more = true;
 
     if (!imap_still_holds(im))
         return;
-    while ((uid = next_uid(im, c)) != 0) {
-        if (!copy_one(im, c, uid, &err)) {
+    while (more) {
+        size_t n = next_uids(im, c, uids, &more);
+
+        if (!copy_many(im, c, uids, n, &err)) {
             imap_undo(im, &err);
             return;
         }
-        if (imap_pause(im)) {
+        if (more && imap_pause(im)) {
             imap_tell_progress(im, c->at, 0, 1);
             return;
         }
@@ -525,6 +514,21 @@ void imap_on_move(struct imap *im)
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */
 
+static bool has_room_for_annotations(struct imap *im, const struct folder *f)
+{
+    struct annotation_usage usage;
+    struct err err = {0};
+
+    if (!store_annotation_usage(im->box->store, f->id, &usage, &err))
+        imap_failed(im, &err);
+    else if (usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES)
+        imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
+    else
+        return true;
+    return false;
+}
+
+/* Its annotations are copied: it keeps them (RFC 5464, section 4.1). */
 void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err))
 {
     struct change *c = begin(im, (struct imap_set){0});
@@ -532,9 +536,10 @@ void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str
 
     c->from = store_inbox(im->box->store);
     c->all = c->moves = true;
-    if (!imap_hold(im))
+    if (!has_room_for_annotations(im, c->from) || !imap_hold(im))
         return;
-    if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err))
+    if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err) &&
+        store_annotations_copy(im->box->store, c->from, c->to, &err))
         im->step = copy_some;
     else
         imap_undo(im, &err);

@@ -13,10 +13,17 @@
 
 /* ---- life ---- */
 
-static void clean(struct imap *im)
-{
-    struct fetch *f = im->work;
+enum { TREE_ARENA_MAX = 16 * 1024 * 1024, TEXT_MAX = 4 * 1024 * 1024 };
 
+void fetch_init(struct fetch *f)
+{
+    *f = (struct fetch){.at = 1};
+    arena_init(&f->tree_arena, TREE_ARENA_MAX);
+    buf_init(&f->text, TEXT_MAX);
+}
+
+void fetch_clear(struct imap *im, struct fetch *f)
+{
     store_unpin(im->box->store, &f->pin);
     uid_set_clear(&f->seen);
     uid_set_clear(&f->chosen);
@@ -24,7 +31,10 @@ static void clean(struct imap *im)
     buf_clear(&f->text);
 }
 
-enum { TREE_ARENA_MAX = 16 * 1024 * 1024, TEXT_MAX = 4 * 1024 * 1024 };
+static void clean(struct imap *im)
+{
+    fetch_clear(im, im->work);
+}
 
 static bool is_bytes(enum imap_item_kind kind)
 {
@@ -140,7 +150,7 @@ static void begin_message(struct imap *im, struct fetch *f, const struct store_m
 
 /* ---- a message with bytes, item by item ---- */
 
-static void open_message(struct fetch *f, const struct store_message *m, struct imap *im)
+void fetch_open(struct imap *im, struct fetch *f, const struct store_message *m)
 {
     f->open = true;
     f->message = *m;
@@ -205,7 +215,7 @@ static bool on_message(void *arg, const struct store_message *m)
     }
     f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
     begin_message(im, f, m);
-    open_message(f, m, im);
+    fetch_open(im, f, m);
     if (f->needs_bytes)
         return false; /* goes on outside of the walk */
     w->failed = !write_items(im, f, w->err);
@@ -389,9 +399,8 @@ void imap_on_fetch(struct imap *im)
     if (!imap_view_resolve(im, &what->set, im->command.uid))
         return;
     f = arena_alloc(&im->arena, sizeof *f);
-    *f = (struct fetch){.at = 1, .set = what->set};
-    arena_init(&f->tree_arena, TREE_ARENA_MAX);
-    buf_init(&f->text, TEXT_MAX);
+    fetch_init(f);
+    f->set = what->set;
     im->work = f;
     im->clean = clean;
     look_at_items(im, f);

@@ -47,6 +47,13 @@ struct fetch {
 
 /* Makes the tree of the message under way known. False: the storage failed, err is set. */
 MUST_CHECK bool fetch_tree(struct imap *im, struct fetch *f, struct err *err);
+/* Finds the bytes of BODY[...], RFC822...: f->range, with the partial cut out of it. */
+MUST_CHECK bool fetch_find_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
+/* The next bytes of f->range from f->offset on, at least one. */
+MUST_CHECK bool fetch_read(struct imap *im, struct fetch *f, struct str *piece, struct err *err);
+void fetch_open(struct imap *im, struct fetch *f, const struct store_message *m); /* makes it the message under way; pins its bytes */
+void fetch_clear(struct imap *im, struct fetch *f);
+void fetch_init(struct fetch *f);
 /* Begins BODY[...], RFC822..., BINARY[...]: writes its name and the size; f->streaming when bytes follow. */
 MUST_CHECK bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
 /* Goes on with the bytes; f->streaming is false at their end. */

@@ -22,33 +22,39 @@ static void on_done(struct imap *im, bool stored)
 
 /* ---- CREATE ---- */
 
-static const char *const special_uses[] = {"\\Drafts", "\\Sent", "\\Junk", "\\Trash", "\\Archive", "\\Flagged", "\\All", "\\Important"};
+/* \Flagged and the like are views, not mailboxes. */
+static const char *const special_uses[] = {"\\Drafts", "\\Sent", "\\Junk", "\\Trash", "\\Archive"};
 
-/* The one special use we can keep for a mailbox; NULL with an answer said when it is none, or taken. */
+struct str imap_special_name(struct str use)
+{
+    for (size_t i = 0; i < sizeof special_uses / sizeof *special_uses; i++)
+        if (str_ieq(use, str_of(special_uses[i])))
+            return str_of(special_uses[i]);
+    return STR("");
+}
+
+bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special)
+{
+    *special = imap_special_name(use);
+    if (special->n == 0) {
+        imap_no(im, "USEATTR", "A mailbox has one of \\Drafts, \\Sent, \\Junk, \\Trash and \\Archive");
+        return false;
+    }
+    for (struct folder *f = NULL; (f = store_folder_next(store_of(im), f)) != NULL;)
+        if (f != of && str_ieq(f->special, *special)) {
+            imap_no(im, "USEATTR", "Another mailbox has that use");
+            return false;
+        }
+    return true;
+}
+
+/* Of CREATE: none, or one. */
 static bool special_use(struct imap *im, struct str *special)
 {
     const struct imap_mailbox *m = &im->command.mailbox;
 
     *special = STR("");
-    for (size_t i = 0; i < m->special_count; i++) {
-        bool known = false;
-
-        for (size_t k = 0; k < 5; k++) /* \Flagged and the like are views, not mailboxes */
-            if (str_ieq(m->special[i], str_of(special_uses[k]))) {
-                *special = str_of(special_uses[k]);
-                known = true;
-            }
-        if (!known || m->special_count > 1) {
-            imap_no(im, "USEATTR", "A mailbox has one of \\Drafts, \\Sent, \\Junk, \\Trash and \\Archive");
-            return false;
-        }
-    }
-    for (struct folder *f = NULL; special->n > 0 && (f = store_folder_next(store_of(im), f)) != NULL;)
-        if (str_ieq(f->special, *special)) {
-            imap_no(im, "USEATTR", "Another mailbox has that use");
-            return false;
-        }
-    return true;
+    return m->special_count == 0 || imap_special_use(im, m->special_count == 1 ? m->special[0] : STR(""), NULL, special);
 }
 
 /* Makes the names above too. */

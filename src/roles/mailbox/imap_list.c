@@ -2,9 +2,13 @@
  *
  * What is listed are the mailboxes, the names above them that are none (\NonExistent), and, with SUBSCRIBED, names that
  * are subscribed and gone. All names are collected and sorted first, then told bit by bit. */
+#include "base/clock.h"
 #include "imap.h"
+#include "store_annotation.h"
 
 #include <stdlib.h>
+
+enum { RETURNS_OF_FOLDER = IMAP_LIST_RETURN_STATUS | IMAP_LIST_RETURN_METADATA };
 
 struct name {
     struct str text, special;
@@ -167,10 +171,10 @@ static void add_attribute(struct buf *out, const char *attribute, bool is)
         buf_addf(out, "%s%s", out->p[out->n - 1] == '(' ? "" : " ", attribute);
 }
 
-static void tell_list(struct imap *im, const struct name *name, bool child_info)
+static bool tell_list(struct imap *im, const struct name *name, bool child_info, struct err *err)
 {
     const struct imap_list *list = &im->command.list;
-    struct folder *f = list->returns & IMAP_LIST_RETURN_STATUS ? store_folder_by_id(im->box->store, name->folder) : NULL;
+    struct folder *f = list->returns & RETURNS_OF_FOLDER ? store_folder_by_id(im->box->store, name->folder) : NULL;
     struct buf *out = &im->out;
     bool lists_subscribed = (list->select & IMAP_LIST_SUBSCRIBED) || (list->returns & IMAP_LIST_RETURN_SUBSCRIBED);
 
@@ -187,8 +191,10 @@ static void tell_list(struct imap *im, const struct name *name, bool child_info)
     if (child_info)
         buf_add(out, STR(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
     buf_add(out, STR("\r\n"));
-    if (f != NULL)
+    if (f != NULL && list->returns & IMAP_LIST_RETURN_STATUS)
         imap_write_status(im, f, list->status);
+    return f == NULL || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
+           imap_tell_annotations(im, f, list->metadata, list->metadata_count, err);
 }
 
 static void tell_lsub(struct imap *im, const struct name *name)
@@ -198,30 +204,49 @@ static void tell_lsub(struct imap *im, const struct name *name)
     buf_add(&im->out, STR("\r\n"));
 }
 
-static void tell(struct imap *im, const struct name *name)
+static bool tell(struct imap *im, const struct name *name, struct err *err)
 {
     const struct imap_list *list = &im->command.list;
     bool child_info;
 
     if (!matches_any(list, name->text))
-        return;
+        return true;
     if (im->command.verb == IMAP_LSUB) {
         /* With % a name above a subscribed one is told as not selectable (RFC 3501, section 6.3.9). */
         if (name->subscribed || (name->child_subscribed && str_ends(list->patterns[0], STR("%"))))
             tell_lsub(im, name);
     } else if (is_selected(list, name, &child_info)) {
-        tell_list(im, name, child_info);
+        return tell_list(im, name, child_info, err);
     }
+    return true;
+}
+
+static void tell_some(struct imap *im);
+
+static void tell_on(struct imap *im, bool stored)
+{
+    (void)stored; /* nothing of it was this session's */
+    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    im->step = tell_some;
+    tell_some(im);
 }
 
 static void tell_some(struct imap *im)
 {
     struct listing *l = im->work;
+    struct err err = {0};
 
     while (l->at < l->n) {
-        tell(im, &l->names[l->at++]);
         if (imap_pause(im))
             return;
+        if (im->command.list.returns & IMAP_LIST_RETURN_METADATA && store_annotations_dirty(im->box->store)) {
+            imap_when_synced(im, tell_on);
+            return;
+        }
+        if (!tell(im, &l->names[l->at++], &err)) {
+            imap_failed(im, &err);
+            return;
+        }
     }
     imap_ok(im, NULL, "Done");
 }

@@ -31,6 +31,7 @@ static const struct {
     [IMAP_NAMESPACE] = {imap_on_namespace, 0}, [IMAP_STATUS] = {imap_on_status, NAMES}, [IMAP_IDLE] = {imap_on_idle, 0},
     [IMAP_GETQUOTA] = {imap_on_getquota, 0}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, NAMES},
     [IMAP_SETQUOTA] = {imap_on_setquota, 0}, [IMAP_CHECK] = {imap_on_check, 0}, [IMAP_CLOSE] = {imap_on_close, 0},
+    [IMAP_GETMETADATA] = {imap_on_getmetadata, NAMES}, [IMAP_SETMETADATA] = {imap_on_setmetadata, 0},
     [IMAP_UNSELECT] = {imap_on_unselect, 0}, [IMAP_EXPUNGE] = {imap_on_expunge, 0},
     [IMAP_SEARCH] = {imap_on_search, NO_EXPUNGE}, [IMAP_SORT] = {imap_on_sort, NO_EXPUNGE}, [IMAP_THREAD] = {imap_on_thread, NO_EXPUNGE},
     [IMAP_FETCH] = {imap_on_fetch, NO_EXPUNGE}, [IMAP_STORE] = {imap_on_store, NO_EXPUNGE}, [IMAP_COPY] = {imap_on_copy, 0},
@@ -150,9 +151,9 @@ static bool has_enough_output(const struct imap *im)
 
 bool imap_pause(struct imap *im)
 {
-    if (has_enough_output(im))
-        return true;
-    return ++im->looks > IMAP_LOOKS && clock_monotonic() >= im->turn_ends;
+    bool late = clock_monotonic() >= im->turn_ends;
+
+    return has_enough_output(im) || (++im->looks > IMAP_LOOKS && late);
 }
 
 void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
@@ -180,6 +181,59 @@ static void on_visible(struct box_watcher *w)
 
     if (im->idling && imap_view_is_behind(im))
         session_wake(im->session);
+}
+
+/* ---- a box whose sessions all wait for their clients ---- */
+
+static bool may_rest(struct box_watcher *w)
+{
+    const struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
+           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im);
+}
+
+/* Memory that a waiting session does not need goes as well. */
+static void on_rest(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    imap_view_rest(im);
+    imap_input_clear(&im->input);
+    imap_input_init(&im->input);
+    arena_clear(&im->arena);
+    buf_clear(&im->unread);
+    buf_clear(&im->out);
+    buf_clear(&im->answer);
+}
+
+static void end_without_mailbox(struct imap *im, const struct err *err)
+{
+    log_warning("imap-failed", "account=%" PRId64 " reason=%s", im->info->account, err->text);
+    buf_add(&im->out, STR("* BYE [UNAVAILABLE] The mailbox cannot be read now\r\n"));
+    im->idling = false;
+    im->closed = true;
+    session_wake(im->session);
+}
+
+static void on_woken(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+    struct err err = {0};
+
+    if (!imap_view_wake(im, &err))
+        end_without_mailbox(im, &err);
+}
+
+/* A session that only has to say goodbye needs no database. */
+static void wake_box(struct imap *im)
+{
+    struct err err = {0};
+
+    if (im->closed || (im->box->store == NULL && im->unread.n == 0))
+        return;
+    if (!box_wake(im->box, &err))
+        end_without_mailbox(im, &err);
 }
 
 static void on_synced(struct waiter *w, bool stored, const struct err *err)
@@ -345,23 +399,25 @@ static void on_command(struct imap *im)
 static void on_literal(struct imap *im)
 {
     struct str rest;
-    bool carries;
+    bool known;
 
     if (im->literal != NULL) {
         im->literal(im);
         return;
     }
     arena_clear(&im->arena);
-    carries = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest) &&
-              (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE);
+    known = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest);
     keep_tag(im, imap_input_tag(&im->input));
-    if (carries) {
+    if (known && (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE)) {
         run_command(im);
         return;
     }
     if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
         imap_input_refuse(&im->input);
-        imap_bad(im, "[TOOBIG] The literal is too large");
+        if (known && im->command.verb == IMAP_SETMETADATA)
+            imap_no(im, IMAP_METADATA_MAXSIZE, "The value is too large");
+        else
+            imap_bad(im, "[TOOBIG] The literal is too large");
         return;
     }
     if (imap_input_literal(&im->input)->synchronizing)
@@ -405,8 +461,8 @@ static void *session_open(struct session *session)
     im->session = session;
     im->info = session_info(session);
     im->box = im->info->box;
-    im->waiter.done = on_synced;
-    im->watcher.changed = on_visible;
+    im->waiter = (struct waiter){.done = on_synced, .hurry = true};
+    im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
@@ -456,6 +512,7 @@ static enum session_next session_run(void *machine)
 
     if (has_enough_output(im))
         return SESSION_WAITS_OUTPUT;
+    wake_box(im);
     imap_begin_turn(im, IMAP_TURN);
     do {
         if (im->waiting)

@@ -34,6 +34,37 @@ void imap_view_close(struct imap *im)
     im->telling.under_way = false;
 }
 
+/* Nothing can change while the database is closed: what is there when it is opened is what was told. */
+void imap_view_rest(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+
+    if (v->folder == NULL)
+        return;
+    v->resting = v->folder->id;
+    store_folder_unwatch(v->folder);
+    v->folder = NULL;
+}
+
+bool imap_view_wake(struct imap *im, struct err *err)
+{
+    struct imap_view *v = &im->view;
+    struct folder *f;
+
+    if (v->resting == 0)
+        return true;
+    f = store_folder_by_id(im->box->store, v->resting);
+    if (f == NULL)
+        return err_set(err, ERR_PERMANENT, "folder %" PRId64 " is not there any more", v->resting);
+    if (!store_folder_watch(im->box->store, f, true, err))
+        return false;
+    v->folder = f;
+    v->version = f->version;
+    v->tried = 0;
+    v->resting = 0;
+    return true;
+}
+
 /* ---- numbers ---- */
 
 bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
@@ -237,7 +268,8 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
         return true;
     if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
-    if (imap_begin_fetch(im, m->uid, im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
+    /* "Any FETCH response caused by a UID command" has it (RFC 9051, section 6.4.9). */
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {

@@ -11,6 +11,7 @@ struct mailbox {
     struct deliveries *deliveries;
     struct sessions *sessions;
     struct event *timer;
+    int64_t tidy_at;     /* monotonic */
     int64_t drain_until; /* monotonic, 0 while not draining */
 };
 

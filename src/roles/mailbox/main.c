@@ -53,15 +53,19 @@ static void on_turn(struct role *role)
     bool again = sessions_run(mb->sessions);
     int64_t now = clock_monotonic(), due = boxes_due(mb->boxes);
 
-    if (due <= now)
+    if (due <= now || (!again && boxes_may_hurry(mb->boxes, &again)))
         again |= !boxes_flush(mb->boxes) || boxes_wants_sweep(mb->boxes);
     else
         again |= boxes_sweep(mb->boxes);
     again |= sessions_ready(mb->sessions); /* a flush has woken some */
+    if (mb->tidy_at <= now)
+        mb->tidy_at = boxes_tidy(mb->boxes);
     check_drain(role, mb);
     due = boxes_due(mb->boxes);
     if (mb->drain_until != 0 && mb->drain_until < due)
         due = mb->drain_until;
+    if (boxes_open(mb->boxes) > 0 && mb->tidy_at < due)
+        due = mb->tidy_at;
     if (again)
         wake_after(mb, 0);
     else if (due != INT64_MAX)

@@ -92,8 +92,10 @@ static void session_free(struct session *s)
         s->protocol->close(s->machine);
     map_remove(&s->all->map, &s->node);
     list_remove(&s->ready);
-    if (s->info.box != NULL)
+    if (s->info.box != NULL) {
+        s->info.box->sessions--;
         box_leave(s->info.box);
+    }
     metric_set(&open_now, (int64_t)s->all->map.count);
     str_free(&s->info.login);
     str_free(&s->info.client);
@@ -160,19 +162,33 @@ static bool sane(const struct sessions *all, const struct msg_session_open *m)
            m->account % role_copies(all->role) == role_copy(all->role);
 }
 
-/* No machine can speak yet. */
-static void refuse(struct channel *from, const struct msg_session_open *m, const char *why)
+enum refusal { REFUSED_UNAVAILABLE, REFUSED_CROWDED };
+
+/* No machine can speak yet. The tag of IMAP comes before its text. */
+static void refuse(struct channel *from, const struct msg_session_open *m, enum refusal refusal, const char *why)
 {
+    static const char *const pop3[] = {
+        [REFUSED_UNAVAILABLE] = "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n",
+        [REFUSED_CROWDED] = "-ERR [IN-USE] This account has too many connections\r\n",
+    };
+    static const char *const imap[] = {
+        [REFUSED_UNAVAILABLE] = "* BYE [UNAVAILABLE] The mailbox cannot be opened now, try again later\r\n",
+        [REFUSED_CROWDED] = " NO [LIMIT] This account has too many connections\r\n* BYE Too many connections\r\n",
+    };
+    struct buf text;
+
     metric_add(&refused, 1);
     log_warning("session-refused", "account=%" PRIu64 " client=%.*s reason=%s", m->account,
         STR_ARG(m->client), why);
-    if (m->protocol == SESSION_POP3)
-        ipc_send_session_data(from, &(struct msg_session_data){m->id,
-            STR("-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n")});
-    if (m->protocol == SESSION_IMAP)
-        ipc_send_session_data(from, &(struct msg_session_data){m->id,
-            STR("* BYE [UNAVAILABLE] The mailbox cannot be opened now, try again later\r\n")});
+    buf_init(&text, IPC_CHUNK);
+    if (m->protocol == SESSION_IMAP && refusal == REFUSED_CROWDED)
+        buf_add(&text, m->tag);
+    if (m->protocol == SESSION_POP3 || m->protocol == SESSION_IMAP)
+        buf_add(&text, str_of((m->protocol == SESSION_POP3 ? pop3 : imap)[refusal]));
+    if (text.n > 0)
+        ipc_send_session_data(from, &(struct msg_session_data){m->id, buf_str(&text)});
     ipc_send_session_close(from, &(struct msg_session_close){m->id});
+    buf_clear(&text);
 }
 
 static void session_input(struct session *s, struct str bytes)
@@ -194,13 +210,18 @@ void sessions_start(struct sessions *all, struct channel *from, const struct msg
     if (find(all, from, m->id) != NULL)
         return;
     if (!sane(all, m)) {
-        refuse(from, m, "not one of ours, or too many sessions");
+        refuse(from, m, REFUSED_UNAVAILABLE, "not one of ours, or too many sessions");
         return;
     }
     s = add(all, from, m);
     s->info.box = boxes_enter(all->boxes, s->info.account, &err);
     if (s->info.box == NULL) {
-        refuse(from, m, err.text);
+        refuse(from, m, REFUSED_UNAVAILABLE, err.text);
+        session_free(s);
+        return;
+    }
+    if (s->info.box->sessions++ >= (uint64_t)role_config(all->role)->limits.connections_per_account) {
+        refuse(from, m, REFUSED_CROWDED, "too many sessions of this account");
         session_free(s);
         return;
     }

@@ -4,13 +4,15 @@
 #include "base/clock.h"
 #include "0001.sql.h"
 #include "0002.sql.h"
+#include "0003.sql.h"
+#include "0004.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum { EXPUNGED_KEPT = 50000 };
 
-static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002};
+static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
@@ -112,6 +114,7 @@ bool store_commit(struct store *s, struct err *err)
         store_rollback(s);
         return false;
     }
+    annotations_committed(s);
     folders_committed(s);
     if (s->modseq > s->highest_modseq)
         s->highest_modseq = s->modseq;
@@ -123,6 +126,7 @@ void store_rollback(struct store *s)
 {
     if (db_in_transaction(s->db))
         db_rollback(s->db);
+    annotations_rolled_back(s);
     folders_rolled_back(s);
     if (s->modseq > s->highest_modseq) /* somebody may have been told of it */
         s->highest_modseq = s->modseq;

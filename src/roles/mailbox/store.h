@@ -34,7 +34,8 @@ struct store_item {
 struct content_writer {
     struct link link;
     int64_t id;
-    int64_t size;
+    int64_t size;     /* so far */
+    int64_t expected; /* of all, 0: unknown */
 };
 
 /* While it is listed, the bytes of a content stay, whatever happens to its messages. */
@@ -72,8 +73,9 @@ MUST_CHECK bool store_prune(struct store *s, int64_t before, struct err *err);
 
 /* A content in one piece. */
 MUST_CHECK bool store_put(struct store *s, int64_t content, struct str bytes, struct err *err);
-/* A content in several: begin, append in order, then store_deliver or store_put_abort. */
-MUST_CHECK bool store_put_begin(struct store *s, struct content_writer *w, int64_t content, struct err *err);
+/* A content in several: begin, append in order, then store_deliver or store_put_abort. When `expected` (0: unknown) proves right
+ * at the end, the first piece is not written again. */
+MUST_CHECK bool store_put_begin(struct store *s, struct content_writer *w, int64_t content, int64_t expected, struct err *err);
 MUST_CHECK bool store_put_piece(struct store *s, struct content_writer *w, struct str bytes, struct err *err);
 MUST_CHECK bool store_put_end(struct store *s, struct content_writer *w, struct err *err);
 void store_put_abort(struct store *s, struct content_writer *w); /* what was written is swept later */

@@ -31,22 +31,25 @@ static const struct {
     {"SELECT COUNT(*) FROM message m WHERE m.account = $1 AND NOT EXISTS (SELECT 1 FROM content c "
      "WHERE c.account = m.account AND c.id = m.content AND c.size = m.size)",
      "messages without their content"},
-    {"SELECT COUNT(*) FROM content c LEFT JOIN (SELECT account, content, COUNT(*) AS uses FROM message WHERE account = $1 "
-     "GROUP BY account, content) m ON m.account = c.account AND m.content = c.id WHERE c.account = $1 AND "
-     "c.refs <> COALESCE(m.uses, 0)", "contents with wrong references"},
-    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND c.refs > 0 AND c.size <> LENGTH(c.head) "
-     "+ (SELECT COALESCE(SUM(LENGTH(k.data)), 0) FROM content_chunk k WHERE k.account = c.account "
-     "AND k.content = c.id)", "contents with missing pieces"},
-    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND c.refs = 0 AND NOT EXISTS (SELECT 1 "
-     "FROM loose l WHERE l.account = c.account AND l.content = c.id)", "contents lost"},
-    {"SELECT COUNT(*) FROM content c, loose l WHERE c.account = $1 AND c.refs > 0 AND l.account = c.account AND "
-     "l.content = c.id", "contents in use that would be swept"},
+    {"SELECT COUNT(*) FROM content c LEFT JOIN (SELECT content, COUNT(*) AS uses FROM message WHERE account = $1 "
+     "GROUP BY content) m ON m.content = c.id LEFT JOIN content_shared s ON s.account = c.account AND s.content = c.id "
+     "WHERE c.account = $1 AND NOT EXISTS (SELECT 1 FROM loose l WHERE l.account = c.account AND l.content = c.id) "
+     "AND COALESCE(m.uses, 0) <> 1 + COALESCE(s.extra, 0)", "contents with wrong references"},
+    {"SELECT COUNT(*) FROM content c WHERE c.account = $1 AND NOT EXISTS (SELECT 1 FROM loose l WHERE l.account = c.account "
+     "AND l.content = c.id) AND c.size <> LENGTH(c.head) + (SELECT COALESCE(SUM(LENGTH(k.data)), 0) FROM content_chunk k "
+     "WHERE k.account = c.account AND k.content = c.id)", "contents with missing pieces"},
+    {"SELECT COUNT(*) FROM message m, loose l WHERE m.account = $1 AND l.account = m.account AND l.content = m.content",
+     "contents in use that would be swept"},
+    {"SELECT COUNT(*) FROM content_shared s WHERE s.account = $1 AND (s.extra < 0 OR NOT EXISTS (SELECT 1 FROM content c "
+     "WHERE c.account = s.account AND c.id = s.content))", "references without a content"},
     {"SELECT COUNT(*) FROM content_chunk k WHERE k.account = $1 AND NOT EXISTS (SELECT 1 FROM content c WHERE "
      "c.account = k.account AND c.id = k.content)", "pieces without a content"},
     {"SELECT COUNT(*) FROM content_info i WHERE i.account = $1 AND NOT EXISTS (SELECT 1 FROM content c WHERE "
      "c.account = i.account AND c.id = i.content)", "summaries without a content"},
     {"SELECT COUNT(*) FROM content_tree t WHERE t.account = $1 AND NOT EXISTS (SELECT 1 FROM content c WHERE "
      "c.account = t.account AND c.id = t.content)", "structures without a content"},
+    {"SELECT COUNT(*) FROM annotation a WHERE a.account = $1 AND a.folder <> CAST(0 AS BIGINT) AND NOT EXISTS (SELECT 1 FROM folder f "
+     "WHERE f.account = a.account AND f.id = a.folder AND " IS_THERE ")", "annotations without a folder"},
     {"SELECT COUNT(*) FROM (SELECT folder, COUNT(*) AS n, MIN(slot) AS low, MAX(slot) AS high, COUNT(DISTINCT LOWER(name)) "
      "AS names FROM keyword WHERE account = $1 GROUP BY folder) k WHERE low <> 0 OR high <> n - 1 OR names <> n",
      "folders whose keywords are out of order"},

@@ -67,6 +67,7 @@ static void destroy(struct folder *f)
     uid_set_clear(&f->waiting);
     str_free(&f->name);
     str_free(&f->special);
+    str_free(&f->committed_special);
     str_free(&f->committed_name);
     free(f);
 }
@@ -296,7 +297,7 @@ bool folders_make_first(struct store *s, struct err *err)
 
 /* ---- names ---- */
 
-static bool set_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err)
+bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err)
 {
     struct stmt *set = stmt_new(s->db, "UPDATE folder SET name = $1, special = $2 WHERE account = $3 AND id = $4");
     bool done;
@@ -342,7 +343,7 @@ static bool rename_one(struct store *s, struct folder *f, struct str from, struc
     buf_add(&name, to);
     buf_add(&name, str_skip(f->name, from.n));
     folder_touch(s, f);
-    done = set_name(s, f, buf_str(&name), f->special, err);
+    done = folder_write_name(s, f, buf_str(&name), f->special, err);
     if (done) {
         if (f->committed_name.p == NULL)
             f->committed_name = f->name;
@@ -384,7 +385,7 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
 
     snprintf(name, sizeof name, "%s %" PRId64, gone_mark, f->id);
     folder_touch(s, f);
-    if (!set_name(s, f, str_of(name), str_of(gone_mark), err))
+    if (!folder_write_name(s, f, str_of(name), str_of(gone_mark), err) || !annotations_drop(s, f->id, err))
         return false;
     list_remove(&f->link);
     list_add_last(&s->gone, &f->link);
@@ -543,6 +544,7 @@ void folders_committed(struct store *s)
 void store_synced(struct store *s)
 {
     s->names_durable = s->names_committed;
+    annotations_synced(s);
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
         struct uid_set old = f->shown;
 

@@ -32,6 +32,7 @@ struct folder {
     bool swept;               /* a deleted one: nothing of it is left to remove */
     bool orphan;              /* of no store any more: freed when nobody watches it */
     struct str committed_name; /* before a rename in the open transaction; .p NULL: not renamed */
+    struct str committed_special; /* the same */
     uint32_t *emptied; /* numbers of blocks that lost their last message in it */
     size_t emptied_count;
 

@@ -56,6 +56,14 @@ static bool walk_range(struct store *s, const struct folder *f, const uint32_t r
     return stmt_done(walk, err);
 }
 
+bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell, void *arg,
+    struct err *err)
+{
+    bool enough = false;
+
+    return walk_range(s, f, (uint32_t[]){from, to}, -1, tell, arg, &enough, err);
+}
+
 static uint32_t later(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;

@@ -36,6 +36,28 @@ MUST_CHECK bool store_message_copy(struct store *s, struct folder *from, uint32_
 /* All flags anew of a message just got; *changed false: they were so already and nothing was written. */
 MUST_CHECK bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
     bool *changed, struct err *err);
+/* ---- many at once (store_many.c): one statement for neighbours ---- */
+
+enum { STORE_MANY = 256 };
+/* Calls `tell` for those of the uids (rising, at most STORE_MANY) that are there, in order, until it returns false. */
+MUST_CHECK bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
+    void *arg, struct err *err);
+struct store_copied {
+    uint32_t uid, copy;
+};
+/* As store_message_copy for each that is there; with `moves` it is expunged as well. copied: room for n. */
+MUST_CHECK bool store_messages_copy(struct store *s, struct folder *from, const uint32_t *uids, size_t n, struct folder *to, bool moves,
+    struct store_copied *copied, size_t *count, struct err *err);
+struct store_flagging {
+    enum { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE } how;
+    int64_t flags;
+    struct str more;
+    int64_t unchanged_since; /* those with a higher modseq are refused (-1: none) */
+    struct uid_set *changed, *refused; /* uids are added to these */
+};
+MUST_CHECK bool store_messages_flag(struct store *s, struct folder *f, const uint32_t *uids, size_t n,
+    const struct store_flagging *what, struct err *err);
+
 MUST_CHECK bool store_message_expunge(struct store *s, struct folder *f, uint32_t uid, bool *found, struct err *err);
 
 /* Keywords by slot, in the flags and what goes beyond them. */

@@ -1,5 +1,5 @@
-/* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c
- * and content.c. */
+/* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c,
+ * store_many.c and content.c. */
 #pragma once
 #include "store_message.h"
 
@@ -20,8 +20,16 @@
     X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
     X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
         "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+    X(COPY_RANGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features, "  \
+        "saved, more) SELECT account, $1, uid + $2, $3, flags, received, size, content, features, $4, more "       \
+        "FROM message WHERE account = $5 AND folder = $6 AND uid >= $7 AND uid <= $8 ORDER BY uid")                \
     X(SET_FLAGS, "UPDATE message SET flags = $1, more = $2, modseq = $3 WHERE account = $4 AND folder = $5 "       \
         "AND uid = $6")                                                                                            \
+    X(SET_FLAGS_RANGE, "UPDATE message SET flags = (flags & $1) | $2, modseq = $3 WHERE account = $4 AND "           \
+        "folder = $5 AND uid >= $6 AND uid <= $7")                                                                 \
+    X(REMOVE_RANGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4")          \
+    X(ADD_EXPUNGED_RANGE, "INSERT INTO expunged (account, folder, modseq, uid) SELECT account, folder, $1, uid "   \
+        "FROM message WHERE account = $2 AND folder = $3 AND uid >= $4 AND uid <= $5")                             \
     X(REMOVE_MESSAGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid = $3")                       \
     X(ADD_EXPUNGED, "INSERT INTO expunged (account, folder, modseq, uid) VALUES ($1, $2, $3, $4)")                 \
     X(WALK_EXPUNGED, "SELECT uid FROM expunged WHERE account = $1 AND folder = $2 AND modseq > $3 "                \
@@ -45,16 +53,20 @@
         "WHERE m.account = $1 AND m.folder = $2 AND m.uid >= $3 AND m.uid <= $4 ORDER BY m.uid")                   \
     X(REMOVE_KEYS, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
     X(REMOVE_TREE, "DELETE FROM content_tree WHERE account = $1 AND content = $2")                                 \
-    X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, $4, "                          \
-        "$5)")                                                                                                     \
+    X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, 1, $4)")                       \
     X(PUT_CHUNK, "INSERT INTO content_chunk (account, content, start, data) VALUES ($1, $2, $3, "                  \
         "$4)")                                                                                                     \
-    X(PUT_SIZE, "UPDATE content SET size = $1, refs = 1 WHERE account = $2 AND id = $3")                           \
+    X(PUT_SIZE, "UPDATE content SET size = $1 WHERE account = $2 AND id = $3")                                     \
     X(READ_HEAD, "SELECT head FROM content WHERE account = $1 AND id = $2")                                        \
     X(READ_CHUNK, "SELECT start, data FROM content_chunk WHERE account = $1 AND content = $2 AND "                 \
         "start <= $3 ORDER BY start DESC LIMIT 1")                                                                 \
-    X(UNREF, "SELECT refs FROM content WHERE account = $1 AND id = $2")                                            \
-    X(SET_REFS, "UPDATE content SET refs = $1 WHERE account = $2 AND id = $3")                                     \
+    X(SHARE, "INSERT INTO content_shared (account, content, extra) VALUES ($1, $2, 1) "                            \
+        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
+    X(SHARE_RANGE, "INSERT INTO content_shared (account, content, extra) SELECT account, content, 1 FROM message " \
+        "WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4 "                                          \
+        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
+    X(UNSHARE, "UPDATE content_shared SET extra = extra - 1 WHERE account = $1 AND content = $2 AND extra > 0")    \
+    X(REMOVE_SHARED, "DELETE FROM content_shared WHERE account = $1 AND content = $2")                             \
     X(ADD_LOOSE, "INSERT INTO loose (account, content) VALUES ($1, $2)")                                           \
     X(REMOVE_LOOSE, "DELETE FROM loose WHERE account = $1 AND content = $2")                                       \
     X(NEXT_LOOSE, "SELECT content FROM loose WHERE account = $1 AND content > $2 ORDER BY content "                \
@@ -65,6 +77,18 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(GET_ANNOTATION, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(WALK_ANNOTATIONS, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 ORDER BY name") \
+    X(ANNOTATION_SIZE, "SELECT size FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(ANNOTATION_USAGE, "SELECT COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN 1 ELSE 0 END) AS BIGINT), 0), "       \
+        "COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN size ELSE 0 END) AS BIGINT), 0), "                           \
+        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2")                               \
+    X(PUT_ANNOTATION, "INSERT INTO annotation (account, folder, owner, name, size, value) VALUES ($1, $2, $3, $4, $5, $6) " \
+        "ON CONFLICT (account, folder, owner, name) DO UPDATE SET size = excluded.size, value = excluded.value")   \
+    X(REMOVE_ANNOTATION, "DELETE FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
+    X(COPY_ANNOTATIONS, "INSERT INTO annotation (account, folder, owner, name, size, value) SELECT account, $1, owner, name, " \
+        "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
+    X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
     X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
@@ -85,6 +109,7 @@ struct store {
     int64_t highest_modseq;     /* of the account, with the jump at opening */
     int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
     uint64_t names, names_committed, names_durable; /* grow with each change of a name, or of a subscription */
+    bool annotations_changed, annotations_waiting; /* in the open transaction; committed and not synced */
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
     struct list arriving; /* struct content_writer */
@@ -110,6 +135,14 @@ MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */
 int64_t folder_touch(struct store *s, struct folder *f);
 
+MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
+
+/* ---- store_annotation.c ---- */
+MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
+void annotations_committed(struct store *s);
+void annotations_rolled_back(struct store *s); /* before folders_rolled_back */
+void annotations_synced(struct store *s);
+
 /* ---- store_uids.c ---- */
 MUST_CHECK bool uids_save(struct store *s, struct folder *f, struct err *err);
 /* The folder, whose uids are loaded, gains or loses a message, or flags change from `was` to `is` (-1: not there). */
@@ -123,5 +156,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
 MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_message.c ---- */
+/* store_messages_walk without `since`. */
+MUST_CHECK bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
+    void *arg, struct err *err);
 /* A part of what deleted folders had; *more: call again. */
 MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);

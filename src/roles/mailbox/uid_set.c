@@ -80,7 +80,18 @@ static struct uid_block *make_block(struct uid_set *s, size_t i, uint32_t number
     memmove(s->blocks + i + 1, s->blocks + i, (s->n - i) * sizeof *s->blocks);
     s->n++;
     s->blocks[i] = (struct uid_block){.number = number};
+    if (i > 0)
+        s->blocks[i].before = s->blocks[i - 1].before + s->blocks[i - 1].count;
     return &s->blocks[i];
+}
+
+/* Block i has one more or less: mostly it is the last. */
+static void shift(struct uid_set *s, size_t i, int by)
+{
+    s->count += (uint32_t)by;
+    s->blocks[i].count += (uint32_t)by;
+    for (size_t k = i + 1; k < s->n; k++)
+        s->blocks[k].before += (uint32_t)by;
 }
 
 bool uid_set_add(struct uid_set *s, uint32_t uid)
@@ -92,8 +103,7 @@ bool uid_set_add(struct uid_set *s, uint32_t uid)
     if (b->bits[word_of(uid)] & mask_of(uid))
         return false;
     b->bits[word_of(uid)] |= mask_of(uid);
-    b->count++;
-    s->count++;
+    shift(s, i, 1);
     return true;
 }
 
@@ -105,8 +115,8 @@ bool uid_set_remove(struct uid_set *s, uint32_t uid)
     if (b == NULL || b->number != uid / UID_BLOCK || !(b->bits[word_of(uid)] & mask_of(uid)))
         return false;
     b->bits[word_of(uid)] &= ~mask_of(uid);
-    s->count--;
-    if (--b->count == 0) {
+    shift(s, i, -1);
+    if (b->count == 0) {
         s->n--;
         memmove(b, b + 1, (s->n - i) * sizeof *b);
     }
@@ -207,11 +217,12 @@ uint32_t uid_set_last(const struct uid_set *s)
 uint32_t uid_set_below(const struct uid_set *s, uint32_t uid)
 {
     size_t i = find(s, uid / UID_BLOCK);
-    uint32_t below = 0;
+    uint32_t below;
 
-    for (size_t k = 0; k < i; k++)
-        below += s->blocks[k].count;
-    if (i == s->n || s->blocks[i].number != uid / UID_BLOCK)
+    if (i == s->n)
+        return s->count;
+    below = s->blocks[i].before;
+    if (s->blocks[i].number != uid / UID_BLOCK)
         return below;
     for (size_t w = 0; w < word_of(uid); w++)
         below += (uint32_t)__builtin_popcountll(s->blocks[i].bits[w]);
@@ -233,13 +244,20 @@ static unsigned nth_bit(uint64_t bits, uint32_t n)
 
 uint32_t uid_set_at(const struct uid_set *s, uint32_t rank)
 {
-    size_t i = 0;
+    size_t i = 0, end = s->n;
     uint32_t left = rank - 1;
 
     if (rank == 0 || rank > s->count)
         return 0;
-    for (; left >= s->blocks[i].count; i++)
-        left -= s->blocks[i].count;
+    while (end - i > 1) { /* the last block with before <= left */
+        size_t middle = i + (end - i) / 2;
+
+        if (s->blocks[middle].before <= left)
+            i = middle;
+        else
+            end = middle;
+    }
+    left -= s->blocks[i].before;
     for (unsigned w = 0; w < WORDS; w++) {
         uint32_t here = (uint32_t)__builtin_popcountll(s->blocks[i].bits[w]);
 

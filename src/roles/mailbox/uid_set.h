@@ -8,6 +8,7 @@ enum { UID_BLOCK = 1024, UID_BLOCK_BYTES = UID_BLOCK / 8 };
 struct uid_block {
     uint32_t number; /* uids number * 1024 .. + 1023 */
     uint32_t count;
+    uint32_t before; /* in all lower blocks */
     uint32_t unseen; /* of a folder; a client's set does not use these three */
     bool changed;    /* since it was saved */
     int64_t modseq;  /* the highest of its messages */

@@ -6,6 +6,7 @@
  * already gone. A stage that takes too long is killed; nothing promised is lost by that. */
 #include "roles/supervisor/supervisor.h"
 #include "base/clock.h"
+#include "base/last_words.h"
 #include "base/log.h"
 
 #include <event2/event.h>
@@ -196,6 +197,7 @@ int main(int argc, char **argv)
     struct err err = {0};
 
     log_open("supervisor", 0);
+    last_words_begin();
     if (argc != 2)
         fatal("staffetta-supervisor is started by `staffetta serve`");
     s.config_path = argv[1];

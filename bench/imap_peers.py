@@ -1,0 +1,91 @@
+"""The servers of bench/imap and bench/imap-clients: Staffetta, and Dovecot from its unpacked packages."""
+import harness
+import other_peers
+import packages
+
+USER, PASSWORD = "ann@home.example", harness.PASSWORD
+
+
+class Staffetta:
+    name = "Staffetta"
+
+    def __init__(self, bench, options, accounts):
+        limits = {"connections": 1000}
+        self.server = harness.Server({"log_level": "warning", "limits": limits})
+        self.server.start()
+        self.server.domain("home.example")
+        for user in (USER, *(f"u{i}@home.example" for i in range(accounts))):
+            self.server.account(user)
+        self.port = self.server.ports["imap"]
+
+    def pid(self):
+        return self.server.roles()["mailbox"]
+
+    def settle(self):
+        pass
+
+    def close(self):
+        self.server.stop()
+        self.server.destroy()
+
+
+class Dovecot:
+    """From its unpacked packages; filled without fsync, then started anew with it."""
+    name = "Dovecot"
+
+    def __init__(self, bench, options, accounts):
+        self.port, self.format = harness.free_port(), options.format
+        self.enclosure = packages.Enclosure(bench.unpacked("dovecot"), dict.fromkeys(("dovecot", "dovenull", "vmail"), "/nonexistent"))
+        self.mail, self.state = self.enclosure.folder_of("mail", "vmail"), self.enclosure.folder_of("state")
+        self.start("never")
+
+    def start(self, fsync):
+        e = self.enclosure
+        e.add("/etc/dovecot/bench.conf", f"""
+protocols = imap
+base_dir = {e.data}/base
+state_dir = {self.state}
+log_path = {e.data}/dovecot.log
+ssl = no
+disable_plaintext_auth = no
+mail_fsync = {fsync}
+mail_location = {self.format}:~/{self.format}
+mail_uid = vmail
+mail_gid = vmail
+first_valid_uid = 1
+mail_max_userip_connections = 100
+passdb {{
+    driver = static
+    args = nopassword=y
+}}
+userdb {{
+    driver = static
+    args = uid=vmail gid=vmail home={self.mail}/%u allow_all_users=yes
+}}
+service anvil {{
+    chroot =
+}}
+service imap-login {{
+    chroot =
+    inet_listener imap {{
+        address = 127.0.0.1
+        port = {self.port}
+    }}
+    inet_listener imaps {{
+        port = 0
+    }}
+}}
+""")
+        self.process = e.start(["/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/bench.conf"])
+        other_peers.await_port(self.process, self.port, e, "Dovecot")
+
+    def settle(self):
+        other_peers.end(self.process)
+        self.start("optimized")
+
+    def close(self):
+        other_peers.end(self.process)
+        self.enclosure.close()
+
+
+PEERS = {"staffetta": Staffetta, "dovecot": Dovecot}

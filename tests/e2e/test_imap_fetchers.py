@@ -1,0 +1,120 @@
+"""offlineimap, which keeps a Maildir and an account alike both ways, and getmail, which only takes."""
+import os
+
+from harness import NOBODY, PASSWORD, as_user
+from imap_clients import SIZE, Clients, Maildir, message
+
+
+class Offlineimap(Clients):
+    users = ("ann",)
+
+    def configure(self, user):
+        file = self.folder / "offlineimaprc"
+        file.write_text(f"""
+[general]
+accounts = home
+metadata = {self.folder}/metadata
+socktimeout = 60
+fsync = false
+
+[Account home]
+localrepository = near
+remoterepository = far
+
+[Repository near]
+type = Maildir
+localfolders = {self.folder}/mail
+sep = .
+
+[Repository far]
+type = IMAP
+remotehost = localhost
+remoteport = {self.server.ports["imaps"]}
+remoteuser = {user}@home.example
+remotepass = {PASSWORD}
+auth_mechanisms = PLAIN
+ssl = yes
+sslcacertfile = {self.server.chain}
+maxconnections = 2
+""")
+        return ["offlineimap", "-c", file, "-o", "-u", "basic"]
+
+    def test_two_way_sync_twice(self):
+        sync = self.configure("ann")
+        near = Maildir(self.folder / "mail" / "INBOX")
+        names = [f"far-{i}" for i in range(SIZE // 5)] + [f"near-{i}" for i in range(SIZE // 10)]
+        self.line().append("INBOX", [message(n) for n in names if n.startswith("far")])
+        for n in names:
+            if n.startswith("near"):
+                near.add(n, "S")
+        self.program(*sync)
+        self.assertEqual(self.subjects(), sorted(names))
+        self.assertEqual(near.subjects(), sorted(names))
+        before = self.look()
+        self.program(*sync)
+        self.assertEqual(self.look(), before)
+        self.assertEqual(near.subjects(), sorted(names))
+
+        t = self.line()
+        t.ok("SELECT INBOX")
+        t.ok(r"STORE 1:10 +FLAGS (\Flagged)")
+        t.ok(r"STORE 11:20 +FLAGS (\Deleted)")
+        t.ok("EXPUNGE")
+        t.ok("CREATE Work/Plans")
+        t.append("Work/Plans", [message("plan-1")], r"\Seen")
+        near.set_flags({f"near-{i}" for i in range(5)}, "RS")
+        near.remove({f"near-{i}" for i in range(5, 10)})
+        Maildir(self.folder / "mail" / "Lists").add("list-1")
+        self.program(*sync)
+        self.program(*sync)
+        left = sorted(set(names) - {f"far-{i}" for i in range(10, 20)} - {f"near-{i}" for i in range(5, 10)})
+        self.assertEqual((self.subjects(), near.subjects()), (left, left))
+        flags = self.flags_of()
+        self.assertEqual({flags[f"near-{i}"] for i in range(5)}, {frozenset({r"\Seen", r"\Answered"})})
+        self.assertEqual({near.flags()[f"far-{i}"] for i in range(10)}, {"F"})
+        self.assertEqual(Maildir(self.folder / "mail" / "Work.Plans").subjects(), ["plan-1"])
+        self.assertEqual(self.subjects("Lists"), ["list-1"])
+
+
+class Getmail(Clients):
+    users = ("bob",)
+
+    def own(self):
+        """getmail delivers for an ordinary user only."""
+        if os.geteuid() == 0:
+            for path in [self.folder, *self.folder.rglob("*")]:
+                os.chown(path, NOBODY, NOBODY)
+
+    def test_takes_each_message_once(self):
+        there = Maildir(self.folder / "taken")
+        (self.folder / "getmail").mkdir(mode=0o700)
+        rc = self.folder / "getmail" / "getmailrc"
+        rc.write_text(f"""
+[retriever]
+type = SimpleIMAPSSLRetriever
+server = 127.0.0.1
+port = {self.server.ports["imaps"]}
+username = bob@home.example
+password = {PASSWORD}
+mailboxes = ("INBOX", "Archive")
+ca_certs = {self.server.chain}
+
+[destination]
+type = Maildir
+path = {there.path}/
+
+[options]
+read_all = false
+delete = false
+""")
+        os.chmod(rc, 0o600)
+        t = self.line("bob")
+        t.append("INBOX", [message(f"in-{i}") for i in range(20)])
+        t.append("Archive", [message(f"old-{i}") for i in range(5)])
+        take = ["getmail", f"--getmaildir={self.folder}/getmail", "--rcfile=getmailrc"]
+        self.own()
+        self.program(*take, **as_user())
+        self.assertEqual(len(there.all()), 25)
+        t.append("INBOX", [message("in-20")])
+        self.program(*take, **as_user())
+        self.assertEqual(there.subjects(), sorted([f"in-{i}" for i in range(21)] + [f"old-{i}" for i in range(5)]))
