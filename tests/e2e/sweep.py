@@ -377,14 +377,15 @@ class Sweep(Storm):
     def log_faults(self):
         """A process may end because of a call that failed, but with a line that says why, not by a signal of its own."""
         faults, said, lines = [], set(), self.server.log_text().splitlines()
-        for line in lines:
+        for number, line in enumerate(lines):
             if m := re.search(r"\S+ (\w+)\[(\d+)\] error fatal", line):
                 said.add((m[1], m[2]))
             if (m := re.search(r"role-ended role=(\w+) copy=(\d+) signal=(\d+) exit=(\d+)", line)) and "error" in line:
                 self.ends[m[1]] += 1
                 by_loader = m[4] == "127"  # which has said on standard error what it misses
                 if m[3] not in ("0", "9") or (m[3] == "0" and not by_loader and (m[1], m[2]) not in said):
-                    faults.append(line)
+                    # with what it said last, and what a library wrote beside the log
+                    faults.append("\n".join(l for l in [*lines[max(0, number - 60):number], line] if f" {m[1]}[{m[2]}] " in l or not re.match(r"20\S+Z ", l) or l is line))
                 said.discard((m[1], m[2]))
         return faults
 
@@ -402,7 +403,7 @@ class Sweep(Storm):
             code = self.server.stop()
             assert code == 0, f"the server ended with {code}"
             faults = self.log_faults()
-            assert not faults, f"ended without a reason in the log: {faults}"
+            assert not faults, "ended without a reason in the log:\n" + "\n".join(faults)
             super().check()
             integrity(self.server.data)
         except AssertionError as fault:

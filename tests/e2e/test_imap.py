@@ -336,6 +336,26 @@ class Together(Imap):
         self.assertTrue(t.answer("i")[1].startswith("OK"))
         self.assertTrue(t.say("NOOP")[1].startswith("OK"))
 
+    def test_notify_tells_of_all_mailboxes_without_a_command(self):
+        listener, other = self.line(user="gerd"), self.line(user="gerd")
+        self.assertTrue(listener.say("SELECT Sent")[1].startswith("OK"))
+        events = "MessageNew MessageExpunge FlagChange MailboxName MailboxMetadataChange"
+        self.assertTrue(listener.say(f"NOTIFY SET (SELECTED (MessageNew (UID FLAGS) MessageExpunge)) (PERSONAL ({events}))")[1].startswith("OK"))
+        self.server.send("x@far.example", "gerd@home.example", letter(subject="told"))
+        self.assertRegex(listener.line(), r"^\* STATUS INBOX \(MESSAGES 1 UIDNEXT 2 UIDVALIDITY \d+ UNSEEN 1\)$")
+        for command, told in (
+            ("SELECT INBOX", None),
+            ("STORE 1 +FLAGS (\\Seen)", r"^\* STATUS INBOX \(UIDVALIDITY \d+ UNSEEN 0\)$"),
+            ("CREATE Projects", r"^\* LIST \(\\HasNoChildren\) \"/\" Projects$"),
+            ('SETMETADATA Projects (/shared/comment "all of them")', r"^\* METADATA Projects /shared/comment$"),
+            ("COPY 1 Sent", r"^\* 1 EXISTS$"),
+        ):
+            self.assertTrue(other.say(command)[1].startswith("OK"), command)
+            if told:
+                self.assertRegex(listener.line(), told)
+        self.assertEqual(listener.line(), r"* 1 FETCH (UID 1 FLAGS (\Seen))")
+        self.assertEqual(listener.say("GETMETADATA Projects /shared/comment")[0], ['* METADATA Projects (/shared/comment "all of them")'])
+
     def test_a_crowd_changes_one_mailbox(self):
         """Each session keeps its own numbers; all see the same in the end."""
         self.fill("carl", 20)

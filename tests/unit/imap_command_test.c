@@ -81,7 +81,15 @@ static const struct {
     {"a1 UID SORT RETURN (COUNT) (DISPLAYFROM) US-ASCII 1:*", "a1 UID SORT return=8 7 1(4 1:0)"},
     {"a1 THREAD REFERENCES UTF-8 ALL", "a1 THREAD thread=0 1(0)"},
     {"a1 UID THREAD ORDEREDSUBJECT UTF-8 FLAGGED", "a1 UID THREAD thread=1 1(6f4)"},
-    {"a1 NOTIFY NONE", "a1 NOTIFY  NONE"},
+    {"a1 NOTIFY NONE", "a1 NOTIFY set=0 status=0 bad=0 items=0"},
+    {"a1 NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (subtree (a INBOX) (MailboxName))",
+        "a1 NOTIFY set=1 status=1 bad=0 items=2 (0 3) (5 8 'a' 'INBOX')"},
+    {"a1 NOTIFY SET (mailboxes status (FlagChange MessageNew MessageExpunge)) (personal NONE) (inboxes MailboxMetadataChange)",
+        "a1 NOTIFY set=1 status=0 bad=0 items=0 (6 7 'status') (3 0) (2 20)"},
+    {"a1 NOTIFY SET (personal (MessageNew MessageExpunge Whatever))", "a1 NOTIFY set=1 status=0 bad=1 items=0 (3 3)"},
+    {"a1 GETMETADATA (MAXSIZE 10 DEPTH infinity) INBOX /Shared/Comment", "a1 GETMETADATA 'INBOX' depth=2 maxsize=10 /shared/comment"},
+    {"a1 GETMETADATA \"\" (DEPTH 1) (/private /shared/a)", "a1 GETMETADATA '' depth=1 /private /shared/a"},
+    {"a1 SETMETADATA x (/private/a \"\" /shared/b NIL)", "a1 SETMETADATA 'x' depth=0 /private/a='' /shared/b"},
 };
 
 static const struct {

@@ -1,5 +1,6 @@
 /* See imap_describe.h. */
 #include "imap_describe.h"
+#include "imap/notify.h"
 
 #include <inttypes.h>
 
@@ -163,6 +164,26 @@ static void metadata(struct buf *out, const struct imap_metadata *m)
     }
 }
 
+static void notify(struct buf *out, struct str text)
+{
+    struct imap_notify_set set;
+    struct arena arena;
+    const char *why;
+
+    arena_init(&arena, 8 << 20);
+    if (!imap_notify_parse(text, true, &arena, &set, &why))
+        buf_addf(out, "%s", why);
+    else
+        buf_addf(out, "set=%d status=%d bad=%d items=%zu", set.is_set, set.status, set.bad_event, set.fetch.item_count);
+    for (size_t i = 0; set.is_set && i < set.n; i++) {
+        buf_addf(out, " (%d %x", set.groups[i].filter, set.groups[i].events);
+        for (size_t k = 0; k < set.groups[i].name_count; k++)
+            buf_addf(out, " '%.*s'", STR_ARG(set.groups[i].names[k]));
+        buf_add_char(out, ')');
+    }
+    arena_clear(&arena);
+}
+
 static void arguments(struct buf *out, const struct imap_command *c)
 {
     switch ((int)c->verb) {
@@ -182,7 +203,8 @@ static void arguments(struct buf *out, const struct imap_command *c)
         buf_addf(out, "%.*s %d '%.*s'", STR_ARG(c->login.mechanism), c->login.has_initial, STR_ARG(c->login.initial));
         break;
     case IMAP_GETMETADATA: case IMAP_SETMETADATA: metadata(out, &c->metadata); break;
-    case IMAP_APPEND: case IMAP_REPLACE: case IMAP_NOTIFY:
+    case IMAP_NOTIFY: notify(out, c->text); break;
+    case IMAP_APPEND: case IMAP_REPLACE:
         buf_add(out, c->text);
         break;
     case IMAP_CREATE: case IMAP_DELETE: case IMAP_RENAME: case IMAP_SUBSCRIBE: case IMAP_UNSUBSCRIBE: case IMAP_GETQUOTA:

@@ -59,6 +59,8 @@ bool imap_parse_status(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_select(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_getmetadata(struct imap_parser *p, struct imap_command *c);
 bool imap_parse_setmetadata(struct imap_parser *p, struct imap_command *c);
+/* What FETCH gets: one item, a macro, or several in parentheses. */
+bool imap_fetch_items(struct imap_parser *p, struct imap_fetch *fetch);
 /* The name of an entry of METADATA, in small letters. */
 bool imap_entry_name(struct imap_parser *p, struct str *name);
 /* "(MESSAGES UIDNEXT ...)" */

@@ -173,7 +173,7 @@ static bool macro(struct imap_parser *p, struct imap_fetch *fetch)
     return false;
 }
 
-static bool items_of(struct imap_parser *p, struct imap_fetch *fetch)
+bool imap_fetch_items(struct imap_parser *p, struct imap_fetch *fetch)
 {
     fetch->items = arena_alloc(p->arena, (p->rest.n / 3 + 6) * sizeof *fetch->items);
     if (fetch->items == NULL)
@@ -206,7 +206,7 @@ bool imap_parse_fetch(struct imap_parser *p, struct imap_command *c)
 {
     struct imap_fetch *fetch = &c->fetch;
 
-    if (!imap_space(p) || !imap_set(p, &fetch->set) || !imap_space(p) || !items_of(p, fetch))
+    if (!imap_space(p) || !imap_set(p, &fetch->set) || !imap_space(p) || !imap_fetch_items(p, fetch))
         return false;
     if (imap_take(p, ' ') && !imap_at_end(p)) {
         if (!imap_need(p, '('))

@@ -38,24 +38,42 @@ static void set_log(const struct config *config)
             log_set(levels[i].level, str_eq(config->log_format, STR("json")));
 }
 
-void boot_config_from_text(struct role *role, struct str path, struct str text)
+static void read_config(struct role *role, struct str path, struct str text)
 {
-    struct config *config;
     struct err err = {0};
 
-    if (!config_parse(&config, path, text, &err))
+    config_free(role->new_config);
+    if (!config_parse(&role->new_config, path, text, &err))
         fatal("%s", err.text); /* the supervisor has checked it already */
-    config_free(role->config);
-    role->config = config;
     str_free(&role->config_path);
     role->config_path = str_dup(path);
-    set_log(config);
 }
 
+/* The one before, which is for the caller to free; NULL when there is none, or no new one. */
+static struct config *take_new_config(struct role *role)
+{
+    struct config *before = role->config;
+
+    if (role->new_config == NULL)
+        return NULL;
+    role->config = role->new_config;
+    role->new_config = NULL;
+    set_log(role->config);
+    return before;
+}
+
+void boot_config_from_text(struct role *role, struct str path, struct str text)
+{
+    read_config(role, path, text);
+    config_free(take_new_config(role));
+}
+
+/* Certificates follow, each in a packet of its own, with work in between: what the role keeps of the old configuration
+ * must stay until it is told, by `run`. */
 static void on_config(struct role *role, struct channel *from, const struct msg_boot_config *m)
 {
     (void)from;
-    boot_config_from_text(role, m->path, m->text);
+    read_config(role, m->path, m->text);
 }
 
 static void wipe(struct str *secret)
@@ -133,15 +151,17 @@ void boot_answer_ready(bool reload)
  * files. A later one completes a reload. */
 static void on_run(struct role *role, struct channel *from, const struct msg_boot_run *m)
 {
+    struct config *before = take_new_config(role);
+
     (void)from;
     take_new_certificates(role);
-    if (!role->running) {
-        role->fresh_boot = true;
-        return;
-    }
-    if (m->reload && role->type->reload != NULL)
+    if (role->running && m->reload && role->type->reload != NULL)
         role->type->reload(role);
-    boot_answer_ready(m->reload != 0);
+    config_free(before);
+    if (role->running)
+        boot_answer_ready(m->reload != 0);
+    else
+        role->fresh_boot = true;
 }
 
 static void on_drain(struct role *role, struct channel *from, const struct msg_drain *m)

@@ -23,7 +23,7 @@ struct role {
     void *state;
 
     unsigned copy, copies;
-    struct config *config;
+    struct config *config, *new_config; /* the new one is in force from the next `run` on, as are certificates */
     struct str config_path;
     struct role_certificate certificates[MAX_CERTIFICATES], new_certificates[MAX_CERTIFICATES];
     size_t certificate_count, new_certificate_count;

@@ -27,11 +27,14 @@ enum {
 };
 
 enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENABLED_QRESYNC = 4, IMAP_ENABLED_UTF8 = 8,
-    IMAP_ENABLED_UIDONLY = 16 };
+    IMAP_ENABLED_UIDONLY = 16, IMAP_ENABLED_METADATA = 32 };
 
 struct imap;
+struct imap_notify;
 typedef void imap_step(struct imap *im);
 typedef void imap_synced(struct imap *im, bool stored);
+
+#define IMAP_VIEW_BEHIND UINT64_MAX /* as its version: something has changed */
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
@@ -83,6 +86,9 @@ struct imap {
     struct imap_view view;
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
+    bool tells_all;         /* of the selected mailbox, whatever NOTIFY says */
+    bool unasked;           /* the command under way is the server's own: its end is not told */
+    struct imap_notify *notify; /* NULL: neither NOTIFY was used nor METADATA enabled */
     int64_t said_modseq;    /* the highest one that the command told */
     struct {                /* imap_view.c: where the telling goes on */
         bool under_way;
@@ -182,6 +188,28 @@ bool imap_refuses_numbers(struct imap *im);
 /* "* 3 FETCH (UID 7", or, with UIDONLY, "* 7 UIDFETCH (". True: something stands in the parentheses already. */
 bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
 
+/* ---- imap_notify.c, imap_events.c ---- */
+/* NOTIFY or ENABLE METADATA: from now on the store is listened to. */
+struct imap_notify *imap_notify_get(struct imap *im);
+void imap_notify_end(struct imap *im); /* as it was before */
+void imap_notify_rest(struct imap *im); /* the database is closed, and opened again */
+void imap_notify_wake(struct imap *im);
+void imap_notify_nothing(struct imap *im); /* NOTIFY NONE */
+uint64_t imap_notify_who(const struct imap *im); /* for store_by */
+/* The events (enum imap_event) of the selected mailbox that may be told. */
+unsigned imap_notify_selected(const struct imap *im);
+bool imap_notify_is_behind(const struct imap *im);
+/* There is something to tell although no command is under way. */
+bool imap_notify_wants_turn(const struct imap *im);
+/* Tells what happened elsewhere; true when all was told. */
+bool imap_events_tell(struct imap *im);
+/* The same between two commands and while idling, with the selected mailbox and what is fetched of new messages. */
+bool imap_notify_tell(struct imap *im);
+/* The client was told of new messages; not of flags; and the mailbox is not selected any more. */
+void imap_notify_new(struct imap *im, uint32_t from, uint32_t to);
+void imap_notify_skipped(struct imap *im);
+void imap_notify_left(struct imap *im);
+
 /* ---- imap_info.c ---- */
 /* Parts of the content_info of a message (`what`: enum store_info); made when there is none yet. Views as in store_info_get. */
 MUST_CHECK bool imap_info(struct imap *im, const struct store_message *m, unsigned what, struct content_info *info, struct err *err);
@@ -202,6 +230,7 @@ imap_step imap_on_list, imap_on_lsub;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
+imap_step imap_on_notify;
 imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 #define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"

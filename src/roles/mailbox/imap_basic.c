@@ -8,7 +8,7 @@
 void imap_write_capabilities(const struct imap *im, struct buf *out)
 {
     buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ENABLE ID NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE IDLE LITERAL+ SPECIAL-USE "
-                     "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS LIST-METADATA METADATA STATUS=SIZE ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT "
+                     "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS LIST-METADATA METADATA NOTIFY STATUS=SIZE ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT "
                      "THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1 PREVIEW CONDSTORE QRESYNC OBJECTID "
                      "SAVEDATE MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT UIDONLY INPROGRESS QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"));
     buf_addf(out, " APPENDLIMIT=%" PRId64, imap_append_limit(im)); /* the same for every mailbox (RFC 7889) */
@@ -31,6 +31,7 @@ void imap_on_logout(struct imap *im)
 {
     buf_add(&im->out, STR("* BYE Logging out\r\n"));
     imap_view_close(im);
+    imap_notify_end(im);
     imap_ok(im, NULL, "Goodbye");
     im->closed = true;
 }
@@ -61,6 +62,7 @@ static const struct {
     {"QRESYNC", IMAP_ENABLED_QRESYNC | IMAP_ENABLED_CONDSTORE},
     {"UTF8=ACCEPT", IMAP_ENABLED_UTF8},
     {"UIDONLY", IMAP_ENABLED_UIDONLY},
+    {"METADATA", IMAP_ENABLED_METADATA},
 };
 
 static void tell_highest(struct imap *im)
@@ -89,6 +91,8 @@ void imap_on_enable(struct imap *im)
                 buf_addf(&im->out, " %s", extensions[k].name);
             }
     buf_add(&im->out, STR("\r\n"));
+    if (im->enabled & ~before & IMAP_ENABLED_METADATA)
+        (void)imap_notify_get(im);
     if (im->enabled & ~before & IMAP_ENABLED_CONDSTORE)
         tell_highest(im);
     imap_ok(im, NULL, "Enabled");

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "imap.h"
 #include "store_annotation.h"
+#include "store_events.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -273,6 +274,18 @@ static bool set_entry(struct imap *im, int64_t folder, const struct imap_entry *
     return store_folder_special(im->box->store, f, imap_special_name(e->value), err);
 }
 
+static void tell_listeners(struct imap *im, int64_t folder)
+{
+    const struct imap_metadata *m = &im->command.metadata;
+    struct buf names;
+
+    buf_init(&names, 1 << 20);
+    for (size_t i = 0; i < m->n; i++)
+        buf_addf(&names, "%.*s\n", STR_ARG(m->entries[i].name));
+    store_annotated(im->box->store, folder, im->info->account, buf_str(&names));
+    buf_clear(&names);
+}
+
 static void on_set(struct imap *im, bool stored)
 {
     if (stored)
@@ -303,5 +316,6 @@ void imap_on_setmetadata(struct imap *im)
             imap_undo(im, &err);
             return;
         }
+    tell_listeners(im, folder);
     imap_when_synced(im, on_set);
 }

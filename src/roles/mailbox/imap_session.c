@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "imap.h"
+#include "store_events.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static const struct {
     [IMAP_GETQUOTA] = {imap_on_getquota, 0}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, NAMES},
     [IMAP_SETQUOTA] = {imap_on_setquota, 0}, [IMAP_CHECK] = {imap_on_check, 0}, [IMAP_CLOSE] = {imap_on_close, 0},
     [IMAP_GETMETADATA] = {imap_on_getmetadata, NAMES}, [IMAP_SETMETADATA] = {imap_on_setmetadata, 0},
-    [IMAP_UNSELECT] = {imap_on_unselect, 0}, [IMAP_EXPUNGE] = {imap_on_expunge, 0},
+    [IMAP_NOTIFY] = {imap_on_notify, NAMES}, [IMAP_UNSELECT] = {imap_on_unselect, 0}, [IMAP_EXPUNGE] = {imap_on_expunge, 0},
     [IMAP_SEARCH] = {imap_on_search, NO_EXPUNGE}, [IMAP_SORT] = {imap_on_sort, NO_EXPUNGE}, [IMAP_THREAD] = {imap_on_thread, NO_EXPUNGE},
     [IMAP_FETCH] = {imap_on_fetch, NO_EXPUNGE}, [IMAP_STORE] = {imap_on_store, NO_EXPUNGE}, [IMAP_COPY] = {imap_on_copy, 0},
     [IMAP_MOVE] = {imap_on_move, 0}, [IMAP_APPEND] = {imap_on_append, 0}, [IMAP_REPLACE] = {imap_on_replace, 0},
@@ -65,10 +66,12 @@ static void tell_where_it_stands(struct imap *im)
 /* The end of a command: tells what changed, then says the answer. */
 static void finish(struct imap *im)
 {
-    if (!imap_view_tell(im))
+    if (!imap_view_tell(im) || !imap_events_tell(im))
         return;
     tell_where_it_stands(im);
-    buf_add(&im->out, buf_str(&im->answer));
+    if (!im->unasked)
+        buf_add(&im->out, buf_str(&im->answer));
+    im->unasked = im->tells_all = false;
     if (im->errors >= IMAP_ERRORS_MAX) {
         buf_add(&im->out, STR("* BYE Too many mistakes\r\n"));
         im->closed = true;
@@ -161,7 +164,7 @@ void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned p
     const struct uid_set *known = &im->view.known;
     struct str tag = buf_str(&im->tag);
 
-    if (im->turn_ends < im->progress_due || known->count == 0)
+    if (im->turn_ends < im->progress_due || known->count == 0 || im->unasked)
         return;
     im->progress_due = im->turn_ends + IMAP_PROGRESS;
     buf_add(&im->out, STR("* OK [INPROGRESS ("));
@@ -179,7 +182,7 @@ static void on_visible(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    if (im->idling && imap_view_is_behind(im))
+    if ((im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
         session_wake(im->session);
 }
 
@@ -190,7 +193,7 @@ static bool may_rest(struct box_watcher *w)
     const struct imap *im = CONTAINER(w, struct imap, watcher);
 
     return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
-           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im);
+           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
 }
 
 /* Memory that a waiting session does not need goes as well. */
@@ -199,6 +202,7 @@ static void on_rest(struct box_watcher *w)
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
     imap_view_rest(im);
+    imap_notify_rest(im);
     imap_input_clear(&im->input);
     imap_input_init(&im->input);
     arena_clear(&im->arena);
@@ -221,6 +225,7 @@ static void on_woken(struct box_watcher *w)
     struct imap *im = CONTAINER(w, struct imap, watcher);
     struct err err = {0};
 
+    imap_notify_wake(im);
     if (!imap_view_wake(im, &err))
         end_without_mailbox(im, &err);
 }
@@ -250,8 +255,10 @@ bool imap_begin(struct imap *im)
 {
     struct err err = {0};
 
-    if (box_begin(im->box, &err))
+    if (box_begin(im->box, &err)) {
+        store_by(im->box->store, imap_notify_who(im));
         return true;
+    }
     imap_failed(im, &err);
     return false;
 }
@@ -356,6 +363,7 @@ static void run_command(struct imap *im)
     metric_add(&commands, 1);
     im->progress_due = im->turn_ends + IMAP_PROGRESS;
     im->tell_expunges = !(verbs[verb].rules & NO_EXPUNGE) || im->command.uid;
+    im->tells_all = verb == IMAP_NOTIFY || verb == IMAP_EXPUNGE || verb == IMAP_MOVE || verb == IMAP_REPLACE; /* what these did */
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
     else if (!(imap_verb_states(verb) & state_of(im)))
@@ -503,7 +511,7 @@ static void leave(struct imap *im)
 /* Until the client says more; while idling it was told everything. */
 static bool rests(struct imap *im)
 {
-    return im->unread.n == 0 && (!im->idling || imap_view_tell(im));
+    return im->unread.n == 0 && (!im->idling || imap_view_tell(im)) && imap_notify_tell(im);
 }
 
 static enum session_next session_run(void *machine)
@@ -573,6 +581,7 @@ static void session_close(void *machine)
     list_remove(&im->watcher.link);
     clean_work(im);
     imap_view_close(im);
+    imap_notify_end(im);
     imap_input_clear(&im->input);
     arena_clear(&im->arena);
     buf_clear(&im->unread);

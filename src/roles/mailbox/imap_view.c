@@ -4,6 +4,7 @@
  * how many there are, then changed flags. Each part goes on in a later turn where it stopped. A change this client made
  * itself is not told again: the modification sequence of its STORE is its own. */
 #include "imap.h"
+#include "imap_notify.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -32,6 +33,7 @@ void imap_view_close(struct imap *im)
     uid_set_clear(&v->saved);
     *v = (struct imap_view){0};
     im->telling.under_way = false;
+    imap_notify_left(im);
 }
 
 /* Nothing can change while the database is closed: what is there when it is opened is what was told. */
@@ -244,7 +246,7 @@ static bool tell_expunged(struct imap *im)
 static void tell_new(struct imap *im)
 {
     struct imap_view *v = &im->view;
-    uint32_t before = v->known.count;
+    uint32_t before = v->known.count, from = v->uidnext;
 
     for (uint32_t uid = v->uidnext; (uid = uid_set_next(&v->folder->shown, uid)) != 0; uid++) {
         uid_set_add(&v->known, uid);
@@ -252,8 +254,10 @@ static void tell_new(struct imap *im)
         if (uid == UINT32_MAX)
             break;
     }
-    if (v->known.count > before)
+    if (v->known.count > before) {
         buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n", v->known.count);
+        imap_notify_new(im, from, v->uidnext - 1);
+    }
 }
 
 static bool tell_flags_of(void *arg, const struct store_message *m)
@@ -269,7 +273,7 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
     if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
     /* "Any FETCH response caused by a UID command" has it (RFC 9051, section 6.4.9). */
-    if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
+    if (imap_begin_fetch(im, m->uid, im->command.uid || im->notify != NULL || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
     imap_write_message_flags(im, m);
     if (im->enabled & IMAP_ENABLED_CONDSTORE) {
@@ -317,26 +321,30 @@ bool imap_view_tell(struct imap *im)
 {
     struct imap_view *v = &im->view;
     bool expunges = im->tell_expunges || im->idling, all_gone;
+    unsigned events = im->tells_all ? IMAP_EVENTS_MESSAGE : imap_notify_selected(im);
 
-    if (!imap_view_is_behind(im))
+    if (!imap_view_is_behind(im) || !(events & IMAP_EVENT_NEW))
         return true;
     if (!im->telling.under_way)
         begin_telling(im);
     if (expunges && !(im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_UIDONLY) ? tell_vanished : tell_expunged)(im))
         return false;
     tell_new(im);
-    if (!tell_changed(im))
+    if (!(events & IMAP_EVENT_FLAGS))
+        imap_notify_skipped(im);
+    else if (!tell_changed(im))
         return false;
     im->telling.under_way = false;
     all_gone = expunges || uid_set_next_gone(&v->known, &v->folder->shown, 1) == 0;
-    if (all_gone)
-        v->tried = im->telling.version;
-    if (im->telling.missed) /* what was is told with what comes; or again, if that is rolled back */
+    if (im->telling.missed) { /* what was is told with what comes; or again, if that is rolled back */
+        v->tried = all_gone ? im->telling.version : 0;
         return true;
-    v->modseq = im->telling.modseq;
+    }
+    if (events & IMAP_EVENT_FLAGS)
+        v->modseq = im->telling.modseq;
     if (all_gone) {
         v->version = im->telling.version;
-        v->whole = im->telling.modseq;
+        v->whole = v->modseq;
     }
     return true;
 }

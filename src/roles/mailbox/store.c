@@ -62,6 +62,7 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
+    events_init(s);
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
     buf_init(&s->info, 16 * 1024 * 1024);
@@ -92,6 +93,7 @@ void store_close(struct store *s)
     if (s->db != NULL && db_in_transaction(s->db))
         db_rollback(s->db);
     db_close(s->db);
+    events_free(s);
     folders_free(s);
     buf_clear(&s->piece);
     buf_clear(&s->more);
@@ -115,6 +117,7 @@ bool store_commit(struct store *s, struct err *err)
         return false;
     }
     annotations_committed(s);
+    events_committed(s);
     folders_committed(s);
     if (s->modseq > s->highest_modseq)
         s->highest_modseq = s->modseq;
@@ -127,6 +130,7 @@ void store_rollback(struct store *s)
     if (db_in_transaction(s->db))
         db_rollback(s->db);
     annotations_rolled_back(s);
+    events_rolled_back(s);
     folders_rolled_back(s);
     if (s->modseq > s->highest_modseq) /* somebody may have been told of it */
         s->highest_modseq = s->modseq;

@@ -75,6 +75,7 @@ static void destroy(struct folder *f)
 static void folder_free(struct store *s, struct folder *f)
 {
     list_remove(&f->link);
+    list_remove(&f->recent);
     if (s->inbox == f)
         s->inbox = NULL;
     f->orphan = true;
@@ -261,6 +262,7 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
     s->last_id = f->id;
     s->last_uidvalidity = f->uidvalidity;
     s->names++;
+    events_add(s, STORE_CREATED, f, STR(""));
     *out = f;
     return true;
 }
@@ -375,6 +377,8 @@ bool store_folder_rename(struct store *s, struct folder *folder, struct str to, 
         list_remove(it);
         put_in_order(s, CONTAINER(it, struct folder, link));
     }
+    if (done)
+        events_add(s, STORE_RENAMED, folder, from);
     str_free(&from);
     return done;
 }
@@ -391,37 +395,10 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
     list_add_last(&s->gone, &f->link);
     s->folder_count--;
     s->names++;
+    events_add(s, STORE_DELETED, f, STR(""));
     f->removed = true;
     s->loose = true;
     return true;
-}
-
-bool store_subscribe(struct store *s, struct str name, bool subscribed, struct err *err)
-{
-    struct stmt *set = stmt_new(s->db,
-        subscribed ? "INSERT INTO subscription (account, name) VALUES ($1, $2) ON CONFLICT (account, name) DO NOTHING"
-                   : "DELETE FROM subscription WHERE account = $1 AND name = $2");
-    bool done;
-
-    s->names++;
-    stmt_int(set, s->account);
-    stmt_str(set, name);
-    done = stmt_run(set, err);
-    stmt_free(set);
-    return done;
-}
-
-bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct err *err)
-{
-    struct stmt *walk = stmt_new(s->db, "SELECT name FROM subscription WHERE account = $1 ORDER BY name");
-    bool done;
-
-    stmt_int(walk, s->account);
-    while (stmt_row(walk))
-        tell(arg, column_str(walk, 0));
-    done = stmt_done(walk, err);
-    stmt_free(walk);
-    return done;
 }
 
 /* ---- keywords ---- */
@@ -520,6 +497,8 @@ static void committed(struct store *s, struct folder *f)
         f->special = str_dup(str_of(gone_mark));
     }
     f->changed = f->created = f->removed = false;
+    f->flags_committed |= f->flags_changed;
+    f->flags_changed = false;
     f->committed = f->now;
     f->gone_committed = f->gone_modseq;
     f->blocks_committed = f->blocks_made;
@@ -545,6 +524,7 @@ void store_synced(struct store *s)
 {
     s->names_durable = s->names_committed;
     annotations_synced(s);
+    events_synced(s);
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
         struct uid_set old = f->shown;
 
@@ -569,7 +549,7 @@ static void roll_back(struct folder *f)
     f->now = f->committed;
     f->gone_modseq = f->gone_committed;
     f->blocks_made = f->blocks_committed;
-    f->changed = false;
+    f->changed = f->flags_changed = false;
     f->version++; /* what could not be told because of it can be told now */
     uid_set_clear(&f->uids);
     f->uids_loaded = false;

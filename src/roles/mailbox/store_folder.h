@@ -46,6 +46,11 @@ struct folder {
     uint64_t version; /* grows each time `shown` does, and with a rollback */
     int64_t gone_modseq, gone_committed; /* of the last message taken away since the store was opened */
 
+    /* store_events.h */
+    struct link recent;
+    uint64_t changed_at, messages_at;
+    bool flags_changed, flags_committed; /* in the open transaction; committed and not looked at */
+
     struct str *keywords; /* by slot */
     size_t keyword_count, keywords_committed, keywords_durable;
 };
@@ -70,6 +75,7 @@ MUST_CHECK bool store_folder_rename(struct store *s, struct folder *folder, stru
 MUST_CHECK bool store_folder_delete(struct store *s, struct folder *folder, struct err *err);
 
 MUST_CHECK bool store_subscribe(struct store *s, struct str name, bool subscribed, struct err *err);
+MUST_CHECK bool store_is_subscribed(struct store *s, struct str name, bool *subscribed, struct err *err);
 typedef void store_name_fn(void *arg, struct str name);
 MUST_CHECK bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct err *err);
 

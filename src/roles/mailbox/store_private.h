@@ -1,6 +1,7 @@
 /* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c,
  * store_many.c and content.c. */
 #pragma once
+#include "store_events.h"
 #include "store_message.h"
 
 /* Every statement that is used more than once, prepared at its first use: many databases are opened for
@@ -77,6 +78,7 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(IS_SUBSCRIBED, "SELECT 1 FROM subscription WHERE account = $1 AND name = $2")                              \
     X(GET_ANNOTATION, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
     X(WALK_ANNOTATIONS, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 ORDER BY name") \
     X(ANNOTATION_SIZE, "SELECT size FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
@@ -109,6 +111,11 @@ struct store {
     int64_t highest_modseq;     /* of the account, with the jump at opening */
     int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
     uint64_t names, names_committed, names_durable; /* grow with each change of a name, or of a subscription */
+    struct list events_pending, events_committed, events; /* struct store_event */
+    struct list recent;   /* struct folder, by changed_at */
+    size_t pending_count, event_count, listeners; /* pending: committed ones too */
+    bool pending_lost, committed_lost;
+    uint64_t version, events_floor, by, last_listener;
     bool annotations_changed, annotations_waiting; /* in the open transaction; committed and not synced */
     bool loose;
     int64_t swept; /* loose contents up to this id were looked at */
@@ -142,6 +149,15 @@ MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *er
 void annotations_committed(struct store *s);
 void annotations_rolled_back(struct store *s); /* before folders_rolled_back */
 void annotations_synced(struct store *s);
+
+/* ---- store_events.c ---- */
+void events_init(struct store *s);
+void events_free(struct store *s);
+void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
+void events_add_subscription(struct store *s, struct str name, bool subscribed);
+void events_committed(struct store *s);
+void events_rolled_back(struct store *s);
+void events_synced(struct store *s); /* before durable is what is committed */
 
 /* ---- store_uids.c ---- */
 MUST_CHECK bool uids_save(struct store *s, struct folder *f, struct err *err);

@@ -93,6 +93,7 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c)
     uint32_t number = c->uid / UID_BLOCK;
     struct uid_block *b;
 
+    f->flags_changed |= c->was >= 0 && c->is >= 0;
     if (c->was >= 0)
         count(&f->now, c->was, c->size, -1);
     if (c->is >= 0) {

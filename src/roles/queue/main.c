@@ -15,9 +15,10 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     (void)arg;
 }
 
+static struct event *wake;
+
 static void arm(struct queue *q)
 {
-    static struct event *wake;
     int64_t wait = queue_wake_in(q);
     struct timeval tv = {.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
 
@@ -37,8 +38,19 @@ static void turn(struct role *role)
     arm(q);
 }
 
+/* A turn stops giving where too much waits for a peer. When all of it could be written at the end of the
+ * turn, nothing else would begin the next one. */
+static void on_drained(struct role *role, struct channel *c)
+{
+    (void)role;
+    (void)c;
+    if (wake != NULL)
+        event_active(wake, EV_TIMEOUT, 0);
+}
+
 static void peer_up(struct role *role, struct channel *c)
 {
+    channel_on_drained(c, on_drained);
     if (role_state(role) != NULL)
         queue_peer_up(role_state(role), c);
 }
