@@ -1,11 +1,18 @@
 """Seeds of mailbox_fuzz, access_fuzz and smtp_server_fuzz: steps that the role's peers, its clients and its disk take."""
 import struct
+import zlib
 
 from seeds_wire import frame, word
 
 
 def item(who, data=b"", act=0, around=0):
     return struct.pack("<H", len(data)) + bytes([who | act << 2 | around << 5]) + data
+
+
+def deflated(text):
+    """As a client of IMAP sends it after COMPRESS: with a flush at the end."""
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH)
 
 
 def mailbox():
@@ -77,6 +84,10 @@ def mailbox():
         "imap": [deliver(1, 100, 1, small), account(1, 1, act=flush), imap(9, 1, b"b SELECT INBOX\r\nc FETCH 1 (FLAGS BODY[])\r\nd STORE 1 +FLAGS (\\Deleted)\r\n"),
                  item(access, act=flush), data(9, b"e EXPUNGE\r\nf IDLE\r\n", flush), deliver(2, 101, 1, small, act=flush),
                  item(access, frame("session_finish", 9), run)],
+        "imap-compress": [imap(9, 1, b"b COMPRESS DEFLATE\r\n"), item(access, act=flush), data(9, deflated(b"c NOOP\r\nd UNAUTHENTICATE\r\n") + b"e LOGIN a b\r\n", flush),
+                          item(access, frame("session_stopped", 9), run)],
+        "imap-unauthenticate": [item(access, frame("session_stopped", 9)), imap(9, 1, b"b UNAUTHENTICATE\r\nc LOGIN"), item(access, act=flush), data(9, b" a b\r\n", flush),
+                                item(access, frame("session_stopped", 9), run), data(9, b"x", run)],
         "unreachable": [deliver(1, 100, 1, b"x", act=directory_gone), deliver(2, 100, 2, b"x"), account(2, 2), item(queue, act=flush)],
         "directory-back": [*one, item(3, around=directory_back), deliver(2, 101, 1, small), account(2, 1, act=flush)],
         "utf8": [deliver(1, 100, 1, "S: é\r\n\r\nx\r\n".encode(), flags=2), account(1, 1, act=flush), session(1, 1, b"RETR 1\r\nTOP 1 1\r\nQUIT\r\n"), session(2, 1, b"RETR 1\r\nQUIT\r\n", 2)],
@@ -118,6 +129,10 @@ def access():
         "imap_scram": [*imap, item(client, b"a AUTHENTICATE SCRAM-SHA-256\r\n"), item(directory, frame("auth_challenge", 2, b"")), item(client, b"biws\r\n"),
                        item(directory, frame("auth_challenge", 2, b"r=1")), item(client, b"cD0x\r\n"), done(2, data=b"v=1"), item(client, b"\r\n", mailbox_gone)],
         "imap_failures": [*imap, item(client, b"a LOGIN a b\r\n"), done(2, 1), item(client, b"", here), item(client, b"a LOGIN a b\r\n", directory_gone)],
+        "imap_given_back": [*imap, item(client, b"a LOGIN ann {1}\r\nx\r\n"), done(2), item(client, b"b UNAUTHENTICATE\r\nc LO"), data(3, b"b OK\r\n"),
+                            item(mailbox, frame("session_back", 3, b"x")), item(mailbox, frame("session_return", 3)), item(client, b"GIN ann {1}\r\ny\r\n"),
+                            item(mailbox, frame("session_back", 3, b"c LO")), done(4), item(mailbox, frame("session_return", 5)),
+                            item(mailbox, frame("session_back", 5, b"d LOGIN ann {1}\r\ny\r\ne NOOP\r\nf AUTHENTICATE PLAIN\r\nAG")), done(6)],
         "session": [login, done(2), data(3, b"+OK\r\n"), item(client, b"STAT\r\nQUIT\r\n"), item(mailbox, frame("session_more", 3, 12)), data(3, b"+OK bye\r\n"),
                     item(mailbox, frame("session_close", 3))],
         "scram": [item(client, b"AUTH SCRAM-SHA-256 biws\r\n"), item(directory, frame("auth_challenge", 2, b"r=1")), item(client, b"cD0x\r\n"), done(2, data=b"v=1"), item(client, b"\r\n"),
@@ -177,7 +192,7 @@ def dictionaries():
     lines = {"mailbox": ["STAT", "LIST", "UIDL", "RETR 1", "TOP 1 1", "DELE 1", "QUIT"], "access": ["USER ann", "PASS x", "AUTH PLAIN AGEAYg==", "AUTH LOGIN", "STLS", "CAPA", "QUIT",
              "PROXY TCP4 1.2.3.4 5.6.7.8 1 2"]}
     words = {"mailbox": ["account=1", "show", "check", "stats", "mailbox"], "access": []}
-    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more", "session_close", "session_finish",
+    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more", "session_close", "session_finish", "session_stopped",
                            "control_ask"],
-               "access": ["auth_challenge", "auth_done", "session_data", "session_more", "session_close"]}
+               "access": ["auth_challenge", "auth_done", "session_data", "session_more", "session_close", "session_return", "session_back"]}
     return {t: [l + "\\x0d\\x0a" for l in lines[t]] + words[t] + [word(n) for n in numbers[t]] for t in lines}

@@ -253,6 +253,13 @@ void ipc_send_session_finish(struct channel *to, const struct msg_session_finish
     buf_add(&world_asked, STR("finish\n"));
 }
 
+void ipc_send_session_stopped(struct channel *to, const struct msg_session_stopped *m)
+{
+    (void)to;
+    (void)m;
+    buf_add(&world_asked, STR("stopped\n"));
+}
+
 void ipc_send_session_close(struct channel *to, const struct msg_session_close *m)
 {
     (void)to;

@@ -11,7 +11,7 @@ struct channel {
 
 extern struct channel *world_directory, *world_mailbox; /* NULL while down */
 /* "begin PLAIN 127.0.0.1 |user|pass", "step x", "cancel", "open 5 flags=2 user 127.0.0.1", "data x",
- * "more 7", "finish", "close", one a line; IMAP: "open 5 tag=a flags=2 ...". */
+ * "more 7", "finish", "stopped", "close", one a line; IMAP: "open 5 tag=a flags=2 ...". */
 extern struct buf world_asked;
 extern uint64_t world_id;       /* of the last message sent */
 extern size_t world_backlog;    /* of the channel to mailbox */

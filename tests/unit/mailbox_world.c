@@ -8,6 +8,7 @@ struct channel *world_queue, *world_directory, *world_access, *world_web;
 void *world_state;
 struct buf world_said;
 uint64_t world_asked, world_granted;
+uint64_t world_returns;
 void (*world_session)(uint64_t id, struct str bytes);
 static uint64_t next_id;
 
@@ -142,6 +143,18 @@ void ipc_send_session_more(struct channel *to, const struct msg_session_more *m)
 {
     (void)to;
     world_granted += m->bytes;
+}
+
+void ipc_send_session_return(struct channel *to, const struct msg_session_return *m)
+{
+    (void)to;
+    world_returns = m->id;
+}
+
+void ipc_send_session_back(struct channel *to, const struct msg_session_back *m)
+{
+    (void)to;
+    buf_addf(&world_said, "<back %" PRIu64 " %.*s>", m->id, STR_ARG(m->left));
 }
 
 void ipc_send_session_close(struct channel *to, const struct msg_session_close *m)

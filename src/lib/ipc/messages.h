@@ -243,6 +243,11 @@ enum { SESSION_WINDOW = 65536 };
 #define FIELDS_session_close(U, I, S, T) U(id)
 /* access shuts down: the session ends, with a word, as soon as its client is between two commands. */
 #define FIELDS_session_finish(U, I, S, T) U(id)
+/* UNAUTHENTICATE of IMAP: mailbox has said everything and wants to give the connection back (session_return); access sends no more
+ * (session_stopped); what the client had sent behind that command comes back, and the session is over (session_back). */
+#define FIELDS_session_return(U, I, S, T) U(id)
+#define FIELDS_session_stopped(U, I, S, T) U(id)
+#define FIELDS_session_back(U, I, S, T) U(id) S(left, IPC_CHUNK)
 
 /* ---- queue (and others) to events ---- */
 enum event_kind {
@@ -359,4 +364,7 @@ enum { CONTROL_ROWS = 200 };
     M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
     M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                         \
-    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))
+    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                         \
+    M(session_return, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))                                         \
+    M(session_stopped, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                        \
+    M(session_back, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))

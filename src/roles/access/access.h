@@ -69,6 +69,13 @@ struct client {
     uint64_t owed;    /* of those it has sent, granted again when the client has taken them */
     bool answered;    /* mailbox has said something */
     uint64_t bytes_in, bytes_out;
+    bool returning; /* mailbox gives the connection back: nothing more is sent to it */
+
+    /* What the client sent behind UNAUTHENTICATE and mailbox gave back: it comes before what the connection has. At most
+     * SESSION_WINDOW. */
+    struct buf ahead;
+    bool feeding;   /* it is being given to the machine */
+    bool drop_ahead; /* it was sent in clear behind STARTTLS */
 };
 
 /* client.c */
@@ -82,6 +89,8 @@ void client_close(struct client *c);
 void client_bye(struct client *c, const char *why);
 bool client_exempt(const struct client *c); /* nothing is counted by its address */
 void client_resume(struct client *c); /* reads again if the state allows it */
+/* The session is over and its connection goes on: logs in anew. `bytes` were sent already. */
+void client_login_again(struct client *c, struct str bytes);
 /* Gives the client a new id in `asked`. */
 void client_ask(struct client *c, struct channel *peer);
 void client_asked_nothing(struct client *c);
@@ -97,12 +106,15 @@ void auth_done(struct client *c, const struct msg_auth_done *m);
 void auth_directory_gone(struct client *c);
 
 /* session.c */
+void session_take_ahead(struct client *c); /* what the client had sent already goes to mailbox */
 void session_begin(struct client *c, unsigned flags, struct str tag);
 size_t session_input(struct client *c, struct str bytes);
 void session_output_sent(struct client *c);
 void session_data(struct client *c, struct str data);
 void session_more(struct client *c, uint64_t bytes);
 void session_closed(struct client *c);
+void session_return(struct client *c);
+void session_back(struct client *c, struct str left);
 void session_finish(struct client *c);  /* we are shutting down: mailbox may end it where it does no harm */
 void session_abandon(struct client *c); /* the client is gone: tells mailbox */
 void session_mailbox_gone(struct client *c);

@@ -95,6 +95,7 @@ void client_free(struct client *c)
         c->protocol->free(c->machine);
     conn_free(c->conn);
     str_free(&c->login);
+    buf_clear(&c->ahead);
     crowd_leave(&a->crowd, &c->member);
     free(c);
     metric_set(&open_now, (int64_t)a->crowd.count);
@@ -157,7 +158,7 @@ static const struct config_listen *section(const struct access *a, unsigned inde
     return index < config->listener_count ? &config->listeners[index] : NULL;
 }
 
-/* Greets; the machine is there from now on. */
+/* The machine is there from now on. */
 static void begin_login(struct client *c)
 {
     unsigned flags = 0;
@@ -170,7 +171,18 @@ static void begin_login(struct client *c)
         flags |= LOGIN_LOOPBACK;
     c->state = CLIENT_LOGIN;
     c->machine = c->protocol->new(&world, c, role_config(c->access->role)->hostname, flags);
+}
+
+static void greet(struct client *c)
+{
+    begin_login(c);
     c->protocol->greet(c->machine);
+}
+
+static void limit_login_time(struct client *c)
+{
+    conn_idle_limit(c->conn, LOGIN_IDLE_SECONDS * SECOND);
+    conn_total_limit(c->conn, LOGIN_TOTAL_SECONDS * SECOND);
 }
 
 /* The address is known now (behind a proxy: that of the real client). */
@@ -182,10 +194,9 @@ static void begin(struct client *c)
         client_close(c);
         return;
     }
-    conn_idle_limit(c->conn, LOGIN_IDLE_SECONDS * SECOND);
-    conn_total_limit(c->conn, LOGIN_TOTAL_SECONDS * SECOND);
+    limit_login_time(c);
     if (c->tls_mode != LISTEN_TLS_IMPLICIT) {
-        begin_login(c);
+        greet(c);
         return;
     }
     c->state = CLIENT_TLS;
@@ -250,11 +261,55 @@ void client_new(struct listener *listener, int fd, const struct ip *peer)
 
 /* ---- what the connection says ---- */
 
+static bool login_waits(const struct client *c)
+{
+    return c->state != CLIENT_LOGIN || c->protocol->waits(c->machine);
+}
+
+/* What the client had sent already, before what it sends now. */
+static void feed_ahead(struct client *c)
+{
+    struct buf bytes = c->ahead;
+    size_t at = 0, used = 1;
+
+    if (c->feeding || bytes.n == 0 || login_waits(c))
+        return;
+    c->feeding = true;
+    c->drop_ahead = false;
+    buf_init(&c->ahead, SESSION_WINDOW);
+    while (used > 0 && at < bytes.n && !login_waits(c)) {
+        used = c->protocol->input(c->machine, str_skip(buf_str(&bytes), at));
+        at += used;
+    }
+    if (!c->drop_ahead)
+        buf_add(&c->ahead, str_skip(buf_str(&bytes), at));
+    buf_clear(&bytes);
+    c->feeding = false;
+    if (c->state == CLIENT_SESSION)
+        session_take_ahead(c);
+}
+
 void client_resume(struct client *c)
 {
-    bool waits = c->state == CLIENT_CLOSING || (c->state == CLIENT_LOGIN && c->protocol->waits(c->machine));
+    bool waits;
+
+    feed_ahead(c);
+    waits = c->state == CLIENT_CLOSING || (c->state == CLIENT_LOGIN && c->protocol->waits(c->machine));
 
     conn_read(c->conn, !waits && conn_output_waiting(c->conn) <= CONN_OUTPUT_HIGH);
+}
+
+/* Behind what waits in `ahead`: part of a line, at most. */
+static size_t login_input(struct client *c, struct str bytes)
+{
+    size_t used;
+
+    if (c->ahead.n == 0)
+        return c->protocol->input(c->machine, bytes);
+    used = SESSION_WINDOW - c->ahead.n < bytes.n ? SESSION_WINDOW - c->ahead.n : bytes.n;
+    buf_add(&c->ahead, str_sub(bytes, 0, used));
+    feed_ahead(c);
+    return used;
 }
 
 static size_t on_input(void *owner, struct str bytes)
@@ -267,11 +322,28 @@ static size_t on_input(void *owner, struct str bytes)
     if (c->state == CLIENT_SESSION)
         return session_input(c, bytes);
     if (c->state == CLIENT_LOGIN) {
-        used = c->protocol->input(c->machine, bytes);
+        used = login_input(c, bytes);
         if (c->state == CLIENT_LOGIN)
             client_resume(c);
     }
     return used;
+}
+
+void client_login_again(struct client *c, struct str bytes)
+{
+    c->protocol->free(c->machine);
+    c->machine = NULL;
+    metric_observe(&session_time, clock_monotonic() - c->logged_in);
+    c->logged_in = 0;
+    c->account = 0;
+    str_free(&c->login);
+    c->answered = c->returning = false;
+    c->credit = c->allowed = c->owed = 0;
+    begin_login(c);
+    limit_login_time(c);
+    buf_init(&c->ahead, SESSION_WINDOW);
+    buf_add(&c->ahead, bytes);
+    client_resume(c);
 }
 
 static void on_writable(void *owner)
@@ -293,7 +365,7 @@ static void on_secured(void *owner)
     ip_format(&c->ip, address);
     log_debug("tls", "client=%s tls=%s", address, tls);
     if (c->state == CLIENT_TLS) {
-        begin_login(c);
+        greet(c);
     } else if (c->state == CLIENT_LOGIN) {
         c->protocol->secured(c->machine);
         client_resume(c);
@@ -337,6 +409,8 @@ static void world_start_tls(void *arg)
 {
     struct client *c = arg;
 
+    c->drop_ahead = true;
+    buf_reset(&c->ahead);
     conn_start_tls_server(c->conn, tls_server_context(c->access->tls));
 }
 

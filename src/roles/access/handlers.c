@@ -53,12 +53,30 @@ static void on_session_close(struct role *role, struct channel *from, const stru
         session_closed(c);
 }
 
+static void on_session_return(struct role *role, struct channel *from, const struct msg_session_return *m)
+{
+    struct client *c = in_session(role, from, m->id);
+
+    if (c != NULL)
+        session_return(c);
+}
+
+static void on_session_back(struct role *role, struct channel *from, const struct msg_session_back *m)
+{
+    struct client *c = in_session(role, from, m->id);
+
+    if (c != NULL)
+        session_back(c, m->left);
+}
+
 const struct handlers access_handlers = {
     .auth_challenge = on_auth_challenge,
     .auth_done = on_auth_done,
     .session_data = on_session_data,
     .session_more = on_session_more,
     .session_close = on_session_close,
+    .session_return = on_session_return,
+    .session_back = on_session_back,
 };
 
 void access_peer_gone(struct role *role, struct channel *peer)

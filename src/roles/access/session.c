@@ -23,7 +23,7 @@ static void on_drained(struct role *role, struct channel *mailbox)
     LIST_EACH(&a->crowd.members, it) {
         struct client *c = CONTAINER(it, struct client, member.link);
 
-        if (c->state == CLIENT_SESSION && c->serial == channel_serial(mailbox) && c->credit > 0)
+        if (c->state == CLIENT_SESSION && c->serial == channel_serial(mailbox) && c->credit > 0 && !c->returning)
             conn_read(c->conn, true);
     }
 }
@@ -61,6 +61,19 @@ void session_begin(struct client *c, unsigned flags, struct str tag)
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = c->id, .protocol = c->protocol->session,
         .flags = flags, .account = c->account, .login = c->login, .client = str_of(address), .tag = tag});
     conn_read(c->conn, true);
+    if (!c->feeding)
+        session_take_ahead(c);
+}
+
+void session_take_ahead(struct client *c)
+{
+    struct buf bytes = c->ahead;
+
+    if (bytes.n == 0)
+        return;
+    buf_init(&c->ahead, SESSION_WINDOW);
+    (void)session_input(c, buf_str(&bytes)); /* there is credit for all of it */
+    buf_clear(&bytes);
 }
 
 size_t session_input(struct client *c, struct str bytes)
@@ -121,7 +134,7 @@ void session_more(struct client *c, uint64_t bytes)
     if (bytes > SESSION_WINDOW || c->credit + bytes > SESSION_WINDOW)
         return;
     c->credit += bytes;
-    if (c->credit > 0 && mailbox != NULL && channel_backlog(mailbox) <= CHANNEL_HIGH)
+    if (c->credit > 0 && !c->returning && mailbox != NULL && channel_backlog(mailbox) <= CHANNEL_HIGH)
         conn_read(c->conn, true);
 }
 
@@ -130,6 +143,33 @@ void session_closed(struct client *c)
     c->access->sessions.answered++;
     client_asked_nothing(c);
     client_close(c);
+}
+
+/* Everything that was sent so far is before this answer. */
+void session_return(struct client *c)
+{
+    struct channel *mailbox = channel_of(c);
+
+    if (mailbox == NULL || c->returning)
+        return;
+    c->returning = true;
+    conn_read(c->conn, false);
+    ipc_send_session_stopped(mailbox, &(struct msg_session_stopped){c->id});
+}
+
+void session_back(struct client *c, struct str left)
+{
+    char address[IP_TEXT];
+
+    if (!c->returning || left.n > SESSION_WINDOW || c->protocol->session != SESSION_IMAP)
+        return;
+    ip_format(&c->ip, address);
+    log_info("unauthenticated", "client=%s login=%.*s account=%" PRIu64, address, STR_ARG(c->login), c->account);
+    c->access->sessions.answered++;
+    client_asked_nothing(c);
+    client_login_again(c, left);
+    if (c->access->drain_until != 0)
+        client_bye(c, "The server is shutting down, try again later");
 }
 
 void session_finish(struct client *c)

@@ -62,6 +62,11 @@ static void on_session_finish(struct role *role, struct channel *from, const str
     sessions_finish(mailbox_of(role)->sessions, from, m);
 }
 
+static void on_session_stopped(struct role *role, struct channel *from, const struct msg_session_stopped *m)
+{
+    sessions_stopped(mailbox_of(role)->sessions, from, m);
+}
+
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
 {
     command_run(role, mailbox_of(role)->boxes, from, m);
@@ -77,6 +82,7 @@ const struct handlers mailbox_handlers = {
     .session_more = on_session_more,
     .session_close = on_session_close,
     .session_finish = on_session_finish,
+    .session_stopped = on_session_stopped,
     .control_ask = on_control_ask,
 };
 

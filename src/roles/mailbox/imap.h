@@ -30,6 +30,7 @@ enum imap_enabled { IMAP_ENABLED_REV2 = 1, IMAP_ENABLED_CONDSTORE = 2, IMAP_ENAB
     IMAP_ENABLED_UIDONLY = 16, IMAP_ENABLED_METADATA = 32 };
 
 struct imap;
+struct imap_compression;
 struct imap_notify;
 typedef void imap_step(struct imap *im);
 typedef void imap_synced(struct imap *im, bool stored);
@@ -61,6 +62,11 @@ struct imap {
     struct imap_input input;
     struct buf out;
     size_t taken;
+    struct imap_compression *compression; /* NULL: bytes pass as they are */
+    struct buf deflated;    /* then: of the client, before `unread`; */
+    struct buf wire;        /* to the client, behind `out` */
+    bool compresses;        /* from behind the answer to this command on */
+    bool returns;           /* UNAUTHENTICATE: the connection goes back to access */
     unsigned enabled;       /* enum imap_enabled */
     unsigned errors;
     bool closed;
@@ -134,6 +140,7 @@ void imap_begin_turn(struct imap *im, int64_t within);
 bool imap_pause(struct imap *im);
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
 void imap_when_synced(struct imap *im, imap_synced *then);
+waiter_done imap_on_synced;
 /* Goes on with the step of now when what is in the open transaction is on disk or undone; then nothing of before is left open,
  * for one unit of work at least. */
 void imap_settle(struct imap *im);
@@ -188,6 +195,17 @@ bool imap_refuses_numbers(struct imap *im);
 /* "* 3 FETCH (UID 7", or, with UIDONLY, "* 7 UIDFETCH (". True: something stands in the parentheses already. */
 bool imap_begin_fetch(struct imap *im, uint32_t uid, bool with_uid);
 
+/* ---- imap_wire.c ---- */
+void imap_wire_begin(struct imap *im);  /* an answer was written: that to COMPRESS is the last one that is plain */
+MUST_CHECK bool imap_wire_input(struct imap *im, struct str bytes); /* false: too much */
+void imap_wire_inflate(struct imap *im); /* some of what was deflated, into im->unread, which is empty */
+/* Deflates some of im->out. False: there is more of it, or enough for now. */
+bool imap_wire_output(struct imap *im);
+void imap_wire_rest(struct imap *im);
+void imap_wire_clear(struct imap *im);
+bool imap_wire_returns(struct imap *im); /* everything for access to take the connection back has come */
+struct str imap_wire_left(struct imap *im);
+
 /* ---- imap_notify.c, imap_events.c ---- */
 /* NOTIFY or ENABLE METADATA: from now on the store is listened to. */
 struct imap_notify *imap_notify_get(struct imap *im);
@@ -224,6 +242,7 @@ MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *
 /* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
  * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
+imap_step imap_on_compress, imap_on_unauthenticate;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
 imap_step imap_on_list, imap_on_lsub;

@@ -11,6 +11,9 @@ void imap_write_capabilities(const struct imap *im, struct buf *out)
                      "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS LIST-METADATA METADATA NOTIFY STATUS=SIZE ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT "
                      "THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1 PREVIEW CONDSTORE QRESYNC OBJECTID "
                      "SAVEDATE MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT UIDONLY INPROGRESS QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"));
+    buf_add(out, STR(" UNAUTHENTICATE"));
+    if (im->compression == NULL)
+        buf_add(out, STR(" COMPRESS=DEFLATE"));
     buf_addf(out, " APPENDLIMIT=%" PRId64, imap_append_limit(im)); /* the same for every mailbox (RFC 7889) */
 }
 

@@ -13,31 +13,32 @@
 static struct metric commands = METRIC_COUNTER("staffetta_imap_commands_total", "IMAP commands after login.");
 static struct metric bad_commands = METRIC_COUNTER("staffetta_imap_bad_total", "IMAP commands answered BAD.");
 
-enum rules {
-    NO_EXPUNGE = 1, /* messages may not vanish before its answer, unless it is a UID command */
-    NAMES = 2,      /* waits until the names of mailboxes are on disk */
-};
-
-/* What does each command. */
+/* What does each command, and whether messages may vanish before its answer. */
 static const struct {
     imap_step *run;
-    unsigned rules;
+    bool no_expunge; /* unless it is a UID command */
 } verbs[IMAP_VERB_COUNT] = {
-    [IMAP_CAPABILITY] = {imap_on_capability, 0}, [IMAP_NOOP] = {imap_on_noop, 0},
-    [IMAP_LOGOUT] = {imap_on_logout, 0}, [IMAP_ID] = {imap_on_id, 0}, [IMAP_ENABLE] = {imap_on_enable, 0},
-    [IMAP_SELECT] = {imap_on_select, NO_EXPUNGE | NAMES}, [IMAP_EXAMINE] = {imap_on_select, NO_EXPUNGE | NAMES},
-    [IMAP_CREATE] = {imap_on_create, NAMES}, [IMAP_DELETE] = {imap_on_delete, NAMES},
-    [IMAP_RENAME] = {imap_on_rename, NAMES}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, 0},
-    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, 0}, [IMAP_LIST] = {imap_on_list, NAMES}, [IMAP_LSUB] = {imap_on_lsub, NAMES},
-    [IMAP_NAMESPACE] = {imap_on_namespace, 0}, [IMAP_STATUS] = {imap_on_status, NAMES}, [IMAP_IDLE] = {imap_on_idle, 0},
-    [IMAP_GETQUOTA] = {imap_on_getquota, 0}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, NAMES},
-    [IMAP_SETQUOTA] = {imap_on_setquota, 0}, [IMAP_CHECK] = {imap_on_check, 0}, [IMAP_CLOSE] = {imap_on_close, 0},
-    [IMAP_GETMETADATA] = {imap_on_getmetadata, NAMES}, [IMAP_SETMETADATA] = {imap_on_setmetadata, 0},
-    [IMAP_NOTIFY] = {imap_on_notify, NAMES}, [IMAP_UNSELECT] = {imap_on_unselect, 0}, [IMAP_EXPUNGE] = {imap_on_expunge, 0},
-    [IMAP_SEARCH] = {imap_on_search, NO_EXPUNGE}, [IMAP_SORT] = {imap_on_sort, NO_EXPUNGE}, [IMAP_THREAD] = {imap_on_thread, NO_EXPUNGE},
-    [IMAP_FETCH] = {imap_on_fetch, NO_EXPUNGE}, [IMAP_STORE] = {imap_on_store, NO_EXPUNGE}, [IMAP_COPY] = {imap_on_copy, 0},
-    [IMAP_MOVE] = {imap_on_move, 0}, [IMAP_APPEND] = {imap_on_append, 0}, [IMAP_REPLACE] = {imap_on_replace, 0},
+    [IMAP_CAPABILITY] = {imap_on_capability, false}, [IMAP_NOOP] = {imap_on_noop, false},
+    [IMAP_LOGOUT] = {imap_on_logout, false}, [IMAP_ID] = {imap_on_id, false}, [IMAP_ENABLE] = {imap_on_enable, false},
+    [IMAP_SELECT] = {imap_on_select, true}, [IMAP_EXAMINE] = {imap_on_select, true},
+    [IMAP_CREATE] = {imap_on_create, false}, [IMAP_DELETE] = {imap_on_delete, false},
+    [IMAP_RENAME] = {imap_on_rename, false}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, false},
+    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, false}, [IMAP_LIST] = {imap_on_list, false}, [IMAP_LSUB] = {imap_on_lsub, false},
+    [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
+    [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
+    [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
+    [IMAP_GETMETADATA] = {imap_on_getmetadata, false}, [IMAP_SETMETADATA] = {imap_on_setmetadata, false},
+    [IMAP_NOTIFY] = {imap_on_notify, false}, [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
+    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
+    [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
+    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
+    [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
 };
+
+/* These wait until the names of mailboxes are on disk. */
+static const bool asks_for_names[IMAP_VERB_COUNT] = {[IMAP_SELECT] = true, [IMAP_EXAMINE] = true, [IMAP_CREATE] = true, [IMAP_DELETE] = true,
+    [IMAP_RENAME] = true, [IMAP_LIST] = true, [IMAP_LSUB] = true, [IMAP_STATUS] = true, [IMAP_GETQUOTAROOT] = true, [IMAP_GETMETADATA] = true,
+    [IMAP_NOTIFY] = true};
 
 /* ---- answers ---- */
 
@@ -72,6 +73,7 @@ static void finish(struct imap *im)
     if (!im->unasked)
         buf_add(&im->out, buf_str(&im->answer));
     im->unasked = im->tells_all = false;
+    imap_wire_begin(im);
     if (im->errors >= IMAP_ERRORS_MAX) {
         buf_add(&im->out, STR("* BYE Too many mistakes\r\n"));
         im->closed = true;
@@ -193,7 +195,8 @@ static bool may_rest(struct box_watcher *w)
     const struct imap *im = CONTAINER(w, struct imap, watcher);
 
     return im->step == NULL && im->literal == NULL && im->work == NULL && !im->waiting && !im->closed && im->unread.n == 0 &&
-           im->out.n == 0 && imap_input_is_between(&im->input) && !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
+           im->deflated.n == 0 && im->out.n == 0 && im->wire.n == 0 && !im->returns && imap_input_is_between(&im->input) &&
+           !imap_view_is_behind(im) && !imap_notify_wants_turn(im);
 }
 
 /* Memory that a waiting session does not need goes as well. */
@@ -209,6 +212,7 @@ static void on_rest(struct box_watcher *w)
     buf_clear(&im->unread);
     buf_clear(&im->out);
     buf_clear(&im->answer);
+    imap_wire_rest(im);
 }
 
 static void end_without_mailbox(struct imap *im, const struct err *err)
@@ -241,94 +245,6 @@ static void wake_box(struct imap *im)
         end_without_mailbox(im, &err);
 }
 
-static void on_synced(struct waiter *w, bool stored, const struct err *err)
-{
-    struct imap *im = CONTAINER(w, struct imap, waiter);
-
-    (void)err;
-    im->waiting = false;
-    im->synced(im, stored);
-    session_wake(im->session);
-}
-
-bool imap_begin(struct imap *im)
-{
-    struct err err = {0};
-
-    if (box_begin(im->box, &err)) {
-        store_by(im->box->store, imap_notify_who(im));
-        return true;
-    }
-    imap_failed(im, &err);
-    return false;
-}
-
-bool imap_hold(struct imap *im)
-{
-    if (!imap_begin(im))
-        return false;
-    im->holding = true;
-    im->box->held++;
-    im->rollbacks = im->box->rollbacks;
-    box_touch(im->box);
-    return true;
-}
-
-bool imap_still_holds(struct imap *im)
-{
-    box_touch(im->box);
-    if (im->rollbacks == im->box->rollbacks)
-        return true;
-    imap_release(im);
-    imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
-    return false;
-}
-
-void imap_release(struct imap *im)
-{
-    if (im->holding)
-        im->box->held--;
-    im->holding = false;
-}
-
-void imap_undo(struct imap *im, const struct err *err)
-{
-    imap_release(im);
-    box_fail(im->box, err);
-    imap_failed(im, err);
-}
-
-static void wait_for_sync(struct imap *im)
-{
-    (void)im;
-}
-
-void imap_when_synced(struct imap *im, imap_synced *then)
-{
-    im->waiting = true;
-    im->synced = then;
-    im->step = wait_for_sync;
-    box_batch(im->box, &im->waiter);
-}
-
-/* Within the flush: a moment only. */
-static void on_settled(struct imap *im, bool stored)
-{
-    if (!stored && im->box->broken) {
-        imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
-        return;
-    }
-    imap_begin_turn(im, 0);
-    im->step = im->settling;
-    im->step(im);
-}
-
-void imap_settle(struct imap *im)
-{
-    im->settling = im->step;
-    imap_when_synced(im, on_settled);
-}
-
 struct folder *imap_folder(struct imap *im, struct str name, const char *code)
 {
     struct folder *f = store_folder_find(im->box->store, name);
@@ -348,7 +264,7 @@ static enum imap_state state_of(const struct imap *im)
 static void run_verb(struct imap *im)
 {
     im->step = NULL;
-    if (!(verbs[im->command.verb].rules & NAMES) || store_names_are_on_disk(im->box->store)) {
+    if (!asks_for_names[im->command.verb] || store_names_are_on_disk(im->box->store)) {
         verbs[im->command.verb].run(im);
         return;
     }
@@ -362,7 +278,7 @@ static void run_command(struct imap *im)
 
     metric_add(&commands, 1);
     im->progress_due = im->turn_ends + IMAP_PROGRESS;
-    im->tell_expunges = !(verbs[verb].rules & NO_EXPUNGE) || im->command.uid;
+    im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
     im->tells_all = verb == IMAP_NOTIFY || verb == IMAP_EXPUNGE || verb == IMAP_MOVE || verb == IMAP_REPLACE; /* what these did */
     if (verbs[verb].run == NULL)
         imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
@@ -445,7 +361,7 @@ static void read_commands(struct imap *im)
     struct str rest = buf_str(&im->unread);
     enum imap_input_event event = IMAP_INPUT_COMMAND;
 
-    while (event != IMAP_INPUT_MORE && im->step == NULL && !im->closed && !imap_pause(im)) {
+    while (event != IMAP_INPUT_MORE && im->step == NULL && !im->closed && !im->returns && !imap_pause(im)) {
         event = imap_input_next(&im->input, &rest);
         switch (event) {
         case IMAP_INPUT_MORE: break;
@@ -456,7 +372,8 @@ static void read_commands(struct imap *im)
         case IMAP_INPUT_TOO_LONG: on_too_long(im); break;
         }
     }
-    im->taken += im->unread.n - rest.n;
+    if (im->compression == NULL)
+        im->taken += im->unread.n - rest.n;
     buf_consume(&im->unread, im->unread.n - rest.n);
 }
 
@@ -469,7 +386,7 @@ static void *session_open(struct session *session)
     im->session = session;
     im->info = session_info(session);
     im->box = im->info->box;
-    im->waiter = (struct waiter){.done = on_synced, .hurry = true};
+    im->waiter = (struct waiter){.done = imap_on_synced, .hurry = true};
     im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
@@ -491,8 +408,7 @@ static bool session_input(void *machine, struct str bytes)
 {
     struct imap *im = machine;
 
-    buf_add(&im->unread, bytes);
-    return !im->unread.failed;
+    return imap_wire_input(im, bytes);
 }
 
 static void session_finish(void *machine)
@@ -508,16 +424,21 @@ static void leave(struct imap *im)
     im->closed = true;
 }
 
+static bool has_input(const struct imap *im)
+{
+    return im->unread.n > 0 || im->deflated.n > 0;
+}
+
 /* Until the client says more; while idling it was told everything. */
 static bool rests(struct imap *im)
 {
-    return im->unread.n == 0 && (!im->idling || imap_view_tell(im)) && imap_notify_tell(im);
+    if (im->returns) /* everything was said */
+        return !has_input(im);
+    return !has_input(im) && (!im->idling || imap_view_tell(im)) && imap_notify_tell(im);
 }
 
-static enum session_next session_run(void *machine)
+static enum session_next work(struct imap *im)
 {
-    struct imap *im = machine;
-
     if (has_enough_output(im))
         return SESSION_WAITS_OUTPUT;
     wake_box(im);
@@ -527,14 +448,18 @@ static enum session_next session_run(void *machine)
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
-        else if (im->finishing && !im->closed && im->unread.n == 0 && im->literal == NULL && imap_input_is_between(&im->input))
+        else if (imap_wire_returns(im))
+            return SESSION_RETURNS;
+        else if (im->finishing && !im->closed && !has_input(im) && im->literal == NULL && imap_input_is_between(&im->input))
             leave(im);
         else if (im->closed)
             return SESSION_ENDS;
         else if (rests(im))
             return SESSION_WAITS_INPUT;
-        else if (im->unread.n > 0)
+        else if (im->unread.n > 0 && !im->returns)
             read_commands(im);
+        else if (im->deflated.n > 0)
+            imap_wire_inflate(im);
         if (im->out.failed) {
             log_warning("imap-output", "account=%" PRId64 " reason=an answer is larger than its buffer", im->info->account);
             return SESSION_ENDS;
@@ -543,9 +468,26 @@ static enum session_next session_run(void *machine)
     return has_enough_output(im) ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
 }
 
+static enum session_next session_run(void *machine)
+{
+    struct imap *im = machine;
+    enum session_next next = SESSION_GOES_ON;
+    bool sent = imap_wire_output(im);
+
+    if (sent || im->holding) {
+        next = work(im);
+        sent = imap_wire_output(im);
+    }
+    if (sent)
+        return next;
+    return im->wire.n >= IMAP_OUTPUT_HIGH && !im->holding ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+}
+
 static struct buf *session_output(void *machine)
 {
-    return &((struct imap *)machine)->out;
+    struct imap *im = machine;
+
+    return im->compression != NULL ? &im->wire : &im->out;
 }
 
 static size_t session_taken(void *machine)
@@ -555,6 +497,11 @@ static size_t session_taken(void *machine)
 
     im->taken = 0;
     return taken;
+}
+
+static struct str session_left(void *machine)
+{
+    return imap_wire_left(machine);
 }
 
 /* A change half done when the client is gone: nothing of it may be committed. */
@@ -588,8 +535,9 @@ static void session_close(void *machine)
     buf_clear(&im->out);
     buf_clear(&im->answer);
     buf_clear(&im->tag);
+    imap_wire_clear(im);
     free(im);
 }
 
 const struct protocol imap_protocol = {
-    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish};
+    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish, session_left};

@@ -23,6 +23,8 @@ struct session {
     uint64_t credit;  /* bytes we may still send */
     uint64_t granted; /* bytes access may still send */
     bool ending;      /* the machine is done: only its output is left */
+    bool returning;   /* the same, but the connection goes back to access */
+    bool asked;       /* for that */
 };
 
 struct sessions {
@@ -274,6 +276,21 @@ void sessions_finish(struct sessions *all, struct channel *from, const struct ms
     session_wake(s);
 }
 
+void sessions_stopped(struct sessions *all, struct channel *from, const struct msg_session_stopped *m)
+{
+    struct session *s = find(all, from, m->id);
+    struct str left;
+
+    if (s == NULL || !s->asked)
+        return;
+    left = s->protocol->left(s->machine);
+    if (left.n <= IPC_CHUNK)
+        ipc_send_session_back(from, &(struct msg_session_back){s->id, left});
+    else
+        ipc_send_session_close(from, &(struct msg_session_close){s->id});
+    session_free(s);
+}
+
 void sessions_peer_gone(struct sessions *all, struct channel *access)
 {
     for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
@@ -324,27 +341,38 @@ static void grant(struct session *s, struct channel *access)
     ipc_send_session_more(access, &(struct msg_session_more){s->id, taken});
 }
 
+/* Everything was sent: access is to send no more, and says so. */
+static void ask_back(struct session *s, struct channel *access)
+{
+    if (!s->returning || s->asked || s->protocol->output(s->machine)->n > 0)
+        return;
+    s->asked = true;
+    ipc_send_session_return(access, &(struct msg_session_return){s->id});
+}
+
 /* One turn of one session; false when it is over and freed. */
 static bool session_run(struct session *s, bool *again)
 {
     struct channel *access = channel_of(s);
     enum session_next next = SESSION_ENDS;
-    struct buf *out = s->protocol->output(s->machine);
 
     *again = false;
     if (access == NULL) {
         session_free(s);
         return false;
     }
-    if (!s->ending)
+    if (!s->ending && !s->returning)
         next = s->protocol->run(s->machine);
-    s->ending |= next == SESSION_ENDS;
+    s->ending |= next == SESSION_ENDS && !s->returning;
+    s->returning |= next == SESSION_RETURNS;
     session_send(s, access);
-    grant(s, access);
-    if (s->ending && out->n == 0) {
+    if (!s->returning)
+        grant(s, access);
+    if (s->ending && s->protocol->output(s->machine)->n == 0) {
         session_end(s);
         return false;
     }
+    ask_back(s, access);
     *again = next == SESSION_GOES_ON || (next == SESSION_WAITS_OUTPUT && s->credit > 0);
     return true;
 }

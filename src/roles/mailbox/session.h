@@ -2,7 +2,9 @@
  * with credit in both directions, and turns so that a long answer does not hold the loop.
  *
  * access opens a session (session_open), both sides send session_data within the credit that the other
- * grants with session_more; session_close ends it, from either side. A session is found by the serial
+ * grants with session_more; session_close ends it, from either side. A session that gives its connection back asks access to
+ * send no more (session_return); when access says that it does not (session_stopped), everything has come, and what is
+ * left of it goes back (session_back). A session is found by the serial
  * of its channel and the id that access gave it. */
 #pragma once
 #include "accounts.h"
@@ -17,6 +19,7 @@ enum session_next {
     SESSION_WAITS_OUTPUT,
     SESSION_GOES_ON, /* wants another turn */
     SESSION_ENDS,    /* what is in the output is sent first */
+    SESSION_RETURNS, /* the same; then the connection is for access to log in anew (IMAP's UNAUTHENTICATE) */
 };
 
 /* One protocol; `machine` is what open gave. */
@@ -29,6 +32,7 @@ struct protocol {
     size_t (*taken)(void *machine); /* input used since last asked */
     void (*close)(void *machine);
     void (*finish)(void *machine); /* shutting down: end between two commands; NULL: the client ends it */
+    struct str (*left)(void *machine); /* after SESSION_RETURNS: what the client sent behind; at most what access may send */
 };
 
 /* What a machine may know about its session. */
@@ -56,6 +60,7 @@ void sessions_more(struct sessions *all, struct channel *from, const struct msg_
 void sessions_close(struct sessions *all, struct channel *from, const struct msg_session_close *m);
 void sessions_finish(struct sessions *all, struct channel *from, const struct msg_session_finish *m);
 void sessions_peer_gone(struct sessions *all, struct channel *access);
+void sessions_stopped(struct sessions *all, struct channel *from, const struct msg_session_stopped *m);
 /* Ends all sessions of an account that was removed. */
 void sessions_end_account(struct sessions *all, int64_t account);
 

@@ -62,7 +62,7 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
-    events_init(s);
+    events_prepare(s);
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
     buf_init(&s->info, 16 * 1024 * 1024);

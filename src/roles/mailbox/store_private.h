@@ -151,7 +151,7 @@ void annotations_rolled_back(struct store *s); /* before folders_rolled_back */
 void annotations_synced(struct store *s);
 
 /* ---- store_events.c ---- */
-void events_init(struct store *s);
+void events_prepare(struct store *s);
 void events_free(struct store *s);
 void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
 void events_add_subscription(struct store *s, struct str name, bool subscribed);
