@@ -1,4 +1,4 @@
-"""The servers of bench/imap and bench/imap-clients: Staffetta, and Dovecot from its unpacked packages."""
+"""The servers of bench/imap: Staffetta, and Dovecot from its unpacked packages."""
 import harness
 import other_peers
 import packages
@@ -17,9 +17,6 @@ class Staffetta:
         for user in (USER, *(f"u{i}@home.example" for i in range(accounts))):
             self.server.account(user)
         self.port = self.server.ports["imap"]
-
-    def pid(self):
-        return self.server.roles()["mailbox"]
 
     def settle(self):
         pass

@@ -1,5 +1,7 @@
-"""offlineimap, which keeps a Maildir and an account alike both ways, and getmail, which only takes."""
+"""offlineimap, which keeps a Maildir and an account alike both ways, getmail and fetchmail, which only take, and c-client through PHP."""
 import os
+import pathlib
+import re
 
 from harness import NOBODY, PASSWORD, as_user
 from imap_clients import SIZE, Clients, Maildir, message
@@ -118,3 +120,41 @@ delete = false
         t.append("INBOX", [message("in-20")])
         self.program(*take, **as_user())
         self.assertEqual(there.subjects(), sorted([f"in-{i}" for i in range(21)] + [f"old-{i}" for i in range(5)]))
+
+
+class Fetchmail(Clients):
+    users = ("carl",)
+
+    def fetch(self, protocol, ssl):
+        there = self.folder / "taken"
+        there.write_text("")
+        listener = "imaps" if ssl else "imap"
+        rc = self.folder / "fetchmailrc"
+        rc.write_text(f"""poll localhost protocol {protocol} port {self.server.ports[listener]}
+    user "carl@home.example" password "{PASSWORD}"
+    {"ssl" if ssl else 'sslproto "TLS1.2+"'} sslcertfile "{self.server.chain}"
+    folder INBOX, Archive fetchall
+    mda "cat >>{there}"
+""")
+        os.chmod(rc, 0o600)
+        self.program("fetchmail", "--fetchmailrc", rc, "--pidfile", self.folder / "pid", "--nosyslog")
+        return sorted(re.findall(r"^Subject: (\S+)", there.read_text(), re.M))
+
+    def test_takes_what_is_there_and_deletes_it(self):
+        for ssl in (True, False):
+            t = self.line("carl")
+            t.append("INBOX", [message(f"in-{i}") for i in range(5)], r"\Seen")
+            t.append("Archive", [message("old-1")])
+            self.assertEqual(self.fetch("imap", ssl), [*(f"in-{i}" for i in range(5)), "old-1"])
+            self.assertEqual((self.subjects(user="carl"), self.subjects("Archive", "carl")), ([], []))
+
+
+class CClient(Clients):
+    users = ("ann",)
+
+    def test_a_session_of_php(self):
+        """Over implicit TLS: its STARTTLS knows TLS 1.0 only, which this server does not speak."""
+        script = pathlib.Path(__file__).parent / "imap_session.php"
+        where = f"{{127.0.0.1:{self.server.ports['imaps']}/imap/ssl/novalidate-cert}}"
+        done = self.program("php", "-d", "display_errors=stderr", script, where, "ann@home.example", PASSWORD)
+        self.assertIn("held: all", done.stdout)

@@ -86,7 +86,7 @@ static void delete(void **state)
     CONVERSE(0, {"a DELETE INBOX\r\n", "a NO [CANNOT] %\r\n"}, {"b DELETE nowhere\r\n", "b NO [NONEXISTENT] %\r\n"},
         {"c CREATE x/y\r\n", "c OK [%] Created\r\n"}, {"d DELETE x\r\n", "d OK Done\r\n"}, {"e LIST \"\" x*\r\n",
             "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" x\r\n* LIST (\\HasNoChildren) \"/\" x/y\r\ne OK Done\r\n"},
-        {"f SELECT x\r\n", "f NO [NONEXISTENT] %\r\n"}, {"g DELETE x\r\n", "g NO [NONEXISTENT] %\r\n"}, {"h CREATE x\r\n", "h OK [%] Created\r\n"},
+        {"f SELECT x\r\n", "f NO [NONEXISTENT] %\r\n"}, {"g DELETE x\r\n", "g NO [HASCHILDREN] %\r\n"}, {"h CREATE x\r\n", "h OK [%] Created\r\n"},
         {"i SELECT x/y\r\n", "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ni OK %\r\n"});
     CONVERSE(1, {"a DELETE x/y\r\n", "a NO [INUSE] %\r\n"});
     CONVERSE(0, {"j DELETE x/y\r\n", "* OK [CLOSED] %\r\nj OK Done\r\n"}, {"k NOOP\r\n", "k OK Done\r\n"}, {"l FETCH 1 FLAGS\r\n", "l BAD %\r\n"},

@@ -3,15 +3,17 @@
 #include "write.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct writing {
     struct buf *out;
     bool extended, utf8;
 };
 
-static void add(struct writing *w, const char *text)
+/* Its length is known where it is a literal. */
+static inline void add(struct writing *w, const char *text)
 {
-    buf_add(w->out, str_of(text));
+    buf_add(w->out, (struct str){text, strlen(text)});
 }
 
 static void add_nstring(struct writing *w, struct str text)

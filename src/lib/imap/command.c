@@ -232,7 +232,11 @@ bool imap_command_parse(struct str text, bool utf8, struct arena *arena, struct 
     *command = (struct imap_command){0};
     *why = "Unknown command";
     if (imap_command_verb(text, &command->tag, &command->uid, &command->verb, &p.rest)) {
-        if (verbs[command->verb].parse(&p, command))
+        bool understood = verbs[command->verb].parse(&p, command);
+
+        command->written = p.written;
+        command->normalized = p.normalized;
+        if (understood)
             return true;
         *why = p.why != NULL ? p.why : "The command is not understood";
     } else if (command->tag.n == 0) {

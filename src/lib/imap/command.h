@@ -237,6 +237,8 @@ struct imap_command {
     struct str tag;
     enum imap_verb verb;
     bool uid; /* UID FETCH ... */
+    struct str written; /* the first mailbox name as the client wrote it (UTF-8), when that is not its name; .p NULL: it is */
+    bool normalized;    /* one of its mailbox names was so */
     union { /* by verb */
         struct imap_select select; /* SELECT, EXAMINE */
         struct imap_list list;

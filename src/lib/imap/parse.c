@@ -224,20 +224,28 @@ static bool to_utf8(struct imap_parser *p, struct str *name)
     bool ok;
 
     if (str_find(*name, '&') < 0 || p->utf8)
-        return str_is_utf8(*name) ? compose(p, name) : imap_expected(p, "A mailbox name is UTF-8");
+        return str_is_utf8(*name) || imap_expected(p, "A mailbox name is UTF-8");
     buf_init(&out, 4 * name->n + 4);
     ok = imap_mutf7_decode(&out, *name) && !out.failed;
     *name = arena_str(p->arena, buf_str(&out));
     buf_clear(&out);
-    return ok && name->p != NULL ? compose(p, name) : imap_expected(p, "A mailbox name is in modified UTF-7");
+    return (ok && name->p != NULL) || imap_expected(p, "A mailbox name is in modified UTF-7");
 }
 
 bool imap_mailbox_name(struct imap_parser *p, struct str *name)
 {
+    struct str written;
+
     if (!to_utf8(p, name))
+        return false;
+    written = *name;
+    if (!compose(p, name))
         return false;
     if (str_ieq(*name, STR("INBOX")))
         *name = STR("INBOX");
+    if (p->mailboxes++ == 0 && !str_eq(written, *name))
+        p->written = written;
+    p->normalized |= !str_eq(written, *name);
     return true;
 }
 
@@ -250,7 +258,7 @@ bool imap_list_mailbox(struct imap_parser *p, struct str *pattern)
 {
     if (!(is_string(p) ? imap_string(p, pattern) : cut(p, is_pattern_char, pattern)))
         return imap_expected(p, "A mailbox pattern expected");
-    return to_utf8(p, pattern);
+    return to_utf8(p, pattern) && compose(p, pattern);
 }
 
 /* ---- numbers, sets, partials ---- */

@@ -8,6 +8,9 @@ struct imap_parser {
     struct arena *arena;
     bool utf8;       /* mailbox names come as UTF-8 (ENABLE IMAP4rev2 or UTF8=ACCEPT), not as modified UTF-7 */
     const char *why; /* for the client */
+    unsigned mailboxes; /* names read so far */
+    struct str written; /* the first of them as it was written, when that is another; .p NULL: it is the same */
+    bool normalized;    /* some of them were written in another way */
 };
 
 /* Always false. */

@@ -5,30 +5,47 @@
 
 enum { QUOTED_MAX = 1000 }; /* longer texts go as literals: clients have limits for a line */
 
-static bool can_be_quoted(struct str text, bool utf8)
+enum { ESCAPED = 1, NEVER_QUOTED = 2, EIGHT_BIT = 4 };
+
+/* What there is in a text, by kinds: without a branch for each octet. */
+static unsigned kinds_of(struct str text)
 {
-    if (text.n > QUOTED_MAX)
-        return false;
+    static const unsigned char kinds[128] = {[0] = NEVER_QUOTED, ['\r'] = NEVER_QUOTED, ['\n'] = NEVER_QUOTED, ['"'] = ESCAPED,
+        ['\\'] = ESCAPED};
+    unsigned found = 0;
+
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
 
-        if (c == 0 || c == '\r' || c == '\n' || (c >= 0x80 && !utf8))
-            return false;
+        found |= c < 128 ? kinds[c] : EIGHT_BIT;
     }
-    return !utf8 || str_is_utf8(text);
+    return found;
 }
 
-static void quote(struct buf *out, struct str text)
+static bool can_be_quoted(struct str text, unsigned kinds, bool utf8)
+{
+    if (text.n > QUOTED_MAX || kinds & NEVER_QUOTED)
+        return false;
+    return !(kinds & EIGHT_BIT) || (utf8 && str_is_utf8(text));
+}
+
+static void quote(struct buf *out, struct str text, unsigned kinds)
 {
     char *room = buf_reserve(out, text.n * 2 + 2), *to = room;
 
     if (room == NULL)
         return;
     *to++ = '"';
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '"' || text.p[i] == '\\')
-            *to++ = '\\';
-        *to++ = text.p[i];
+    if (!(kinds & ESCAPED)) {
+        if (text.n > 0)
+            memcpy(to, text.p, text.n);
+        to += text.n;
+    } else {
+        for (size_t i = 0; i < text.n; i++) {
+            if (text.p[i] == '"' || text.p[i] == '\\')
+                *to++ = '\\';
+            *to++ = text.p[i];
+        }
     }
     *to++ = '"';
     out->n += (size_t)(to - room);
@@ -53,8 +70,10 @@ static void literal(struct buf *out, struct str text)
 
 void imap_write_string(struct buf *out, struct str text, bool utf8)
 {
-    if (can_be_quoted(text, utf8))
-        quote(out, text);
+    unsigned kinds = kinds_of(text);
+
+    if (can_be_quoted(text, kinds, utf8))
+        quote(out, text, kinds);
     else
         literal(out, text);
 }

@@ -155,8 +155,8 @@ static uint64_t get_number(struct unpacking *u)
 
         if (u->rest.n == 0)
             return fail(u);
-        c = (unsigned char)u->rest.p[0];
-        u->rest = str_skip(u->rest, 1);
+        c = (unsigned char)*u->rest.p++;
+        u->rest.n--;
         n |= (uint64_t)(c & 0x7f) << shift;
         if (c < 0x80)
             return n;
@@ -179,8 +179,9 @@ static struct str get_string(struct unpacking *u)
         fail(u);
         return (struct str){0};
     }
-    s = str_sub(u->rest, 0, n);
-    u->rest = str_skip(u->rest, n);
+    s = (struct str){u->rest.p, n};
+    u->rest.p += n;
+    u->rest.n -= n;
     return s;
 }
 

@@ -47,7 +47,6 @@ struct imap_view {
     int64_t modseq;        /* changes of flags up to here were told */
     int64_t whole;         /* and what is gone up to here: where a client that goes now can go on */
     uint64_t version;      /* of folder->shown: what was told */
-    uint64_t tried;        /* the same, but some of it has to wait until it is on disk: no use to tell again before it changes */
     struct uid_set own;    /* changed by this client's STORE with own_modseq: it knows */
     int64_t own_modseq;
     size_t keywords_told;
@@ -103,6 +102,7 @@ struct imap {
         uint32_t uidnext;   /* of before what is new was told */
         int64_t modseq;
         uint64_t version;
+        uint64_t tried;     /* the version of which all was told that could be */
     } telling;
 
     struct account_waiter asking; /* for the quota */
@@ -156,6 +156,9 @@ void imap_undo(struct imap *im, const struct err *err);
 void imap_with_quota(struct imap *im, imap_step *then);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
+/* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
+ * lower, because it has not heard of everything below. */
+void imap_tell_where_it_stands(struct imap *im);
 /* A folder by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 
@@ -167,6 +170,8 @@ void imap_view_rest(struct imap *im);
 MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
+/* The same without a command: what had to wait is not tried again before something else is on disk. */
+bool imap_view_tell_news(struct imap *im);
 /* There is something to tell to an idling client. */
 bool imap_view_is_behind(const struct imap *im);
 /* The numbers of a command as uids, resolved against what the client knows: with `uid` they are uids. False: BAD was
@@ -269,6 +274,8 @@ void imap_append_bytes(struct imap *im, struct str bytes);
 void imap_append_streamed_literal(struct imap *im);
 /* "CAPABILITY ..." as it is in this state. */
 void imap_write_capabilities(const struct imap *im, struct buf *out);
+/* "* LIST (...) "/" name", with the name that was, unless that is the same (RFC 9051, section 6.3.9.7). */
+void imap_tell_name(struct imap *im, const char *attributes, struct str name, struct str was);
 /* "* STATUS name (...)" with these items (enum imap_status). */
 void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
 /* The largest message that APPEND takes, bytes. */

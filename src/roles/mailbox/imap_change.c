@@ -324,7 +324,7 @@ static void expunge_some(struct imap *im)
         imap_when_synced(im, on_expunged);
         return;
     }
-    done = store_messages_walk(im->box->store, f, c->at, im->view.uidnext - 1, -1, note_deleted, &d, &err);
+    done = store_flags_walk(im->box->store, f, c->at, im->view.uidnext - 1, -1, note_deleted, &d, &err);
     if (done && d.n == 0 && !imap_pause(im))
         c->at = im->view.uidnext;
     for (size_t i = 0; i < d.n && done; i++)

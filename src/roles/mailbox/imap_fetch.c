@@ -41,6 +41,12 @@ static bool is_bytes(enum imap_item_kind kind)
     return kind >= IMAP_ITEM_BODY;
 }
 
+/* What store_flags_walk reads. */
+static bool is_flags(enum imap_item_kind kind)
+{
+    return kind == IMAP_ITEM_FLAGS || kind == IMAP_ITEM_UID || kind == IMAP_ITEM_MODSEQ || kind == IMAP_ITEM_SIZE;
+}
+
 static bool is_from_info(enum imap_item_kind kind)
 {
     return kind == IMAP_ITEM_ENVELOPE || kind == IMAP_ITEM_STRUCTURE || kind == IMAP_ITEM_BODYSTRUCTURE ||
@@ -154,7 +160,8 @@ void fetch_open(struct imap *im, struct fetch *f, const struct store_message *m)
 {
     f->open = true;
     f->message = *m;
-    store_pin(im->box->store, &f->pin, m->content); /* its bytes stay until the last was sent */
+    if (f->needs_bytes)
+        store_pin(im->box->store, &f->pin, m->content); /* they stay until the last was sent */
     f->message.more = m->more.n > 0 ? arena_str(&im->arena, m->more) : (struct str){0};
     f->item = 0;
     f->tree = NULL;
@@ -357,7 +364,7 @@ static void fetch_some(struct imap *im)
         }
         to = f->is_partial ? uid : range_end(&f->set, uid);
         f->at = to == UINT32_MAX ? 0 : to + 1;
-        done = store_messages_walk(im->box->store, im->view.folder, uid, to,
+        done = (f->flags_only ? store_flags_walk : store_messages_walk)(im->box->store, im->view.folder, uid, to,
                    what->changed_since_given ? (int64_t)what->changed_since : -1, on_message, &w, &err) && !w.failed;
     }
     if (!done)
@@ -376,6 +383,7 @@ static void look_at_items(struct imap *im, struct fetch *f)
 
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
+        f->flags_only &= is_flags(what->items[i].kind);
         f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
         f->tells_changes |= what->items[i].kind == IMAP_ITEM_FLAGS || what->items[i].kind == IMAP_ITEM_MODSEQ;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)

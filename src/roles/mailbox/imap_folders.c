@@ -20,6 +20,24 @@ static void on_done(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
 }
 
+void imap_tell_name(struct imap *im, const char *attributes, struct str name, struct str was)
+{
+    buf_addf(&im->out, "* LIST (%s) \"/\" ", attributes);
+    imap_write_mailbox(&im->out, name, imap_utf8(im));
+    if (was.p != NULL) {
+        buf_add(&im->out, STR(" (\"OLDNAME\" ("));
+        imap_write_mailbox(&im->out, was, imap_utf8(im));
+        buf_add(&im->out, STR("))"));
+    }
+    buf_add(&im->out, STR("\r\n"));
+}
+
+/* A client that wrote a name in another way (not in NFC) learns how it is written. Only those of rev2 know how it is told. */
+static bool was_normalized(const struct imap *im)
+{
+    return im->command.normalized && im->enabled & IMAP_ENABLED_REV2;
+}
+
 /* ---- CREATE ---- */
 
 /* \Flagged and the like are views, not mailboxes. */
@@ -78,6 +96,8 @@ static void on_created(struct imap *im, bool stored)
         on_done(im, false);
         return;
     }
+    if (was_normalized(im))
+        imap_tell_name(im, "", f->name, im->command.written);
     imap_answer_begin(im, "OK");
     buf_addf(&im->answer, "[MAILBOXID (F%" PRId64 ")] Created", f->id);
     imap_answer_end(im);
@@ -126,11 +146,48 @@ void imap_on_create(struct imap *im)
 
 /* ---- DELETE, RENAME ---- */
 
+static bool is_below(struct str name, struct str above)
+{
+    return name.n > above.n && str_starts(name, above) && name.p[above.n] == '/';
+}
+
+/* It can be listed only because of what is below it. */
+static bool has_children_only(struct imap *im, struct str name)
+{
+    if (store_folder_find(store_of(im), name) != NULL)
+        return false;
+    for (struct folder *f = NULL; (f = store_folder_next(store_of(im), f)) != NULL;)
+        if (is_below(f->name, name))
+            return true;
+    return false;
+}
+
+static void on_deleted(struct imap *im, bool stored)
+{
+    if (stored && was_normalized(im))
+        imap_tell_name(im, "\\NonExistent", im->command.mailbox.name, im->command.written);
+    on_done(im, stored);
+}
+
+static void on_renamed(struct imap *im, bool stored)
+{
+    const struct imap_mailbox *m = &im->command.mailbox;
+
+    if (stored && was_normalized(im))
+        imap_tell_name(im, "", m->to, im->command.written.p != NULL ? im->command.written : m->name);
+    on_done(im, stored);
+}
+
 void imap_on_delete(struct imap *im)
 {
-    struct folder *f = imap_folder(im, im->command.mailbox.name, "NONEXISTENT");
+    struct folder *f;
     struct err err = {0};
 
+    if (has_children_only(im, im->command.mailbox.name)) {
+        imap_no(im, "HASCHILDREN", "That is only the name above other mailboxes");
+        return;
+    }
+    f = imap_folder(im, im->command.mailbox.name, "NONEXISTENT");
     if (f == NULL)
         return;
     if (f == store_inbox(store_of(im))) {
@@ -148,14 +205,9 @@ void imap_on_delete(struct imap *im)
     if (!imap_begin(im))
         return;
     if (store_folder_delete(store_of(im), f, &err))
-        imap_when_synced(im, on_done);
+        imap_when_synced(im, on_deleted);
     else
         imap_undo(im, &err);
-}
-
-static bool is_below(struct str name, struct str above)
-{
-    return name.n > above.n && str_starts(name, above) && name.p[above.n] == '/';
 }
 
 static bool make_plain(struct imap *im, struct str name, struct folder **f, struct err *err)
@@ -196,7 +248,7 @@ void imap_on_rename(struct imap *im)
     if (!imap_begin(im))
         return;
     if (make_above(im, to, &err) && store_folder_rename(store_of(im), f, to, &err))
-        imap_when_synced(im, on_done);
+        imap_when_synced(im, on_renamed);
     else
         imap_undo(im, &err);
 }

@@ -67,7 +67,7 @@ void imap_notify_nothing(struct imap *im)
     n->on = true;
     n->version = store_version(im->box->store);
     if (n->flags_skipped && im->view.folder != NULL)
-        im->view.version = im->view.tried = IMAP_VIEW_BEHIND;
+        im->view.version = IMAP_VIEW_BEHIND;
     n->flags_skipped = false;
 }
 

@@ -159,7 +159,7 @@ static void resync(struct imap *im)
         done = imap_tell_vanished(im, r->folder, &select->known_uids, (int64_t)select->modseq, &err);
     }
     r->vanished_told = true;
-    if (!done || !store_messages_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
+    if (!done || !store_flags_walk(im->box->store, r->folder, r->at, UINT32_MAX, (int64_t)im->command.select.modseq, tell_changed,
                      im, &err)) {
         imap_view_close(im);
         imap_failed(im, &err);
@@ -186,11 +186,8 @@ static bool describe(struct imap *im, struct folder *f, struct err *err)
     }
     buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64
         "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->durable.uidnext, v->modseq, f->id);
-    if (im->enabled & IMAP_ENABLED_REV2) {
-        buf_add(&im->out, STR("* LIST () \"/\" "));
-        imap_write_mailbox(&im->out, f->name, imap_utf8(im));
-        buf_add(&im->out, STR("\r\n"));
-    }
+    if (im->enabled & IMAP_ENABLED_REV2)
+        imap_tell_name(im, "", f->name, im->command.written);
     return true;
 }
 

@@ -55,9 +55,7 @@ static void clean_work(struct imap *im)
     im->work = NULL;
 }
 
-/* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
- * lower, because it has not heard of everything below. */
-static void tell_where_it_stands(struct imap *im)
+void imap_tell_where_it_stands(struct imap *im)
 {
     if (im->view.folder != NULL && im->enabled & IMAP_ENABLED_CONDSTORE && im->said_modseq > im->view.whole)
         buf_addf(&im->out, "* OK [HIGHESTMODSEQ %" PRId64 "] There is more to come\r\n", im->view.whole);
@@ -69,7 +67,7 @@ static void finish(struct imap *im)
 {
     if (!imap_view_tell(im) || !imap_events_tell(im))
         return;
-    tell_where_it_stands(im);
+    imap_tell_where_it_stands(im);
     if (!im->unasked)
         buf_add(&im->out, buf_str(&im->answer));
     im->unasked = im->tells_all = false;
@@ -316,6 +314,8 @@ static void on_command(struct imap *im)
         return;
     }
     keep_tag(im, im->command.tag);
+    if (str_starts(str_of(why), STR("[BADCHARSET")) && im->command.search.returns & IMAP_RETURN_SAVE) /* RFC 5182, section 2.1 */
+        uid_set_clear(&im->view.saved);
     imap_bad(im, why);
 }
 
@@ -434,7 +434,7 @@ static bool rests(struct imap *im)
 {
     if (im->returns) /* everything was said */
         return !has_input(im);
-    return !has_input(im) && (!im->idling || imap_view_tell(im)) && imap_notify_tell(im);
+    return !has_input(im) && (!im->idling || imap_view_tell_news(im)) && imap_notify_tell(im);
 }
 
 static enum session_next work(struct imap *im)

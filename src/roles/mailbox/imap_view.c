@@ -20,6 +20,7 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only)
     v->modseq = v->whole = f->shown_modseq;
     v->version = f->version;
     v->keywords_told = f->keywords_durable;
+    im->telling.tried = IMAP_VIEW_BEHIND;
 }
 
 void imap_view_close(struct imap *im)
@@ -62,7 +63,7 @@ bool imap_view_wake(struct imap *im, struct err *err)
         return false;
     v->folder = f;
     v->version = f->version;
-    v->tried = 0;
+    im->telling.tried = IMAP_VIEW_BEHIND;
     v->resting = 0;
     return true;
 }
@@ -293,7 +294,7 @@ static bool tell_changed(struct imap *im)
     if (im->telling.uidnext <= 1 || im->telling.at >= im->telling.uidnext)
         return true;
     im->telling.missed |= v->folder->gone_modseq > im->telling.modseq; /* its flags may be back with a rollback */
-    if (!store_messages_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
+    if (!store_flags_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
         log_warning("imap-view", "account=%" PRId64 " reason=%s", im->info->account, err.text);
         return true;
     }
@@ -304,7 +305,7 @@ bool imap_view_is_behind(const struct imap *im)
 {
     const struct imap_view *v = &im->view;
 
-    return v->folder != NULL && (im->telling.under_way || (v->version != v->folder->version && v->tried != v->folder->version));
+    return v->folder != NULL && (im->telling.under_way || v->version != v->folder->version);
 }
 
 static void begin_telling(struct imap *im)
@@ -336,10 +337,9 @@ bool imap_view_tell(struct imap *im)
         return false;
     im->telling.under_way = false;
     all_gone = expunges || uid_set_next_gone(&v->known, &v->folder->shown, 1) == 0;
-    if (im->telling.missed) { /* what was is told with what comes; or again, if that is rolled back */
-        v->tried = all_gone ? im->telling.version : 0;
+    im->telling.tried = im->telling.version;
+    if (im->telling.missed) /* what was is told with what comes; or again, if that is rolled back */
         return true;
-    }
     if (events & IMAP_EVENT_FLAGS)
         v->modseq = im->telling.modseq;
     if (all_gone) {
@@ -347,4 +347,11 @@ bool imap_view_tell(struct imap *im)
         v->whole = v->modseq;
     }
     return true;
+}
+
+bool imap_view_tell_news(struct imap *im)
+{
+    if (im->view.folder == NULL || (!im->telling.under_way && im->telling.tried == im->view.folder->version))
+        return true;
+    return imap_view_tell(im);
 }

@@ -36,7 +36,7 @@ bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t
     for (size_t i = 0, next; i < n && !p.enough; i = next) {
         for (next = i + 1; next < n && uids[next] - uids[next - 1] <= NEAR;)
             next++;
-        if (!messages_walk_range(s, f, uids[i], uids[next - 1], pick_row, &p, err))
+        if (!flags_walk_range(s, f, uids[i], uids[next - 1], pick_row, &p, err))
             return false;
     }
     return true;

@@ -37,11 +37,29 @@ bool store_message_get(struct store *s, const struct folder *f, uint32_t uid, st
     return stmt_done(get, err);
 }
 
-/* Those of the range that one statement shall read: false when a callback had enough. */
-static bool walk_range(struct store *s, const struct folder *f, const uint32_t range[2], int64_t since, store_message_fn *tell,
-    void *arg, bool *enough, struct err *err)
+static struct store_message read_flags(struct stmt *row)
 {
-    struct stmt *walk = store_stmt(s, SQL_WALK_MESSAGES);
+    struct store_message m = {.uid = (uint32_t)column_int(row, 0), .modseq = column_int(row, 1), .flags = column_int(row, 2),
+        .size = column_int(row, 3)};
+
+    if (!column_is_null(row, 4))
+        m.more = column_str(row, 4);
+    return m;
+}
+
+/* How much of the rows is read. */
+struct reading {
+    enum store_sql sql;
+    struct store_message (*read)(struct stmt *row);
+};
+
+static const struct reading whole = {SQL_WALK_MESSAGES, read_row}, flags_only = {SQL_WALK_FLAGS, read_flags};
+
+/* Those of the range that one statement shall read; *enough: a callback had enough. */
+static bool walk_range(struct store *s, const struct folder *f, const struct reading *how, const uint32_t range[2], int64_t since,
+    store_message_fn *tell, void *arg, bool *enough, struct err *err)
+{
+    struct stmt *walk = store_stmt(s, how->sql);
 
     stmt_int(walk, s->account);
     stmt_int(walk, f->id);
@@ -49,19 +67,19 @@ static bool walk_range(struct store *s, const struct folder *f, const uint32_t r
     stmt_int(walk, range[1]);
     stmt_int(walk, since);
     while (!*enough && stmt_row(walk)) {
-        struct store_message m = read_row(walk);
+        struct store_message m = how->read(walk);
 
         *enough = !tell(arg, &m);
     }
     return stmt_done(walk, err);
 }
 
-bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell, void *arg,
+bool flags_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell, void *arg,
     struct err *err)
 {
     bool enough = false;
 
-    return walk_range(s, f, (uint32_t[]){from, to}, -1, tell, arg, &enough, err);
+    return walk_range(s, f, &flags_only, (uint32_t[]){from, to}, -1, tell, arg, &enough, err);
 }
 
 static uint32_t later(uint32_t a, uint32_t b)
@@ -70,13 +88,13 @@ static uint32_t later(uint32_t a, uint32_t b)
 }
 
 /* Without `since` one statement serves all; with it one for each block that may have something. */
-bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
-    void *arg, struct err *err)
+static bool walk_blocks(struct store *s, struct folder *f, const struct reading *how, uint32_t from, uint32_t to, int64_t since,
+    store_message_fn *tell, void *arg, struct err *err)
 {
     bool enough = false;
 
     if (since < 0)
-        return walk_range(s, f, (uint32_t[]){from, to}, since, tell, arg, &enough, err);
+        return walk_range(s, f, how, (uint32_t[]){from, to}, since, tell, arg, &enough, err);
     if (!store_folder_load(s, f, err))
         return false;
     for (size_t i = 0; i < f->uids.n && !enough; i++) {
@@ -85,10 +103,22 @@ bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint3
 
         if (b->modseq <= since || last < from || first > to)
             continue;
-        if (!walk_range(s, f, (uint32_t[]){later(from, first), last < to ? last : to}, since, tell, arg, &enough, err))
+        if (!walk_range(s, f, how, (uint32_t[]){later(from, first), last < to ? last : to}, since, tell, arg, &enough, err))
             return false;
     }
     return true;
+}
+
+bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
+    void *arg, struct err *err)
+{
+    return walk_blocks(s, f, &whole, from, to, since, tell, arg, err);
+}
+
+bool store_flags_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
+    void *arg, struct err *err)
+{
+    return walk_blocks(s, f, &flags_only, from, to, since, tell, arg, err);
 }
 
 bool store_expunged_walk(struct store *s, const struct folder *f, int64_t since, store_uid_fn *tell, void *arg, bool *known,
@@ -388,30 +418,73 @@ bool store_info_get(struct store *s, int64_t content, unsigned what, struct cont
     return !b->failed || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its summary is too large", content);
 }
 
+/* Contents rise with the uids mostly, so their keys are read by a second walk beside the one over the messages; it begins
+ * anew where they do not. */
+struct key_walk {
+    struct store *s;
+    struct stmt *walk;
+    bool open;    /* it stands at a row, or at the end */
+    int64_t from; /* the row it stands at is the first with this content or a higher one ... */
+    int64_t at;   /* ... namely this; INT64_MAX: there is none */
+};
+
+enum { KEY_STEPS = 16 }; /* rather than beginning anew */
+
+static void step_keys(struct key_walk *k)
+{
+    k->at = stmt_row(k->walk) ? column_int(k->walk, 0) : INT64_MAX;
+}
+
+static bool begin_keys(struct key_walk *k, int64_t content, struct err *err)
+{
+    if (k->open && !stmt_done(k->walk, err))
+        return false;
+    stmt_int(k->walk, k->s->account);
+    stmt_int(k->walk, content);
+    k->open = true;
+    k->from = content;
+    step_keys(k);
+    return true;
+}
+
+static bool find_keys(struct key_walk *k, int64_t content, struct content_info *keys, bool *found, struct err *err)
+{
+    for (int i = 0; k->open && content >= k->from && k->at < content && i < KEY_STEPS; i++) {
+        k->from = k->at + 1;
+        step_keys(k);
+    }
+    if ((!k->open || content < k->from || k->at < content) && !begin_keys(k, content, err))
+        return false;
+    *found = k->at == content;
+    if (*found)
+        *keys = (struct content_info){.sent = column_int(k->walk, 1), .reply = column_int(k->walk, 2) != 0,
+            .subject = column_str(k->walk, 3), .refs = column_str(k->walk, 4)};
+    return true;
+}
+
 bool store_keys_walk(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_keys_fn *tell, void *arg,
     struct err *err)
 {
-    struct stmt *walk = store_stmt(s, SQL_WALK_KEYS);
+    struct stmt *walk = store_stmt(s, SQL_WALK_CONTENTS);
+    struct key_walk k = {.s = s, .walk = store_stmt(s, SQL_WALK_KEYS)};
+    bool done = true, found;
 
     stmt_int(walk, s->account);
     stmt_int(walk, f->id);
     stmt_int(walk, from);
     stmt_int(walk, to);
-    while (stmt_row(walk)) {
-        struct store_message m = read_row(walk);
-        bool known = !column_is_null(walk, 9);
-        struct content_info keys = {0};
+    while (done && stmt_row(walk)) {
+        struct store_message m = {.uid = (uint32_t)column_int(walk, 0), .content = column_int(walk, 1),
+            .received = column_int(walk, 2), .size = column_int(walk, 3)};
+        struct content_info keys;
 
-        if (known) {
-            keys.sent = column_int(walk, 9);
-            keys.reply = column_int(walk, 10) != 0;
-            keys.subject = column_str(walk, 11);
-            keys.refs = column_str(walk, 12);
-        }
-        if (!tell(arg, &m, known ? &keys : NULL))
+        done = find_keys(&k, m.content, &keys, &found, err);
+        if (done && !tell(arg, &m, found ? &keys : NULL))
             break;
     }
-    return stmt_done(walk, err);
+    if (k.open)
+        done = stmt_done(k.walk, done ? err : NULL) && done;
+    return stmt_done(walk, done ? err : NULL) && done;
 }
 
 /* ---- deleted folders ---- */

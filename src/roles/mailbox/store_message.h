@@ -17,6 +17,9 @@ MUST_CHECK bool store_message_get(struct store *s, const struct folder *f, uint3
 typedef bool store_message_fn(void *arg, const struct store_message *m);
 MUST_CHECK bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since,
     store_message_fn *tell, void *arg, struct err *err);
+/* The same, but of `m` only uid, modseq, flags, size and more are known. */
+MUST_CHECK bool store_flags_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since,
+    store_message_fn *tell, void *arg, struct err *err);
 /* The uids removed with a modseq above `since`, rising within a modseq, until `tell` returns false. *known: all since then are
  * remembered; else only some are, and the client must be told by what is there. */
 typedef bool store_uid_fn(void *arg, uint32_t uid);
@@ -39,7 +42,8 @@ MUST_CHECK bool store_message_flags(struct store *s, struct folder *f, const str
 /* ---- many at once (store_many.c): one statement for neighbours ---- */
 
 enum { STORE_MANY = 256 };
-/* Calls `tell` for those of the uids (rising, at most STORE_MANY) that are there, in order, until it returns false. */
+/* Calls `tell`, as store_flags_walk does, for those of the uids (rising, at most STORE_MANY) that are there, in order, until it
+ * returns false. */
 MUST_CHECK bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
     void *arg, struct err *err);
 struct store_copied {
@@ -79,7 +83,8 @@ MUST_CHECK bool store_info_put(struct store *s, int64_t content, const struct co
 MUST_CHECK bool store_info_get(struct store *s, int64_t content, unsigned what, struct content_info *info, bool *found,
     struct err *err);
 MUST_CHECK bool store_preview_put(struct store *s, int64_t content, struct str preview, struct err *err);
-/* The messages with from <= uid <= to in order, with their STORE_KEYS (NULL: not made yet), until `tell` returns false. */
+/* The messages with from <= uid <= to in order, with their STORE_KEYS (NULL: not made yet), until `tell` returns false. Of `m` only
+ * uid, content, received and size are known. */
 typedef bool store_keys_fn(void *arg, const struct store_message *m, const struct content_info *keys);
 MUST_CHECK bool store_keys_walk(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_keys_fn *tell, void *arg,
     struct err *err);

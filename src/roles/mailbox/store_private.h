@@ -6,9 +6,7 @@
 
 /* Every statement that is used more than once, prepared at its first use: many databases are opened for
  * one delivery only. */
-#define MESSAGE_COLUMNS_OF(t) t "uid, " t "modseq, " t "flags, " t "received, " t "saved, " t "size, " t "content, " t  \
-    "features, " t "more"
-#define MESSAGE_COLUMNS MESSAGE_COLUMNS_OF("")
+#define MESSAGE_COLUMNS "uid, modseq, flags, received, saved, size, content, features, more"
 #define STORE_SQL(X)                                                                                               \
     X(SAVE_FOLDER, "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen "               \
         "= $5, deleted = $6, deleted_bytes = $7, expunged_floor = $8, blocks = $9 WHERE account = $10 AND id = $11") \
@@ -20,6 +18,8 @@
         "uid > $3 ORDER BY uid LIMIT $4")                                                                          \
     X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
     X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
+        "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+    X(WALK_FLAGS, "SELECT uid, modseq, flags, size, more FROM message WHERE account = $1 AND folder = $2 "         \
         "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
     X(COPY_RANGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features, "  \
         "saved, more) SELECT account, $1, uid + $2, $3, flags, received, size, content, features, $4, more "       \
@@ -49,9 +49,10 @@
     X(PUT_PREVIEW, "UPDATE content_tree SET preview = $1 WHERE account = $2 AND content = $3")                     \
     X(GET_KEYS, "SELECT sent, reply, subject, refs FROM content_info WHERE account = $1 AND content = $2")         \
     X(GET_TREE, "SELECT preview, tree FROM content_tree WHERE account = $1 AND content = $2")                      \
-    X(WALK_KEYS, "SELECT " MESSAGE_COLUMNS_OF("m.") ", i.sent, i.reply, i.subject, i.refs FROM message m "         \
-        "LEFT JOIN content_info i ON i.account = m.account AND i.content = m.content "                             \
-        "WHERE m.account = $1 AND m.folder = $2 AND m.uid >= $3 AND m.uid <= $4 ORDER BY m.uid")                   \
+    X(WALK_CONTENTS, "SELECT uid, content, received, size FROM message WHERE account = $1 AND folder = $2 "         \
+        "AND uid >= $3 AND uid <= $4 ORDER BY uid")                                                                \
+    X(WALK_KEYS, "SELECT content, sent, reply, subject, refs FROM content_info WHERE account = $1 AND "            \
+        "content >= $2 ORDER BY content")                                                                          \
     X(REMOVE_KEYS, "DELETE FROM content_info WHERE account = $1 AND content = $2")                                 \
     X(REMOVE_TREE, "DELETE FROM content_tree WHERE account = $1 AND content = $2")                                 \
     X(PUT, "INSERT INTO content (account, id, size, refs, head) VALUES ($1, $2, $3, 1, $4)")                       \
@@ -172,8 +173,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
 MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_message.c ---- */
-/* store_messages_walk without `since`. */
-MUST_CHECK bool messages_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
+/* store_flags_walk without `since`. */
+MUST_CHECK bool flags_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
     void *arg, struct err *err);
 /* A part of what deleted folders had; *more: call again. */
 MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);

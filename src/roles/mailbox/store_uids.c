@@ -269,7 +269,7 @@ bool store_first_unseen(struct store *s, struct folder *f, uint32_t *uid, struct
         const struct uid_block *b = &f->uids.blocks[i];
 
         if (b->unseen > 0 &&
-            !store_messages_walk(s, f, b->number * UID_BLOCK, b->number * UID_BLOCK + UID_BLOCK - 1, -1, is_unseen, uid, err))
+            !store_flags_walk(s, f, b->number * UID_BLOCK, b->number * UID_BLOCK + UID_BLOCK - 1, -1, is_unseen, uid, err))
             return false;
     }
     return true;
