@@ -1,5 +1,5 @@
 """One system call at a time fails in one process of a running server, sandbox on, while a small set of everything is
-done: mail in by MX and submission, into mailboxes, out by route and by MX, a report, POP3 reading and removing, commands.
+done: mail in by MX and submission, into mailboxes, out by route and by MX, a report, POP3 reading and removing, IMAP, commands.
 What was answered with 250 must be where it belongs, once (storm.py has the account), and the server well by itself.
 
     sweep = Sweep(server, tool)
@@ -14,6 +14,7 @@ import collections
 import contextlib
 import dataclasses
 import errno
+import imaplib
 import os
 import pathlib
 import poplib
@@ -30,6 +31,7 @@ from harness import ROLES, TOP, alive, letter, until
 from storm import MARK, Storm, integrity
 from test_verify import verify
 
+imaplib.Commands.setdefault("MOVE", ("SELECTED",))
 PATIENCE = 20  # seconds until something hangs
 
 NUMBERS = {"read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "brk": 12, "ioctl": 16, "pread64": 17,
@@ -121,6 +123,10 @@ class Sweep(Storm):
         self.ends = collections.Counter()  # role processes that ended, by role
         self.slowest = (0, "")
 
+    def prepare(self):
+        super().prepare()
+        self.server.account("eve@home.example", "--messages-per-hour=none", "--recipients-per-hour=none")
+
     def begin_anew(self):
         """After a fault: a server with nothing in it."""
         self.server.kill_tree()
@@ -176,6 +182,46 @@ class Sweep(Storm):
         for mark, report in got:
             (self.read_reports if report else self.read)[user, mark] += 1
 
+    def sorting(self):
+        """What an IMAP client does: appends, flags, searches, reads, moves into a folder, and removes there what is older."""
+        user, n = "eve@home.example", self.number
+        mark = f"id-{n}-7-"
+        client = imaplib.IMAP4("127.0.0.1", self.server.ports["imap"], timeout=PATIENCE)
+        try:
+            client.starttls(ssl_context=self.server.trust())
+            client.login(user, "correct horse battery")
+            client.create("Kept")
+            self.sent[mark] = (user, [user])
+            text = f"Delivered-To: {user}\r\n".encode() + letter(user, user, mark, ("y" * 70 + "\r\n") * (1 if n % 2 else 300)).encode()
+            if client.append("INBOX", "(\\Draft)", None, text)[0] == "OK":
+                self.taken[mark] = (user, [user])
+            client.select("INBOX")
+            for uid in (client.uid("SEARCH", "HEADER", "Subject", "id-")[1][0] or b"").split():
+                client.uid("STORE", uid, "+FLAGS", "(\\Flagged kept)")
+                client.uid("FETCH", uid, "(FLAGS ENVELOPE BODY.PEEK[])")
+                client.uid("MOVE", uid, "Kept")
+            client.select("Kept")
+            self.remove_older(client, user)
+        except BaseException:
+            client.shutdown()
+            raise
+        client.logout()
+
+    def remove_older(self, client, user):
+        rows = [r for r in client.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1] if isinstance(r, tuple)]
+        old = [(re.search(rb"UID (\d+)", head)[1], MARK.search(subject)[1].decode()) for head, subject in rows][:-2]
+        if not old:
+            return
+        uids, removed = b",".join(uid for uid, _ in old), False
+        try:
+            marked = client.uid("STORE", uids, "+FLAGS.SILENT", "(\\Deleted)")[0] == "OK"
+            removed = client.uid("EXPUNGE", uids)[0] == "OK" and marked  # what is not marked stays, and that is OK
+        finally:
+            if removed:
+                self.read.update((user, mark) for _, mark in old)
+            else:
+                self.maybe_read |= {(user, mark) for _, mark in old}
+
     def commanding(self):
         name = f"n{self.number}@home.example"
         made = self.server.cli("account", "add", name, check=False, input="a long password\n").returncode
@@ -210,10 +256,10 @@ class Sweep(Storm):
                 hung.append(f"{part.__name__}: {slow}")
             except subprocess.TimeoutExpired as slow:
                 hung.append(str(slow))
-            except (OSError, EOFError, smtplib.SMTPException, poplib.error_proto):
+            except (OSError, EOFError, smtplib.SMTPException, poplib.error_proto, imaplib.IMAP4.error):
                 pass
 
-        parts = [self.incoming, self.outgoing, self.fetching, self.commanding] + ([self.supervising] if supervisor else [])
+        parts = [self.incoming, self.outgoing, self.fetching, self.sorting, self.commanding] + ([self.supervising] if supervisor else [])
         threads = [threading.Thread(target=run, args=(p,)) for p in parts]
         for t in threads:
             t.start()
@@ -315,7 +361,7 @@ class Sweep(Storm):
         return result
 
     def well(self, injection):
-        """Every process runs and a message, a mailbox and a command work."""
+        """Every process runs and a message, a mailbox by POP3 and by IMAP and a command work."""
         def works():
             self.number += 1
             before = len(self.taken)
@@ -323,9 +369,12 @@ class Sweep(Storm):
                 with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], local_hostname="load.example", timeout=PATIENCE) as client:
                     self.mail(client, f"id-{self.number}-6-", "sender@far.example", ["bob@home.example"])
                 self.fetching()
+                with self.server.imap("eve@home.example") as client:
+                    if client.select("INBOX")[0] != "OK":
+                        return False
             except TimeoutError:
                 raise
-            except (smtplib.SMTPException, poplib.error_proto, EOFError, OSError):
+            except (smtplib.SMTPException, poplib.error_proto, imaplib.IMAP4.error, EOFError, OSError):
                 return False
             return len(self.taken) > before and self.server.cli("status", check=False).returncode == 0
 

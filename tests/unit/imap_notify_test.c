@@ -159,6 +159,21 @@ static void nothing_of_the_selected_mailbox(void **state)
     CONVERSE(0, {"i NOOP\r\n", "i OK Done\r\n"}, {"j STORE 1 +FLAGS.SILENT (\\Deleted)\r\n", "j OK Done\r\n"}, {"k EXPUNGE\r\n", "* 1 EXPUNGE\r\n* 4 EXISTS\r\nk OK Done\r\n"});
 }
 
+/* RFC 7162, section 6: a client that goes now would take the modseq of the FETCH for where it stands. */
+static void where_it_stands(void **state)
+{
+    (void)state;
+    world_fill(3);
+    CONVERSE(0, {"a ENABLE CONDSTORE\r\n", "* ENABLED CONDSTORE\r\na OK %\r\n"}, {"b SELECT INBOX\r\n", SELECTED "%\r\nb OK %\r\n"},
+        {"c NOTIFY SET (SELECTED-DELAYED (" BOTH " FlagChange))\r\n", "c OK %\r\n"});
+    says("a SELECT INBOX\r\nb STORE 2 +FLAGS.SILENT (\\Deleted)\r\nc EXPUNGE\r\n");
+    (void)client_got(0);
+    says("d STORE 1 +FLAGS.SILENT (\\Seen)\r\n");
+    hears("* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (%))\r\n* OK [HIGHESTMODSEQ %] %\r\n");
+    says("e NOOP\r\n"); /* nothing of it again before something else happens */
+    hears("");
+}
+
 static void selected_delayed(void **state)
 {
     (void)state;
@@ -322,7 +337,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(grammar, setup, teardown), cmocka_unit_test_setup_teardown(status_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(only_the_last_state, setup, teardown), cmocka_unit_test_setup_teardown(failed_changes_are_not_told, setup, teardown),
         cmocka_unit_test_setup_teardown(the_selected_mailbox, setup, teardown), cmocka_unit_test_setup_teardown(nothing_of_the_selected_mailbox, setup, teardown),
-        cmocka_unit_test_setup_teardown(selected_delayed, setup, teardown), cmocka_unit_test_setup_teardown(new_messages_are_fetched, setup, teardown),
+        cmocka_unit_test_setup_teardown(selected_delayed, setup, teardown), cmocka_unit_test_setup_teardown(where_it_stands, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_messages_are_fetched, setup, teardown),
         cmocka_unit_test_setup_teardown(names, setup, teardown), cmocka_unit_test_setup_teardown(annotations, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_enabled, setup, teardown), cmocka_unit_test_setup_teardown(overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(in_small_turns, setup, teardown),

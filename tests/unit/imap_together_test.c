@@ -31,6 +31,20 @@ static unsigned chance(unsigned below)
     return (unsigned)(state_ >> 20) % below;
 }
 
+/* Some hear of changes between their commands too; not of what is gone, because they use numbers. */
+static const char *const notify[] = {"", "", "e NOTIFY SET (SELECTED-DELAYED (MessageNew MessageExpunge FlagChange)) (PERSONAL (MailboxName))\r\n",
+    "", "e NOTIFY SET (SELECTED-DELAYED (MessageNew (UID FLAGS) MessageExpunge FlagChange)) (INBOXES (MessageNew MessageExpunge))\r\n"};
+
+static const char *notify_of(unsigned c)
+{
+    return notify[(history + c) % (sizeof notify / sizeof *notify)];
+}
+
+static bool notifies(unsigned c)
+{
+    return notify_of(c)[0] != 0;
+}
+
 /* ---- saying and hearing ---- */
 
 static void hear(unsigned c)
@@ -100,7 +114,7 @@ static void do_store(unsigned c, bool uid, const char *numbers)
 {
     static const char *const how[] = {"FLAGS", "+FLAGS", "-FLAGS", "+FLAGS.SILENT", "FLAGS.SILENT", "-FLAGS.SILENT"};
     char since[60] = "";
-    unsigned k = chance(6);
+    unsigned k = chance(notifies(c) ? 3 : 6); /* who may hear of the flags before a silent one does not know what they are after it */
     const char *what = flags();
 
     if (kinds[c] != PLAIN && chance(4) == 0)
@@ -159,6 +173,7 @@ static void open_client(unsigned c)
     cache_lost(&caches[c]);
     client_open(c);
     client_say(c, enable[kinds[c]]);
+    client_say(c, notify_of(c));
     select_again(c);
 }
 
@@ -190,7 +205,7 @@ static void do_something(unsigned c)
         m->idling = true;
         break;
     case 5:
-        if (chance(3) == 0) {
+        if (chance(3) == 0 || notifies(c)) { /* else it could hear of one mailbox when it has sent that it leaves it */
             client_close(c);
             open_client(c);
         } else if (chance(2)) {

@@ -99,6 +99,7 @@ struct imap {
         uint32_t uidnext;   /* of before what is new was told */
         int64_t modseq;
         uint64_t version;
+        uint64_t tried;     /* the version of which all was told that could be */
     } telling;
 
     struct account_waiter asking; /* for the quota */
@@ -144,6 +145,9 @@ void imap_undo(struct imap *im, const struct err *err);
 void imap_with_quota(struct imap *im, imap_step *then);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
+/* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
+ * lower, because it has not heard of everything below. */
+void imap_tell_where_it_stands(struct imap *im);
 /* A folder by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 
@@ -155,6 +159,8 @@ void imap_view_rest(struct imap *im);
 MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
 /* Tells what changed; true when all was told (else call again in the next turn). */
 bool imap_view_tell(struct imap *im);
+/* The same without a command: what had to wait is not tried again before something else is on disk. */
+bool imap_view_tell_news(struct imap *im);
 /* There is something to tell to an idling client. */
 bool imap_view_is_behind(const struct imap *im);
 /* The numbers of a command as uids, resolved against what the client knows: with `uid` they are uids. False: BAD was
@@ -234,6 +240,7 @@ imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expu
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
 imap_step imap_on_notify;
 imap_step imap_on_getmetadata, imap_on_setmetadata;
+imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 #define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
 /* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */

@@ -113,6 +113,7 @@ void imap_on_idle(struct imap *im)
 {
     buf_add(&im->out, STR("+ idling\r\n"));
     im->idling = true;
+    im->telling.tried = IMAP_VIEW_BEHIND; /* expunges may be told now */
     imap_input_done(&im->input);
 }
 

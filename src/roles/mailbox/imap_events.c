@@ -240,8 +240,9 @@ bool imap_notify_tell(struct imap *im)
         return true;
     if (!im->idling) {
         im->tell_expunges = n->set.selected != NULL && n->set.selected->filter == IMAP_NOTIFY_SELECTED;
-        if (!imap_view_tell(im))
+        if (!imap_view_tell_news(im))
             return false;
+        imap_tell_where_it_stands(im);
     }
     if (n->new_from == 0)
         return true;

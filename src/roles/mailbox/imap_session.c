@@ -33,6 +33,7 @@ static const struct {
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
     [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+    [IMAP_XMARKED] = {imap_on_xmarked, false},
 };
 
 /* ---- answers ---- */
@@ -50,9 +51,7 @@ static void clean_work(struct imap *im)
     im->work = NULL;
 }
 
-/* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
- * lower, because it has not heard of everything below. */
-static void tell_where_it_stands(struct imap *im)
+void imap_tell_where_it_stands(struct imap *im)
 {
     if (im->view.folder != NULL && im->enabled & IMAP_ENABLED_CONDSTORE && im->said_modseq > im->view.whole)
         buf_addf(&im->out, "* OK [HIGHESTMODSEQ %" PRId64 "] There is more to come\r\n", im->view.whole);
@@ -64,7 +63,7 @@ static void finish(struct imap *im)
 {
     if (!imap_view_tell(im) || !imap_events_tell(im))
         return;
-    tell_where_it_stands(im);
+    imap_tell_where_it_stands(im);
     if (!im->unasked)
         buf_add(&im->out, buf_str(&im->answer));
     im->unasked = im->tells_all = false;
@@ -476,7 +475,7 @@ static bool rests(struct imap *im)
 {
     if (im->returns) /* everything was said */
         return !has_input(im);
-    return !has_input(im) && (!im->idling || imap_view_tell(im)) && imap_notify_tell(im);
+    return !has_input(im) && (!im->idling || imap_view_tell_news(im)) && imap_notify_tell(im);
 }
 
 static enum session_next work(struct imap *im)

@@ -20,6 +20,7 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only)
     v->modseq = v->whole = f->shown_modseq;
     v->version = f->version;
     v->keywords_told = f->keyword_count;
+    im->telling.tried = IMAP_VIEW_BEHIND;
 }
 
 void imap_view_close(struct imap *im)
@@ -62,6 +63,7 @@ bool imap_view_wake(struct imap *im, struct err *err)
         return false;
     v->folder = f;
     v->version = f->version;
+    im->telling.tried = IMAP_VIEW_BEHIND;
     v->resting = 0;
     return true;
 }
@@ -314,6 +316,7 @@ bool imap_view_tell(struct imap *im)
     else if (!tell_changed(im))
         return false;
     im->telling.under_way = false;
+    im->telling.tried = im->telling.version;
     if (im->telling.missed) /* what was is told with what comes; or again, if that is rolled back */
         return true;
     if (events & IMAP_EVENT_FLAGS)
@@ -323,4 +326,11 @@ bool imap_view_tell(struct imap *im)
         v->whole = v->modseq;
     }
     return true;
+}
+
+bool imap_view_tell_news(struct imap *im)
+{
+    if (im->view.folder == NULL || (!im->telling.under_way && im->telling.tried == im->view.folder->version))
+        return true;
+    return imap_view_tell(im);
 }
