@@ -8,6 +8,7 @@
 
 static const struct verb_option settings[] = {SETTINGS, {"password", "TEXT", NULL}, {0}};
 static const struct verb_option remove_options[] = {{"force", NULL, "force=yes"}, {0}};
+static const struct verb_option restore_options[] = {{"overwrite", NULL, "overwrite"}, {0}};
 static const struct verb_option list_options[] = {{"domain", "NAME", NULL}, {"limit", "N", NULL}, {0}};
 
 const struct verb account_verbs[] = {
@@ -20,4 +21,10 @@ const struct verb account_verbs[] = {
     {"set", "ADDRESS", 1, 1, settings, "changes an account; --password asks for a new one", LAYOUT_DETAILS,
         VERB_MAY_PASSWORD},
     {"remove", "ADDRESS", 1, 1, remove_options, "removes an account and its mailbox", LAYOUT_DETAILS, 0},
+    {"backup", "ADDRESS FILE", 2, 2, NULL, "writes the mailbox of an account into a file, while the server runs", LAYOUT_DETAILS,
+        VERB_BACKUP},
+    {"restore", "ADDRESS FILE", 2, 2, restore_options,
+        "gives an account the mailbox of a backup; one that is not empty is replaced with --overwrite only", LAYOUT_DETAILS,
+        VERB_BACKUP},
+    {"verify", "FILE", 1, 1, NULL, "tells whether a backup is what was written", LAYOUT_DETAILS, VERB_BACKUP},
     {0}};

@@ -1,9 +1,18 @@
-/* staffetta mailbox: what accounts hold. */
+/* staffetta mailbox: what accounts hold, and bringing it here and there. */
 #include "cli/verb.h"
+
+static const struct verb_option import_options[] = {{"folder", "NAME", NULL}, {"dry-run", NULL, "dry_run"},
+    {"password-file", "FILE", NULL}, {"ca", "FILE", NULL}, {"tls", "none", NULL}, {0}};
+static const struct verb_option export_options[] = {{"folder", "NAME", NULL}, {"dry-run", NULL, "dry_run"}, {0}};
 
 const struct verb mailbox_verbs[] = {
     {"show", "ADDRESS", 1, 1, NULL, "shows the folders of a mailbox: messages, bytes, messages not read yet",
         LAYOUT_TABLE, VERB_OF_MAILBOX},
     {"check", "ADDRESS", 1, 1, NULL, "tests that a mailbox is sound: its database, totals, messages and their pieces",
         LAYOUT_DETAILS, VERB_OF_MAILBOX},
+    {"import", "ADDRESS maildir|mbox|imap PATH|URL", 3, 3, import_options,
+        "brings messages from elsewhere into a mailbox: what an earlier run brought is not brought again", LAYOUT_TABLE,
+        VERB_MIGRATES},
+    {"export", "ADDRESS maildir|mbox PATH", 3, 3, export_options,
+        "writes a mailbox into files; a second run adds what is missing there", LAYOUT_TABLE, VERB_MIGRATES},
     {0}};

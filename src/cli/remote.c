@@ -4,6 +4,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
@@ -203,6 +204,69 @@ int remote_command(const struct cli *cli, const char *command, struct str args, 
         code = offline_command(cli, command, args, row, owner);
     } else {
         code = cli_fail(EXIT_TEMPFAIL, "%s: %s", path.p, strerror(why));
+    }
+    buf_clear(&path);
+    return code;
+}
+
+/* ---- sessions ---- */
+
+/* The line that answers: nothing behind it may be taken, it belongs to the session. */
+static int session_answer(int fd)
+{
+    struct buf line;
+    char c;
+    ssize_t n;
+    int code = EXIT_TEMPFAIL;
+
+    buf_init(&line, 8192);
+    while ((n = recv(fd, &c, 1, 0)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0 && c == '\n')
+            break;
+        if (n > 0)
+            buf_add_char(&line, c);
+    }
+    if (str_starts(buf_str(&line), STR("{\"session\":")))
+        code = EXIT_OK;
+    else if (!is_done(buf_str(&line), &code))
+        code = cli_fail(EXIT_TEMPFAIL, "the server ended the connection; try again");
+    buf_clear(&line);
+    return code;
+}
+
+static int open_session(int fd, int64_t account, const char *protocol)
+{
+    struct buf args, request;
+    int code;
+
+    buf_init(&args, 200);
+    buf_init(&request, 1000);
+    buf_addf(&args, "session%caccount=%" PRId64 "%cprotocol=%s%c", 0, account, 0, protocol, 0);
+    write_request(&request, "mailbox", buf_str(&args));
+    if (send_all(fd, buf_str(&request)))
+        code = session_answer(fd);
+    else
+        code = cli_fail(EXIT_TEMPFAIL, "the server ended the connection; try again");
+    buf_clear(&args);
+    buf_clear(&request);
+    return code;
+}
+
+int remote_session(const struct cli *cli, int64_t account, const char *protocol, int *fd)
+{
+    struct buf path;
+    int why, code;
+
+    buf_init(&path, 4096);
+    cli_socket_path(cli, "control.sock", &path);
+    if (connect_to(path.p, fd, &why)) {
+        code = open_session(*fd, account, protocol);
+        if (code != EXIT_OK)
+            close(*fd);
+    } else if (why == ENOENT || why == ECONNREFUSED || why == ENOTDIR) {
+        code = cli_fail(EXIT_TEMPFAIL, "%s: %s; this needs the running server: start it first", path.p, strerror(why));
+    } else {
+        code = cli_fail(why == EACCES || why == EPERM ? EXIT_NOPERM : EXIT_TEMPFAIL, "%s: %s", path.p, strerror(why));
     }
     buf_clear(&path);
     return code;

@@ -44,6 +44,23 @@ static int find_account(const struct cli *cli, struct str args, json_t **account
     return code;
 }
 
+int usage_account_number(const struct cli *cli, struct str address, int64_t *number)
+{
+    struct buf show;
+    json_t *account = NULL;
+    int code;
+
+    buf_init(&show, ROW);
+    buf_addf(&show, "show%cname=%.*s%c", 0, STR_ARG(address), 0);
+    code = remote_command(cli, "account", buf_str(&show), keep_row, &account);
+    buf_clear(&show);
+    *number = json_integer_value(json_object_get(account, "id"));
+    json_decref(account);
+    if (code == EXIT_OK && *number <= 0)
+        code = cli_fail(EXIT_SOFTWARE, "the directory does not tell the number of the account");
+    return code;
+}
+
 /* ---- what mailbox says ---- */
 
 struct usage {

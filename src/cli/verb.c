@@ -3,6 +3,8 @@
 #include "cli/rows.h"
 #include "cli/secret.h"
 #include "cli/usage.h"
+#include "cli/backup.h"
+#include "cli/migrate/migrate.h"
 #include "ipc/args.h"
 
 #include <stdio.h>
@@ -39,6 +41,10 @@ static bool add_password(struct verb_call *call, int *code)
 
 static int ask(const struct cli *cli, const struct command *command, const struct verb_call *call, struct rows *rows)
 {
+    if (call->verb->flags & VERB_MIGRATES)
+        return migrate_run(cli, call, rows);
+    if (call->verb->flags & VERB_BACKUP)
+        return backup_run(cli, call, rows);
     if (call->verb->flags & VERB_OF_MAILBOX)
         return usage_mailbox(cli, call->verb, buf_str(&call->args), rows);
     if (call->verb->flags & VERB_WITH_USAGE)

@@ -92,6 +92,8 @@ static bool add_word(struct verb_call *call, const char *word, int index, struct
 {
     if (word[0] == 0)
         return err_set(err, ERR_PERMANENT, "an argument is empty");
+    if (index < (int)(sizeof call->words / sizeof *call->words))
+        call->words[index] = str_of(word);
     call->named = call->named || (index == 0 && looks_like_option(str_of(word)));
     if (call->named || looks_like_option(str_of(word))) {
         verb_add_setting(call, index == 0 ? "name" : "to", str_of(word));

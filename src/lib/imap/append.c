@@ -65,10 +65,22 @@ static bool keep_flags(struct imap_append *a, struct imap_parser *p)
     return imap_space(p);
 }
 
+/* RFC 4466, append-ext: a name and its value. */
+static bool keep_mark(struct imap_append *a, struct imap_parser *p)
+{
+    struct str mark;
+
+    if (!imap_space(p) || !imap_atom(p, &mark) || !imap_space(p))
+        return false;
+    a->mark = keep(a, mark);
+    return a->mark.p != NULL || imap_expected(p, "The command is too large");
+}
+
 static enum imap_append_step message(struct imap_append *a, struct imap_parser *p)
 {
     a->flags = (struct imap_flags){0};
     a->has_date = a->utf8_literal = a->catenate = false;
+    a->mark = (struct str){0};
     if (!imap_space(p))
         return bad(a, p, "A message expected");
     if (p->rest.n > 0 && p->rest.p[0] == '(' && !keep_flags(a, p))
@@ -78,6 +90,8 @@ static enum imap_append_step message(struct imap_append *a, struct imap_parser *
         if (!imap_date_time(p, &a->date) || !imap_space(p))
             return bad(a, p, NULL);
     }
+    if (a->marks && imap_take_word(p, "XMARK") && !keep_mark(a, p))
+        return bad(a, p, NULL);
     a->state = AT_LITERAL;
     if (imap_take_word(p, "CATENATE")) {
         a->catenate = true;

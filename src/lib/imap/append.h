@@ -24,6 +24,8 @@ struct imap_append {
     bool has_date;
     int64_t date;
     bool utf8_literal, catenate;
+    struct str mark;         /* XMARK (docs/migration.md), where `marks` allows it; empty: none */
+    bool marks;              /* may be set after imap_append_init */
     struct str url;
     const char *why;
     /* inside */

@@ -57,7 +57,8 @@ enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELEC
     V(STORE, IMAP_SELECTED, true, imap_parse_store)                                                                \
     V(COPY, IMAP_SELECTED, true, copy)                                                                             \
     V(MOVE, IMAP_SELECTED, true, copy)                                                                             \
-    V(REPLACE, IMAP_SELECTED, true, own_grammar)
+    V(REPLACE, IMAP_SELECTED, true, own_grammar)                                                                   \
+    V(XMARKED, IMAP_LOGGED_IN, false, words)
 
 enum imap_verb {
 #define IMAP_VERB_NAME(name, states, uid, parse) IMAP_##name,

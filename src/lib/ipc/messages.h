@@ -230,9 +230,10 @@ enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, D
 #define FIELDS_dns_reply(U, I, S, T)                                                                  \
     U(id) U(status) U(secure) U(ttl) S(canonical, IPC_NAME) S(records, IPC_LIST) T(text, IPC_TEXT)
 
-/* ---- access to mailbox: a session after login ---- */
-enum session_protocol { SESSION_POP3, SESSION_IMAP };
-enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2 };
+/* ---- access to mailbox: a session after login; web to mailbox: a session of the administrator ---- */
+/* BACKUP and RESTORE, and the flag ADMIN, are for web alone. */
+enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE };
+enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2, SESSION_ADMIN = 4 };
 /* Each side may have at most the bytes in flight that the other granted with session_more; both start
  * with SESSION_WINDOW. input: what the client had sent already. */
 enum { SESSION_WINDOW = 65536 };
@@ -347,10 +348,13 @@ enum { CONTROL_ROWS = 200 };
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
     M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
     M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \
-    M(session_open, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                           \
-    M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))    \
-    M(session_more, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))    \
-    M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS) | ROLE_BIT(MAILBOX))   \
+    M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                                           \
+    M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
+    M(session_more, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
+    M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                         \
+        ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
     M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP), ROLE_BIT(EVENTS))                                   \
     M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP))                               \
     M(control_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                              \
@@ -364,7 +368,7 @@ enum { CONTROL_ROWS = 200 };
     M(count_seen, ALL_BUT_SUPERVISOR, ALL_BUT_SUPERVISOR)                                          \
     M(told_all, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                  \
     M(control_progress, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                         \
-    M(session_finish, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                         \
+    M(session_finish, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                         \
     M(session_return, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))                                         \
     M(session_stopped, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                        \
     M(session_back, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))

@@ -78,7 +78,7 @@ static void path_of(const struct boxes *b, int64_t account, const char *suffix, 
 
 void files_delete(const struct boxes *b, int64_t account)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new"};
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new", ".backup", ".restore", ".restore-wal", ".restore-shm"};
     char path[PATH_ROOM];
     bool deleted = false;
 
@@ -156,4 +156,37 @@ bool files_open_store(struct boxes *b, int64_t account, struct store **store, bo
     if (b->empty.n > 0 && access(path, F_OK) != 0 && errno == ENOENT && !create_file(b, path, err))
         return false;
     return store_open(store, path, account, err);
+}
+
+/* ---- for restoring ---- */
+
+void boxes_path(const struct boxes *b, int64_t account, const char *suffix, char *path, size_t size)
+{
+    char whole[PATH_ROOM];
+
+    path_of(b, account, suffix, whole);
+    snprintf(path, size, "%s", whole);
+}
+
+bool boxes_exist(const struct boxes *b, int64_t account)
+{
+    return files_exist(b, account);
+}
+
+bool boxes_make_folder(struct boxes *b, int64_t account)
+{
+    char path[PATH_ROOM];
+    struct err err = {0};
+
+    folder_of(b, account, path);
+    if (make_folder(b, account, path, &err))
+        return true;
+    log_warning("mailbox-folder", "reason=%s", err.text);
+    return false;
+}
+
+void boxes_forget_derived(const struct boxes *b, int64_t account)
+{
+    (void)b;
+    (void)account;
 }

@@ -294,6 +294,28 @@ void box_leave(struct box *box)
         close_box(box);
 }
 
+bool boxes_let_go(struct boxes *b, int64_t account)
+{
+    struct box *box = boxes_find(b, account);
+    struct err err = {0};
+
+    if (box == NULL)
+        return true;
+    if (box->removed) /* it closes itself */
+        return false;
+    if (!box->broken && box->store != NULL) {
+        err_set(&err, ERR_TEMPORARY, "the mailbox is being restored");
+        box_hold(box);
+        box_fail(box, &err);
+        box_leave(box);
+    }
+    box->broken = true;
+    if (!is_idle(box))
+        return false;
+    close_box(box);
+    return true;
+}
+
 void boxes_remove(struct boxes *b, int64_t account)
 {
     struct box *box = boxes_find(b, account);

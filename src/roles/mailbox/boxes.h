@@ -54,6 +54,7 @@ struct box {
     uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
     bool broken; /* a sync failed: this handle can promise nothing any more; when nobody uses it the
                   * next opens another */
+    bool backing_up; /* by some session */
     bool removed; /* its account is gone: the files go when nobody uses it */
     void *locked_by; /* the session that has the maildrop for itself */
 };
@@ -77,6 +78,16 @@ int64_t boxes_tidy(struct boxes *b);
 struct box *boxes_find(struct boxes *b, int64_t account);
 /* Deletes the account's files, now or when nobody uses them any more. */
 void boxes_remove(struct boxes *b, int64_t account);
+
+/* For restoring: true when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
+ * nobody new gets it, and this is to be called again. */
+bool boxes_let_go(struct boxes *b, int64_t account);
+bool boxes_exist(const struct boxes *b, int64_t account);
+bool boxes_make_folder(struct boxes *b, int64_t account);
+/* The path of the account's database, with something behind ".db". */
+void boxes_path(const struct boxes *b, int64_t account, const char *suffix, char *path, size_t size);
+/* What was made of the database's contents goes. */
+void boxes_forget_derived(const struct boxes *b, int64_t account);
 
 /* Opens the box's transaction. On failure everything that shared it has been told. */
 MUST_CHECK bool box_begin(struct box *box, struct err *err);

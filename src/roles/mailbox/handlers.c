@@ -100,6 +100,6 @@ void mailbox_peer_gone(struct role *role, struct channel *c)
         accounts_unreachable(mailbox_of(role)->accounts);
     else if (channel_role(c) == ROLE_QUEUE)
         deliveries_peer_gone(mailbox_of(role)->deliveries, c);
-    else if (channel_role(c) == ROLE_ACCESS)
+    else if (channel_role(c) == ROLE_ACCESS || channel_role(c) == ROLE_WEB)
         sessions_peer_gone(mailbox_of(role)->sessions, c);
 }

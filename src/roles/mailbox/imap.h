@@ -256,6 +256,7 @@ imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expu
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
 imap_step imap_on_notify;
 imap_step imap_on_getmetadata, imap_on_setmetadata;
+imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 #define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
 /* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */

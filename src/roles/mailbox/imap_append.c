@@ -92,6 +92,7 @@ bool append_open_message(struct imap *im, uint64_t size)
         write_piece(im);
     m = xcalloc(1, sizeof *m);
     m->flags = a->grammar.flags;
+    m->mark = a->grammar.mark;
     m->received = a->grammar.has_date ? a->grammar.date : clock_now();
     m->size = (int64_t)size;
     m->summary = summary_new();
@@ -215,6 +216,10 @@ static void on_stored(struct imap *im, bool stored)
         imap_ok(im, NULL, "Done");
         return;
     }
+    if (a->uids.n == 0) {
+        imap_ok(im, NULL, "All of it was imported before");
+        return;
+    }
     imap_answer_begin(im, "OK");
     write_appenduid(&im->answer, a, "");
     imap_answer_end(im);
@@ -268,13 +273,26 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
     return done;
 }
 
+/* What was imported before is not stored again; its bytes are swept. */
+static bool add_message_once(struct imap *im, struct incoming *m, struct err *err)
+{
+    struct store *s = im->box->store;
+    bool known = false;
+
+    if (m->mark.n > 0 && !store_mark_is_known(s, m->mark, &known, err))
+        return false;
+    if (known)
+        return true;
+    return (m->mark.n == 0 || store_mark_put(s, m->mark, err)) && add_message(im, m, err);
+}
+
 static bool add_all(struct imap *im, struct err *err)
 {
     struct appending *a = im->work;
     bool found;
 
     LIST_EACH(&a->messages, it)
-        if (!add_message(im, CONTAINER(it, struct incoming, link), err))
+        if (!add_message_once(im, CONTAINER(it, struct incoming, link), err))
             return false;
     imap_set_end(&a->uid_writer);
     return !a->replaces || store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
@@ -437,6 +455,7 @@ static void begin(struct imap *im, bool replaces)
     buf_init(&a->uids, 64 * 1024);
     a->uid_writer.out = &a->uids;
     imap_append_init(&a->grammar, &im->arena, replaces, imap_utf8(im));
+    a->grammar.marks = im->info->flags & SESSION_ADMIN;
     im->work = a;
     im->clean = clean;
     im->literal = append_go_on;

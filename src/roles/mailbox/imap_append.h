@@ -9,6 +9,7 @@ struct incoming {
     struct content_writer writer;
     struct summary *summary;
     struct imap_flags flags;
+    struct str mark; /* of an import */
     int64_t received;
     int64_t size; /* announced; 0: not known before its end */
     bool begun;   /* the database has some of it */

@@ -33,6 +33,7 @@ static const struct {
     [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
     [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
+    [IMAP_XMARKED] = {imap_on_xmarked, false},
 };
 
 /* These wait until the names of mailboxes are on disk. */

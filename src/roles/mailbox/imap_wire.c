@@ -107,6 +107,10 @@ void imap_wire_clear(struct imap *im)
 
 void imap_on_unauthenticate(struct imap *im)
 {
+    if (im->info->flags & SESSION_ADMIN) { /* there was no login to go back to */
+        imap_bad(im, "This command is not offered here");
+        return;
+    }
     imap_notify_end(im);
     imap_view_close(im);
     imap_ok(im, NULL, "Not authenticated any more");

@@ -3,6 +3,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "backup.h"
 #include "imap_session.h"
 #include "pop3_session.h"
 
@@ -18,7 +19,8 @@ struct session {
     const struct protocol *protocol;
     void *machine;
     uint64_t serial, id;
-    unsigned copy; /* of access */
+    enum role_id peer; /* access, or web for the administrator */
+    unsigned copy;     /* of it */
     struct session_info info;
     uint64_t credit;  /* bytes we may still send */
     uint64_t granted; /* bytes access may still send */
@@ -40,7 +42,8 @@ static struct metric opened = METRIC_COUNTER("staffetta_mailbox_sessions_total",
 static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refused_total",
     "Sessions that could not be opened.");
 
-static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol};
+static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol,
+    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol};
 
 struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
@@ -83,7 +86,7 @@ static struct session *find(struct sessions *all, const struct channel *from, ui
 
 static struct channel *channel_of(const struct session *s)
 {
-    struct channel *access = role_peer(s->all->role, ROLE_ACCESS, s->copy);
+    struct channel *access = role_peer(s->all->role, s->peer, s->copy);
 
     return access != NULL && channel_serial(access) == s->serial ? access : NULL;
 }
@@ -140,6 +143,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
 
     s->all = all;
     s->serial = channel_serial(from);
+    s->peer = channel_role(from);
     s->copy = channel_copy(from);
     s->id = m->id;
     s->credit = SESSION_WINDOW;
@@ -157,9 +161,15 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     return s;
 }
 
-static bool sane(const struct sessions *all, const struct msg_session_open *m)
+/* What only the administrator may have. */
+static bool allowed(const struct channel *from, const struct msg_session_open *m)
 {
-    return m->protocol < sizeof protocols / sizeof *protocols && m->account > 0 &&
+    return channel_role(from) == ROLE_WEB || (m->protocol <= SESSION_IMAP && (m->flags & SESSION_ADMIN) == 0);
+}
+
+static bool sane(const struct sessions *all, const struct channel *from, const struct msg_session_open *m)
+{
+    return m->protocol < sizeof protocols / sizeof *protocols && allowed(from, m) && m->account > 0 &&
            m->account <= INT64_MAX && all->map.count < SESSIONS_MOST &&
            m->account % role_copies(all->role) == role_copy(all->role);
 }
@@ -204,29 +214,39 @@ static void session_input(struct session *s, struct str bytes)
     session_wake(s);
 }
 
+/* False: it was refused and is gone. */
+static bool enter_box(struct session *s, struct channel *from, const struct msg_session_open *m)
+{
+    uint64_t most = (uint64_t)role_config(s->all->role)->limits.connections_per_account;
+    struct err err = {0};
+
+    s->info.box = boxes_enter(s->all->boxes, s->info.account, &err);
+    if (s->info.box == NULL) {
+        refuse(from, m, REFUSED_UNAVAILABLE, err.text);
+        session_free(s);
+        return false;
+    }
+    if (s->info.box->sessions++ >= most && (m->flags & SESSION_ADMIN) == 0) {
+        refuse(from, m, REFUSED_CROWDED, "too many sessions of this account");
+        session_free(s);
+        return false;
+    }
+    return true;
+}
+
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m)
 {
     struct session *s;
-    struct err err = {0};
 
     if (find(all, from, m->id) != NULL)
         return;
-    if (!sane(all, m)) {
+    if (!sane(all, from, m)) {
         refuse(from, m, REFUSED_UNAVAILABLE, "not one of ours, or too many sessions");
         return;
     }
     s = add(all, from, m);
-    s->info.box = boxes_enter(all->boxes, s->info.account, &err);
-    if (s->info.box == NULL) {
-        refuse(from, m, REFUSED_UNAVAILABLE, err.text);
-        session_free(s);
+    if (!protocols[m->protocol]->without_box && !enter_box(s, from, m))
         return;
-    }
-    if (s->info.box->sessions++ >= (uint64_t)role_config(all->role)->limits.connections_per_account) {
-        refuse(from, m, REFUSED_CROWDED, "too many sessions of this account");
-        session_free(s);
-        return;
-    }
     metric_add(&opened, 1);
     s->protocol = protocols[m->protocol];
     s->machine = s->protocol->open(s);
@@ -309,6 +329,24 @@ void sessions_end_account(struct sessions *all, int64_t account)
 
         next = map_walk(&all->map, n);
         if (s->info.account == account)
+            session_end(s);
+    }
+}
+
+struct boxes *session_boxes(const struct session *s)
+{
+    return s->all->boxes;
+}
+
+void session_end_others(struct session *mine)
+{
+    struct sessions *all = mine->all;
+
+    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        next = map_walk(&all->map, n);
+        if (s != mine && s->info.account == mine->info.account)
             session_end(s);
     }
 }

@@ -33,6 +33,7 @@ struct protocol {
     void (*close)(void *machine);
     void (*finish)(void *machine); /* shutting down: end between two commands; NULL: the client ends it */
     struct str (*left)(void *machine); /* after SESSION_RETURNS: what the client sent behind; at most what access may send */
+    bool without_box;              /* info.box stays NULL */
 };
 
 /* What a machine may know about its session. */
@@ -51,6 +52,9 @@ struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct acc
 void sessions_free(struct sessions *all);
 const struct session_info *session_info(const struct session *s);
 
+/* The databases, and the end of all other sessions of this one's account: for who replaces the account's. */
+struct boxes *session_boxes(const struct session *s);
+void session_end_others(struct session *s);
 /* Gives it a turn soon: something it waited for has happened. */
 void session_wake(struct session *s);
 

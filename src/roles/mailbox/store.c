@@ -6,13 +6,15 @@
 #include "0002.sql.h"
 #include "0003.sql.h"
 #include "0004.sql.h"
+#include "0005.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum { EXPUNGED_KEPT = 50000 };
 
-static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004};
+static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
+    schema_mailbox_0005};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
@@ -40,9 +42,22 @@ static bool load_loose(struct store *s, struct err *err)
     return loaded;
 }
 
+/* A backup may be restored to an account with another number: in the rows of that file the old one stays. */
+static bool find_number(struct store *s, struct err *err)
+{
+    struct stmt *find = stmt_new(s->db, "SELECT MIN(account), MAX(account) FROM folder");
+    bool done;
+
+    if (stmt_row(find) && !column_is_null(find, 0) && column_int(find, 0) == column_int(find, 1))
+        s->account = column_int(find, 0);
+    done = stmt_done(find, err);
+    stmt_free(find);
+    return done;
+}
+
 static bool load(struct store *s, struct err *err)
 {
-    if (!db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !folders_load(s, err))
+    if (!db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !find_number(s, err) || !folders_load(s, err))
         return false;
     if (s->folder_count == 0 && !folders_make_first(s, err))
         return false;
@@ -147,6 +162,22 @@ bool store_in_transaction(const struct store *s)
 bool store_sync(struct store *s, struct err *err)
 {
     return db_sync(s->db, err);
+}
+
+/* SQLite keeps the lock of a statement that stands at a row. If it cannot, those that follow say so themselves. */
+void store_begin_reading(struct store *s)
+{
+    struct stmt *hold = store_stmt(s, SQL_HOLD);
+
+    stmt_int(hold, s->account);
+    (void)stmt_row(hold);
+}
+
+void store_end_reading(struct store *s)
+{
+    struct err ignored = {0};
+
+    (void)!stmt_done(store_stmt(s, SQL_HOLD), &ignored);
 }
 
 struct store_totals store_totals(const struct store *s)

@@ -60,6 +60,11 @@ MUST_CHECK bool store_sync(struct store *s, struct err *err);
 /* What was committed is on disk: by store_sync, or by a sync of the file system. */
 void store_synced(struct store *s);
 
+/* What follows is read under one lock of the file, which costs a third of reading a small message, until store_end_reading. Only
+ * within a turn. */
+void store_begin_reading(struct store *s);
+void store_end_reading(struct store *s);
+
 /* With what the open transaction changed. */
 struct store_totals store_totals(const struct store *s);
 /* Of the last sync: what somebody may be told. */
@@ -89,6 +94,14 @@ struct store_delivery {
 };
 /* Makes a content a new message in INBOX and remembers the queue id. */
 MUST_CHECK bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err);
+
+/* Marks of imported messages: bytes that name one at its source. Putting a known one fails. */
+MUST_CHECK bool store_mark_is_known(struct store *s, struct str mark, bool *known, struct err *err);
+MUST_CHECK bool store_mark_put(struct store *s, struct str mark, struct err *err);
+
+/* The database, just opened, takes the place of `old` (NULL: nothing is known of that one): no uid, modseq or folder number of
+ * either will mean something else. Needs no open transaction. */
+MUST_CHECK bool store_supersede(struct store *s, struct store *old, struct err *err);
 
 /* The next messages of INBOX after `uid`, at most `max`, in order. *n below max: that was the end. */
 MUST_CHECK bool store_list(struct store *s, int64_t after, struct store_item *items, size_t max, size_t *n,

@@ -9,6 +9,7 @@
 #include "request.h"
 #include "routes.h"
 #include "status.h"
+#include "tunnel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct client {
     int64_t began;         /* monotonic: the command, while busy */
     struct ask *ask;       /* while a role works for it */
     struct status *status; /* while we do */
+    struct tunnel *tunnel; /* from then on: the socket is a session */
 };
 
 static struct metric refused = METRIC_COUNTER("staffetta_web_commands_refused_total",
@@ -48,6 +50,7 @@ static void client_free(struct client *c)
         ask_cancel(c->ask);
     if (c->status != NULL)
         status_cancel(c->status);
+    tunnel_free(c->tunnel);
     list_remove(&c->link);
     c->web->client_count--;
     conn_free(c->conn);
@@ -158,6 +161,16 @@ static void check_own_sandbox(struct client *c)
         str_of(other), on_probe, c);
 }
 
+static void open_tunnel(struct client *c, struct str args)
+{
+    struct err err = {0};
+    int code;
+
+    c->tunnel = tunnel_new(c->web, c->conn, args, &code, &err);
+    if (c->tunnel == NULL)
+        send_done(c, code, str_of(err.text));
+}
+
 static void run(struct client *c, const struct request *r)
 {
     struct ask_target targets[ROUTE_TARGETS];
@@ -170,6 +183,10 @@ static void run(struct client *c, const struct request *r)
     log_info("command", "name=%.*s uid=%llu", STR_ARG(command), (unsigned long long)c->uid);
     if (str_eq(command, STR("status")) && args_has_word(args, "accept")) {
         send_done(c, USAGE, STR("--accept goes with --verify: it takes what that finds as it is"));
+        return;
+    }
+    if (tunnel_is_asked(command, args)) {
+        open_tunnel(c, args);
         return;
     }
     route = route_command(c->web, command, args, targets, &n);
@@ -202,6 +219,8 @@ static size_t on_input(void *owner, struct str bytes)
     struct err err = {0};
     struct request r;
 
+    if (c->tunnel != NULL)
+        return tunnel_input(c->tunnel, bytes);
     if (c->busy)
         return 0;
     if (end < 0 && bytes.n < LONGEST_LINE)
@@ -229,6 +248,8 @@ static void on_writable(void *owner)
 
     if (c->ask != NULL)
         ask_more(c->ask);
+    if (c->tunnel != NULL)
+        tunnel_output_sent(c->tunnel);
 }
 
 static void on_closed(void *owner, bool timed_out, const char *reason)

@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "http.h"
 #include "net/accept.h"
+#include "tunnel.h"
 
 #include <event2/event.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     struct web *web = role_state(role);
 
     ask_peer_gone(web, peer);
+    tunnels_peer_gone(web, peer);
     gather_peer_gone(web->gather, peer);
 }
 
@@ -79,6 +81,7 @@ static void on_drain(struct role *role, int64_t within)
     for (size_t i = 0; i < web->acceptor_count; i++)
         acceptor_free(web->acceptors[i]);
     web->acceptor_count = 0;
+    tunnels_finish(web);
     event_base_once(role_base(role), -1, EV_TIMEOUT, on_limit, role,
         &(struct timeval){within / SECOND, within % SECOND});
 }
@@ -89,6 +92,9 @@ static const struct handlers handlers = {
     .control_progress = ask_on_progress,
     .control_done = ask_on_done,
     .stats_reply = gather_on_reply,
+    .session_data = tunnels_data,
+    .session_more = tunnels_more,
+    .session_close = tunnels_close,
 };
 static const struct role_type web_role = {
     .id = ROLE_WEB,
@@ -105,6 +111,7 @@ int main(int argc, char **argv)
 
     role_set_state(web.role, &web);
     list_init(&web.clients);
+    list_init(&web.tunnels);
     map_init(&web.asks);
     web.gather = gather_new(&web);
     web.http = http_new(&web);

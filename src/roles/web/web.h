@@ -25,6 +25,7 @@ struct web {
     size_t acceptor_count;
     struct list clients; /* struct client of commands.c */
     size_t client_count;
+    struct list tunnels; /* struct tunnel of tunnel.c */
     struct map asks; /* struct ask of ask.c by id */
     struct gather *gather;
     struct http *http;
