@@ -16,7 +16,7 @@ struct looking {
     struct finding *f;
     uint32_t next; /* that may match */
     struct err *err;
-    bool failed, stopped;
+    bool failed, stopped, must_wait;
 };
 
 static bool compare(struct looking *l, const struct store_message *m)
@@ -40,8 +40,14 @@ static bool look_at(void *arg, const struct store_message *m)
 
     if (m->uid > l->next) /* that one is gone */
         l->f->at = l->next = candidates_next(l->f->candidates, m->uid);
-    if (m->uid == l->next && uid_set_has(&l->im->view.known, m->uid))
+    if (m->uid == l->next && uid_set_has(&l->im->view.known, m->uid)) {
+        l->must_wait = !imap_view_is_on_disk(l->im, m->modseq);
+        if (l->must_wait) {
+            l->f->at = m->uid;
+            return false;
+        }
         l->failed = !compare(l, m);
+    }
     if (m->uid >= l->next) {
         l->f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
         l->next = candidates_next(l->f->candidates, l->f->at);
@@ -84,12 +90,10 @@ void finding_clear(struct finding *f)
 }
 
 /* All that the client knows and that is still there. */
-static bool find_all(struct imap *im, struct finding *f, struct err *err)
+static bool find_all(struct imap *im, struct finding *f)
 {
-    if (!store_folder_load(im->box->store, im->view.folder, err))
-        return false;
     uid_set_copy(&f->uids, &im->view.known);
-    for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->uids, uid)) != 0; uid++)
+    for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->shown, uid)) != 0; uid++)
         uid_set_remove(&f->uids, uid);
     return true;
 }
@@ -102,23 +106,27 @@ static unsigned phases(const struct imap *im)
 
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 {
-    struct looking l = {.im = im, .f = f, .err = err};
+    struct looking l = {.im = im, .f = f, .err = err, .must_wait = !imap_view_misses_none(im)};
     uint32_t last = uid_set_last(&im->view.known);
 
     if (f->all)
-        return find_all(im, f, err);
+        return find_all(im, f);
     if (f->candidates != NULL && !candidates_go_on(f->candidates))
         return false;
-    while ((l.next = f->at = candidates_next(f->candidates, f->at)) != 0 && f->at <= last) {
+    while (!l.must_wait && (l.next = f->at = candidates_next(f->candidates, f->at)) != 0 && f->at <= last) {
         l.stopped = false;
         if (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed)
             return false;
-        if (!l.stopped)
+        if (!l.stopped || l.must_wait)
             break;
         if (imap_pause(im) && f->at != 0 && f->at <= last) {
             imap_tell_progress(im, f->at, 0, phases(im));
             return false;
         }
+    }
+    if (l.must_wait) {
+        imap_settle(im);
+        return false;
     }
     f->at = 0;
     return true;
@@ -167,6 +175,10 @@ bool finding_walk(struct imap *im, const struct finding *f, uint32_t *at, found_
     struct telling t = {.im = im, .f = f, .at = at, .tell = tell, .arg = arg, .err = err};
     uint32_t last = uid_set_last(&f->uids);
 
+    if (!imap_view_misses_none(im)) {
+        imap_settle(im);
+        return false;
+    }
     while (*at != 0 && (t.next = uid_set_next(&f->uids, *at)) != 0) {
         t.stopped = false;
         if (!store_keys_walk(im->box->store, im->view.folder, t.next, last, tell_found, &t, err) || t.failed)
