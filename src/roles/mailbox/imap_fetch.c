@@ -332,33 +332,47 @@ static uint32_t next_uid(struct imap *im, struct fetch *f)
     return f->is_partial ? uid_set_next(&f->chosen, f->at) : imap_view_next(im, &f->set, f->at);
 }
 
-static void fetch_some(struct imap *im)
+/* Until the turn is over; *all: nothing is left. */
+static bool fetch_turn(struct imap *im, bool *all, struct err *err)
 {
     struct fetch *f = im->work;
     const struct imap_fetch *what = &im->command.fetch;
-    struct err err = {0};
-    struct walk w = {im, &err, false};
+    struct walk w = {im, err, false};
     bool done = true;
 
     while (done && !imap_pause(im)) {
         uint32_t uid, to;
 
         if (f->open) {
-            done = write_items(im, f, &err);
+            done = write_items(im, f, err);
             continue;
         }
         uid = next_uid(im, f);
-        if (uid == 0) {
-            end(im);
-            return;
-        }
+        *all = uid == 0;
+        if (*all)
+            break;
         to = f->is_partial ? uid : range_end(&f->set, uid);
         f->at = to == UINT32_MAX ? 0 : to + 1;
         done = (f->flags_only ? store_flags_walk : store_messages_walk)(im->box->store, im->view.folder, uid, to,
-                   what->changed_since_given ? (int64_t)what->changed_since : -1, on_message, &w, &err) && !w.failed;
+                   what->changed_since_given ? (int64_t)what->changed_since : -1, on_message, &w, err) && !w.failed;
     }
+    return done;
+}
+
+static void fetch_some(struct imap *im)
+{
+    struct fetch *f = im->work;
+    struct store *s = im->box->store;
+    struct err err = {0};
+    bool all = false, done;
+
+    store_begin_reading(s);
+    done = fetch_turn(im, &all, &err);
+    store_end_reading(s);
     if (!done)
         give_up(im, &err);
+    else if (all)
+        end(im);
     else if (f->open)
         f->has_left = true;
 }

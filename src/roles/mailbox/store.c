@@ -163,6 +163,22 @@ bool store_sync(struct store *s, struct err *err)
     return db_sync(s->db, err);
 }
 
+/* SQLite keeps the lock of a statement that stands at a row. If it cannot, those that follow say so themselves. */
+void store_begin_reading(struct store *s)
+{
+    struct stmt *hold = store_stmt(s, SQL_HOLD);
+
+    stmt_int(hold, s->account);
+    (void)stmt_row(hold);
+}
+
+void store_end_reading(struct store *s)
+{
+    struct err ignored = {0};
+
+    (void)!stmt_done(store_stmt(s, SQL_HOLD), &ignored);
+}
+
 struct store_totals store_totals(const struct store *s)
 {
     struct store_totals sum = {0, 0};

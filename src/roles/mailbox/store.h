@@ -60,6 +60,11 @@ MUST_CHECK bool store_sync(struct store *s, struct err *err);
 /* What was committed is on disk: by store_sync, or by a sync of the file system. */
 void store_synced(struct store *s);
 
+/* What follows is read under one lock of the file, which costs a third of reading a small message, until store_end_reading. Only
+ * within a turn. */
+void store_begin_reading(struct store *s);
+void store_end_reading(struct store *s);
+
 /* With what the open transaction changed. */
 struct store_totals store_totals(const struct store *s);
 uint32_t store_uidvalidity(const struct store *s); /* of INBOX */

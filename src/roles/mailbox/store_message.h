@@ -52,8 +52,9 @@ struct store_copied {
 /* As store_message_copy for each that is there; with `moves` it is expunged as well. copied: room for n. */
 MUST_CHECK bool store_messages_copy(struct store *s, struct folder *from, const uint32_t *uids, size_t n, struct folder *to, bool moves,
     struct store_copied *copied, size_t *count, struct err *err);
+enum store_flags_how { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 struct store_flagging {
-    enum { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE } how;
+    enum store_flags_how how;
     int64_t flags;
     struct str more;
     int64_t unchanged_since; /* those with a higher modseq are refused (-1: none) */

@@ -10,6 +10,7 @@
 #define STORE_SQL(X)                                                                                               \
     X(SAVE_FOLDER, "UPDATE folder SET uidnext = $1, modseq = $2, messages = $3, bytes = $4, unseen "               \
         "= $5, deleted = $6, deleted_bytes = $7, expunged_floor = $8, blocks = $9 WHERE account = $10 AND id = $11") \
+    X(HOLD, "SELECT id FROM folder WHERE account = $1")                                                            \
     X(WAS_DELIVERED, "SELECT 1 FROM delivered WHERE account = $1 AND message = $2")                                \
     X(ADD_DELIVERED, "INSERT INTO delivered (account, message, stored) VALUES ($1, $2, $3)")                       \
     X(FIND_MARK, "SELECT 1 FROM imported WHERE account = $1 AND mark = $2")                                      \
