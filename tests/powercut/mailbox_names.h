@@ -3,6 +3,7 @@
 #pragma once
 #define store_open mailbox_store_open
 #define store_close mailbox_store_close
+#define events_init mailbox_events_init
 #define role_peer mailbox_role_peer
 #define role_copy mailbox_role_copy
 #define role_copies mailbox_role_copies

@@ -97,8 +97,8 @@ static void progress(void **state)
     slowly("b]c UID SORT (SUBJECT) UTF-8 SUBJECT m\r\n", "* OK [INPROGRESS (NIL 4 10)] %\r\n* OK [INPROGRESS (NIL 8 10)] %\r\n* SORT 1 2 3 4 5\r\nb]c OK Done\r\n");
     for (int i = 0; i < 7; i++) /* many are changed at a time */
         client_expect(0, "d COPY 1:* INBOX\r\n", "* % EXISTS\r\nd OK [COPYUID %] Done\r\n");
-    slowly("d\\e COPY 1:640 Sent\r\n", "* OK [INPROGRESS (\"d\\\\e\" % 640)] %\r\n* OK [INPROGRESS (\"d\\\\e\" % 640)] %\r\n* OK [INPROGRESS (\"d\\\\e\" % 640)] %\r\nd\\e OK [COPYUID % 1:640 1:640] Done\r\n");
-    slowly("f STORE 1:640 +FLAGS.SILENT (\\Deleted)\r\n", "* OK [INPROGRESS (\"f\" % 640)] %\r\n* OK [INPROGRESS (\"f\" % 640)] %\r\n* OK [INPROGRESS (\"f\" % 640)] %\r\nf OK Done\r\n");
+    slowly("d\\e COPY 1:640 Sent\r\n", "* OK [INPROGRESS (\"d\\\\e\" % 640)] %\r\n* OK [INPROGRESS (\"d\\\\e\" % 640)] %\r\nd\\e OK [COPYUID % 1:640 1:640] Done\r\n");
+    slowly("f STORE 1:640 +FLAGS.SILENT (\\Deleted)\r\n", "* OK [INPROGRESS (\"f\" % 640)] %\r\n* OK [INPROGRESS (\"f\" % 640)] %\r\nf OK Done\r\n");
     slowly("g NOOP\r\n", "g OK Done\r\n");
     client_expect(0, "h SEARCH BODY nothing\r\n", "* SEARCH\r\nh OK Done\r\n");
 }

@@ -183,7 +183,7 @@ static void in_many_turns(void **state)
     world_flush();
     got = client_got(0);
     assert_true(str_eq(buf_str(&whole), got));
-    world_tick = 0;
+    world_tick = WORLD_TICK;
     buf_clear(&whole);
 }
 

@@ -148,7 +148,7 @@ static void while_others_change_them(void **state)
     client_say(0, "b LIST \"\" box* RETURN (STATUS (MESSAGES))\r\n");
     world_turn();
     world_turn();
-    world_tick = 0;
+    world_tick = WORLD_TICK;
     for (int i = 0; i < 20; i++) {
         char line[100];
 

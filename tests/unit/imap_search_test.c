@@ -107,7 +107,7 @@ static void in_many_turns(void **state)
     world_tick = 2000;
     CONVERSE(0, {"a SEARCH TEXT text\r\n", "* SEARCH 1 2 3 4\r\na OK Done\r\n"}, {"b UID SEARCH RETURN (ALL) BODY of\r\n", "* ESEARCH (TAG \"b\") UID ALL 1,3:5\r\nb OK Done\r\n"},
         {"c SEARCH MODSEQ 1\r\n", "* OK [HIGHESTMODSEQ %] %\r\n* SEARCH 1 2 3 4 (MODSEQ %)\r\nc OK Done\r\n"});
-    world_tick = 0;
+    world_tick = WORLD_TICK;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

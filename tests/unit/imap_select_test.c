@@ -79,7 +79,7 @@ static void what_is_not_on_disk_is_not_told(void **state)
     client_say(1, "d SELECT INBOX\r\n");
     world_run();
     assert_true(text_matches(STR("b OK Done\r\n* STATUS INBOX (MESSAGES 1 UIDNEXT 2)\r\nc OK Done\r\n"), client_got(0)));
-    assert_true(text_matches(STR("%\r\n%\r\n* 1 EXISTS\r\n%\r\n%\r\n%\r\n* OK [UIDNEXT 2] Next\r\n%\r\n%\r\nd OK %\r\n"), client_got(1)));
+    assert_true(text_matches(STR("%\r\n%\r\n* 1 EXISTS\r\n%\r\n%\r\n* OK [UIDNEXT 2] Next\r\n%\r\n%\r\nd OK %\r\n"), client_got(1)));
     world_flush();
     client_expect(0, "e NOOP\r\n", "* 2 EXISTS\r\ne OK Done\r\n");
     client_expect(1, "e NOOP\r\n", "* 2 EXISTS\r\ne OK Done\r\n");

@@ -134,11 +134,11 @@ static void many_turns(void **state)
     buf_add(&expected, STR("\r\nc OK Done\r\n"));
     buf_add_char(&expected, 0);
     for (int slow = 0; slow < 2; slow++) {
-        world_tick = slow ? 2000 : 0;
+        world_tick = slow ? 2000 : WORLD_TICK;
         client_expect(0, "b SORT (REVERSE ARRIVAL REVERSE DATE) UTF-8 ALL\r\nc SORT (REVERSE ARRIVAL) UTF-8 40,80,120,160,200,240,280\r\n",
             expected.p);
     }
-    world_tick = 0;
+    world_tick = WORLD_TICK;
     buf_clear(&expected);
 }
 

@@ -19,7 +19,9 @@ extern struct deliveries *world_deliveries;
 /* What the directory says of the account; 0: no limit. */
 extern uint64_t world_quota_bytes, world_quota_messages;
 extern bool world_directory_answers;
-/* Each look at the clock takes so long, microseconds: 0 is the real clock. With 2000 every turn does as little as it can. */
+/* The clock stands still but for this, microseconds: so long takes each look at it. With 2000 every turn does as little as
+ * it can; with WORLD_TICK, a little. What happens depends on nothing else. */
+enum { WORLD_TICK = 20 };
 extern int64_t world_tick;
 void world_later(int64_t time); /* so much has passed, microseconds */
 

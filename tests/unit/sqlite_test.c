@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* After a constraint has refused a row the transaction goes on. */
 static void a_refused_row_is_named(void **state)
@@ -38,6 +41,30 @@ static void errors_say_what_to_do(void **state)
     fclose(f);
     assert_false(db_open(&db, path, DB_SYNC_FULL, 10, &err));
     assert_non_null(strstr(err.text, "not a database"));
+}
+
+/* SQLite opens such a file for reading: an account whose file could not be opened for writing once, for want of space,
+ * took no mail until a restart. */
+static void a_file_that_cannot_be_written_is_not_opened(void **state)
+{
+    struct err err = {0};
+    struct db *db = opened(DB_SYNC_FULL);
+    int status = 0;
+    pid_t child;
+
+    (void)state;
+    db_close(db);
+    assert_true(chmod(folder, 0755) == 0 && chmod(path, 0444) == 0);
+    child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && setuid(65534) != 0)
+            _exit(2);
+        _exit(!db_open(&db, path, DB_SYNC_LATER, 10, &err) && strstr(err.text, "cannot be written") != NULL ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(chmod(path, 0600), 0);
 }
 
 static void a_failed_sync_is_remembered(void **state)
@@ -117,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_refused_row_is_named, fresh),
         cmocka_unit_test_setup(errors_say_what_to_do, fresh),
+        cmocka_unit_test_setup(a_file_that_cannot_be_written_is_not_opened, fresh),
         cmocka_unit_test_setup(a_failed_sync_is_remembered, fresh),
         cmocka_unit_test_setup(a_sync_inside_a_transaction_is_not_that_of_its_commit, fresh),
         cmocka_unit_test_setup(own_changes_are_no_news, fresh),

@@ -195,6 +195,10 @@ static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, 
     db->path = xstrndup(path, strlen(path));
     list_init(&db->stmts);
     rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    /* SQLite opens for reading what it could not open for writing, also when only the moment was bad (no space, no memory):
+     * a handle that stays would never write again. */
+    if (rc == SQLITE_OK && flags & SQLITE_OPEN_READWRITE && sqlite3_db_readonly(db->raw, "main") == 1)
+        rc = SQLITE_READONLY;
     if (rc != SQLITE_OK) {
         sqlite_failed(db, rc, err);
         db_close(db);

@@ -86,17 +86,28 @@ bool box_is_settled(const struct box *box)
     return !box->broken && !link_in_list(&box->dirty) && !store_in_transaction(box->store);
 }
 
-/* A waiter may leave the box in its done(): the caller keeps the box alive. */
-static void tell(struct list *waiters, bool stored, const struct err *err)
+/* A waiter may leave the box in its done(), the caller keeps the box alive; or wait again, which is not told of now. */
+static void tell(struct box *box, struct list *waiters, bool stored, const struct err *err)
 {
-    struct link *first;
+    struct list now;
 
-    while ((first = list_first(waiters)) != NULL) {
-        struct waiter *w = CONTAINER(first, struct waiter, link);
+    list_init(&now);
+    for (struct link *it; (it = list_first(waiters)) != NULL;) {
+        list_remove(it);
+        list_add_last(&now, it);
+    }
+    for (struct link *it; (it = list_first(&now)) != NULL;) {
+        struct waiter *w = CONTAINER(it, struct waiter, link);
 
-        list_remove(&w->link);
+        box_unwait(box, w);
         w->done(w, stored, err);
     }
+}
+
+static void tell_watchers(struct box *box)
+{
+    LIST_EACH(&box->watchers, it)
+        CONTAINER(it, struct box_watcher, link)->changed(CONTAINER(it, struct box_watcher, link));
 }
 
 static size_t list_length(const struct list *l)
@@ -114,10 +125,10 @@ void box_fail(struct box *box, const struct err *err)
     log_warning("mailbox-failed", "account=%" PRId64 " reason=%s", box->account, err->text);
     store_rollback(box->store);
     box->rollbacks++;
-    box->boxes->waiters -= list_length(&box->batch);
     box_hold(box);
-    tell(&box->batch, false, err);
-    tell(&box->writing, false, err);
+    tell(box, &box->batch, false, err);
+    tell(box, &box->writing, false, err);
+    tell_watchers(box);
     box_leave(box);
 }
 
@@ -142,13 +153,11 @@ static bool commit_box(struct box *box, struct err *err)
 
 static void tell_synced(struct box *box, bool synced, const struct err *err)
 {
-    box->boxes->waiters -= list_length(&box->committed);
     if (synced)
         store_synced(box->store);
-    tell(&box->committed, synced, err);
+    tell(box, &box->committed, synced, err);
     if (synced)
-        LIST_EACH(&box->watchers, it)
-            CONTAINER(it, struct box_watcher, link)->synced(CONTAINER(it, struct box_watcher, link));
+        tell_watchers(box);
 }
 
 static bool sync_box(struct box *box, struct err *err)
@@ -220,7 +229,8 @@ static void commit_all(struct boxes *b)
     }
 }
 
-/* Synced, or to be synced now; then out of the list, unless something of it is still open. */
+/* Synced, or to be synced now; then out of the list, unless something of it is still open, or somebody who was told waits
+ * for the next one. */
 static void flush_box(struct box *box, bool synced)
 {
     struct err err = {0};
@@ -231,7 +241,7 @@ static void flush_box(struct box *box, bool synced)
     else if (!box->held || !list_empty(&box->committed))
         (void)sync_box(box, &err);
     list_remove(&box->dirty);
-    if (box->held || store_in_transaction(box->store))
+    if (box->held || store_in_transaction(box->store) || !list_empty(&box->batch))
         list_add_last(&box->boxes->dirty, &box->dirty);
     box_leave(box);
 }

@@ -21,6 +21,7 @@ enum {
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
     IMAP_UNREAD_MAX = 128 * 1024,
     IMAP_TURN = 5000,                  /* microseconds of work */
+    IMAP_LOOKS = 2,                    /* so often a turn goes on whatever the time */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
     IMAP_PROGRESS = 10 * 1000 * 1000,  /* microseconds from one word about a long command to the next (RFC 9585) */
 };
@@ -77,6 +78,7 @@ struct imap {
     imap_step *step;        /* goes on with the command */
     imap_step *literal;     /* an APPEND or REPLACE is being read: called at each literal and at the end */
     int64_t turn_ends;      /* monotonic */
+    unsigned looks;         /* at the clock in this turn */
     int64_t progress_due;   /* a turn that ends later tells how far the command is */
     bool idling;
 
@@ -84,6 +86,7 @@ struct imap {
     struct waiter waiter;
     bool waiting;           /* for the sync */
     imap_synced *synced;
+    imap_step *settling;    /* the step that waits for it */
 
     struct imap_view view;
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
@@ -94,7 +97,7 @@ struct imap {
     int64_t said_modseq;    /* the highest one that the command told */
     struct {                /* imap_view.c: where the telling goes on */
         bool under_way;
-        bool missed;        /* something is changed again and not on disk: another time */
+        bool missed;        /* something is changed again, or taken away, and not on disk: another time */
         uint32_t at;
         uint32_t uidnext;   /* of before what is new was told */
         int64_t modseq;
@@ -129,10 +132,18 @@ bool imap_utf8(const struct imap *im); /* names and strings may be UTF-8 */
 /* For a step between two lines of output: now and then "* OK [INPROGRESS (tag done goal)]". `at` is the uid where it goes on, in
  * the part `phase` of `phases` through the mailbox that is selected. */
 void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases);
-/* Time for another turn, or enough output: a step returns then. */
-bool imap_pause(const struct imap *im);
+/* A turn begins, which may take so long. */
+void imap_begin_turn(struct imap *im, int64_t within);
+/* Time for another turn, or enough output: a step returns then. Once true it stays so in this turn. However late it is, every
+ * turn does something: a step and what it calls may each look once before they begin. While a change is under way that others wait
+ * for, output is no reason. */
+bool imap_pause(struct imap *im);
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
 void imap_when_synced(struct imap *im, imap_synced *then);
+waiter_done imap_on_synced;
+/* Goes on with the step of now when what is in the open transaction is on disk or undone; then nothing of before is left open,
+ * for one unit of work at least. */
+void imap_settle(struct imap *im);
 MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the command was answered NO */
 /* The same for a change that takes several turns and is committed as one, until imap_release. imap_still_holds: false when
  * somebody else's failure has rolled it back meanwhile; NO was said. */
@@ -171,6 +182,11 @@ uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint3
 uint32_t imap_view_number(const struct imap *im, uint32_t uid); /* sequence number; 0: not known */
 /* "* FLAGS (...)" when there are keywords the client does not know. */
 void imap_view_tell_keywords(struct imap *im);
+bool imap_view_knows_keywords(const struct imap *im);
+/* A row with this modseq says what is on disk, or what the next sync or rollback decides: nothing may be told of it before. */
+bool imap_view_is_on_disk(const struct imap *im, int64_t modseq);
+/* The same of rows that are not there. */
+bool imap_view_misses_none(const struct imap *im);
 void imap_write_message_flags(struct imap *im, const struct store_message *m); /* "FLAGS (...)" */
 void imap_write_modseq(struct imap *im, const struct store_message *m);        /* "MODSEQ (...)" */
 /* Messages the client knows are gone, and it may not be told now. */

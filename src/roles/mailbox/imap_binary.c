@@ -6,7 +6,7 @@
 /* Decodes the range once; `tell` gets what comes out. */
 typedef void decoded_fn(struct fetch *f, struct imap *im, struct str bytes);
 
-static bool decode(struct imap *im, struct fetch *f, decoded_fn *tell, bool (*enough)(const struct imap *im), struct err *err)
+static bool decode(struct imap *im, struct fetch *f, decoded_fn *tell, bool (*enough)(struct imap *im), struct err *err)
 {
     struct buf out;
     bool done = true;

@@ -22,6 +22,7 @@ struct change {
     struct str more;        /* of later slots */
     struct uid_set refused; /* UNCHANGEDSINCE */
     bool full;              /* the telling stopped at a message, because there is enough output */
+    bool must_wait;         /* or because it is not on disk */
     /* COPY, MOVE */
     struct folder *to;
     int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
@@ -164,7 +165,7 @@ static void end_store(struct imap *im)
     imap_answer_end(im);
 }
 
-/* The new flags of each, and its modseq when the client wants to know of those. */
+/* The new flags of each, and its modseq when the client wants to know of those. Nothing is told of what is not on disk. */
 static bool tell_one(void *arg, const struct store_message *m)
 {
     struct imap *im = arg;
@@ -173,6 +174,11 @@ static bool tell_one(void *arg, const struct store_message *m)
 
     if (uid_set_has(&c->refused, m->uid) || (silent && !uid_set_has(&im->view.own, m->uid)))
         return true;
+    if (!imap_view_is_on_disk(im, m->modseq)) { /* another client is changing it */
+        c->at = m->uid;
+        c->must_wait = true;
+        return false;
+    }
     if (imap_begin_fetch(im, m->uid, im->command.uid || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
         buf_add_char(&im->out, ' ');
     if (!silent)
@@ -196,9 +202,10 @@ static void tell_store(struct imap *im)
     uint32_t uids[STORE_MANY];
     bool more = wanted;
 
-    if (im->view.keywords_told < im->view.folder->keyword_count)
+    if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
-    while (more) {
+    c->must_wait = !imap_view_misses_none(im);
+    while (more && !c->must_wait) {
         size_t n = next_uids(im, c, uids, &more);
 
         c->full = false;
@@ -206,8 +213,12 @@ static void tell_store(struct imap *im)
             imap_failed(im, &err);
             return;
         }
-        if (c->full || (more && imap_pause(im)))
+        if (c->full || (more && !c->must_wait && imap_pause(im)))
             return;
+    }
+    if (wanted && c->must_wait) {
+        imap_settle(im);
+        return;
     }
     end_store(im);
 }

@@ -194,7 +194,7 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
     }
     buf_add(&im->out, STR(")\r\n"));
     f->open = false;
-    if (f->unseen_wanted && !(f->message.flags & IMAP_SEEN))
+    if (f->unseen_wanted && !(f->message.flags & IMAP_SEEN && imap_view_is_on_disk(im, f->message.modseq)))
         uid_set_add(&f->seen, f->message.uid);
     return true;
 }
@@ -215,6 +215,11 @@ static bool on_message(void *arg, const struct store_message *m)
 
     if (!uid_set_has(&im->view.known, m->uid))
         return true;
+    if (f->tells_changes && !imap_view_is_on_disk(im, m->modseq)) {
+        f->at = m->uid;
+        f->must_wait = true;
+        return false;
+    }
     f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
     begin_message(im, f, m);
     fetch_open(im, f, m);
@@ -340,7 +345,8 @@ static bool fetch_turn(struct imap *im, bool *all, struct err *err)
     struct walk w = {im, err, false};
     bool done = true;
 
-    while (done && !imap_pause(im)) {
+    f->must_wait = false;
+    while (done && !f->must_wait && !imap_pause(im)) {
         uint32_t uid, to;
 
         if (f->open) {
@@ -351,6 +357,10 @@ static bool fetch_turn(struct imap *im, bool *all, struct err *err)
         *all = uid == 0;
         if (*all)
             break;
+        if (!imap_view_misses_none(im)) {
+            f->must_wait = true;
+            break;
+        }
         to = f->is_partial ? uid : range_end(&f->set, uid);
         f->at = to == UINT32_MAX ? 0 : to + 1;
         done = (f->flags_only ? store_flags_walk : store_messages_walk)(im->box->store, im->view.folder, uid, to,
@@ -375,6 +385,8 @@ static void fetch_some(struct imap *im)
         end(im);
     else if (f->open)
         f->has_left = true;
+    else if (f->must_wait)
+        imap_settle(im);
 }
 
 /* ---- the command ---- */
@@ -387,11 +399,13 @@ static void look_at_items(struct imap *im, struct fetch *f)
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->flags_only &= is_flags(what->items[i].kind);
         f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
+        f->tells_changes |= what->items[i].kind == IMAP_ITEM_FLAGS || what->items[i].kind == IMAP_ITEM_MODSEQ;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)
             imap_enable_condstore(im);
     }
     if (what->changed_since_given)
         imap_enable_condstore(im);
+    f->tells_changes |= what->changed_since_given;
 }
 
 void imap_on_fetch(struct imap *im)

@@ -17,6 +17,8 @@ struct fetch {
     uint32_t at;         /* the next uid to look at */
     struct imap_set set;
     bool needs_bytes, flags_only;
+    bool tells_changes;  /* flags, or what has changed: only what is on disk */
+    bool must_wait;      /* for that */
     bool unseen_wanted;  /* some item marks what it shows as seen */
     struct uid_set seen; /* to be marked */
     bool is_partial;

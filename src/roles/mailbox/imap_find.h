@@ -12,13 +12,13 @@ struct finding {
 
 /* False: an answer was said. */
 MUST_CHECK bool finding_begin(struct imap *im, struct finding *f, struct imap_search_key *root);
-/* True when all were looked at. */
+/* True when all were looked at. It waits by itself (imap_settle) for what is not on disk yet. */
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err);
 void finding_clear(struct finding *f);
 /* The highest modseq found if the program asked about modseqs, else 0. */
 int64_t finding_modseq(const struct finding *f);
 
 /* Calls `tell` for what was found from uid `*at` on, in order, with its STORE_KEYS, until the turn is over: true when all were
- * told. `tell` returns false after a failure. */
+ * told. `tell` returns false after a failure. Waits like finding_go_on. */
 typedef bool found_fn(void *arg, const struct store_message *m, const struct content_info *keys, struct err *err);
 bool finding_walk(struct imap *im, const struct finding *f, uint32_t *at, found_fn *tell, void *arg, struct err *err);

@@ -2,7 +2,6 @@
  *
  * What is listed are the mailboxes, the names above them that are none (\NonExistent), and, with SUBSCRIBED, names that
  * are subscribed and gone. All names are collected and sorted first, then told bit by bit. */
-#include "base/clock.h"
 #include "imap.h"
 #include "store_annotation.h"
 
@@ -226,7 +225,7 @@ static void tell_some(struct imap *im);
 static void tell_on(struct imap *im, bool stored)
 {
     (void)stored; /* nothing of it was this session's */
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    imap_begin_turn(im, IMAP_TURN);
     im->step = tell_some;
     tell_some(im);
 }

@@ -120,7 +120,7 @@ static bool has_keyword(const struct match *m, struct str name)
 {
     struct folder *f = m->im->view.folder;
 
-    for (size_t i = 0; i < f->keyword_count; i++)
+    for (size_t i = 0; i < f->keywords_durable; i++)
         if (str_ieq(f->keywords[i], name))
             return store_has_keyword(m->message->flags, m->message->more, (int)i);
     return false;

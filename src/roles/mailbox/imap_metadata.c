@@ -4,7 +4,6 @@
  * Only what is on disk is told: while a change of annotations is on its way there, reading waits for it. Entries of the server
  * that are /shared belong to the administrator; /shared/admin is the postmaster of the account's domain. The entry
  * /private/specialuse is the special use of a mailbox (RFC 6154, section 5.4). */
-#include "base/clock.h"
 #include "imap.h"
 #include "store_annotation.h"
 #include "store_events.h"
@@ -157,7 +156,7 @@ static void tell_some(struct imap *im);
 static void tell_on(struct imap *im, bool stored)
 {
     (void)stored; /* nothing of it was this session's */
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    imap_begin_turn(im, IMAP_TURN);
     im->step = tell_some;
     tell_some(im);
 }

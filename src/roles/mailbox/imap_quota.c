@@ -49,7 +49,7 @@ bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
 
 static void tell(struct imap *im)
 {
-    struct store_totals has = store_totals(im->box->store);
+    struct store_totals has = store_durable_totals(im->box->store);
     const char *between = "";
 
     if (im->command.verb == IMAP_GETQUOTAROOT) {

@@ -12,7 +12,7 @@ struct looking {
     struct imap *im;
     struct finding *f;
     struct err *err;
-    bool failed;
+    bool failed, must_wait;
 };
 
 static bool look_at(void *arg, const struct store_message *m)
@@ -23,6 +23,11 @@ static bool look_at(void *arg, const struct store_message *m)
     l->f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
     if (!uid_set_has(&l->im->view.known, m->uid))
         return true;
+    if (!imap_view_is_on_disk(l->im, m->modseq)) {
+        l->f->at = m->uid;
+        l->must_wait = true;
+        return false;
+    }
     if (!match_message(l->f->match, m, &matches, l->err)) {
         l->failed = true;
         return false;
@@ -65,12 +70,10 @@ void finding_clear(struct finding *f)
 }
 
 /* All that the client knows and that is still there. */
-static bool find_all(struct imap *im, struct finding *f, struct err *err)
+static bool find_all(struct imap *im, struct finding *f)
 {
-    if (!store_folder_load(im->box->store, im->view.folder, err))
-        return false;
     uid_set_copy(&f->uids, &im->view.known);
-    for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->uids, uid)) != 0; uid++)
+    for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->shown, uid)) != 0; uid++)
         uid_set_remove(&f->uids, uid);
     return true;
 }
@@ -83,15 +86,19 @@ static unsigned phases(const struct imap *im)
 
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 {
-    struct looking l = {im, f, err, false};
+    struct looking l = {im, f, err, false, !imap_view_misses_none(im)};
     uint32_t last = uid_set_last(&im->view.known);
 
     if (f->all)
-        return find_all(im, f, err);
+        return find_all(im, f);
     if (f->at == 0 || f->at > last)
         return true;
-    if (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed)
+    if (!l.must_wait && (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed))
         return false;
+    if (l.must_wait) {
+        imap_settle(im);
+        return false;
+    }
     if (imap_pause(im) && f->at != 0 && f->at <= last) {
         imap_tell_progress(im, f->at, 0, phases(im));
         return false;
@@ -145,6 +152,10 @@ bool finding_walk(struct imap *im, const struct finding *f, uint32_t *at, found_
     struct telling t = {.im = im, .f = f, .at = at, .tell = tell, .arg = arg, .err = err};
     uint32_t last = uid_set_last(&f->uids);
 
+    if (!imap_view_misses_none(im)) {
+        imap_settle(im);
+        return false;
+    }
     while (*at != 0 && (t.next = uid_set_next(&f->uids, *at)) != 0) {
         t.stopped = false;
         if (!store_keys_walk(im->box->store, im->view.folder, t.next, last, tell_found, &t, err) || t.failed)

@@ -1,6 +1,5 @@
 /* SELECT, EXAMINE, CLOSE, UNSELECT, CHECK (RFC 9051, sections 6.3.2 and 6.4.1; CONDSTORE and QRESYNC of RFC 7162, MAILBOXID of
  * RFC 8474). See imap.h. */
-#include "base/clock.h"
 #include "imap.h"
 
 #include <inttypes.h>
@@ -8,6 +7,7 @@
 struct resync {
     struct folder *folder;
     uint32_t at;     /* where the walk over changed messages goes on */
+    uint32_t going;  /* where that over those which went meanwhile does */
     bool vanished_told;
 };
 
@@ -16,6 +16,7 @@ struct resync {
 struct vanished {
     struct imap *im;
     const struct imap_set *known;
+    uint32_t uidnext; /* later ones were never on disk: nobody was told of them */
     struct uid_set uids;
 };
 
@@ -23,7 +24,7 @@ static bool note_vanished(void *arg, uint32_t uid)
 {
     struct vanished *v = arg;
 
-    if ((v->known->n == 0 || imap_set_has(v->known, uid)) && !uid_set_has(&v->im->view.known, uid))
+    if (uid < v->uidnext && (v->known->n == 0 || imap_set_has(v->known, uid)) && !uid_set_has(&v->im->view.known, uid))
         uid_set_add(&v->uids, uid);
     return true;
 }
@@ -32,7 +33,7 @@ static bool note_vanished(void *arg, uint32_t uid)
 static void all_that_is_missing(struct vanished *v)
 {
     struct imap_set_writer w = {.out = &v->im->out};
-    struct imap_range all = {1, v->im->view.uidnext - 1};
+    struct imap_range all = {1, v->uidnext - 1};
     const struct imap_range *ranges = v->known->n > 0 ? v->known->ranges : &all;
     size_t n = v->known->n > 0 ? v->known->n : (size_t)(all.to > 0);
 
@@ -53,7 +54,7 @@ static void all_that_is_missing(struct vanished *v)
 
 bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err)
 {
-    struct vanished v = {.im = im, .known = known};
+    struct vanished v = {.im = im, .known = known, .uidnext = (uint32_t)f->durable.uidnext};
     struct imap_set_writer w = {.out = &im->out};
     size_t before = im->out.n, text;
     bool remembered, done;
@@ -76,14 +77,20 @@ bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set
     return done;
 }
 
+static bool is_wanted(const struct imap *im, uint32_t uid)
+{
+    const struct imap_set *known = &im->command.select.known_uids;
+
+    return known->n == 0 || imap_set_has(known, uid);
+}
+
 static bool tell_changed(void *arg, const struct store_message *m)
 {
     struct imap *im = arg;
     struct resync *r = im->work;
-    const struct imap_set *known = &im->command.select.known_uids;
 
     r->at = m->uid + 1;
-    if (!uid_set_has(&im->view.known, m->uid) || (known->n > 0 && !imap_set_has(known, m->uid)))
+    if (!uid_set_has(&im->view.known, m->uid) || !is_wanted(im, m->uid))
         return true;
     if (imap_begin_fetch(im, m->uid, true))
         buf_add_char(&im->out, ' ');
@@ -103,13 +110,39 @@ static void resync(struct imap *im);
 
 static void resync_now(struct imap *im, bool stored)
 {
-    (void)stored; /* nothing of it was this session's */
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    if (!stored && im->box->broken) { /* else nothing of what was lost was this session's */
+        imap_view_close(im);
+        imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+        return;
+    }
+    imap_begin_turn(im, 0);
     im->step = resync;
     resync(im);
 }
 
-/* Only while nobody is in the middle of a change: what it takes away would not be told, and could come back. */
+/* What the client was told to be there and went before the walk came to it: the client hears which it is, so that it
+ * understands when it is told that it is gone. */
+static bool tell_going(struct imap *im)
+{
+    struct resync *r = im->work;
+    struct imap_view *v = &im->view;
+
+    if (im->enabled & IMAP_ENABLED_UIDONLY) /* there are no numbers that could be mistaken */
+        return true;
+    while ((r->going = uid_set_next_gone(&v->known, &v->folder->shown, r->going)) != 0) {
+        uint32_t uid = r->going++;
+
+        if (!is_wanted(im, uid))
+            continue;
+        (void)imap_begin_fetch(im, uid, true);
+        buf_add(&im->out, STR(")\r\n"));
+        if (imap_pause(im))
+            return false;
+    }
+    return true;
+}
+
+/* Only while all is on disk: what somebody's change takes away would not be told, and could come back. */
 static void resync(struct imap *im)
 {
     struct resync *r = im->work;
@@ -117,7 +150,7 @@ static void resync(struct imap *im)
     struct imap_select *select = &im->command.select;
     bool done = true;
 
-    if (store_in_transaction(im->box->store)) {
+    if (store_in_transaction(im->box->store) || r->folder->is_waiting) {
         imap_when_synced(im, resync_now);
         return;
     }
@@ -130,7 +163,7 @@ static void resync(struct imap *im)
                      im, &err)) {
         imap_view_close(im);
         imap_failed(im, &err);
-    } else if (!imap_pause(im)) {
+    } else if (!imap_pause(im) && tell_going(im)) {
         selected(im);
     }
 }
@@ -140,13 +173,13 @@ static void resync(struct imap *im)
 static bool describe(struct imap *im, struct folder *f, struct err *err)
 {
     struct imap_view *v = &im->view;
-    uint32_t unseen;
+    uint32_t unseen = 0; /* not said of what is not on disk yet */
 
     imap_view_tell_keywords(im);
     buf_addf(&im->out, "* %" PRIu32 " EXISTS\r\n", v->known.count);
     if (!(im->enabled & IMAP_ENABLED_REV2)) {
         buf_add(&im->out, STR("* 0 RECENT\r\n"));
-        if (!store_first_unseen(im->box->store, f, &unseen, err))
+        if (!f->changed && !f->is_waiting && !store_first_unseen(im->box->store, f, &unseen, err))
             return false;
         if (unseen != 0 && imap_view_number(im, unseen) != 0 && !(im->enabled & IMAP_ENABLED_UIDONLY))
             buf_addf(&im->out, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", imap_view_number(im, unseen));
@@ -176,7 +209,7 @@ static void open_view(struct imap *im)
         imap_failed(im, &err);
     } else if (wants_resync(im, f)) {
         im->work = arena_alloc(&im->arena, sizeof(struct resync));
-        *(struct resync *)im->work = (struct resync){.folder = f, .at = 1};
+        *(struct resync *)im->work = (struct resync){.folder = f, .at = 1, .going = 1};
         im->step = resync;
     } else {
         selected(im);

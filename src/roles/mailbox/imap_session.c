@@ -36,6 +36,11 @@ static const struct {
     [IMAP_XMARKED] = {imap_on_xmarked, false},
 };
 
+/* These wait until the names of mailboxes are on disk. */
+static const bool asks_for_names[IMAP_VERB_COUNT] = {[IMAP_SELECT] = true, [IMAP_EXAMINE] = true, [IMAP_CREATE] = true, [IMAP_DELETE] = true,
+    [IMAP_RENAME] = true, [IMAP_LIST] = true, [IMAP_LSUB] = true, [IMAP_STATUS] = true, [IMAP_GETQUOTAROOT] = true, [IMAP_GETMETADATA] = true,
+    [IMAP_NOTIFY] = true};
+
 /* ---- answers ---- */
 
 bool imap_utf8(const struct imap *im)
@@ -136,9 +141,23 @@ void imap_failed(struct imap *im, const struct err *err)
         imap_no(im, "UNAVAILABLE", "The mailbox cannot be read or written now, try again later");
 }
 
-bool imap_pause(const struct imap *im)
+void imap_begin_turn(struct imap *im, int64_t within)
 {
-    return im->out.n >= IMAP_OUTPUT_HIGH || clock_monotonic() >= im->turn_ends;
+    im->turn_ends = clock_monotonic() + within;
+    im->looks = 0;
+}
+
+/* A client that does not read must not keep the transaction open. */
+static bool has_enough_output(const struct imap *im)
+{
+    return im->out.n >= IMAP_OUTPUT_HIGH && !im->holding;
+}
+
+bool imap_pause(struct imap *im)
+{
+    bool late = clock_monotonic() >= im->turn_ends;
+
+    return has_enough_output(im) || (++im->looks > IMAP_LOOKS && late);
 }
 
 void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
@@ -225,76 +244,6 @@ static void wake_box(struct imap *im)
         end_without_mailbox(im, &err);
 }
 
-static void on_synced(struct waiter *w, bool stored, const struct err *err)
-{
-    struct imap *im = CONTAINER(w, struct imap, waiter);
-
-    (void)err;
-    im->waiting = false;
-    im->synced(im, stored);
-    session_wake(im->session);
-}
-
-bool imap_begin(struct imap *im)
-{
-    struct err err = {0};
-
-    if (box_begin(im->box, &err)) {
-        store_by(im->box->store, imap_notify_who(im));
-        return true;
-    }
-    imap_failed(im, &err);
-    return false;
-}
-
-bool imap_hold(struct imap *im)
-{
-    if (!imap_begin(im))
-        return false;
-    im->holding = true;
-    im->box->held++;
-    im->rollbacks = im->box->rollbacks;
-    box_touch(im->box);
-    return true;
-}
-
-bool imap_still_holds(struct imap *im)
-{
-    box_touch(im->box);
-    if (im->rollbacks == im->box->rollbacks)
-        return true;
-    imap_release(im);
-    imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
-    return false;
-}
-
-void imap_release(struct imap *im)
-{
-    if (im->holding)
-        im->box->held--;
-    im->holding = false;
-}
-
-void imap_undo(struct imap *im, const struct err *err)
-{
-    imap_release(im);
-    box_fail(im->box, err);
-    imap_failed(im, err);
-}
-
-static void wait_for_sync(struct imap *im)
-{
-    (void)im;
-}
-
-void imap_when_synced(struct imap *im, imap_synced *then)
-{
-    im->waiting = true;
-    im->synced = then;
-    im->step = wait_for_sync;
-    box_batch(im->box, &im->waiter);
-}
-
 struct folder *imap_folder(struct imap *im, struct str name, const char *code)
 {
     struct folder *f = store_folder_find(im->box->store, name);
@@ -311,6 +260,17 @@ static enum imap_state state_of(const struct imap *im)
     return im->view.folder != NULL ? IMAP_SELECTED : IMAP_AUTHENTICATED;
 }
 
+static void run_verb(struct imap *im)
+{
+    im->step = NULL;
+    if (!asks_for_names[im->command.verb] || store_names_are_on_disk(im->box->store)) {
+        verbs[im->command.verb].run(im);
+        return;
+    }
+    im->step = run_verb;
+    imap_settle(im);
+}
+
 static void run_command(struct imap *im)
 {
     enum imap_verb verb = im->command.verb;
@@ -324,7 +284,7 @@ static void run_command(struct imap *im)
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
     else if (!imap_refuses_numbers(im))
-        verbs[verb].run(im);
+        run_verb(im);
 }
 
 static void keep_tag(struct imap *im, struct str tag)
@@ -427,8 +387,8 @@ static void *session_open(struct session *session)
     im->session = session;
     im->info = session_info(session);
     im->box = im->info->box;
-    im->waiter = (struct waiter){.done = on_synced, .hurry = true};
-    im->watcher = (struct box_watcher){.synced = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
+    im->waiter = (struct waiter){.done = imap_on_synced, .hurry = true};
+    im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
@@ -480,8 +440,10 @@ static bool rests(struct imap *im)
 
 static enum session_next work(struct imap *im)
 {
+    if (has_enough_output(im))
+        return SESSION_WAITS_OUTPUT;
     wake_box(im);
-    im->turn_ends = clock_monotonic() + IMAP_TURN;
+    imap_begin_turn(im, IMAP_TURN);
     do {
         if (im->waiting)
             return SESSION_WAITS_INPUT;
@@ -504,7 +466,7 @@ static enum session_next work(struct imap *im)
             return SESSION_ENDS;
         }
     } while (!imap_pause(im));
-    return im->out.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+    return has_enough_output(im) ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
 }
 
 static enum session_next session_run(void *machine)
@@ -513,13 +475,13 @@ static enum session_next session_run(void *machine)
     enum session_next next = SESSION_GOES_ON;
     bool sent = imap_wire_output(im);
 
-    if (sent) {
+    if (sent || im->holding) {
         next = work(im);
         sent = imap_wire_output(im);
     }
     if (sent)
         return next;
-    return im->wire.n >= IMAP_OUTPUT_HIGH ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
+    return im->wire.n >= IMAP_OUTPUT_HIGH && !im->holding ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
 }
 
 static struct buf *session_output(void *machine)

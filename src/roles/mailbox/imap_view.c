@@ -19,7 +19,7 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only)
     v->uidnext = uid_set_last(&f->shown) + 1;
     v->modseq = v->whole = f->shown_modseq;
     v->version = f->version;
-    v->keywords_told = f->keyword_count;
+    v->keywords_told = f->keywords_durable;
     im->telling.tried = IMAP_VIEW_BEHIND;
 }
 
@@ -129,7 +129,7 @@ void imap_view_tell_keywords(struct imap *im)
 {
     struct imap_view *v = &im->view;
     struct imap_flags flags = {.system = IMAP_SEEN | IMAP_ANSWERED | IMAP_FLAGGED | IMAP_DELETED | IMAP_DRAFT,
-        .keywords = v->folder->keywords, .keyword_count = v->folder->keyword_count};
+        .keywords = v->folder->keywords, .keyword_count = v->folder->keywords_durable};
 
     buf_add(&im->out, STR("* FLAGS "));
     imap_write_flags(&im->out, &flags);
@@ -142,7 +142,12 @@ void imap_view_tell_keywords(struct imap *im)
         buf_add(&im->out, STR(" \\*)"));
     }
     buf_add(&im->out, STR("] Flags\r\n"));
-    v->keywords_told = v->folder->keyword_count;
+    v->keywords_told = v->folder->keywords_durable;
+}
+
+bool imap_view_knows_keywords(const struct imap *im)
+{
+    return im->view.keywords_told >= im->view.folder->keywords_durable;
 }
 
 void imap_write_message_flags(struct imap *im, const struct store_message *m)
@@ -173,6 +178,18 @@ void imap_write_modseq(struct imap *im, const struct store_message *m)
     buf_addf(&im->out, "MODSEQ (%" PRId64 ")", m->modseq);
     if (m->modseq > im->said_modseq)
         im->said_modseq = m->modseq;
+}
+
+/* ---- what is on disk ---- */
+
+bool imap_view_is_on_disk(const struct imap *im, int64_t modseq)
+{
+    return modseq <= im->view.folder->shown_modseq || box_is_settled(im->box);
+}
+
+bool imap_view_misses_none(const struct imap *im)
+{
+    return imap_view_is_on_disk(im, im->view.folder->gone_modseq);
 }
 
 /* ---- what is gone ---- */
@@ -254,7 +271,7 @@ static bool tell_flags_of(void *arg, const struct store_message *m)
     im->telling.missed |= known && m->modseq > im->telling.modseq;
     if (!known || m->modseq > im->telling.modseq || (m->modseq == v->own_modseq && uid_set_has(&v->own, m->uid)))
         return true;
-    if (v->keywords_told < v->folder->keyword_count)
+    if (!imap_view_knows_keywords(im))
         imap_view_tell_keywords(im);
     /* "Any FETCH response caused by a UID command" has it (RFC 9051, section 6.4.9). */
     if (imap_begin_fetch(im, m->uid, im->command.uid || im->notify != NULL || im->enabled & (IMAP_ENABLED_QRESYNC | IMAP_ENABLED_REV2)))
@@ -276,6 +293,7 @@ static bool tell_changed(struct imap *im)
 
     if (im->telling.uidnext <= 1 || im->telling.at >= im->telling.uidnext)
         return true;
+    im->telling.missed |= v->folder->gone_modseq > im->telling.modseq; /* its flags may be back with a rollback */
     if (!store_flags_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
         log_warning("imap-view", "account=%" PRId64 " reason=%s", im->info->account, err.text);
         return true;
@@ -285,7 +303,9 @@ static bool tell_changed(struct imap *im)
 
 bool imap_view_is_behind(const struct imap *im)
 {
-    return im->view.folder != NULL && (im->telling.under_way || im->view.version != im->view.folder->version);
+    const struct imap_view *v = &im->view;
+
+    return v->folder != NULL && (im->telling.under_way || v->version != v->folder->version);
 }
 
 static void begin_telling(struct imap *im)
@@ -301,7 +321,7 @@ static void begin_telling(struct imap *im)
 bool imap_view_tell(struct imap *im)
 {
     struct imap_view *v = &im->view;
-    bool expunges = im->tell_expunges || im->idling;
+    bool expunges = im->tell_expunges || im->idling, all_gone;
     unsigned events = im->tells_all ? IMAP_EVENTS_MESSAGE : imap_notify_selected(im);
 
     if (!imap_view_is_behind(im) || !(events & IMAP_EVENT_NEW))
@@ -316,12 +336,13 @@ bool imap_view_tell(struct imap *im)
     else if (!tell_changed(im))
         return false;
     im->telling.under_way = false;
+    all_gone = expunges || uid_set_next_gone(&v->known, &v->folder->shown, 1) == 0;
     im->telling.tried = im->telling.version;
     if (im->telling.missed) /* what was is told with what comes; or again, if that is rolled back */
         return true;
     if (events & IMAP_EVENT_FLAGS)
         v->modseq = im->telling.modseq;
-    if (expunges || uid_set_next_gone(&v->known, &v->folder->shown, 1) == 0) {
+    if (all_gone) {
         v->version = im->telling.version;
         v->whole = v->modseq;
     }

@@ -63,6 +63,7 @@ static bool load(struct store *s, struct err *err)
         return false;
     if (s->inbox == NULL)
         return err_set(err, ERR_PERMANENT, "the mailbox has no INBOX");
+    s->names_durable = s->names;
     return load_loose(s, err);
 }
 
@@ -76,7 +77,7 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
-    events_init(s);
+    events_prepare(s);
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
     buf_init(&s->info, 16 * 1024 * 1024);
@@ -188,6 +189,19 @@ struct store_totals store_totals(const struct store *s)
 
         sum.messages += f->now.messages;
         sum.bytes += f->now.bytes;
+    }
+    return sum;
+}
+
+struct store_totals store_durable_totals(const struct store *s)
+{
+    struct store_totals sum = {0, 0};
+
+    LIST_EACH(&s->folders, it) {
+        const struct folder *f = CONTAINER(it, struct folder, link);
+
+        sum.messages += f->durable.messages;
+        sum.bytes += f->durable.bytes;
     }
     return sum;
 }

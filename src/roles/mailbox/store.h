@@ -67,6 +67,8 @@ void store_end_reading(struct store *s);
 
 /* With what the open transaction changed. */
 struct store_totals store_totals(const struct store *s);
+/* Of the last sync: what somebody may be told. */
+struct store_totals store_durable_totals(const struct store *s);
 uint32_t store_uidvalidity(const struct store *s); /* of INBOX */
 int64_t store_uidnext(const struct store *s);
 

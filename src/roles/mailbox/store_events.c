@@ -27,7 +27,7 @@ void events_free(struct store *s)
     drop_all(&s->events);
 }
 
-void events_init(struct store *s)
+void events_prepare(struct store *s)
 {
     list_init(&s->events_pending);
     list_init(&s->events_committed);

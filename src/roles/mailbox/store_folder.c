@@ -113,6 +113,11 @@ size_t store_folder_count(const struct store *s)
     return s->folder_count;
 }
 
+bool store_names_are_on_disk(const struct store *s)
+{
+    return s->names == s->names_durable;
+}
+
 struct folder *store_folder_next(struct store *s, struct folder *after)
 {
     struct link *it = after == NULL ? s->folders.head.next : after->link.next;
@@ -188,7 +193,7 @@ static bool load_keywords(struct store *s, struct err *err)
         if (f != NULL && column_int(load, 1) == (int64_t)f->keyword_count)
             add_keyword(f, column_str(load, 2));
         if (f != NULL)
-            f->keywords_committed = f->keyword_count;
+            f->keywords_committed = f->keywords_durable = f->keyword_count;
     }
     loaded = stmt_done(load, err);
     stmt_free(load);
@@ -256,6 +261,7 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
     s->folder_count++;
     s->last_id = f->id;
     s->last_uidvalidity = f->uidvalidity;
+    s->names++;
     events_add(s, STORE_CREATED, f, STR(""));
     *out = f;
     return true;
@@ -357,6 +363,7 @@ bool store_folder_rename(struct store *s, struct folder *folder, struct str to, 
     struct list moved;
     bool done = true;
 
+    s->names++;
     list_init(&moved);
     for (struct folder *f = NULL, *next = store_folder_next(s, NULL); (f = next) != NULL && done;) {
         next = store_folder_next(s, f);
@@ -387,6 +394,7 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
     list_remove(&f->link);
     list_add_last(&s->gone, &f->link);
     s->folder_count--;
+    s->names++;
     events_add(s, STORE_DELETED, f, STR(""));
     f->removed = true;
     s->loose = true;
@@ -492,6 +500,7 @@ static void committed(struct store *s, struct folder *f)
     f->flags_committed |= f->flags_changed;
     f->flags_changed = false;
     f->committed = f->now;
+    f->gone_committed = f->gone_modseq;
     f->blocks_committed = f->blocks_made;
     f->keywords_committed = f->keyword_count;
     str_free(&f->committed_name);
@@ -499,6 +508,7 @@ static void committed(struct store *s, struct folder *f)
 
 void folders_committed(struct store *s)
 {
+    s->names_committed = s->names;
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         committed(s, f);
     LIST_EACH(&s->gone, it) {
@@ -512,12 +522,14 @@ void folders_committed(struct store *s)
 
 void store_synced(struct store *s)
 {
+    s->names_durable = s->names_committed;
     annotations_synced(s);
     events_synced(s);
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
         struct uid_set old = f->shown;
 
         f->durable = f->committed;
+        f->keywords_durable = f->keywords_committed;
         if (!f->is_waiting)
             continue;
         f->shown = f->waiting;
@@ -535,8 +547,10 @@ static void roll_back(struct folder *f)
     if (!f->changed)
         return;
     f->now = f->committed;
+    f->gone_modseq = f->gone_committed;
     f->blocks_made = f->blocks_committed;
     f->changed = f->flags_changed = false;
+    f->version++; /* what could not be told because of it can be told now */
     uid_set_clear(&f->uids);
     f->uids_loaded = false;
     f->emptied_count = 0;
@@ -549,6 +563,7 @@ void folders_rolled_back(struct store *s)
 {
     struct list all;
 
+    s->names = s->names_committed;
     list_init(&all);
     for (struct link *it; (it = list_first(&s->folders)) != NULL || (it = list_first(&s->gone)) != NULL;) {
         list_remove(it);

@@ -43,7 +43,8 @@ struct folder {
     struct uid_set waiting; /* of the last commit, not synced yet */
     int64_t waiting_modseq;
     bool is_waiting;
-    uint64_t version; /* grows each time `shown` does */
+    uint64_t version; /* grows each time `shown` does, and with a rollback */
+    int64_t gone_modseq, gone_committed; /* of the last message taken away since the store was opened */
 
     /* store_events.h */
     struct link recent;
@@ -51,7 +52,7 @@ struct folder {
     bool flags_changed, flags_committed; /* in the open transaction; committed and not looked at */
 
     struct str *keywords; /* by slot */
-    size_t keyword_count, keywords_committed;
+    size_t keyword_count, keywords_committed, keywords_durable;
 };
 
 struct folder *store_inbox(struct store *s);
@@ -61,6 +62,8 @@ struct folder *store_folder_by_id(struct store *s, int64_t id); /* NULL: it was 
 /* The next in the order of names; NULL first gives the first, NULL is the end. */
 struct folder *store_folder_next(struct store *s, struct folder *after);
 size_t store_folder_count(const struct store *s);
+/* The names, and which are subscribed, are those of the last sync. */
+bool store_names_are_on_disk(const struct store *s);
 
 /* All of these need an open transaction. Names are valid already (imap_name_is_valid). */
 MUST_CHECK bool store_folder_create(struct store *s, struct str name, struct str special, struct folder **folder, struct err *err);

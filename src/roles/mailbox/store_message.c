@@ -254,7 +254,8 @@ static bool note_expunged(struct store *s, struct folder *f, uint32_t uid, struc
 
     stmt_int(trace, s->account);
     stmt_int(trace, f->id);
-    stmt_int(trace, folder_touch(s, f));
+    f->gone_modseq = folder_touch(s, f);
+    stmt_int(trace, f->gone_modseq);
     stmt_int(trace, uid);
     return stmt_run(trace, err);
 }

@@ -114,6 +114,7 @@ struct store {
     int64_t modseq;             /* of this transaction, 0 before its first change */
     int64_t highest_modseq;     /* of the account, with the jump at opening */
     int64_t last_id, last_uidvalidity; /* of all folders, gone ones too */
+    uint64_t names, names_committed, names_durable; /* grow with each change of a name, or of a subscription */
     struct list events_pending, events_committed, events; /* struct store_event */
     struct list recent;   /* struct folder, by changed_at */
     size_t pending_count, event_count, listeners; /* pending: committed ones too */
@@ -154,7 +155,7 @@ void annotations_rolled_back(struct store *s); /* before folders_rolled_back */
 void annotations_synced(struct store *s);
 
 /* ---- store_events.c ---- */
-void events_init(struct store *s);
+void events_prepare(struct store *s);
 void events_free(struct store *s);
 void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
 void events_add_subscription(struct store *s, struct str name, bool subscribed);

@@ -8,6 +8,7 @@ bool store_subscribe(struct store *s, struct str name, bool subscribed, struct e
                    : "DELETE FROM subscription WHERE account = $1 AND name = $2");
     bool done;
 
+    s->names++;
     stmt_int(set, s->account);
     stmt_str(set, name);
     done = stmt_run(set, err);

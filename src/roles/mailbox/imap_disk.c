@@ -1,0 +1,92 @@
+/* What an IMAP session has in a transaction that others share: begun, held over several turns, waited for until it is on disk. See
+ * imap.h and boxes.h. */
+#include "imap.h"
+#include "store_events.h"
+
+void imap_on_synced(struct waiter *w, bool stored, const struct err *err)
+{
+    struct imap *im = CONTAINER(w, struct imap, waiter);
+
+    (void)err;
+    im->waiting = false;
+    im->synced(im, stored);
+    session_wake(im->session);
+}
+
+bool imap_begin(struct imap *im)
+{
+    struct err err = {0};
+
+    if (box_begin(im->box, &err)) {
+        store_by(im->box->store, imap_notify_who(im));
+        return true;
+    }
+    imap_failed(im, &err);
+    return false;
+}
+
+bool imap_hold(struct imap *im)
+{
+    if (!imap_begin(im))
+        return false;
+    im->holding = true;
+    im->box->held++;
+    im->rollbacks = im->box->rollbacks;
+    box_touch(im->box);
+    return true;
+}
+
+bool imap_still_holds(struct imap *im)
+{
+    box_touch(im->box);
+    if (im->rollbacks == im->box->rollbacks)
+        return true;
+    imap_release(im);
+    imap_no(im, "UNAVAILABLE", "The change could not be written, try again later");
+    return false;
+}
+
+void imap_release(struct imap *im)
+{
+    if (im->holding)
+        im->box->held--;
+    im->holding = false;
+}
+
+void imap_undo(struct imap *im, const struct err *err)
+{
+    imap_release(im);
+    box_fail(im->box, err);
+    imap_failed(im, err);
+}
+
+static void wait_for_sync(struct imap *im)
+{
+    (void)im;
+}
+
+void imap_when_synced(struct imap *im, imap_synced *then)
+{
+    im->waiting = true;
+    im->synced = then;
+    im->step = wait_for_sync;
+    box_batch(im->box, &im->waiter);
+}
+
+/* Within the flush: a moment only. */
+static void on_settled(struct imap *im, bool stored)
+{
+    if (!stored && im->box->broken) {
+        imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
+        return;
+    }
+    imap_begin_turn(im, 0);
+    im->step = im->settling;
+    im->step(im);
+}
+
+void imap_settle(struct imap *im)
+{
+    im->settling = im->step;
+    imap_when_synced(im, on_settled);
+}
