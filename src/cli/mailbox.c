@@ -10,6 +10,8 @@ const struct verb mailbox_verbs[] = {
         LAYOUT_TABLE, VERB_OF_MAILBOX},
     {"check", "ADDRESS", 1, 1, NULL, "tests that a mailbox is sound: its database, totals, messages and their pieces",
         LAYOUT_DETAILS, VERB_OF_MAILBOX},
+    {"reindex", "ADDRESS", 1, 1, NULL, "throws the full-text index of a mailbox away; a new one is made when it is used over IMAP",
+        LAYOUT_DETAILS, VERB_OF_MAILBOX},
     {"import", "ADDRESS maildir|mbox|imap PATH|URL", 3, 3, import_options,
         "brings messages from elsewhere into a mailbox: what an earlier run brought is not brought again", LAYOUT_TABLE,
         VERB_MIGRATES},

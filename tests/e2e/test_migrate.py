@@ -1,4 +1,5 @@
 """Bringing mail here and taking it away: `staffetta mailbox import` and `export` (docs/migration.md)."""
+import imaplib
 import json
 import os
 import pathlib
@@ -182,6 +183,14 @@ class FromMaildir(Migration):
         rows, _ = self.migrate("import", "fritz", "maildir", m.path)
         self.assertEqual(rows["INBOX"], (130, 120, 0))
         self.assertEqual([f[0] for f in self.messages("fritz")], [crlf(text(f"number {i}", "x" * 1000)) for i in range(250)])
+
+    def test_marks_are_not_for_users(self):
+        with self.server.imap("hans@home.example") as c:
+            with self.assertRaises(imaplib.IMAP4.error):
+                c.xatom("XMARKED", "0123456789abcdef0123456789abcdef")
+            with self.assertRaises(imaplib.IMAP4.error):
+                c._simple_command("APPEND", "INBOX", "() XMARK 0123456789abcdef0123456789abcdef {3+}\r\na\r\n")
+            self.assertEqual(c.status("INBOX", "(MESSAGES)")[1], [b'"INBOX" (MESSAGES 0)'.replace(b'"', b"")])
 
     def test_wrong_words(self):
         def said(*words, code):

@@ -70,7 +70,7 @@ class FromStaffetta(Migration):
 
 class Killed(Migration):
     kills = True
-    count = int(os.environ.get("STAFFETTA_MESSAGES", 600))
+    count = int(os.environ.get("STAFFETTA_MESSAGES", 300))
 
     def source(self):
         m = Maildir(self.folder("source"))

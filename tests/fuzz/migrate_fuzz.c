@@ -182,12 +182,12 @@ static void answers(struct str bytes)
 
 static void rest(struct str bytes)
 {
-    struct imap_url url;
+    struct server_url url;
     struct archive archive;
     struct err err;
     char trailer[ARCHIVE_TRAILER] = {0};
 
-    if (imap_url_parse(bytes, STR(""), &url, &err))
+    if (server_url_parse(bytes, STR(""), &url, &err))
         assert(url.user.n > 0 && url.host.n > 0 && url.port > 0);
     memcpy(trailer, bytes.n > 0 ? bytes.p : "", bytes.n < sizeof trailer ? bytes.n : sizeof trailer);
     if (archive_parse(str_from(trailer, sizeof trailer), &archive)) {

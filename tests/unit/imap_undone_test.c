@@ -23,6 +23,8 @@ static const struct {
     {"STORE 2 +FLAGS.SILENT (\\Flagged)", "NOOP", "q OK Done\r\n", NULL, true},
     {"UID EXPUNGE 1", "FETCH 1:* UID", "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\nq OK Done\r\n",
         "* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\nq OK [EXPUNGEISSUED] Done\r\n", false},
+    {"UID MOVE 1 Sent", "FETCH 1:* UID", "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\nq OK Done\r\n",
+        "* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\nq OK [EXPUNGEISSUED] Done\r\n", false},
     {"UID EXPUNGE 1", "SEARCH TEXT text", "* SEARCH 1 2 3\r\nq OK Done\r\n", "* SEARCH 2 3\r\nq OK [EXPUNGEISSUED] Done\r\n", false},
     {"UID EXPUNGE 1", "SEARCH ALL", "* SEARCH 1 2 3\r\nq OK Done\r\n", NULL, true},
     {"UID EXPUNGE 1", "SORT (DATE) US-ASCII ALL", "* SORT 1 2 3\r\nq OK Done\r\n", NULL, false},

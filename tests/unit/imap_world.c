@@ -1,6 +1,8 @@
 #include "imap_world.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "roles/mailbox/box_search.h"
+#include "roles/mailbox/boxes_private.h"
 #include "scratch.h"
 
 #include <inttypes.h>
@@ -13,7 +15,7 @@ struct sessions *world_sessions;
 struct deliveries *world_deliveries;
 uint64_t world_quota_bytes, world_quota_messages;
 bool world_directory_answers;
-int64_t world_tick;
+int64_t world_tick, world_index_from;
 
 static char folder[SCRATCH_MAX];
 static struct accounts *accounts;
@@ -48,18 +50,19 @@ static void on_session(uint64_t id, struct str bytes)
     c->unpaid += bytes.n;
 }
 
-static void start(void)
+void imap_world_start(void)
 {
     world_open();
     world_session = on_session;
     answered = 0;
     world_boxes = boxes_new(str_of(folder), 0, 10, DAY);
+    boxes_set_index_from(world_boxes, world_index_from);
     accounts = accounts_new(NULL);
     world_deliveries = deliveries_new(NULL, world_boxes, accounts);
     world_sessions = sessions_new(NULL, world_boxes, accounts);
 }
 
-static void stop(void)
+void imap_world_stop(void)
 {
     sessions_free(world_sessions);
     deliveries_free(world_deliveries);
@@ -68,6 +71,8 @@ static void stop(void)
     world_close();
     for (unsigned i = 0; i < IMAP_CLIENTS; i++)
         imap_clients[i].open = false;
+    for (unsigned i = 0; i < IMAP_CLIENTS; i++)
+        buf_reset(&imap_clients[i].got);
 }
 
 void imap_world_open(const char *name)
@@ -76,13 +81,14 @@ void imap_world_open(const char *name)
     world_quota_bytes = world_quota_messages = 0;
     world_directory_answers = true;
     world_tick = WORLD_TICK;
+    world_index_from = 0;
     next_message = 1;
     failures = 0;
     for (unsigned i = 0; i < IMAP_CLIENTS; i++) {
         imap_clients[i] = (struct imap_client){0};
         buf_init(&imap_clients[i].got, 64 * 1024 * 1024);
     }
-    start();
+    imap_world_start();
 }
 
 int imap_world_close(void)
@@ -92,7 +98,7 @@ int imap_world_close(void)
             client_close(i);
     world_tick = WORLD_TICK;
     world_check();
-    stop();
+    imap_world_stop();
     for (unsigned i = 0; i < IMAP_CLIENTS; i++)
         buf_clear(&imap_clients[i].got);
     scratch_remove(folder);
@@ -101,10 +107,8 @@ int imap_world_close(void)
 
 void imap_world_restart(void)
 {
-    stop();
-    for (unsigned i = 0; i < IMAP_CLIENTS; i++)
-        buf_reset(&imap_clients[i].got);
-    start();
+    imap_world_stop();
+    imap_world_start();
 }
 
 /* ---- clients ---- */
@@ -233,6 +237,21 @@ struct box *world_box(void)
     if (box == NULL)
         fatal("the box is not open");
     return box;
+}
+
+void world_path(const char *suffix, char path[300])
+{
+    snprintf(path, 300, "%s/%02x/%d%s", folder, (unsigned)(IMAP_WORLD_ACCOUNT % 256), IMAP_WORLD_ACCOUNT, suffix);
+}
+
+void world_index(void)
+{
+    world_flush();
+    for (unsigned n = 0; !list_empty(&world_box()->boxes->filling); n++) {
+        if (n > 100000)
+            fatal("the index is never done");
+        boxes_fill(world_boxes, SECOND);
+    }
 }
 
 void world_check(void)

@@ -28,6 +28,14 @@ void world_later(int64_t time); /* so much has passed, microseconds */
 void imap_world_open(const char *name);
 int imap_world_close(void);  /* checks that nothing is held any more; how many expectations failed */
 void imap_world_restart(void); /* as after a crash: what was not committed is lost */
+/* The same in two, with something done to the files between. */
+void imap_world_stop(void);
+void imap_world_start(void);
+/* How many messages an account with a search index has at least; 0, as it is at first: there are no indexes. */
+extern int64_t world_index_from;
+/* The path of a file of the account: ".db", ".search". */
+void world_path(const char *suffix, char path[300]);
+void world_index(void); /* fills the index until it knows everything */
 
 /* A session after login; the greeting is taken. */
 void client_open(unsigned c);

@@ -225,26 +225,26 @@ static void answers_of_a_server(void **state)
 
 static void urls(void **state)
 {
-    struct imap_url u;
+    struct server_url u;
     struct err err;
 
     (void)state;
-    assert_true(imap_url_parse(STR("imaps://ann%40example.org@mail.example.org"), STR(""), &u, &err));
+    assert_true(server_url_parse(STR("imaps://ann%40example.org@mail.example.org"), STR(""), &u, &err));
     assert_str(u.user, "ann@example.org");
     assert_str(u.host, "mail.example.org");
     assert_int_equal(u.port, 993);
     assert_int_equal(u.security, PEER_TLS);
-    assert_true(imap_url_parse(STR("imap://ann@[::1]:1143/"), STR(""), &u, &err));
+    assert_true(server_url_parse(STR("imap://ann@[::1]:1143/"), STR(""), &u, &err));
     assert_str(u.host, "::1");
     assert_int_equal(u.port, 1143);
     assert_int_equal(u.security, PEER_STARTTLS);
-    assert_true(imap_url_parse(STR("imap://ann@x"), STR("none"), &u, &err));
+    assert_true(server_url_parse(STR("imap://ann@x"), STR("none"), &u, &err));
     assert_int_equal(u.security, PEER_PLAIN);
-    assert_false(imap_url_parse(STR("imaps://ann@x"), STR("none"), &u, &err));
-    assert_false(imap_url_parse(STR("imaps://ann:secret@x"), STR(""), &u, &err));
-    assert_false(imap_url_parse(STR("imaps://ann@x:70000"), STR(""), &u, &err));
-    assert_false(imap_url_parse(STR("imaps://ann%0a@x"), STR(""), &u, &err));
-    assert_false(imap_url_parse(STR("imaps://x"), STR(""), &u, &err));
+    assert_false(server_url_parse(STR("imaps://ann@x"), STR("none"), &u, &err));
+    assert_false(server_url_parse(STR("imaps://ann:secret@x"), STR(""), &u, &err));
+    assert_false(server_url_parse(STR("imaps://ann@x:70000"), STR(""), &u, &err));
+    assert_false(server_url_parse(STR("imaps://ann%0a@x"), STR(""), &u, &err));
+    assert_false(server_url_parse(STR("imaps://x"), STR(""), &u, &err));
 }
 
 static void ends_of_backups(void **state)

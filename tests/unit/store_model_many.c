@@ -104,7 +104,7 @@ bool flag_many(void)
 {
     struct m_folder *f = pick();
     struct uid_set changed = {0}, refused = {0};
-    struct store_flagging what = {.how = chance(3), .flags = 1 << chance(5), .unchanged_since = -1, .changed = &changed,
+    struct store_flagging what = {.how = (enum store_flags_how)chance(3), .flags = 1 << chance(5), .unchanged_since = -1, .changed = &changed,
         .refused = &refused};
     size_t keyword = chance(3) == 0 ? chance(KEYWORDS) : KEYWORDS;
     struct buf more;

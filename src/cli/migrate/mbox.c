@@ -340,14 +340,22 @@ static bool write_line(struct mbox_writer *w, struct str line, bool whole, struc
     return true;
 }
 
+/* All of them: a line that is only CRs must not become an empty one when it is read. */
+static struct str without_crs(struct str line)
+{
+    while (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    return line;
+}
+
 static void end_line(struct mbox_writer *w, struct buf *out)
 {
     bool written = true;
 
     if (!w->passing)
-        written = write_line(w, without_cr(buf_str(&w->line)), true, out);
+        written = write_line(w, without_crs(buf_str(&w->line)), true, out);
     else if (!w->dropping)
-        buf_add(out, without_cr(buf_str(&w->line)));
+        buf_add(out, without_crs(buf_str(&w->line)));
     if (written && !(w->passing && w->dropping))
         buf_add_char(out, '\n');
     buf_reset(&w->line);

@@ -113,7 +113,7 @@ static bool kind_is_known(const struct verb *verb, struct str kind)
 int migrate_run(const struct cli *cli, const struct verb_call *call, struct rows *rows)
 {
     struct migration m = {.cli = cli, .rows = rows, .address = call->words[0], .kind = call->words[1], .place = call->words[2]};
-    struct imap_url url;
+    struct server_url url;
     struct err err = {0};
     int code;
 
@@ -124,7 +124,7 @@ int migrate_run(const struct cli *cli, const struct verb_call *call, struct rows
     m.dry_run = args_has_word(buf_str(&call->args), "dry_run");
     if (!kind_is_known(call->verb, m.kind))
         return cli_fail(EXIT_USAGE, "%s %.*s? It is one of: %s", call->verb->name, STR_ARG(m.kind), kinds_of(call->verb));
-    if (str_eq(m.kind, STR("imap")) && !imap_url_parse(m.place, m.tls, &url, &err))
+    if (str_eq(m.kind, STR("imap")) && !server_url_parse(m.place, m.tls, &url, &err))
         return cli_fail(EXIT_USAGE, "%s", err.text);
     code = usage_account_number(cli, m.address, &m.account);
     if (code != EXIT_OK)

@@ -24,7 +24,7 @@ struct remote_folder {
 struct imap_in {
     struct peer peer;
     struct reader reader;
-    struct imap_url url;
+    struct server_url url;
     struct str only;        /* --folder */
     struct remote_folder *folders;
     size_t folder_count, folder_at;
@@ -288,7 +288,7 @@ bool imap_source_new(struct source *source, const struct migration *m, struct er
     in->only = m->folder;
     buf_init(&in->prefix, 1024);
     *source = (struct source){&type, in};
-    if (!imap_url_parse(m->place, m->tls, &in->url, err) || !secret_read_once(&password, m->password_file, err))
+    if (!server_url_parse(m->place, m->tls, &in->url, err) || !secret_read_once(&password, m->password_file, err))
         return false;
     to = (struct peer_address){in->url.user, in->url.host, in->url.port, in->url.security, m->ca};
     done = peer_open_remote(&in->peer, &to, &preauth, err) && (preauth || log_in(in, &password, err)) && list_folders(in, err);

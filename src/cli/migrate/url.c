@@ -10,7 +10,7 @@ static int hex(char c)
 }
 
 /* Percent-decoded into u->text; false: malformed, or too long. */
-static bool take_user(struct str from, struct imap_url *u)
+static bool take_user(struct str from, struct server_url *u)
 {
     size_t n = 0;
 
@@ -31,7 +31,7 @@ static bool take_user(struct str from, struct imap_url *u)
     return n > 0;
 }
 
-static bool take_host(struct str from, struct imap_url *u)
+static bool take_host(struct str from, struct server_url *u)
 {
     ptrdiff_t colon;
     struct str host = from;
@@ -63,12 +63,12 @@ static bool take_host(struct str from, struct imap_url *u)
     return true;
 }
 
-bool imap_url_parse(struct str url, struct str tls, struct imap_url *u, struct err *err)
+bool server_url_parse(struct str url, struct str tls, struct server_url *u, struct err *err)
 {
     struct str rest = url;
     ptrdiff_t at;
 
-    *u = (struct imap_url){0};
+    *u = (struct server_url){0};
     if (str_istarts(url, STR("imaps://")))
         u->security = PEER_TLS;
     else if (str_istarts(url, STR("imap://")))

@@ -25,6 +25,9 @@ enum db_sync {
 /* Opens or creates the database file; its name is on disk then (DB_SYNC_LATER: after the first db_sync). `busy_ms` is
  * how long a writer waits for another process. */
 MUST_CHECK bool db_open(struct db **db, const char *path, enum db_sync sync, int busy_ms, struct err *err);
+/* A database that can be made anew from others, as with DB_SYNC_LATER. Its pages carry checksums: bytes changed on disk are
+ * ERR_DAMAGED when they are read, and never other rows. SQLite only. */
+MUST_CHECK bool db_open_derived(struct db **db, const char *path, struct err *err);
 /* For readers beside a running owner: never creates, never migrates, never writes. */
 MUST_CHECK bool db_open_read_only(struct db **db, const char *path, struct err *err);
 void db_close(struct db *db); /* NULL is fine */

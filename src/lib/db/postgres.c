@@ -166,6 +166,12 @@ bool db_open_read_only(struct db **out, const char *path, struct err *err)
     return open_any(out, path, &(struct db){.busy_ms = 1000, .read_only = true}, err);
 }
 
+bool db_open_derived(struct db **out, const char *path, struct err *err)
+{
+    *out = NULL;
+    return err_set(err, ERR_PERMANENT, "%s: not kept with PostgreSQL", path);
+}
+
 void db_close(struct db *db)
 {
     if (db == NULL)

@@ -39,6 +39,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "db/driver.h"
+#include "db/sqlite_checked.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,14 +188,14 @@ static int on_logged(void *arg, sqlite3 *raw, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static bool open_raw(struct db **out, const char *path, int flags, int busy_ms, struct err *err)
+static bool open_raw(struct db **out, const char *path, int flags, const char *vfs, int busy_ms, struct err *err)
 {
     struct db *db = xcalloc(1, sizeof *db);
     int rc;
 
     db->path = xstrndup(path, strlen(path));
     list_init(&db->stmts);
-    rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     /* SQLite opens for reading what it could not open for writing, also when only the moment was bad (no space, no memory):
      * a handle that stays would never write again. */
     if (rc == SQLITE_OK && flags & SQLITE_OPEN_READWRITE && sqlite3_db_readonly(db->raw, "main") == 1)
@@ -267,18 +268,25 @@ static bool renew_log(struct db *db, struct err *err)
     return run(db, "ROLLBACK", done ? err : NULL) && done;
 }
 
-bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
+static bool open_checked(struct db *db)
+{
+    int bytes = SQLITE_CHECKED_BYTES;
+
+    return sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes) == SQLITE_OK;
+}
+
+static bool open_to_write(struct db **out, const char *path, enum db_sync sync, const char *vfs, int busy_ms, struct err *err)
 {
     struct db *db;
 
     *out = NULL;
-    if (!open_raw(&db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_ms, err))
+    if (!open_raw(&db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, busy_ms, err))
         return false;
     db->sync = sync;
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if (!prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
+    if ((vfs != NULL && !open_checked(db)) || !prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
         (sync == DB_SYNC_FULL && !sync_names(db, err))) {
         db_close(db);
         return false;
@@ -287,12 +295,22 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
     return true;
 }
 
+bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
+{
+    return open_to_write(out, path, sync, NULL, busy_ms, err);
+}
+
+bool db_open_derived(struct db **out, const char *path, struct err *err)
+{
+    return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), 1000, err);
+}
+
 bool db_open_read_only(struct db **out, const char *path, struct err *err)
 {
     struct db *db;
 
     *out = NULL;
-    if (!open_raw(&db, path, SQLITE_OPEN_READONLY, 1000, err))
+    if (!open_raw(&db, path, SQLITE_OPEN_READONLY, NULL, 1000, err))
         return false;
     if (!run(db,
             "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"

@@ -2,6 +2,7 @@
 #include "boxes_private.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "search_index.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 4200 };
+enum { PATH_ROOM = BOX_PATH_ROOM };
 
 static bool read_file(const char *path, struct buf *out, struct err *err)
 {
@@ -76,6 +77,11 @@ static void path_of(const struct boxes *b, int64_t account, const char *suffix, 
         (unsigned)(account % BOX_FOLDERS), account, suffix);
 }
 
+void files_search_path(const struct boxes *b, int64_t account, char path[BOX_PATH_ROOM])
+{
+    snprintf(path, PATH_ROOM, "%.*s/%02x/%" PRId64 ".search", STR_ARG(b->folder), (unsigned)(account % BOX_FOLDERS), account);
+}
+
 void files_delete(const struct boxes *b, int64_t account)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new", ".backup", ".restore", ".restore-wal", ".restore-shm"};
@@ -90,6 +96,8 @@ void files_delete(const struct boxes *b, int64_t account)
             log_error("mailbox-not-deleted", "account=%" PRId64 " file=%s reason=%s", account, path,
                 strerror(errno));
     }
+    files_search_path(b, account, path);
+    search_index_remove(path);
     if (deleted)
         log_info("mailbox-deleted", "account=%" PRId64, account);
 }
@@ -187,6 +195,8 @@ bool boxes_make_folder(struct boxes *b, int64_t account)
 
 void boxes_forget_derived(const struct boxes *b, int64_t account)
 {
-    (void)b;
-    (void)account;
+    char path[PATH_ROOM];
+
+    files_search_path(b, account, path);
+    search_index_remove(path);
 }

@@ -30,6 +30,8 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     map_init(&b->map);
     list_init(&b->lru);
     list_init(&b->dirty);
+    list_init(&b->filling);
+    list_init(&b->indexed);
     files_open(b, folder, copy);
     metric_show(&open_now);
     metric_show(&failures);
@@ -40,6 +42,11 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
 void boxes_set_keep(struct boxes *b, int64_t keep)
 {
     b->keep = keep;
+}
+
+void boxes_set_index_from(struct boxes *b, int64_t messages)
+{
+    b->index_from = messages;
 }
 
 size_t boxes_open(const struct boxes *b)
@@ -55,6 +62,7 @@ static void close_store(struct box *box)
 
     if (box->store == NULL)
         return;
+    box_search_rest(box);
     store_close(box->store);
     box->store = NULL;
     list_remove(&box->lru);
@@ -109,6 +117,8 @@ static bool may_rest(const struct box *box)
 {
     size_t watchers = 0;
 
+    if (box->index != NULL && link_in_list(&box->filling)) /* a while yet */
+        return false;
     if (box->held > 0 || box->removed || !box_is_settled(box) || !list_empty(&box->writing) || !list_empty(&box->batch) ||
         !list_empty(&box->committed) || store_has_loose(box->store))
         return false;
@@ -247,6 +257,8 @@ bool box_wake(struct box *box, struct err *err)
     if (was_closed)
         LIST_EACH(&box->watchers, it)
             CONTAINER(it, struct box_watcher, link)->woken(CONTAINER(it, struct box_watcher, link));
+    if (was_closed)
+        box_search_synced(box);
     return true;
 }
 

@@ -15,6 +15,7 @@
 #include "store.h"
 
 struct boxes;
+struct search_index;
 struct waiter;
 
 /* stored: on disk for good. Otherwise nothing of it is, err says why. */
@@ -56,6 +57,12 @@ struct box {
                   * next opens another */
     bool backing_up; /* by some session */
     bool removed; /* its account is gone: the files go when nobody uses it */
+    struct search_index *index; /* NULL: not open (box_search.h) */
+    uint64_t index_serial;
+    int64_t index_retry;  /* not before that time, after a failure */
+    unsigned searchers;   /* sessions that may search */
+    struct link filling;  /* its index may lack something */
+    struct link indexed;  /* its index is open */
     void *locked_by; /* the session that has the maildrop for itself */
 };
 
@@ -64,6 +71,8 @@ struct box {
 struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep);
 void boxes_free(struct boxes *b); /* commits nothing */
 void boxes_set_keep(struct boxes *b, int64_t keep);
+/* How many messages an account has at least that gets a search index; 0 (which it is at first): none does. */
+void boxes_set_index_from(struct boxes *b, int64_t messages);
 
 /* The box of an account, opened if need be; to be given back with box_leave. NULL on failure. */
 struct box *boxes_enter(struct boxes *b, int64_t account, struct err *err);

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-enum { BOX_FOLDERS = 256 };
+enum { BOX_FOLDERS = 256, BOX_PATH_ROOM = 4200 };
 
 struct boxes {
     struct str folder;
@@ -27,6 +27,9 @@ struct boxes {
     int64_t last_flush;    /* how long the last flush took */
     int64_t this_flush;    /* time spent so far in the one under way, 0 for none */
     bool maybe_loose;
+    int64_t index_from;    /* box_search.c */
+    struct list filling, indexed;
+    int64_t fill_due;
 };
 
 /* box_files.c */
@@ -37,6 +40,12 @@ void files_delete(const struct boxes *b, int64_t account);
 /* Opens the account's database, makes it if need be. elsewhere: it is on another file system. */
 MUST_CHECK bool files_open_store(struct boxes *b, int64_t account, struct store **store, bool *elsewhere,
     struct err *err);
+
+void files_search_path(const struct boxes *b, int64_t account, char path[BOX_PATH_ROOM]);
+
+/* box_search.c */
+void box_search_rest(struct box *box);   /* the store will be closed */
+void box_search_synced(struct box *box); /* there may be something new */
 
 /* flush.c */
 void flush_show_metrics(void);

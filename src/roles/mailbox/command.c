@@ -1,6 +1,7 @@
 /* The command `mailbox`. See command.h. */
 #include "command.h"
 #include "base/json.h"
+#include "box_search.h"
 #include "ipc/args.h"
 
 #include <sysexits.h>
@@ -51,6 +52,7 @@ static void show(const struct ask *ask, struct box *box)
 
 static void check(const struct ask *ask, struct box *box)
 {
+    struct search_index_size index;
     struct err err = {0};
     struct buf row;
 
@@ -62,13 +64,22 @@ static void check(const struct ask *ask, struct box *box)
         end(ask, EX_DATAERR, err.text);
         return;
     }
+    box_search_check(box, &index);
     buf_init(&row, IPC_CHUNK);
     json_open(&row);
     json_int(&row, "account", box->account);
     json_str(&row, "result", STR("sound"));
+    json_int(&row, "indexed", index.docs);
+    json_int(&row, "index_bytes", index.bytes);
     json_close(&row);
     send_row(ask, &row);
     buf_clear(&row);
+    end(ask, 0, "");
+}
+
+static void reindex(const struct ask *ask, struct box *box)
+{
+    box_search_remake(box);
     end(ask, 0, "");
 }
 
@@ -121,8 +132,10 @@ void command_run(struct role *role, struct boxes *boxes, struct channel *from, c
         on_account(&ask, show);
     else if (str_eq(verb, STR("check")))
         on_account(&ask, check);
+    else if (str_eq(verb, STR("reindex")))
+        on_account(&ask, reindex);
     else if (str_eq(verb, STR("stats")))
         stats(&ask);
     else
-        end(&ask, EX_USAGE, "mailbox show, check or stats");
+        end(&ask, EX_USAGE, "mailbox show, check, reindex or stats");
 }

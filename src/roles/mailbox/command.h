@@ -1,5 +1,5 @@
 /* The command `mailbox`: `mailbox show account=N` (folders with their sums), `mailbox check account=N`,
- * `mailbox stats`. Accounts are named by number; directory knows the addresses. */
+ * `mailbox reindex account=N`, `mailbox stats`. Accounts are named by number; directory knows the addresses. */
 #pragma once
 #include "boxes.h"
 #include "ipc/role.h"

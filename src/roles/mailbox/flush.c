@@ -157,6 +157,8 @@ static void tell_synced(struct box *box, bool synced, const struct err *err)
         store_synced(box->store);
     tell(box, &box->committed, synced, err);
     if (synced)
+        box_search_synced(box);
+    if (synced)
         tell_watchers(box);
 }
 

@@ -2,8 +2,11 @@
 #pragma once
 #include "imap_match.h"
 
+struct candidates;
+
 struct finding {
     struct match *match;
+    struct candidates *candidates; /* NULL: every message is looked at */
     bool all;            /* every message matches: rows need not be read */
     uint32_t at;         /* the next uid to look at; 0: all were */
     struct uid_set uids; /* found */

@@ -2,10 +2,13 @@
  * of the bodies. Texts are compared as readers see them: decoded, in UTF-8, without regard to case (RFC 5051). */
 #include "imap_match.h"
 #include "base/clock.h"
+#include "base/metric.h"
 #include "imap_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+static struct metric compared = METRIC_COUNTER("staffetta_imap_messages_compared_total", "Messages that a search looked at.");
 
 struct match {
     struct imap *im;
@@ -243,6 +246,7 @@ bool match_message(struct match *m, const struct store_message *message, bool *y
     m->message = message;
     m->err = err;
     m->failed = false;
+    metric_add(&compared, 1);
     imap_text_open(m->text, message);
     *yes = matches(m, m->root);
     return !m->failed;

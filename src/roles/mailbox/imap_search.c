@@ -2,42 +2,58 @@
  * See imap.h. */
 #include "imap_find.h"
 #include "base/err.h"
+#include "imap_candidates.h"
 #include "imap_result.h"
 
 #include <stdlib.h>
 
 /* ---- looking ---- */
 
+enum { GAP = 32 }; /* rows that are read in vain rather than looking for the next one anew */
+
 struct looking {
     struct imap *im;
     struct finding *f;
+    uint32_t next; /* that may match */
     struct err *err;
-    bool failed, must_wait;
+    bool failed, stopped, must_wait;
 };
+
+static bool compare(struct looking *l, const struct store_message *m)
+{
+    struct finding *f = l->f;
+    bool matches;
+
+    if (!match_message(f->match, m, &matches, l->err))
+        return false;
+    if (matches) {
+        uid_set_add(&f->uids, m->uid);
+        if (m->modseq > f->modseq)
+            f->modseq = m->modseq;
+    }
+    return true;
+}
 
 static bool look_at(void *arg, const struct store_message *m)
 {
     struct looking *l = arg;
-    bool matches;
 
-    l->f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
-    if (!uid_set_has(&l->im->view.known, m->uid))
-        return true;
-    if (!imap_view_is_on_disk(l->im, m->modseq)) {
-        l->f->at = m->uid;
-        l->must_wait = true;
-        return false;
+    if (m->uid > l->next) /* that one is gone */
+        l->f->at = l->next = candidates_next(l->f->candidates, m->uid);
+    if (m->uid == l->next && uid_set_has(&l->im->view.known, m->uid)) {
+        l->must_wait = !imap_view_is_on_disk(l->im, m->modseq);
+        if (l->must_wait) {
+            l->f->at = m->uid;
+            return false;
+        }
+        l->failed = !compare(l, m);
     }
-    if (!match_message(l->f->match, m, &matches, l->err)) {
-        l->failed = true;
-        return false;
+    if (m->uid >= l->next) {
+        l->f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
+        l->next = candidates_next(l->f->candidates, l->f->at);
     }
-    if (matches) {
-        uid_set_add(&l->f->uids, m->uid);
-        if (m->modseq > l->f->modseq)
-            l->f->modseq = m->modseq;
-    }
-    return !imap_pause(l->im);
+    l->stopped = l->failed || l->next == 0 || (l->next > m->uid && l->next - m->uid > GAP) || imap_pause(l->im);
+    return !l->stopped;
 }
 
 static bool is_all(const struct imap_search_key *root)
@@ -55,7 +71,10 @@ bool finding_begin(struct imap *im, struct finding *f, struct imap_search_key *r
     *f = (struct finding){.at = 1, .all = is_all(root)};
     uid_set_init(&f->uids);
     f->match = match_new(im, root);
-    return f->match != NULL;
+    if (f->match == NULL)
+        return false;
+    f->candidates = f->all ? NULL : candidates_new(im, root);
+    return true;
 }
 
 int64_t finding_modseq(const struct finding *f)
@@ -66,6 +85,7 @@ int64_t finding_modseq(const struct finding *f)
 void finding_clear(struct finding *f)
 {
     match_free(f->match);
+    candidates_free(f->candidates);
     uid_set_clear(&f->uids);
 }
 
@@ -86,21 +106,26 @@ static unsigned phases(const struct imap *im)
 
 bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 {
-    struct looking l = {im, f, err, false, !imap_view_misses_none(im)};
+    struct looking l = {.im = im, .f = f, .err = err, .must_wait = !imap_view_misses_none(im)};
     uint32_t last = uid_set_last(&im->view.known);
 
     if (f->all)
         return find_all(im, f);
-    if (f->at == 0 || f->at > last)
-        return true;
-    if (!l.must_wait && (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed))
+    if (f->candidates != NULL && !candidates_go_on(f->candidates))
         return false;
+    while (!l.must_wait && (l.next = f->at = candidates_next(f->candidates, f->at)) != 0 && f->at <= last) {
+        l.stopped = false;
+        if (!store_messages_walk(im->box->store, im->view.folder, f->at, last, -1, look_at, &l, err) || l.failed)
+            return false;
+        if (!l.stopped || l.must_wait)
+            break;
+        if (imap_pause(im) && f->at != 0 && f->at <= last) {
+            imap_tell_progress(im, f->at, 0, phases(im));
+            return false;
+        }
+    }
     if (l.must_wait) {
         imap_settle(im);
-        return false;
-    }
-    if (imap_pause(im) && f->at != 0 && f->at <= last) {
-        imap_tell_progress(im, f->at, 0, phases(im));
         return false;
     }
     f->at = 0;
@@ -108,8 +133,6 @@ bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 }
 
 /* ---- walking over what was found ---- */
-
-enum { GAP = 32 }; /* rows that are read in vain rather than looking for the next one anew */
 
 struct telling {
     struct imap *im;

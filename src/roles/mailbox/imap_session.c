@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "box_search.h"
 #include "imap.h"
 #include "store_events.h"
 
@@ -399,6 +400,7 @@ static void *session_open(struct session *session)
     im->waiter = (struct waiter){.done = imap_on_synced, .hurry = true};
     im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
     box_watch(im->box, &im->watcher);
+    box_search_enter(im->info->box);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
     buf_init(&im->answer, IMAP_OUTPUT_MAX); /* COPYUID and MODIFIED may be long */
@@ -536,6 +538,7 @@ static void session_close(void *machine)
     list_remove(&im->asking.link);
     give_up(im);
     list_remove(&im->watcher.link);
+    box_search_leave(im->info->box);
     clean_work(im);
     imap_view_close(im);
     imap_notify_end(im);

@@ -141,6 +141,8 @@ bool imap_text_sent(struct imap_text *t, const struct store_message *m, int64_t 
 struct looking {
     struct str name, text;
     bool found;
+    imap_text_fn *tell; /* instead of looking */
+    void *arg;
     struct buf decoded, folded;
 };
 
@@ -163,7 +165,10 @@ static void look_at(void *owner, const struct header_field *f)
     }
     mime_decode_words(f->value, &l->decoded);
     mime_casefold(buf_str(&l->decoded), &l->folded);
-    l->found = contains(buf_str(&l->folded), l->text);
+    if (l->tell != NULL)
+        l->tell(l->arg, buf_str(&l->folded));
+    else
+        l->found = contains(buf_str(&l->folded), l->text);
 }
 
 static bool look_in_header(struct imap_text *t, const struct store_message *m, struct looking *l, struct err *err)
@@ -298,5 +303,44 @@ bool imap_text_find(struct imap_text *t, const struct store_message *m, struct s
     if (!l.found && !load_body(t, m, err))
         return false;
     *found = l.found || contains(buf_str(&t->body), text);
+    return true;
+}
+
+/* ---- for the search index ---- */
+
+bool imap_text_tell(struct imap_text *t, const struct store_message *m, imap_text_fn *tell, void *arg, struct err *err)
+{
+    struct looking l = {.tell = tell, .arg = arg};
+
+    if (!look_in_header(t, m, &l, err) || !load_body(t, m, err))
+        return false;
+    tell(arg, buf_str(&t->body));
+    return true;
+}
+
+static uint64_t weight_of(const struct mime_part *part)
+{
+    uint64_t sum = 0;
+
+    if (part->first == NULL)
+        return mime_part_is(part, "text", NULL) ? part->end - part->body : 0;
+    for (const struct mime_part *k = part->first; k != NULL; k = k->next)
+        sum += weight_of(k);
+    return sum;
+}
+
+bool imap_text_weight(struct imap_text *t, const struct store_message *m, uint64_t *bytes, struct err *err)
+{
+    struct content_info info;
+    bool found;
+
+    *bytes = (uint64_t)m->size;
+    if (!store_info_get(t->store, m->content, STORE_TREE, &info, &found, err))
+        return false;
+    if (!found)
+        return true;
+    if (!load_info(t, m, err))
+        return false;
+    *bytes = t->tree->body - t->tree->header + weight_of(t->tree);
     return true;
 }

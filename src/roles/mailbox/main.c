@@ -2,6 +2,7 @@
  * sessions after login. This file is start-up, turns of the loop, and the end. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "box_search.h"
 #include "mailbox.h"
 #include "mime/charset.h"
 
@@ -12,7 +13,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-enum { OPEN_MOST = 500, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14 };
+enum { OPEN_MOST = 500, FILES_A_BOX = 3, OTHER_FILES = 100, REMEMBER_DAYS = 14,
+    FILL_TURN = 3000 /* microseconds */ };
 
 /* ---- turns ---- */
 
@@ -58,10 +60,14 @@ static void on_turn(struct role *role)
     else
         again |= boxes_sweep(mb->boxes);
     again |= sessions_ready(mb->sessions); /* a flush has woken some */
+    if (!again && boxes_fill_due(mb->boxes) <= clock_monotonic())
+        boxes_fill(mb->boxes, FILL_TURN);
     if (mb->tidy_at <= now)
         mb->tidy_at = boxes_tidy(mb->boxes);
     check_drain(role, mb);
     due = boxes_due(mb->boxes);
+    if (boxes_fill_due(mb->boxes) < due)
+        due = boxes_fill_due(mb->boxes);
     if (mb->drain_until != 0 && mb->drain_until < due)
         due = mb->drain_until;
     if (boxes_open(mb->boxes) > 0 && mb->tidy_at < due)
@@ -85,7 +91,10 @@ static int64_t remember_for(const struct config *config)
 
 static void on_reload(struct role *role)
 {
-    boxes_set_keep(mailbox_of(role)->boxes, remember_for(role_config(role)));
+    const struct config *config = role_config(role);
+
+    boxes_set_keep(mailbox_of(role)->boxes, remember_for(config));
+    boxes_set_index_from(mailbox_of(role)->boxes, config->limits.search_index_from);
 }
 
 /* New deliveries are not refused: the queue drains before us and its last results should count. */
@@ -125,6 +134,7 @@ static struct boxes *open_boxes(struct role *role)
     if (folder.failed)
         fatal("the name of the data folder is too long");
     boxes = boxes_new(buf_str(&folder), role_copy(role), open_most(), remember_for(role_config(role)));
+    boxes_set_index_from(boxes, role_config(role)->limits.search_index_from);
     buf_clear(&folder);
     return boxes;
 }

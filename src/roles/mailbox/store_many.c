@@ -111,7 +111,8 @@ static bool remove_rows(const struct copying *c, const struct row *run, size_t n
 {
     struct stmt *note = store_stmt(c->s, SQL_ADD_EXPUNGED_RANGE), *take = store_stmt(c->s, SQL_REMOVE_RANGE);
 
-    stmt_int(note, folder_touch(c->s, c->from));
+    c->from->gone_modseq = folder_touch(c->s, c->from);
+    stmt_int(note, c->from->gone_modseq);
     bind_range(note, c->s, c->from, run, n);
     if (!run_for(note, n, err))
         return false;
