@@ -340,9 +340,18 @@ static void every_client_knows_the_mailbox(void **state)
         one_history();
 }
 
+/* A late turn between what is told of the selected mailbox and of the others, while a message is changed again. */
+static void one_that_never_rested(void **state)
+{
+    (void)state;
+    seed = 2001;
+    history = 37;
+    one_history();
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_client_knows_the_mailbox)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_client_knows_the_mailbox), cmocka_unit_test(one_that_never_rested)};
 
     if (argc > 1)
         seed = strtoull(argv[1], NULL, 10);

@@ -64,10 +64,10 @@ void imap_tell_where_it_stands(struct imap *im)
     im->said_modseq = 0;
 }
 
-/* The end of a command: tells what changed, then says the answer. */
-static void finish(struct imap *im)
+/* What was told of the selected mailbox is not told again when this takes another turn. */
+static void finish_events(struct imap *im)
 {
-    if (!imap_view_tell(im) || !imap_events_tell(im))
+    if (!imap_events_tell(im))
         return;
     imap_tell_where_it_stands(im);
     if (!im->unasked)
@@ -85,6 +85,15 @@ static void finish(struct imap *im)
     arena_clear(&im->arena);
     imap_input_refuse(&im->input); /* a literal that still waits */
     imap_input_done(&im->input);
+}
+
+/* The end of a command: tells what changed, then says the answer. */
+static void finish(struct imap *im)
+{
+    if (!imap_view_tell(im))
+        return;
+    im->step = finish_events;
+    finish_events(im);
 }
 
 void imap_answer_begin(struct imap *im, const char *status)
