@@ -98,12 +98,13 @@ static bool copy_rows(const struct copying *c, const struct row *run, size_t n, 
     return run_for(copy, n, err);
 }
 
+/* Two of them may have the same content: one row then. */
 static bool share_rows(const struct copying *c, const struct row *run, size_t n, struct err *err)
 {
     struct stmt *share = store_stmt(c->s, SQL_SHARE_RANGE);
 
     bind_range(share, c->s, c->from, run, n);
-    return run_for(share, n, err);
+    return stmt_run(share, err);
 }
 
 /* What is moved keeps its reference. */

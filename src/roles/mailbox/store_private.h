@@ -67,9 +67,9 @@
         "start <= $3 ORDER BY start DESC LIMIT 1")                                                                 \
     X(SHARE, "INSERT INTO content_shared (account, content, extra) VALUES ($1, $2, 1) "                            \
         "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
-    X(SHARE_RANGE, "INSERT INTO content_shared (account, content, extra) SELECT account, content, 1 FROM message " \
-        "WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4 "                                          \
-        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + 1")                           \
+    X(SHARE_RANGE, "INSERT INTO content_shared (account, content, extra) SELECT account, content, COUNT(*) FROM message " \
+        "WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4 GROUP BY account, content "                    \
+        "ON CONFLICT (account, content) DO UPDATE SET extra = content_shared.extra + excluded.extra")                           \
     X(UNSHARE, "UPDATE content_shared SET extra = extra - 1 WHERE account = $1 AND content = $2 AND extra > 0")    \
     X(REMOVE_SHARED, "DELETE FROM content_shared WHERE account = $1 AND content = $2")                             \
     X(ADD_LOOSE, "INSERT INTO loose (account, content) VALUES ($1, $2)")                                           \
