@@ -348,7 +348,7 @@ enum { CONTROL_ROWS = 200 };
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
     M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
     M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \
-    M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                                           \
+    M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                           \
     M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
     M(session_more, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
