@@ -1,6 +1,7 @@
 """A man in the middle: an SMTP relay that ends STARTTLS itself, with a certificate the client trusts, and opens a TLS
 connection of its own to the server. Every byte passes unchanged: only channel binding can see that it is there."""
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -36,8 +37,21 @@ class Mitm:
             inside = self.server_side.wrap_socket(client, server_side=True)
             outside = self.client_side.wrap_socket(server)
             with inside, outside:
-                threading.Thread(target=self.pump, args=(outside, inside, []), daemon=True).start()
-                self.pump(inside, outside, self.passed)
+                self.pass_on(inside, outside)
+
+    def pass_on(self, inside, outside):
+        """Both ways from one thread: OpenSSL takes no two calls at once on one connection, and Python's ssl does not keep them apart."""
+        other = {inside: outside, outside: inside}
+        while ready := select.select(list(other), [], [], 60)[0]:
+            for source in ready:
+                source.setblocking(False)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    while data := source.recv(65536):
+                        if source is inside:
+                            self.passed.append(data)
+                        other[source].setblocking(True)
+                        other[source].sendall(data)
+                    return
 
     @staticmethod
     def until_tls(client, server):
@@ -61,12 +75,3 @@ class Mitm:
         if not data:
             raise ConnectionError("closed")
         return data
-
-    @staticmethod
-    def pump(source, target, seen):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                seen.append(data)
-                target.sendall(data)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
