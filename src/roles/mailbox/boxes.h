@@ -45,7 +45,8 @@ struct box {
     int64_t last_used; /* monotonic */
     struct store *store;  /* NULL: it rests */
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
-    uint64_t sessions;    /* of those, what session.c counts */
+    uint64_t sessions;    /* of those, what session.c counts, */
+    unsigned left;        /* and of these the ones that go on without their clients */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
