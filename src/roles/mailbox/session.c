@@ -1,5 +1,6 @@
 /* Sessions after login. See session.h. */
 #include "session.h"
+#include "base/clock.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -28,6 +29,8 @@ struct session {
     bool returning;   /* the same, but the connection goes back to access */
     bool asked;       /* for that */
     struct link left; /* goes on without its client */
+    struct link timed; /* wants a turn at: */
+    int64_t due;
 };
 
 struct sessions {
@@ -38,6 +41,7 @@ struct sessions {
     struct list ready;
     struct list left;
     size_t left_count;
+    struct list timed; /* the next one first */
 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_sessions", "Sessions after login.");
@@ -58,6 +62,7 @@ struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct acc
     map_init(&all->map);
     list_init(&all->ready);
     list_init(&all->left);
+    list_init(&all->timed);
     metric_show(&open_now);
     return all;
 }
@@ -101,6 +106,7 @@ static void session_free(struct session *s)
         s->protocol->close(s->machine);
     map_remove(&s->all->map, &s->node);
     list_remove(&s->ready);
+    list_remove(&s->timed);
     if (link_in_list(&s->left)) {
         list_remove(&s->left);
         s->all->left_count--;
@@ -190,6 +196,31 @@ void session_wake(struct session *s)
 {
     if (!link_in_list(&s->ready))
         list_add_last(&s->all->ready, &s->ready);
+}
+
+int64_t session_wake_later(struct session *s)
+{
+    s->due = clock_monotonic() + SESSION_LATER;
+    list_remove(&s->timed);
+    list_add_last(&s->all->timed, &s->timed);
+    return s->due;
+}
+
+int64_t sessions_due(const struct sessions *all)
+{
+    return list_empty(&all->timed) ? INT64_MAX : CONTAINER(list_first(&all->timed), struct session, timed)->due;
+}
+
+static void wake_due(struct sessions *all)
+{
+    LIST_EACH(&all->timed, it) {
+        struct session *s = CONTAINER(it, struct session, timed);
+
+        if (s->due > clock_monotonic())
+            return;
+        list_remove(it);
+        session_wake(s);
+    }
 }
 
 /* ---- opening ---- */
@@ -477,6 +508,7 @@ bool sessions_run(struct sessions *all)
 {
     struct list turn;
 
+    wake_due(all);
     list_init(&turn);
     LIST_EACH(&all->ready, it) {
         list_remove(it);

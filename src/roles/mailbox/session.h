@@ -14,7 +14,7 @@
 #include "boxes.h"
 #include "ipc/role.h"
 
-enum { SESSIONS_LEFT = 16 };
+enum { SESSIONS_LEFT = 16, SESSION_LATER = 20000000 /* microseconds */ };
 
 struct sessions;
 struct session;
@@ -65,6 +65,8 @@ struct boxes *session_boxes(const struct session *s);
 void session_end_others(struct session *s);
 /* Gives it a turn soon: something it waited for has happened. */
 void session_wake(struct session *s);
+/* The same after SESSION_LATER, once; gives that time (monotonic). */
+int64_t session_wake_later(struct session *s);
 
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m);
 void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m);
@@ -79,4 +81,5 @@ void sessions_end_account(struct sessions *all, int64_t account);
 /* Gives every session that can work one turn; true when some want another one. */
 bool sessions_run(struct sessions *all);
 bool sessions_ready(const struct sessions *all); /* some want a turn */
+int64_t sessions_due(const struct sessions *all); /* when one wants a turn, or INT64_MAX */
 size_t sessions_count(const struct sessions *all); /* with those that go on without their clients */
