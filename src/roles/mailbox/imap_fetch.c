@@ -187,7 +187,7 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
                 write_row_item(im, &f->message, item->kind);
             }
         }
-        if (f->streaming && !fetch_stream(im, f, err))
+        if (f->streaming && !fetch_stream(im, f, item, err))
             return false;
         if (f->streaming)
             return true;
