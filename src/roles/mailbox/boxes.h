@@ -30,7 +30,7 @@ struct waiter {
 /* A user of a box that knows what to do when its database is closed. */
 struct box_watcher {
     struct link link;
-    void (*changed)(struct box_watcher *w); /* a sync made something visible (store_folder.h: `shown`), or a rollback; wakes somebody, nothing else */
+    void (*changed)(struct box_watcher *w); /* a sync made something visible (store_folder.h: `shown`) or failed, or a rollback; wakes somebody, nothing else */
     bool (*may_rest)(struct box_watcher *w);
     void (*rests)(struct box_watcher *w);  /* the store goes: nothing of it may be kept */
     void (*woken)(struct box_watcher *w);  /* there is another store; what it has is on disk */
@@ -89,7 +89,13 @@ struct box *boxes_find(struct boxes *b, int64_t account);
 /* Deletes the account's files, now or when nobody uses them any more. */
 void boxes_remove(struct boxes *b, int64_t account);
 
-/* For restoring: true when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
+/* For restoring, which one session at a time may do to an account; false: another does. Until list_remove(&r->link). */
+struct box_restoring {
+    struct link link;
+    int64_t account;
+};
+MUST_CHECK bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account);
+/* True when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
  * nobody new gets it, and this is to be called again. */
 bool boxes_let_go(struct boxes *b, int64_t account);
 bool boxes_exist(const struct boxes *b, int64_t account);
