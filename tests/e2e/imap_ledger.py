@@ -78,6 +78,8 @@ class Ledger(Client):
                 raise Lost(line.decode("latin-1"))
             lines.append(line)
             if line.startswith(tag):
+                if self.patient and line[len(tag):].startswith(b"NO [UNAVAILABLE"):  # directory is not back yet
+                    raise Lost(text[:100])
                 if not line[len(tag):].startswith((b"OK", or_else)):
                     raise Wrong(f"{self.name}: {text[:100]}: {line!r}")
                 return lines

@@ -206,6 +206,8 @@ class Client:
 
     def do(self, command):
         answer = self.wait(self.send(command), command.split()[0] in NO_EXPUNGE)
+        if self.patient and answer.startswith(b"NO [UNAVAILABLE"):  # directory is not back yet: another time
+            raise Lost(command)
         if not answer.startswith((b"OK", b"NO [")) or answer.startswith(b"NO [UNAVAILABLE"):
             raise Wrong(f"{command}: {answer!r}")
         self.memory.end_command()
