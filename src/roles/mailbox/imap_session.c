@@ -336,6 +336,11 @@ static void on_literal(struct imap *im)
     struct str rest;
     bool known;
 
+    if (im->idling) { /* ends it like any other line but DONE */
+        imap_input_refuse(&im->input);
+        imap_idle_line(im, STR(""));
+        return;
+    }
     if (im->literal != NULL) {
         im->literal(im);
         return;
@@ -362,6 +367,10 @@ static void on_literal(struct imap *im)
 
 static void on_too_long(struct imap *im)
 {
+    if (im->idling) {
+        imap_idle_line(im, STR(""));
+        return;
+    }
     keep_tag(im, imap_input_tag(&im->input));
     imap_bad(im, "The command is too long");
 }
