@@ -128,7 +128,7 @@ static bool take_piece(struct scan *s, struct err *err)
 {
     if (!imap_text_next(s->text, &s->piece, err))
         return false;
-    s->work += s->piece.work;
+    s->work += s->piece.work + (s->level == SCAN_READY ? s->count : 0); /* each may choose fields */
     switch (s->piece.kind) {
     case IMAP_TEXT_NONE: break;
     case IMAP_TEXT_READY: s->level = SCAN_READY; break;

@@ -16,7 +16,7 @@ enum {
     HEADER_LIMIT = 1024 * 1024,
     BODY_LIMIT = 32 * 1024 * 1024, /* what is more is not looked at */
     PORTION = 32 * 1024,           /* decoded at a time */
-    FIELDS = 256,                  /* passed over at a time */
+    FIELDS = 16,                   /* passed over at a time */
     PIECE_LIMIT = 8 * 1024 * 1024, /* far above what a portion gives */
     TREE_ARENA_MAX = 16 * 1024 * 1024,
 };
