@@ -395,6 +395,7 @@ static void look_at_items(struct imap *im, struct fetch *f)
 {
     const struct imap_fetch *what = &im->command.fetch;
 
+    f->flags_only = true;
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->flags_only &= is_flags(what->items[i].kind);
