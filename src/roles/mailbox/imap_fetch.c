@@ -226,7 +226,7 @@ static bool on_message(void *arg, const struct store_message *m)
     if (f->needs_bytes)
         return false; /* goes on outside of the walk */
     w->failed = !write_items(im, f, w->err);
-    return !w->failed && !imap_pause(im);
+    return !w->failed && !(f->flags_only ? imap_pause_between_rows : imap_pause)(im);
 }
 
 /* Where the range of the set that holds `uid` ends. */

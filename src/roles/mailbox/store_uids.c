@@ -97,7 +97,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c)
         count(&f->now, c->was, c->size, -1);
     if (c->is >= 0) {
         count(&f->now, c->is, c->size, 1);
-        uid_set_add(&f->uids, c->uid);
+        if (c->was < 0)
+            uid_set_add(&f->uids, c->uid);
     }
     b = uid_set_block(&f->uids, number);
     b->unseen += (uint32_t)(c->is >= 0 && !(c->is & STORE_SEEN));
