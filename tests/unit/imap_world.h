@@ -3,7 +3,7 @@
 #pragma once
 #include "mailbox_world.h"
 
-enum { IMAP_CLIENTS = 8, IMAP_WORLD_ACCOUNT = 261 };
+enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261 };
 
 struct imap_client {
     bool open;

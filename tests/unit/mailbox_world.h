@@ -17,6 +17,7 @@ extern void *world_state; /* what role_state gives */
 extern struct buf world_said;
 extern uint64_t world_asked;   /* id of the last account_ask */
 extern uint64_t world_granted; /* sum of session_more */
+extern uint64_t world_connections; /* limits.connections_per_account */
 extern uint64_t world_returns; /* the session that wants to give its connection back */
 /* When set, session data goes there instead; an empty one is the end of the session. */
 extern void (*world_session)(uint64_t id, struct str bytes);

@@ -159,6 +159,12 @@ int64_t folder_touch(struct store *s, struct folder *f);
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
 
+/* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
+MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */
+MUST_CHECK bool backup_has_our_tables(struct db *db, const char *const *steps, size_t n, struct err *err);
+MUST_CHECK bool backup_is_plausible(struct db *db, struct err *err);
+MUST_CHECK bool backup_names_are_plausible(struct store *s, struct err *err);
+
 /* ---- store_annotation.c ---- */
 MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 void annotations_committed(struct store *s);
