@@ -7,6 +7,7 @@
 #include "imap.h"
 #include "store_events.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,33 @@ static const struct {
     [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
     [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
     [IMAP_XMARKED] = {imap_on_xmarked, false},
+    [IMAP_GETACL] = {imap_on_getacl, false}, [IMAP_SETACL] = {imap_on_setacl, false}, [IMAP_DELETEACL] = {imap_on_deleteacl, false},
+    [IMAP_LISTRIGHTS] = {imap_on_listrights, false}, [IMAP_MYRIGHTS] = {imap_on_myrights, false},
+};
+
+enum { ANY_OF_METADATA = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST,
+    ANY_OF_MYRIGHTS = ACL_LOOKUP | ACL_READ | ACL_INSERT | ACL_CREATE | ACL_DELETE | ACL_ADMIN,
+    TO_REMOVE = ACL_READ | ACL_TO_DELETE | ACL_EXPUNGE };
+
+/* What must be granted for it in a mailbox of somebody else: the one that it names, or the selected one (RFC 4314, section 4; RFC 5464,
+ * section 3.3; RFC 6851, section 4.4; RFC 8508, section 4.1). CREATE, RENAME, STORE, COPY and APPEND look for more themselves. */
+static const struct {
+    unsigned all, any;
+} needs[IMAP_VERB_COUNT] = {
+    [IMAP_SELECT] = {ACL_READ, 0}, [IMAP_EXAMINE] = {ACL_READ, 0}, [IMAP_STATUS] = {ACL_READ, 0}, [IMAP_GETQUOTAROOT] = {ACL_READ, 0},
+    [IMAP_DELETE] = {ACL_DELETE, 0}, [IMAP_RENAME] = {ACL_DELETE, 0}, [IMAP_GETACL] = {ACL_ADMIN, 0}, [IMAP_SETACL] = {ACL_ADMIN, 0},
+    [IMAP_DELETEACL] = {ACL_ADMIN, 0}, [IMAP_LISTRIGHTS] = {ACL_ADMIN, 0}, [IMAP_MYRIGHTS] = {0, ANY_OF_MYRIGHTS},
+    [IMAP_GETMETADATA] = {ACL_LOOKUP, ANY_OF_METADATA}, [IMAP_SETMETADATA] = {ACL_LOOKUP, ANY_OF_METADATA},
+    [IMAP_FETCH] = {ACL_READ, 0}, [IMAP_SEARCH] = {ACL_READ, 0}, [IMAP_SORT] = {ACL_READ, 0}, [IMAP_THREAD] = {ACL_READ, 0},
+    [IMAP_STORE] = {ACL_READ, 0}, [IMAP_COPY] = {ACL_READ, 0}, [IMAP_MOVE] = {TO_REMOVE, 0}, [IMAP_REPLACE] = {TO_REMOVE, 0},
+    [IMAP_EXPUNGE] = {ACL_EXPUNGE, 0},
 };
 
 /* These wait until the names of mailboxes are on disk. */
 static const bool asks_for_names[IMAP_VERB_COUNT] = {[IMAP_SELECT] = true, [IMAP_EXAMINE] = true, [IMAP_CREATE] = true, [IMAP_DELETE] = true,
     [IMAP_RENAME] = true, [IMAP_LIST] = true, [IMAP_LSUB] = true, [IMAP_STATUS] = true, [IMAP_GETQUOTAROOT] = true, [IMAP_GETMETADATA] = true,
-    [IMAP_NOTIFY] = true};
+    [IMAP_NOTIFY] = true, [IMAP_GETACL] = true, [IMAP_SETACL] = true, [IMAP_DELETEACL] = true, [IMAP_LISTRIGHTS] = true, [IMAP_MYRIGHTS] = true,
+    [IMAP_SETMETADATA] = true};
 
 /* ---- answers ---- */
 
@@ -82,6 +104,7 @@ static void finish_events(struct imap *im)
     im->step = NULL;
     im->literal = NULL;
     clean_work(im);
+    imap_places_leave(im);
     arena_clear(&im->arena);
     imap_input_refuse(&im->input); /* a literal that still waits */
     imap_input_done(&im->input);
@@ -213,7 +236,8 @@ static void on_rest(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    imap_view_rest(im);
+    if (im->view.box == im->home)
+        imap_view_rest(im);
     imap_notify_rest(im);
     imap_input_clear(&im->input);
     imap_input_init(&im->input);
@@ -233,25 +257,37 @@ static void end_without_mailbox(struct imap *im, const struct err *err)
     session_wake(im->session);
 }
 
-static void on_woken(struct box_watcher *w)
+void imap_view_woken(struct imap *im)
 {
-    struct imap *im = CONTAINER(w, struct imap, watcher);
     struct err err = {0};
 
-    imap_notify_wake(im);
     if (!imap_view_wake(im, &err))
         end_without_mailbox(im, &err);
 }
 
-/* A session that only has to say goodbye needs no database. */
-static void wake_box(struct imap *im)
+static void on_woken(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    imap_notify_wake(im);
+    if (im->view.box == im->home)
+        imap_view_woken(im);
+}
+
+static void wake_box(struct imap *im, struct box *box)
 {
     struct err err = {0};
 
-    if (im->closed || (im->box->store == NULL && im->unread.n == 0))
-        return;
-    if (!box_wake(im->box, &err))
+    if (!im->closed && (box->store != NULL || im->unread.n > 0 || im->deflated.n > 0) && !box_wake(box, &err))
         end_without_mailbox(im, &err);
+}
+
+/* A session that only has to say goodbye needs no database. */
+static void wake_boxes(struct imap *im)
+{
+    wake_box(im, im->home);
+    if (imap_box_between(im) != im->home)
+        wake_box(im, im->view.box);
 }
 
 struct folder *imap_folder(struct imap *im, struct str name, const char *code)
@@ -270,15 +306,93 @@ static enum imap_state state_of(const struct imap *im)
     return im->view.folder != NULL ? IMAP_SELECTED : IMAP_AUTHENTICATED;
 }
 
+/* The mailbox that the command names first, unless its own function finds it; NULL: none. */
+static struct str *name_of(struct imap_command *c)
+{
+    switch ((int)c->verb) {
+    case IMAP_SELECT:
+    case IMAP_EXAMINE: return &c->select.mailbox;
+    case IMAP_STATUS: return &c->status.mailbox;
+    case IMAP_GETMETADATA:
+    case IMAP_SETMETADATA: return &c->metadata.mailbox;
+    case IMAP_CREATE:
+    case IMAP_DELETE:
+    case IMAP_RENAME:
+    case IMAP_GETQUOTAROOT:
+    case IMAP_GETACL:
+    case IMAP_SETACL:
+    case IMAP_DELETEACL:
+    case IMAP_LISTRIGHTS:
+    case IMAP_MYRIGHTS: return &c->mailbox.name;
+    }
+    return NULL;
+}
+
+/* A SELECT that fails leaves nothing selected. */
+static bool refuse_select(struct imap *im, bool fine)
+{
+    if (!fine && (im->command.verb == IMAP_SELECT || im->command.verb == IMAP_EXAMINE))
+        imap_leave_the_other(im);
+    return fine;
+}
+
+/* The client hears when what it may do in the selected mailbox has changed (RFC 4314, section 5.1.1). */
+static void tell_rights(struct imap *im)
+{
+    unsigned rights = imap_view_rights(im);
+
+    if (rights == im->view.rights)
+        return;
+    im->view.rights = rights;
+    if (rights & ACL_READ)
+        imap_view_tell_keywords(im);
+}
+
+static bool may_run(struct imap *im)
+{
+    unsigned all = needs[im->command.verb].all, any = needs[im->command.verb].any;
+    const struct str *name = name_of(&im->command);
+    struct folder *f = name != NULL ? store_folder_find(im->box->store, *name) : im->view.folder;
+
+    if (im->box == im->home || (all == 0 && any == 0))
+        return true;
+    if (name == NULL)
+        tell_rights(im);
+    return refuse_select(im, imap_may(im, im->box, f, all, any, "NONEXISTENT"));
+}
+
 static void run_verb(struct imap *im)
 {
     im->step = NULL;
-    if (!asks_for_names[im->command.verb] || store_names_are_on_disk(im->box->store)) {
+    if (asks_for_names[im->command.verb] && !store_names_are_on_disk(im->box->store)) {
+        im->step = run_verb;
+        imap_settle(im);
+    } else if (may_run(im)) {
         verbs[im->command.verb].run(im);
-        return;
     }
-    im->step = run_verb;
-    imap_settle(im);
+}
+
+static void on_located(struct imap *im)
+{
+    struct str *name = name_of(&im->command);
+
+    assert(name != NULL);
+    if (!refuse_select(im, imap_is_somewhere(im, &im->place, "NONEXISTENT")))
+        return;
+    im->box = im->place.box;
+    *name = im->place.name;
+    run_verb(im);
+}
+
+static void find_box(struct imap *im)
+{
+    struct str *name = name_of(&im->command);
+
+    im->box = imap_verb_states(im->command.verb) == IMAP_SELECTED ? im->view.box : im->home;
+    if (name != NULL)
+        imap_locate(im, *name, &im->place, on_located);
+    else
+        run_verb(im);
 }
 
 static void run_command(struct imap *im)
@@ -294,7 +408,7 @@ static void run_command(struct imap *im)
     else if (!(imap_verb_states(verb) & state_of(im)))
         imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
     else if (!imap_refuses_numbers(im))
-        run_verb(im);
+        find_box(im);
 }
 
 static void keep_tag(struct imap *im, struct str tag)
@@ -396,11 +510,12 @@ static void *session_open(struct session *session)
 
     im->session = session;
     im->info = session_info(session);
-    im->box = im->info->box;
+    im->home = im->box = im->info->box;
     im->waiter = (struct waiter){.done = imap_on_synced, .hurry = true};
     im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
-    box_watch(im->box, &im->watcher);
-    box_search_enter(im->info->box);
+    box_watch(im->home, &im->watcher);
+    box_search_enter(im->home);
+    imap_note_shares(im);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
     buf_init(&im->answer, IMAP_OUTPUT_MAX); /* COPYUID and MODIFIED may be long */
@@ -453,7 +568,7 @@ static enum session_next work(struct imap *im)
 {
     if (has_enough_output(im))
         return SESSION_WAITS_OUTPUT;
-    wake_box(im);
+    wake_boxes(im);
     imap_begin_turn(im, IMAP_TURN);
     do {
         if (im->waiting)
@@ -536,11 +651,13 @@ static void session_close(void *machine)
 
     box_unwait(im->box, &im->waiter);
     list_remove(&im->asking.link);
+    list_remove(&im->locating.waiter.link);
     give_up(im);
     list_remove(&im->watcher.link);
-    box_search_leave(im->info->box);
+    box_search_leave(im->home);
     clean_work(im);
     imap_view_close(im);
+    imap_places_leave(im);
     imap_notify_end(im);
     imap_input_clear(&im->input);
     arena_clear(&im->arena);
@@ -552,5 +669,12 @@ static void session_close(void *machine)
     free(im);
 }
 
-const struct protocol imap_protocol = {
-    "imap", session_open, session_input, session_run, session_output, session_taken, session_close, session_finish, session_left};
+static bool session_uses(void *machine, const struct box *box)
+{
+    const struct imap *im = machine;
+
+    return box == im->view.box || box == im->place.box || box == im->source.box || box == im->box;
+}
+
+const struct protocol imap_protocol = {"imap", session_open, session_input, session_run, session_output, session_taken, session_close,
+    session_finish, session_left, session_uses, false};

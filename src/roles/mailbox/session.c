@@ -322,13 +322,21 @@ void sessions_peer_gone(struct sessions *all, struct channel *access)
     }
 }
 
+static bool uses(const struct session *s, int64_t account)
+{
+    const struct box *box = boxes_find(s->all->boxes, account);
+
+    return s->info.account == account ||
+           (box != NULL && s->protocol->uses != NULL && s->machine != NULL && s->protocol->uses(s->machine, box));
+}
+
 void sessions_end_account(struct sessions *all, int64_t account)
 {
     for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
         struct session *s = CONTAINER(n, struct session, node);
 
         next = map_walk(&all->map, n);
-        if (s->info.account == account)
+        if (uses(s, account))
             session_end(s);
     }
 }
@@ -346,7 +354,7 @@ void session_end_others(struct session *mine)
         struct session *s = CONTAINER(n, struct session, node);
 
         next = map_walk(&all->map, n);
-        if (s != mine && s->info.account == mine->info.account)
+        if (s != mine && uses(s, mine->info.account))
             session_end(s);
     }
 }

@@ -195,7 +195,7 @@ enum treatment { LEAVE, REFUSE, TOGETHER, ALONE };
 static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 {
     switch (what->how) {
-    case STORE_FLAGS_SET: return what->flags;
+    case STORE_FLAGS_SET: return (flags & what->kept) | what->flags;
     case STORE_FLAGS_ADD: return flags | what->flags;
     case STORE_FLAGS_REMOVE: return flags & ~what->flags;
     }
@@ -204,7 +204,7 @@ static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 
 static void more_after(const struct store_flagging *what, struct str before, int64_t *flags, struct buf *more)
 {
-    buf_add(more, what->how == STORE_FLAGS_SET ? what->more : before);
+    buf_add(more, what->how == STORE_FLAGS_SET && !what->kept_more ? what->more : before);
     for (size_t i = 0; i < what->more.n * 8 && what->how != STORE_FLAGS_SET; i++)
         if (what->more.p[i / 8] >> i % 8 & 1)
             store_set_keyword(flags, more, STORE_KEYWORD_BITS + (int)i, what->how == STORE_FLAGS_ADD);
@@ -215,7 +215,7 @@ static bool flag_run(struct flagging *g, const struct row *run, size_t n, struct
     const struct store_flagging *what = g->what;
     struct stmt *set = store_stmt(g->s, SQL_SET_FLAGS_RANGE);
 
-    stmt_int(set, what->how == STORE_FLAGS_ADD ? -1 : what->how == STORE_FLAGS_REMOVE ? ~what->flags : 0);
+    stmt_int(set, what->how == STORE_FLAGS_ADD ? -1 : what->how == STORE_FLAGS_REMOVE ? ~what->flags : what->kept);
     stmt_int(set, what->how == STORE_FLAGS_REMOVE ? 0 : what->flags);
     stmt_int(set, folder_touch(g->s, g->f));
     bind_range(set, g->s, g->f, run, n);
@@ -253,7 +253,7 @@ static enum treatment treatment_of(const struct flagging *g, const struct row *r
 
     if (what->unchanged_since >= 0 && row->modseq > what->unchanged_since)
         return REFUSE;
-    if (what->more.n > 0 || (row->has_more && what->how == STORE_FLAGS_SET))
+    if (what->more.n > 0 || (row->has_more && what->how == STORE_FLAGS_SET && !what->kept_more))
         return ALONE;
     return flags_after(what, row->flags) == row->flags ? LEAVE : TOGETHER;
 }
