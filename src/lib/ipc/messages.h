@@ -336,11 +336,6 @@ enum { CONTROL_ROWS = 200 };
     M(account_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                         \
     M(account_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                       \
     M(account_changed, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                     \
-    M(name_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                            \
-    M(name_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                          \
-    M(share_note, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
-    M(shares_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
-    M(shares_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                        \
     M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
     M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))             \
     M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
@@ -385,4 +380,9 @@ enum { CONTROL_ROWS = 200 };
     M(session_finish, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                         \
     M(session_return, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))                                         \
     M(session_stopped, ROLE_BIT(ACCESS), ROLE_BIT(MAILBOX))                                        \
-    M(session_back, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))
+    M(session_back, ROLE_BIT(MAILBOX), ROLE_BIT(ACCESS))                                           \
+    M(name_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                            \
+    M(name_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                          \
+    M(share_note, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
+    M(shares_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
+    M(shares_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))

@@ -82,7 +82,7 @@ static void on_session_stopped(struct role *role, struct channel *from, const st
 
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
 {
-    command_run(role, mailbox_of(role)->boxes, from, m);
+    command_run(role, mailbox_of(role)->boxes, mailbox_of(role)->accounts, from, m);
 }
 
 const struct handlers mailbox_handlers = {

@@ -10,43 +10,12 @@
 
 enum { NOTES_MAX = 2000 };
 
-/* ---- rights in letters ---- */
-
-static const char letters[] = "lrswipkxtea";
-
 static void write_rights(struct buf *out, unsigned rights)
 {
-    size_t before = out->n;
-
-    for (size_t i = 0; i < sizeof letters - 1; i++) {
-        if (letters[i] == 'a' && rights & (ACL_CREATE | ACL_DELETE)) /* for clients of RFC 2086 */
-            buf_add_char(out, 'c');
-        if (letters[i] == 'a' && rights & (ACL_TO_DELETE | ACL_EXPUNGE))
-            buf_add_char(out, 'd');
-        if (rights >> i & 1)
-            buf_add_char(out, letters[i]);
-    }
-    if (out->n == before)
+    if (rights == 0)
         buf_add(out, STR("\"\""));
-}
-
-/* Zero or more letters. False: one of them is none. */
-static bool read_rights(struct str text, unsigned *rights)
-{
-    *rights = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        ptrdiff_t at = str_find(STR("lrswipkxtea"), text.p[i]);
-
-        if (text.p[i] == 'c')
-            *rights |= ACL_CREATE | ACL_DELETE;
-        else if (text.p[i] == 'd')
-            *rights |= ACL_TO_DELETE | ACL_EXPUNGE;
-        else if (at < 0)
-            return false;
-        else
-            *rights |= 1u << at;
-    }
-    return true;
+    else
+        acl_write_rights(out, rights);
 }
 
 void imap_write_myrights(struct imap *im, struct str name, unsigned rights)
@@ -180,7 +149,7 @@ static void change(struct imap *im)
         imap_failed(im, &err);
         return;
     }
-    entry.rights = c->how == '+' ? entry.rights | c->entry.rights : c->how == '-' ? entry.rights & ~c->entry.rights : c->entry.rights;
+    entry.rights = acl_change(entry.rights, c->how, c->entry.rights);
     if (!imap_begin(im))
         return;
     if (store_acl_set(im->box->store, f, &entry, &err))
@@ -196,7 +165,7 @@ void imap_on_setacl(struct imap *im)
     bool modifies = str_starts(rights, STR("+")) || str_starts(rights, STR("-"));
 
     *c = (struct acl_change){.how = modifies ? rights.p[0] : '='};
-    if (read_rights(str_skip(rights, modifies), &c->entry.rights))
+    if (acl_read_rights(str_skip(rights, modifies), &c->entry.rights))
         find_identifier(im, c, change);
     else
         imap_bad(im, "Rights are some of lrswipkxtea");

@@ -374,6 +374,8 @@ static void complete(struct imap *im)
         append_fail(im, "TRYCREATE", "The mailbox was deleted");
     if (a->to != NULL && !a->failed && im->box != im->home && !(imap_rights(im, im->box, a->to) & ACL_INSERT))
         append_fail(im, "NOPERM", "The owner of the mailbox does not grant that any more");
+    if (a->replaces && !a->failed && (imap_view_rights(im) & (ACL_TO_DELETE | ACL_EXPUNGE)) != (ACL_TO_DELETE | ACL_EXPUNGE))
+        append_fail(im, "NOPERM", "The owner of the mailbox does not grant that any more");
     if (!a->failed && !keywords_fit(im, a))
         append_fail(im, "LIMIT", "Too many keywords in this mailbox");
     if (a->failed || !replaced_is_there(im, a)) {

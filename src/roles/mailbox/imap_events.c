@@ -223,6 +223,7 @@ static void fetch_new(struct imap *im)
     im->command.fetch.set = (struct imap_set){.ranges = &n->fetching, .n = 1};
     for (size_t i = 0; i < n->set.fetch.item_count; i++)
         n->set.fetch.items[i].peek = true;
+    im->box = imap_box_between(im);
     im->unasked = true;
     im->tell_expunges = false;
     imap_on_fetch(im);

@@ -72,6 +72,10 @@ static bool special_use(struct imap *im, struct str *special)
     const struct imap_mailbox *m = &im->command.mailbox;
 
     *special = STR("");
+    if (m->special_count > 0 && im->box != im->home) {
+        imap_no(im, "USEATTR", "The use of a mailbox of another user is up to that user");
+        return false;
+    }
     return m->special_count == 0 || imap_special_use(im, m->special_count == 1 ? m->special[0] : STR(""), NULL, special);
 }
 

@@ -211,9 +211,9 @@ static bool may_match_others(struct imap *im)
 {
     const struct imap_list *list = &im->command.list;
     struct str others = STR(IMAP_OTHERS);
-    bool may = false;
+    bool may = false, admin = (im->info->flags & SESSION_ADMIN) != 0; /* export and import are about one account */
 
-    for (size_t i = 0; i < list->pattern_count && !may; i++) {
+    for (size_t i = 0; i < list->pattern_count && !may && !admin; i++) {
         struct buf pattern;
         size_t n = 0;
 

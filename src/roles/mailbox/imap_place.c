@@ -99,7 +99,7 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
     struct str address, there;
 
     imap_place_leave(im, place);
-    if (!take_apart(name, &address, &there) || store_folder_find(im->home->store, name) != NULL) {
+    if ((im->info->flags & SESSION_ADMIN) != 0 || !take_apart(name, &address, &there) || store_folder_find(im->home->store, name) != NULL) {
         *place = (struct imap_place){.box = im->home, .name = name};
         then(im);
         return;

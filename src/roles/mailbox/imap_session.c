@@ -352,12 +352,13 @@ static bool may_run(struct imap *im)
 {
     unsigned all = needs[im->command.verb].all, any = needs[im->command.verb].any;
     const struct str *name = name_of(&im->command);
-    struct folder *f = name != NULL ? store_folder_find(im->box->store, *name) : im->view.folder;
+    struct folder *f;
 
     if (im->box == im->home || (all == 0 && any == 0))
         return true;
     if (name == NULL)
         tell_rights(im);
+    f = name != NULL ? store_folder_find(im->box->store, *name) : im->view.folder;
     return refuse_select(im, imap_may(im, im->box, f, all, any, "NONEXISTENT"));
 }
 

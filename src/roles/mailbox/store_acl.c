@@ -2,6 +2,43 @@
 #include "store_acl.h"
 #include "store_private.h"
 
+static const char letters[] = "lrswipkxtea";
+
+void acl_write_rights(struct buf *out, unsigned rights)
+{
+    for (size_t i = 0; i < sizeof letters - 1; i++) {
+        if (letters[i] == 'a' && rights & (ACL_CREATE | ACL_DELETE))
+            buf_add_char(out, 'c');
+        if (letters[i] == 'a' && rights & (ACL_TO_DELETE | ACL_EXPUNGE))
+            buf_add_char(out, 'd');
+        if (rights >> i & 1)
+            buf_add_char(out, letters[i]);
+    }
+}
+
+bool acl_read_rights(struct str text, unsigned *rights)
+{
+    *rights = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        ptrdiff_t at = str_find(str_of(letters), text.p[i]);
+
+        if (text.p[i] == 'c')
+            *rights |= ACL_CREATE | ACL_DELETE;
+        else if (text.p[i] == 'd')
+            *rights |= ACL_TO_DELETE | ACL_EXPUNGE;
+        else if (at < 0)
+            return false;
+        else
+            *rights |= 1u << at;
+    }
+    return true;
+}
+
+unsigned acl_change(unsigned was, char how, unsigned rights)
+{
+    return how == '+' ? was | rights : how == '-' ? was & ~rights : rights;
+}
+
 bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, unsigned *rights, struct err *err)
 {
     struct stmt *get = store_stmt(s, SQL_ACL_RIGHTS);

@@ -27,6 +27,13 @@ struct acl_entry {
     unsigned rights; /* enum acl_right */
 };
 
+/* As letters: "lrs", and "c" and "d" where clients of RFC 2086 want them. */
+void acl_write_rights(struct buf *out, unsigned rights);
+/* The other way round, "c" being "kx" and "d" being "et". False: one of them is no right. */
+MUST_CHECK bool acl_read_rights(struct str text, unsigned *rights);
+/* '+', '-' or '=' of a change. */
+unsigned acl_change(unsigned was, char how, unsigned rights);
+
 /* What this account may do, which is not the owner. */
 MUST_CHECK bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, unsigned *rights, struct err *err);
 /* The same of every folder that has entries for him, by rising number. */
