@@ -124,6 +124,9 @@ class Wire:
         return self.sent >= self.cut_out
 
     def close(self, reset=False):
+        if self.s.fileno() >= 0:  # the loop may still wait for it, and must not for the next socket of this number
+            self.loop.remove_reader(self.s)
+            self.loop.remove_writer(self.s)
         with contextlib.suppress(OSError):
             if reset:
                 self.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

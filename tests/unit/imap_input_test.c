@@ -62,7 +62,9 @@ static const struct {
     {"a X {5+}\r\nhello {2+}\r\nxx\r\nb NOOP\r\n", REFUSE, "L(a 5)C(b NOOP)"},
     {"a X {0+}\r\n\r\nb NOOP\r\n", REFUSE, "L(a 0)C(b NOOP)"},
     {"a X {x}\r\na X {}\r\na {-1}\r\n", TAKE, "C(a X {x})C(a X {})C(a {-1})"},
-    {"a X {99999999999999999999}\r\n", TAKE, "C(a X {99999999999999999999})"},
+    {"a X {99999999999999999999}\r\nb NOOP\r\n", REFUSE, "L(a 4294967295 sync)C(b NOOP)"},
+    {"a X {99999999999999999999+}\r\nb NOOP\r\nc NOOP\r\n", REFUSE, "L(a 4294967295)"},
+    {"a X {9223372036854775808+}\r\nb NOOP\r\n", REFUSE, "L(a 4294967295)"},
 };
 
 static void every_cut_gives_the_same_commands(void **state)

@@ -1,6 +1,6 @@
-/* Conversations with IMAP before login, each in one piece and cut at every byte. The world writes down what it was asked: "<begin PLAIN data>",
- * "<step data>", "<cancel>", "<tls>", "<open tag flags>", "<close>". */
+/* Conversations with IMAP before login, each in one piece and cut at every byte. See login_world.h. */
 #include "base/buf.h"
+#include "login_world.h"
 #include "roles/access/imap_login.h"
 
 #include <setjmp.h>
@@ -11,148 +11,9 @@
 
 #include <cmocka.h>
 
-static struct buf said;
-
-/* NUL is written as a bar. */
-static void add_data(struct str data)
-{
-    for (size_t i = 0; i < data.n; i++)
-        buf_add_char(&said, data.p[i] ? data.p[i] : '|');
-}
-
-static void w_send(void *arg, struct str bytes)
-{
-    (void)arg;
-    buf_add(&said, bytes);
-}
-
-static void w_start_tls(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<tls>"));
-}
-
-static void w_begin(void *arg, struct str mechanism, bool has_initial, struct str initial)
-{
-    (void)arg;
-    buf_addf(&said, "<begin %.*s%s", STR_ARG(mechanism), has_initial ? " " : "");
-    add_data(initial);
-    buf_add_char(&said, '>');
-}
-
-static void w_step(void *arg, struct str data)
-{
-    (void)arg;
-    buf_add(&said, STR("<step "));
-    add_data(data);
-    buf_add_char(&said, '>');
-}
-
-static void w_cancel(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<cancel>"));
-}
-
-static void w_open(void *arg, unsigned flags, struct str tag)
-{
-    (void)arg;
-    buf_addf(&said, "<open %.*s %u>", STR_ARG(tag), flags);
-}
-
-static void w_close(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<close>"));
-}
-
-static const struct login_world world = {w_send, w_start_tls, w_begin, w_step, w_cancel, w_open, w_close};
-
-/* A turn: the client's bytes, or a word of the world beginning with '<': "<challenge x>", "<ok x>",
- * "<send-only>", "<result N>", "<secured>". */
-struct turn {
-    const char *say, *expect;
-};
-
-static void world_says(void *m, const char *what)
-{
-    struct str word = str_of(what), rest = str_skip(word, 1);
-    struct login_outcome outcome = {.result = AUTH_OK, .may_read = true};
-
-    rest.n--;
-    if (str_starts(rest, STR("challenge "))) {
-        imap_login.challenge(m, str_skip(rest, 10));
-    } else if (str_starts(rest, STR("ok"))) {
-        outcome.data = str_skip(rest, 3);
-        imap_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("send-only"))) {
-        outcome.may_read = false;
-        imap_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("result "))) {
-        outcome.result = (enum auth_result)(rest.p[7] - '0');
-        imap_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("secured"))) {
-        imap_login.secured(m);
-    } else {
-        fail_msg("unknown word %s", what);
-    }
-}
-
-/* Feeds bytes as a connection does: what is not used comes again with the rest. */
-static void feed(void *m, struct buf *pending, struct str bytes)
-{
-    size_t used;
-
-    buf_add(pending, bytes);
-    while (pending->n > 0 && !imap_login.waits(m) && (used = imap_login.input(m, buf_str(pending))) > 0)
-        buf_consume(pending, used);
-}
-
-/* One turn: the client's bytes in two pieces, cut there. */
-static void take_turn(void *m, struct buf *pending, const struct turn *turn, size_t cut)
-{
-    struct str say = turn->say == NULL ? (struct str){0} : str_of(turn->say);
-
-    if (str_starts(say, STR("<"))) {
-        world_says(m, turn->say);
-        feed(m, pending, (struct str){0});
-    } else {
-        feed(m, pending, str_sub(say, 0, cut));
-        feed(m, pending, str_skip(say, cut));
-    }
-    if (!str_eq(buf_str(&said), str_of(turn->expect)))
-        fail_msg("after %s (cut at %zu)\n expected: %s\n      got: %.*s", turn->say ? turn->say : "greeting", cut, turn->expect,
-            STR_ARG(buf_str(&said)));
-    buf_reset(&said);
-}
-
-static void converse_cut(unsigned flags, const struct turn *turns, size_t cut)
-{
-    void *m = imap_login.new(&world, NULL, STR("imap.test"), flags);
-    struct buf pending;
-
-    buf_init(&pending, 100000);
-    buf_init(&said, 100000);
-    imap_login.greet(m);
-    for (; turns->expect != NULL; turns++) {
-        size_t n = turns->say == NULL ? 0 : strlen(turns->say);
-
-        take_turn(m, &pending, turns, cut < n ? cut : n);
-    }
-    imap_login.free(m);
-    buf_clear(&pending);
-    buf_clear(&said);
-}
-
 static void converse(unsigned flags, const struct turn *turns)
 {
-    size_t longest = 0;
-
-    for (const struct turn *t = turns; t->expect != NULL; t++)
-        if (t->say != NULL && strlen(t->say) > longest)
-            longest = strlen(t->say);
-    for (size_t cut = 0; cut <= longest; cut += longest > 1000 ? 997 : 1)
-        converse_cut(flags, turns, cut);
+    converse_with(&imap_login, "imap.test", flags, turns);
 }
 
 #define CAPA "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR"
@@ -248,7 +109,7 @@ static void starttls(void **state)
 /* What came in clear behind STARTTLS is not looked at: the connection drops it. */
 static void nothing_is_taken_behind_starttls(void **state)
 {
-    void *m = imap_login.new(&world, NULL, STR("h"), LOGIN_STARTTLS);
+    void *m = imap_login.new(&login_said, NULL, STR("h"), LOGIN_STARTTLS);
     struct str all = STR("a STARTTLS\r\nb LOGIN al x\r\n");
 
     (void)state;
@@ -330,7 +191,7 @@ static void too_many_errors_close(void **state)
 /* What follows the login belongs to mailbox and is not touched. */
 static void pipelined_input_is_left(void **state)
 {
-    void *m = imap_login.new(&world, NULL, STR("h"), LOGIN_SECURE);
+    void *m = imap_login.new(&login_said, NULL, STR("h"), LOGIN_SECURE);
     struct str all = STR("a LOGIN a b\r\nb SELECT INBOX\r\n");
 
     (void)state;

@@ -364,6 +364,8 @@ static void a_session_reads_and_removes(void **state)
     assert_int_equal(world_granted, 6);
     say(7, "RETR 2\r\nDELE 1\r\nQUIT\r\n");
     run();
+    boxes_finish(boxes); /* the goodbye waits for the disk */
+    run();
     expect("+OK 71 octets\r\nReturn-Path: <s@far.example>\r\nDelivered-To: r@home.example\r\nC: d\r\n\r\ny\r\n.\r\n"
            "+OK Message 1 deleted\r\n+OK Goodbye, 1 messages left\r\n<close 7>");
     assert_int_equal(sessions_count(sessions), 0);
@@ -425,6 +427,8 @@ static void mail_that_comes_later_is_not_in_the_snapshot(void **state)
     run();
     deliver(2, STR("y"));
     say(1, "STAT\r\nRETR 2\r\nQUIT\r\n");
+    run();
+    boxes_finish(boxes);
     run();
     expect("+OK 0 0\r\n-ERR No such message\r\n+OK Goodbye, 0 messages left\r\n<close 1>");
     assert_int_equal(stored(), 1);

@@ -8,7 +8,7 @@ struct channel *world_queue, *world_directory, *world_access, *world_web;
 void *world_state;
 struct buf world_said;
 uint64_t world_asked, world_granted;
-uint64_t world_returns;
+uint64_t world_returns, world_connections;
 uint64_t world_asked_account;
 void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
 void (*world_directory_noted)(const struct msg_share_note *m);
@@ -21,6 +21,7 @@ void world_open(void)
     world_directory = &directory;
     world_access = &access_;
     world_web = &web;
+    world_connections = 8;
     world_granted = world_asked = next_id = 0;
     world_session = NULL;
     world_directory_asked = NULL;
@@ -78,9 +79,11 @@ struct channel *role_peer(const struct role *role, enum role_id peer, unsigned c
 
 const struct config *role_config(const struct role *role)
 {
-    static const struct config config = {.limits = {.message_size = 50 * 1024 * 1024, .connections_per_account = 8}};
+    static struct config config;
 
     (void)role;
+    config.limits.message_size = 50 * 1024 * 1024;
+    config.limits.connections_per_account = (int64_t)world_connections;
     return &config;
 }
 

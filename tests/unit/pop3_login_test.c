@@ -1,6 +1,6 @@
-/* Conversations with POP3 before login. The world writes down what it was asked: "<begin PLAIN data>",
- * "<step data>", "<cancel>", "<tls>", "<open flags>", "<close>". */
+/* Conversations with POP3 before login, each in one piece and cut at every byte. See login_world.h. */
 #include "base/buf.h"
+#include "login_world.h"
 #include "roles/access/pop3_login.h"
 
 #include <setjmp.h>
@@ -11,127 +11,9 @@
 
 #include <cmocka.h>
 
-static struct buf said;
-
-/* NUL is written as a bar. */
-static void add_data(struct str data)
-{
-    for (size_t i = 0; i < data.n; i++)
-        buf_add_char(&said, data.p[i] ? data.p[i] : '|');
-}
-
-static void w_send(void *arg, struct str bytes)
-{
-    (void)arg;
-    buf_add(&said, bytes);
-}
-
-static void w_start_tls(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<tls>"));
-}
-
-static void w_begin(void *arg, struct str mechanism, bool has_initial, struct str initial)
-{
-    (void)arg;
-    buf_addf(&said, "<begin %.*s%s", STR_ARG(mechanism), has_initial ? " " : "");
-    add_data(initial);
-    buf_add_char(&said, '>');
-}
-
-static void w_step(void *arg, struct str data)
-{
-    (void)arg;
-    buf_add(&said, STR("<step "));
-    add_data(data);
-    buf_add_char(&said, '>');
-}
-
-static void w_cancel(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<cancel>"));
-}
-
-static void w_open(void *arg, unsigned flags, struct str tag)
-{
-    (void)arg;
-    assert_int_equal(tag.n, 0);
-    buf_addf(&said, "<open %u>", flags);
-}
-
-static void w_close(void *arg)
-{
-    (void)arg;
-    buf_add(&said, STR("<close>"));
-}
-
-static const struct login_world world = {w_send, w_start_tls, w_begin, w_step, w_cancel, w_open, w_close};
-
-/* A turn: the client's bytes, or a word of the world beginning with '<': "<challenge x>", "<ok x>",
- * "<send-only>", "<result N>", "<secured>". */
-struct turn {
-    const char *say, *expect;
-};
-
-static void world_says(void *m, const char *what)
-{
-    struct str word = str_of(what), rest = str_skip(word, 1);
-    struct login_outcome outcome = {.result = AUTH_OK, .may_read = true};
-
-    rest.n--;
-    if (str_starts(rest, STR("challenge "))) {
-        pop3_login.challenge(m, str_skip(rest, 10));
-    } else if (str_starts(rest, STR("ok"))) {
-        outcome.data = str_skip(rest, 3);
-        pop3_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("send-only"))) {
-        outcome.may_read = false;
-        pop3_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("result "))) {
-        outcome.result = (enum auth_result)(rest.p[7] - '0');
-        pop3_login.done(m, &outcome);
-    } else if (str_starts(rest, STR("secured"))) {
-        pop3_login.secured(m);
-    } else {
-        fail_msg("unknown word %s", what);
-    }
-}
-
-/* Feeds bytes as a connection does: what is not used comes again with the rest. */
-static void feed(void *m, struct buf *pending, struct str bytes)
-{
-    size_t used;
-
-    buf_add(pending, bytes);
-    while (pending->n > 0 && !pop3_login.waits(m) && (used = pop3_login.input(m, buf_str(pending))) > 0)
-        buf_consume(pending, used);
-}
-
 static void converse(unsigned flags, const struct turn *turns)
 {
-    void *m = pop3_login.new(&world, NULL, STR("pop.test"), flags);
-    struct buf pending;
-
-    buf_init(&pending, 100000);
-    buf_init(&said, 100000);
-    pop3_login.greet(m);
-    for (; turns->expect != NULL; turns++) {
-        if (turns->say != NULL && turns->say[0] == '<') {
-            world_says(m, turns->say);
-            feed(m, &pending, (struct str){0});
-        } else if (turns->say != NULL) {
-            feed(m, &pending, str_of(turns->say));
-        }
-        if (!str_eq(buf_str(&said), str_of(turns->expect)))
-            fail_msg("after %s\n expected: %s\n      got: %.*s", turns->say ? turns->say : "greeting", turns->expect,
-                STR_ARG(buf_str(&said)));
-        buf_reset(&said);
-    }
-    pop3_login.free(m);
-    buf_clear(&pending);
-    buf_clear(&said);
+    converse_with(&pop3_login, "pop.test", flags, turns);
 }
 
 #define GREETING {NULL, "+OK pop.test POP3 server ready\r\n"}
@@ -296,7 +178,7 @@ static void language_and_utf8(void **state)
 /* What follows the login belongs to mailbox and is not touched. */
 static void pipelined_input_is_left(void **state)
 {
-    void *m = pop3_login.new(&world, NULL, STR("h"), LOGIN_SECURE);
+    void *m = pop3_login.new(&login_said, NULL, STR("h"), LOGIN_SECURE);
     struct str all = STR("USER a\nPASS b\r\nSTAT\r\n");
 
     (void)state;

@@ -20,7 +20,7 @@ struct maildrop {
     struct mail mails[8];
     size_t count, loaded, piece;
     size_t load_at_once;
-    bool load_fails, commit_fails, commits, aborted;
+    bool load_fails, commit_fails, commit_waits, commits, aborted;
     int remove_fails_at, removes;
     int read_fails_at, reads;
     uint32_t removed[8];
@@ -76,7 +76,7 @@ static enum pop3_result remove_commit(void *world)
     struct maildrop *d = world;
 
     d->commits = true;
-    return d->commit_fails ? POP3_FAILED : POP3_OK;
+    return d->commit_waits ? POP3_WAITS : d->commit_fails ? POP3_FAILED : POP3_OK;
 }
 
 static void remove_abort(void *world)
@@ -392,6 +392,30 @@ static void removal_is_all_or_nothing(void **state)
     assert_true(commit.commits);
 }
 
+/* The goodbye comes when somebody says that it is done; what the client says meanwhile is not read. */
+static void removal_may_wait(void **state)
+{
+    (void)state;
+    for (int removed = 0; removed < 2; removed++) {
+        struct maildrop d = three();
+        struct pop3 *p = pop3_new(&store, &d, 0);
+
+        d.commit_waits = true;
+        assert_true(pop3_input(p, STR("DELE 1\r\nQUIT\r\nNOOP\r\n")));
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(pop3_run(p), POP3_WAIT_INPUT);
+        assert_true(d.commits && str_ends(buf_str(pop3_output(p)), STR("+OK Message 1 deleted\r\n")));
+        buf_reset(pop3_output(p));
+        pop3_removed(p, removed);
+        assert_int_equal(pop3_run(p), POP3_CLOSED);
+        assert_true(str_eq(buf_str(pop3_output(p)),
+            removed ? STR("+OK Goodbye, 2 messages left\r\n") : STR("-ERR [SYS/TEMP] Deleted messages were not removed\r\n")));
+        assert_int_equal(pop3_counts(p).deleted, removed);
+        pop3_free(p);
+        assert_false(d.aborted);
+    }
+}
+
 static void the_snapshot_may_come_in_parts(void **state)
 {
     struct maildrop d = three();
@@ -490,6 +514,7 @@ int main(void)
         cmocka_unit_test(utf8_messages_need_utf8_mode),
         cmocka_unit_test(storage_failures_are_told),
         cmocka_unit_test(removal_is_all_or_nothing),
+        cmocka_unit_test(removal_may_wait),
         cmocka_unit_test(the_snapshot_may_come_in_parts),
         cmocka_unit_test(a_hundred_thousand_messages),
         cmocka_unit_test(removing_very_many_takes_turns),

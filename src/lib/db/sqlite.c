@@ -194,6 +194,7 @@ static bool open_raw(struct db **out, const char *path, int flags, const char *v
     int rc;
 
     db->path = xstrndup(path, strlen(path));
+    db->named = strcmp(path, ":memory:") == 0; /* no name to sync */
     list_init(&db->stmts);
     rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     /* SQLite opens for reading what it could not open for writing, also when only the moment was bad (no space, no memory):

@@ -92,6 +92,17 @@ void imap_input_forget(struct imap_input *in)
 
 /* ---- literals ---- */
 
+/* A number that is too large for any literal counts as the largest: what follows is a literal that nobody wants, never commands. */
+static bool size_of(struct str digits, uint64_t *size)
+{
+    for (size_t i = 0; i < digits.n; i++)
+        if (!ascii_is_digit(digits.p[i]))
+            return false;
+    if (!str_to_u64(digits, INT64_MAX, size))
+        *size = INT64_MAX;
+    return digits.n > 0;
+}
+
 /* A line that ends with "{n}", "{n+}" or "~{n}" announces a literal (the grammar has no other use for that). */
 static bool announces(struct str line, struct imap_literal *literal)
 {
@@ -105,7 +116,7 @@ static bool announces(struct str line, struct imap_literal *literal)
     if (!literal->synchronizing)
         inside = str_sub(inside, 0, inside.n - 1);
     literal->binary = open > 0 && line.p[open - 1] == '~';
-    return str_to_u64(inside, INT64_MAX, &literal->size);
+    return size_of(inside, &literal->size);
 }
 
 bool imap_input_asks(const struct imap_input *in)

@@ -2,29 +2,18 @@
 #include "imap_login.h"
 #include "base/err.h"
 #include "imap/input.h"
-#include "sasl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum state { READY, IN_AUTH, WAITING, OVER };
-
 struct login {
-    const struct login_world *world;
-    void *arg;
-    struct str hostname;
-    unsigned flags;
-    enum state state;
-    bool skipping; /* the rest of an overlong response */
-    bool by_sasl;  /* the login under way came with AUTHENTICATE */
-    unsigned errors, failures;
+    struct login_common c;
     struct imap_input input;
     struct arena arena;
     struct imap_command command;
     char tag[IMAP_TAG_MAX]; /* of the command under way */
     size_t tag_length;
-    struct sasl sasl;
 };
 
 /* ---- answers ---- */
@@ -41,48 +30,31 @@ static struct str tag_of(const struct login *l)
     return str_from(l->tag, l->tag_length);
 }
 
-static void send(struct login *l, const char *text)
-{
-    l->world->send(l->arg, str_of(text));
-    l->world->send(l->arg, STR("\r\n"));
-}
-
 /* The tagged answer; an untagged one where no tag was understood. */
 static void answer(struct login *l, const char *text)
 {
-    l->world->send(l->arg, l->tag_length > 0 ? tag_of(l) : STR("*"));
-    l->world->send(l->arg, STR(" "));
-    send(l, text);
-}
-
-static void hang_up(struct login *l)
-{
-    l->state = OVER;
-    l->world->close(l->arg);
+    l->c.world->send(l->c.arg, l->tag_length > 0 ? tag_of(l) : STR("*"));
+    l->c.world->send(l->c.arg, STR(" "));
+    login_send(&l->c, text);
 }
 
 static void fail(struct login *l, const char *text)
 {
     answer(l, text);
-    if (++l->errors < IMAP_LOGIN_ERRORS_MAX)
+    if (++l->c.errors < LOGIN_ERRORS_MAX)
         return;
-    send(l, "* BYE Too many errors");
-    hang_up(l);
-}
-
-static bool takes_passwords(const struct login *l)
-{
-    return l->flags & (LOGIN_SECURE | LOGIN_LOOPBACK);
+    login_send(&l->c, "* BYE Too many errors");
+    login_hang_up(&l->c);
 }
 
 static void add_capabilities(const struct login *l, struct buf *out)
 {
     buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR"));
-    if (l->flags & LOGIN_STARTTLS)
+    if (l->c.flags & LOGIN_STARTTLS)
         buf_add(out, STR(" STARTTLS"));
-    if (!takes_passwords(l))
+    if (!login_takes_passwords(&l->c))
         buf_add(out, STR(" LOGINDISABLED"));
-    sasl_list(out, " AUTH=", "", l->flags);
+    sasl_list(out, " AUTH=", "", l->c.flags);
 }
 
 /* ---- commands ---- */
@@ -95,8 +67,7 @@ static void on_capability(struct login *l)
     buf_add(&out, STR("* "));
     add_capabilities(l, &out);
     buf_add(&out, STR("\r\n"));
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
+    login_send_buf(&l->c, &out);
     answer(l, "OK That is what there is before login");
 }
 
@@ -107,58 +78,43 @@ static void on_noop(struct login *l)
 
 static void on_id(struct login *l)
 {
-    send(l, "* ID (\"name\" \"Staffetta\")");
+    login_send(&l->c, "* ID (\"name\" \"Staffetta\")");
     answer(l, "OK Pleased to meet you");
 }
 
 static void on_logout(struct login *l)
 {
-    send(l, "* BYE Logging out");
+    login_send(&l->c, "* BYE Logging out");
     answer(l, "OK Goodbye");
-    hang_up(l);
+    login_hang_up(&l->c);
 }
 
 static void on_starttls(struct login *l)
 {
-    if (l->flags & LOGIN_SECURE) {
+    if (l->c.flags & LOGIN_SECURE) {
         fail(l, "BAD TLS is active already");
-    } else if (!(l->flags & LOGIN_STARTTLS)) {
+    } else if (!(l->c.flags & LOGIN_STARTTLS)) {
         fail(l, "BAD TLS is not available here");
     } else {
         answer(l, "OK Begin TLS negotiation");
-        l->state = WAITING;
-        l->world->start_tls(l->arg);
+        l->c.state = LOGIN_WAITING;
+        l->c.world->start_tls(l->c.arg);
     }
-}
-
-static bool usable(struct str s)
-{
-    return s.n > 0 && str_is_utf8(s) && str_find(s, 0) < 0;
 }
 
 static void on_login(struct login *l)
 {
     struct str user = l->command.login.user, password = l->command.login.password;
-    struct buf data;
 
-    if (!takes_passwords(l)) {
+    if (!login_takes_passwords(&l->c)) {
         fail(l, "NO [PRIVACYREQUIRED] Passwords are taken with TLS only, use STARTTLS first");
         return;
     }
-    if (!usable(user) || !usable(password)) {
+    if (!login_usable(user) || !login_usable(password)) {
         fail(l, "NO [AUTHENTICATIONFAILED] Not a user and a password");
         return;
     }
-    buf_init(&data, 2 * IMAP_LOGIN_COMMAND_MAX);
-    buf_add_char(&data, 0);
-    buf_add(&data, user);
-    buf_add_char(&data, 0);
-    buf_add(&data, password);
-    l->state = WAITING;
-    l->by_sasl = false;
-    l->world->auth_begin(l->arg, STR("USERPASS"), true, buf_str(&data));
-    explicit_bzero(data.p, data.n);
-    buf_clear(&data);
+    login_by_password(&l->c, user, password);
 }
 
 static void sasl_answer(struct login *l, enum sasl_result result)
@@ -170,24 +126,17 @@ static void sasl_answer(struct login *l, enum sasl_result result)
         [SASL_CANCELLED] = "BAD Cancelled",
     };
 
-    if (result == SASL_ASKED)
-        return;
-    if (result == SASL_COMPLETE) {
-        l->state = OVER;
-        l->world->open(l->arg, 0, tag_of(l));
-        return;
-    }
-    l->state = READY;
-    fail(l, errors[result]);
+    if (result == SASL_COMPLETE)
+        l->c.world->open(l->c.arg, 0, tag_of(l));
+    else if (result != SASL_ASKED)
+        fail(l, errors[result]);
 }
 
 static void on_authenticate(struct login *l)
 {
     const struct imap_login *c = &l->command.login;
 
-    l->state = WAITING;
-    l->by_sasl = true;
-    sasl_answer(l, sasl_begin(&l->sasl, c->mechanism, c->has_initial, c->initial, l->flags));
+    sasl_answer(l, login_by_sasl(&l->c, c->mechanism, c->has_initial, c->initial));
 }
 
 static void (*const verbs[IMAP_VERB_COUNT])(struct login *l) = {
@@ -223,7 +172,7 @@ static const char *refusal(const struct login *l)
 
     if (!imap_command_verb(imap_input_command(&l->input), &tag, &uid, &verb, &rest))
         return "BAD Unknown command";
-    if (verb == IMAP_LOGIN && !takes_passwords(l))
+    if (verb == IMAP_LOGIN && !login_takes_passwords(&l->c))
         return "NO [PRIVACYREQUIRED] Passwords are taken with TLS only, use STARTTLS first";
     if (verb != IMAP_LOGIN && verb != IMAP_ID)
         return verbs[verb] != NULL ? "BAD A literal is not expected here" : "BAD Log in first";
@@ -241,7 +190,7 @@ static void on_literal(struct login *l)
         return;
     }
     if (imap_input_literal(&l->input)->synchronizing)
-        send(l, "+ Go on");
+        login_send(&l->c, "+ Go on");
     imap_input_take(&l->input);
 }
 
@@ -257,9 +206,7 @@ static void on_too_long(struct login *l)
 
 static void response_too_long(struct login *l)
 {
-    if (!l->sasl.acknowledge)
-        l->world->auth_cancel(l->arg);
-    l->state = READY;
+    login_give_up(&l->c);
     fail(l, "BAD The response is too long");
 }
 
@@ -269,12 +216,12 @@ static bool take_line(struct login *l, struct str *bytes)
     ptrdiff_t end = str_find(*bytes, '\n');
     size_t n = end < 0 ? bytes->n : (size_t)end + 1;
     struct str line = str_sub(*bytes, 0, n - (end >= 0));
-    bool skipped = l->skipping;
+    bool skipped = l->c.skipping;
 
     if (end < 0 && !skipped && n < SASL_LINE_MAX)
         return false;
     *bytes = str_skip(*bytes, n);
-    l->skipping = end < 0;
+    l->c.skipping = end < 0;
     if (skipped)
         return true;
     if (n >= SASL_LINE_MAX) {
@@ -283,8 +230,7 @@ static bool take_line(struct login *l, struct str *bytes)
     }
     if (str_ends(line, STR("\r")))
         line.n--;
-    l->state = WAITING;
-    sasl_answer(l, sasl_line(&l->sasl, line));
+    sasl_answer(l, login_response(&l->c, line));
     return true;
 }
 
@@ -308,56 +254,18 @@ static bool take_command(struct login *l, struct str *bytes)
     return false;
 }
 
-/* A block of commands asks for many times as much output. */
-static bool must_read_first(const struct login *l)
-{
-    return l->world->full != NULL && l->world->full(l->arg);
-}
-
 static size_t login_input(void *machine, struct str bytes)
 {
     struct login *l = machine;
     struct str rest = bytes;
     bool whole = true;
 
-    while (whole && rest.n > 0 && (l->state == READY || l->state == IN_AUTH) && !must_read_first(l))
-        whole = l->state == IN_AUTH || l->skipping ? take_line(l, &rest) : take_command(l, &rest);
+    while (whole && rest.n > 0 && login_takes_input(&l->c))
+        whole = l->c.state == LOGIN_IN_AUTH || l->c.skipping ? take_line(l, &rest) : take_command(l, &rest);
     return bytes.n - rest.n;
 }
 
 /* ---- what the world says ---- */
-
-static void login_secured(void *machine)
-{
-    struct login *l = machine;
-
-    l->flags = (l->flags | LOGIN_SECURE) & ~(unsigned)LOGIN_STARTTLS;
-    l->skipping = false;
-    if (l->state == WAITING)
-        l->state = READY;
-}
-
-static void login_challenge(void *machine, struct str data)
-{
-    struct login *l = machine;
-
-    if (l->state != WAITING || !l->by_sasl)
-        return;
-    l->state = IN_AUTH;
-    sasl_send(&l->sasl, "+ ", data);
-}
-
-static void succeed(struct login *l, struct str data)
-{
-    if (l->by_sasl && data.n > 0) { /* IMAP has no success with data: one more round */
-        l->sasl.acknowledge = true;
-        l->state = IN_AUTH;
-        sasl_send(&l->sasl, "+ ", data);
-        return;
-    }
-    l->state = OVER;
-    l->world->open(l->arg, 0, tag_of(l));
-}
 
 /* RFC 5530 */
 static const char *const refusals[] = {
@@ -369,39 +277,34 @@ static const char *const refusals[] = {
     [AUTH_TEMPFAIL] = "NO [UNAVAILABLE] Logins are not possible now, try again later",
 };
 
-static void login_done(void *machine, const struct login_outcome *o)
+static void on_done(void *machine, const struct login_outcome *o)
 {
     struct login *l = machine;
-    bool known = (size_t)o->result < sizeof refusals / sizeof *refusals;
 
-    if (l->state != WAITING && l->state != IN_AUTH)
+    switch (login_judge(&l->c, o)) {
+    case LOGIN_GRANTED:
+        l->c.world->open(l->c.arg, 0, tag_of(l));
         return;
-    if (o->result == AUTH_OK && o->may_read) {
-        succeed(l, o->data);
+    case LOGIN_REFUSED:
+        answer(l, login_refusal(refusals, o->result));
+        if (l->c.failures < LOGIN_FAILURES_MAX)
+            return;
+        login_send(&l->c, "* BYE Too many failed logins");
+        login_hang_up(&l->c);
+        return;
+    case LOGIN_LATE:
+    case LOGIN_ACKNOWLEDGE:
         return;
     }
-    l->state = READY;
-    answer(l, refusals[known ? o->result : AUTH_TEMPFAIL]);
-    if (++l->failures < IMAP_LOGIN_FAILURES_MAX)
-        return;
-    send(l, "* BYE Too many failed logins");
-    hang_up(l);
 }
 
 static void login_bye(void *machine, const char *why)
 {
     struct login *l = machine;
 
-    l->world->send(l->arg, STR("* BYE [UNAVAILABLE] "));
-    send(l, why);
-    l->state = OVER;
-}
-
-static bool login_waits(void *machine)
-{
-    struct login *l = machine;
-
-    return l->state == WAITING || l->state == OVER;
+    l->c.world->send(l->c.arg, STR("* BYE [UNAVAILABLE] "));
+    login_send(&l->c, why);
+    l->c.state = LOGIN_OVER;
 }
 
 static void login_greet(void *machine)
@@ -412,20 +315,15 @@ static void login_greet(void *machine)
     buf_init(&out, 2048);
     buf_add(&out, STR("* OK ["));
     add_capabilities(l, &out);
-    buf_addf(&out, "] %.*s IMAP server ready\r\n", STR_ARG(l->hostname));
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
+    buf_addf(&out, "] %.*s IMAP server ready\r\n", STR_ARG(l->c.hostname));
+    login_send_buf(&l->c, &out);
 }
 
 static void *login_new(const struct login_world *world, void *arg, struct str hostname, unsigned flags)
 {
     struct login *l = xcalloc(1, sizeof *l);
 
-    l->world = world;
-    l->arg = arg;
-    l->hostname = str_dup(str_sub(hostname, 0, 255));
-    l->flags = flags;
-    l->sasl = (struct sasl){.world = world, .arg = arg};
+    login_init(&l->c, world, arg, hostname, flags);
     imap_input_init(&l->input);
     imap_input_limit(&l->input, IMAP_LOGIN_LINE_MAX, IMAP_LOGIN_COMMAND_MAX);
     arena_init(&l->arena, 16 * IMAP_LOGIN_COMMAND_MAX);
@@ -438,7 +336,7 @@ static void login_free(void *machine)
 
     if (l == NULL)
         return;
-    str_free(&l->hostname);
+    login_clear(&l->c);
     imap_input_wipe(&l->input);
     imap_input_clear(&l->input);
     arena_wipe(&l->arena);
@@ -457,7 +355,7 @@ const struct login_protocol imap_login = {
     .input = login_input,
     .secured = login_secured,
     .challenge = login_challenge,
-    .done = login_done,
+    .done = on_done,
     .bye = login_bye,
     .waits = login_waits,
 };

@@ -7,14 +7,12 @@
  * Without TLS, and not on loopback, nothing that carries a password is offered or taken; the literals of such a LOGIN are
  * refused before they are sent. */
 #pragma once
-#include "login.h"
+#include "login_common.h"
 
 enum {
     IMAP_LOGIN_LINE_MAX = 8192,    /* RFC 7162, section 4; responses of AUTHENTICATE: SASL_LINE_MAX */
     IMAP_LOGIN_LITERAL_MAX = 1024, /* a user or a password */
     IMAP_LOGIN_COMMAND_MAX = 16384,
-    IMAP_LOGIN_ERRORS_MAX = 20,
-    IMAP_LOGIN_FAILURES_MAX = 5,
 };
 
 extern const struct login_protocol imap_login;

@@ -1,52 +1,24 @@
 /* POP3 before login. See pop3_login.h. */
 #include "pop3_login.h"
 #include "base/err.h"
-#include "sasl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum state { READY, IN_AUTH, WAITING, OVER };
-
 struct login {
-    const struct login_world *world;
-    void *arg;
-    struct str hostname;
-    unsigned flags;
-    enum state state;
+    struct login_common c;
     bool utf8;
-    bool skipping; /* the rest of an overlong line */
-    bool by_sasl;  /* the login under way came with AUTH */
-    unsigned errors, failures;
     struct str user; /* of USER, until PASS */
-    struct sasl sasl;
 };
-
-static void send(struct login *l, const char *text)
-{
-    l->world->send(l->arg, str_of(text));
-    l->world->send(l->arg, STR("\r\n"));
-}
-
-static void hang_up(struct login *l)
-{
-    l->state = OVER;
-    l->world->close(l->arg);
-}
 
 static void fail(struct login *l, const char *text)
 {
-    if (++l->errors < POP3_LOGIN_ERRORS_MAX) {
-        send(l, text);
+    if (++l->c.errors < LOGIN_ERRORS_MAX) {
+        login_send(&l->c, text);
         return;
     }
-    send(l, "-ERR Too many errors, goodbye");
-    hang_up(l);
-}
-
-static bool takes_passwords(const struct login *l)
-{
-    return l->flags & (LOGIN_SECURE | LOGIN_LOOPBACK);
+    login_send(&l->c, "-ERR Too many errors, goodbye");
+    login_hang_up(&l->c);
 }
 
 /* ---- commands: `rest` is what follows the keyword and one blank ---- */
@@ -59,59 +31,51 @@ static void on_capa(struct login *l, struct str rest)
     buf_init(&out, 1024);
     buf_add(&out, STR("+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
                       "PIPELINING\r\nEXPIRE NEVER\r\n"));
-    if (takes_passwords(l))
+    if (login_takes_passwords(&l->c))
         buf_add(&out, STR("USER\r\n"));
     buf_add(&out, STR("SASL"));
-    sasl_list(&out, " ", "", l->flags);
+    sasl_list(&out, " ", "", l->c.flags);
     buf_add(&out, STR("\r\n"));
-    if (l->flags & LOGIN_STARTTLS)
+    if (l->c.flags & LOGIN_STARTTLS)
         buf_add(&out, STR("STLS\r\n"));
-    buf_add(&out, takes_passwords(l) ? STR("UTF8 USER\r\n") : STR("UTF8\r\n"));
+    buf_add(&out, login_takes_passwords(&l->c) ? STR("UTF8 USER\r\n") : STR("UTF8\r\n"));
     buf_add(&out, STR("LANG\r\nIMPLEMENTATION Staffetta\r\n.\r\n"));
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
+    login_send_buf(&l->c, &out);
 }
 
 static void on_stls(struct login *l, struct str rest)
 {
     if (rest.n > 0) {
         fail(l, "-ERR STLS takes no argument");
-    } else if (l->flags & LOGIN_SECURE) {
+    } else if (l->c.flags & LOGIN_SECURE) {
         fail(l, "-ERR TLS is active already");
-    } else if (!(l->flags & LOGIN_STARTTLS)) {
+    } else if (!(l->c.flags & LOGIN_STARTTLS)) {
         fail(l, "-ERR TLS is not available here");
     } else if (l->utf8) { /* RFC 6856, section 2.1 */
         fail(l, "-ERR STLS comes before UTF8");
     } else {
-        send(l, "+OK Begin TLS negotiation");
-        l->state = WAITING;
-        l->world->start_tls(l->arg);
+        login_send(&l->c, "+OK Begin TLS negotiation");
+        l->c.state = LOGIN_WAITING;
+        l->c.world->start_tls(l->c.arg);
     }
-}
-
-static bool usable_name(struct str s)
-{
-    return s.n > 0 && str_is_utf8(s) && str_find(s, 0) < 0;
 }
 
 static void on_user(struct login *l, struct str rest)
 {
     str_free(&l->user);
-    if (!takes_passwords(l)) {
+    if (!login_takes_passwords(&l->c)) {
         fail(l, "-ERR Passwords are taken with TLS only, use STLS first");
-    } else if (!usable_name(rest)) {
+    } else if (!login_usable(rest)) {
         fail(l, "-ERR Not a user name");
     } else {
         l->user = str_dup(rest);
-        send(l, "+OK Now the password");
+        login_send(&l->c, "+OK Now the password");
     }
 }
 
 static void on_pass(struct login *l, struct str rest)
 {
-    struct buf data;
-
-    if (!takes_passwords(l)) {
+    if (!login_takes_passwords(&l->c)) {
         fail(l, "-ERR [AUTH] Passwords are taken with TLS only, use STLS first");
         return;
     }
@@ -119,20 +83,11 @@ static void on_pass(struct login *l, struct str rest)
         fail(l, "-ERR USER comes first");
         return;
     }
-    if (!usable_name(rest)) {
+    if (!login_usable(rest)) {
         fail(l, "-ERR [AUTH] Not a password");
         return;
     }
-    buf_init(&data, 2 * POP3_LOGIN_LINE_MAX);
-    buf_add_char(&data, 0);
-    buf_add(&data, l->user);
-    buf_add_char(&data, 0);
-    buf_add(&data, rest);
-    l->state = WAITING;
-    l->by_sasl = false;
-    l->world->auth_begin(l->arg, STR("USERPASS"), true, buf_str(&data));
-    explicit_bzero(data.p, data.n);
-    buf_clear(&data);
+    login_by_password(&l->c, l->user, rest);
     str_free(&l->user);
 }
 
@@ -143,36 +98,29 @@ static void list_mechanisms(struct login *l)
 
     buf_init(&out, 512);
     buf_add(&out, STR("+OK Mechanisms follow\r\n"));
-    sasl_list(&out, "", "\r\n", l->flags);
+    sasl_list(&out, "", "\r\n", l->c.flags);
     buf_add(&out, STR(".\r\n"));
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
+    login_send_buf(&l->c, &out);
+}
+
+static void open_session(struct login *l)
+{
+    l->c.world->open(l->c.arg, l->utf8 ? SESSION_UTF8 : 0, (struct str){0});
 }
 
 static void sasl_answer(struct login *l, enum sasl_result result)
 {
-    if (result != SASL_ASKED && result != SASL_COMPLETE)
-        l->state = READY;
-    switch (result) {
-    case SASL_ASKED:
-        return;
-    case SASL_COMPLETE:
-        l->state = OVER;
-        l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0, (struct str){0});
-        return;
-    case SASL_UNKNOWN:
-        fail(l, "-ERR No such mechanism");
-        return;
-    case SASL_NEEDS_TLS:
-        fail(l, "-ERR [AUTH] Passwords are taken with TLS only, use STLS first");
-        return;
-    case SASL_MALFORMED:
-        fail(l, "-ERR Malformed response");
-        return;
-    case SASL_CANCELLED:
-        fail(l, "-ERR Cancelled");
-        return;
-    }
+    static const char *const errors[] = {
+        [SASL_UNKNOWN] = "-ERR No such mechanism",
+        [SASL_NEEDS_TLS] = "-ERR [AUTH] Passwords are taken with TLS only, use STLS first",
+        [SASL_MALFORMED] = "-ERR Malformed response",
+        [SASL_CANCELLED] = "-ERR Cancelled",
+    };
+
+    if (result == SASL_COMPLETE)
+        open_session(l);
+    else if (result != SASL_ASKED)
+        fail(l, errors[result]);
 }
 
 static void on_auth(struct login *l, struct str rest)
@@ -189,9 +137,7 @@ static void on_auth(struct login *l, struct str rest)
         fail(l, "-ERR Too many arguments");
         return;
     }
-    l->state = WAITING;
-    l->by_sasl = true;
-    sasl_answer(l, sasl_begin(&l->sasl, mechanism, has_initial, initial, l->flags));
+    sasl_answer(l, login_by_sasl(&l->c, mechanism, has_initial, initial));
 }
 
 static void on_utf8(struct login *l, struct str rest)
@@ -201,16 +147,16 @@ static void on_utf8(struct login *l, struct str rest)
         return;
     }
     l->utf8 = true;
-    send(l, "+OK UTF8 mode");
+    login_send(&l->c, "+OK UTF8 mode");
 }
 
 static void on_lang(struct login *l, struct str rest)
 {
     rest = str_trim(rest);
     if (rest.n == 0)
-        send(l, "+OK Language listing follows:\r\nen English\r\n.");
+        login_send(&l->c, "+OK Language listing follows:\r\nen English\r\n.");
     else if (str_ieq(rest, STR("en")) || str_eq(rest, STR("*")))
-        send(l, "+OK en Language changed");
+        login_send(&l->c, "+OK en Language changed");
     else
         fail(l, "-ERR No such language");
 }
@@ -218,14 +164,14 @@ static void on_lang(struct login *l, struct str rest)
 static void on_noop(struct login *l, struct str rest)
 {
     (void)rest;
-    send(l, "+OK");
+    login_send(&l->c, "+OK");
 }
 
 static void on_quit(struct login *l, struct str rest)
 {
     (void)rest;
-    send(l, "+OK Goodbye");
-    hang_up(l);
+    login_send(&l->c, "+OK Goodbye");
+    login_hang_up(&l->c);
 }
 
 static void on_after_login(struct login *l, struct str rest)
@@ -263,16 +209,13 @@ static void command(struct login *l, struct str line)
 
 static size_t line_max(const struct login *l, struct str input)
 {
-    return l->state == IN_AUTH || str_istarts(input, STR("AUTH ")) ? SASL_LINE_MAX : POP3_LOGIN_LINE_MAX;
+    return l->c.state == LOGIN_IN_AUTH || str_istarts(input, STR("AUTH ")) ? SASL_LINE_MAX : POP3_LOGIN_LINE_MAX;
 }
 
 static void too_long(struct login *l)
 {
-    if (l->state == IN_AUTH) {
-        if (!l->sasl.acknowledge)
-            l->world->auth_cancel(l->arg);
-        l->state = READY;
-    }
+    if (l->c.state == LOGIN_IN_AUTH)
+        login_give_up(&l->c);
     fail(l, "-ERR Line too long");
 }
 
@@ -283,20 +226,14 @@ static void take_line(struct login *l, struct str input, size_t n)
 
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
-    if (l->skipping)
-        l->skipping = false;
+    if (l->c.skipping)
+        l->c.skipping = false;
     else if (n > line_max(l, input))
         too_long(l);
-    else if (l->state == IN_AUTH)
-        l->state = WAITING, sasl_answer(l, sasl_line(&l->sasl, line));
+    else if (l->c.state == LOGIN_IN_AUTH)
+        sasl_answer(l, login_response(&l->c, line));
     else
         command(l, line);
-}
-
-/* A block of commands asks for forty times as much output. */
-static bool must_read_first(const struct login *l)
-{
-    return l->world->full != NULL && l->world->full(l->arg);
 }
 
 static size_t login_input(void *machine, struct str bytes)
@@ -304,14 +241,14 @@ static size_t login_input(void *machine, struct str bytes)
     struct login *l = machine;
     size_t used = 0;
 
-    while ((l->state == READY || l->state == IN_AUTH) && !must_read_first(l)) {
+    while (login_takes_input(&l->c)) {
         struct str input = str_skip(bytes, used);
         ptrdiff_t end = str_find(input, '\n');
 
-        if (end < 0 && input.n > 0 && (l->skipping || input.n >= line_max(l, input))) {
-            if (!l->skipping)
+        if (end < 0 && input.n > 0 && (l->c.skipping || input.n >= line_max(l, input))) {
+            if (!l->c.skipping)
                 too_long(l);
-            l->skipping = true;
+            l->c.skipping = true;
             return bytes.n;
         }
         if (end < 0)
@@ -324,37 +261,12 @@ static size_t login_input(void *machine, struct str bytes)
 
 /* ---- what the world says ---- */
 
-static void login_secured(void *machine)
+static void on_secured(void *machine)
 {
     struct login *l = machine;
 
-    l->flags = (l->flags | LOGIN_SECURE) & ~(unsigned)LOGIN_STARTTLS;
+    login_secured(machine);
     str_free(&l->user);
-    l->skipping = false;
-    if (l->state == WAITING)
-        l->state = READY;
-}
-
-static void login_challenge(void *machine, struct str data)
-{
-    struct login *l = machine;
-
-    if (l->state != WAITING || !l->by_sasl)
-        return;
-    l->state = IN_AUTH;
-    sasl_send(&l->sasl, "+ ", data);
-}
-
-static void succeed(struct login *l, struct str data)
-{
-    if (l->by_sasl && data.n > 0) { /* POP3 has no success with data: one more round */
-        l->sasl.acknowledge = true;
-        l->state = IN_AUTH;
-        sasl_send(&l->sasl, "+ ", data);
-        return;
-    }
-    l->state = OVER;
-    l->world->open(l->arg, l->utf8 ? SESSION_UTF8 : 0, (struct str){0});
 }
 
 static const char *const refusals[] = {
@@ -366,21 +278,23 @@ static const char *const refusals[] = {
     [AUTH_TEMPFAIL] = "-ERR [SYS/TEMP] Logins are not possible now, try again later",
 };
 
-static void login_done(void *machine, const struct login_outcome *o)
+static void on_done(void *machine, const struct login_outcome *o)
 {
     struct login *l = machine;
-    bool known = (size_t)o->result < sizeof refusals / sizeof *refusals;
 
-    if (l->state != WAITING && l->state != IN_AUTH)
+    switch (login_judge(&l->c, o)) {
+    case LOGIN_GRANTED:
+        open_session(l);
         return;
-    if (o->result == AUTH_OK && o->may_read) {
-        succeed(l, o->data);
+    case LOGIN_REFUSED:
+        login_send(&l->c, login_refusal(refusals, o->result));
+        if (l->c.failures >= LOGIN_FAILURES_MAX)
+            login_hang_up(&l->c);
+        return;
+    case LOGIN_LATE:
+    case LOGIN_ACKNOWLEDGE:
         return;
     }
-    l->state = READY;
-    send(l, refusals[known ? o->result : AUTH_TEMPFAIL]);
-    if (++l->failures >= POP3_LOGIN_FAILURES_MAX)
-        hang_up(l);
 }
 
 static void login_bye(void *machine, const char *why)
@@ -390,16 +304,8 @@ static void login_bye(void *machine, const char *why)
 
     buf_init(&out, POP3_LOGIN_LINE_MAX);
     buf_addf(&out, "-ERR [SYS/TEMP] %s\r\n", why);
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
-    l->state = OVER;
-}
-
-static bool login_waits(void *machine)
-{
-    struct login *l = machine;
-
-    return l->state == WAITING || l->state == OVER;
+    login_send_buf(&l->c, &out);
+    l->c.state = LOGIN_OVER;
 }
 
 static void login_greet(void *machine)
@@ -408,20 +314,15 @@ static void login_greet(void *machine)
     struct buf out;
 
     buf_init(&out, POP3_LOGIN_LINE_MAX);
-    buf_addf(&out, "+OK %.*s POP3 server ready\r\n", STR_ARG(l->hostname));
-    l->world->send(l->arg, buf_str(&out));
-    buf_clear(&out);
+    buf_addf(&out, "+OK %.*s POP3 server ready\r\n", STR_ARG(l->c.hostname));
+    login_send_buf(&l->c, &out);
 }
 
 static void *login_new(const struct login_world *world, void *arg, struct str hostname, unsigned flags)
 {
     struct login *l = xcalloc(1, sizeof *l);
 
-    l->world = world;
-    l->arg = arg;
-    l->hostname = str_dup(str_sub(hostname, 0, 255));
-    l->flags = flags;
-    l->sasl = (struct sasl){.world = world, .arg = arg};
+    login_init(&l->c, world, arg, hostname, flags);
     return l;
 }
 
@@ -431,7 +332,7 @@ static void login_free(void *machine)
 
     if (l == NULL)
         return;
-    str_free(&l->hostname);
+    login_clear(&l->c);
     str_free(&l->user);
     free(l);
 }
@@ -445,9 +346,9 @@ const struct login_protocol pop3_login = {
     .free = login_free,
     .greet = login_greet,
     .input = login_input,
-    .secured = login_secured,
+    .secured = on_secured,
     .challenge = login_challenge,
-    .done = login_done,
+    .done = on_done,
     .bye = login_bye,
     .waits = login_waits,
 };

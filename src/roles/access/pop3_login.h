@@ -5,12 +5,10 @@
  *
  * Without TLS, and not on loopback, nothing that carries a password is offered or taken. */
 #pragma once
-#include "login.h"
+#include "login_common.h"
 
 enum {
     POP3_LOGIN_LINE_MAX = 512, /* with its end; AUTH and its responses may be longer */
-    POP3_LOGIN_ERRORS_MAX = 20,
-    POP3_LOGIN_FAILURES_MAX = 5,
 };
 
 extern const struct login_protocol pop3_login;

@@ -176,7 +176,7 @@ int command_domain(struct command *c, struct str text, struct name *out)
     return done ? 0 : command_fail(c, EX_DATAERR, "%.*s is no domain: %s", STR_ARG(text), why);
 }
 
-int command_local_domain(struct command *c, struct str key, struct name *domain)
+static int local_domain(struct command *c, struct str key, struct name *domain)
 {
     struct str local, name;
     struct err err = {0};
@@ -196,7 +196,7 @@ int command_local_domain(struct command *c, struct str key, struct name *domain)
     return 0;
 }
 
-int command_local_part(struct command *c, struct str key)
+static int local_part(struct command *c, struct str key)
 {
     struct str local, domain;
 
@@ -204,6 +204,15 @@ int command_local_part(struct command *c, struct str key)
     return local.n <= 64 ? 0
                          : command_fail(c, EX_DATAERR,
                                "the part before the @ has %zu octets, 64 are allowed", local.n);
+}
+
+int command_local_address(struct command *c, struct str text, struct name *canonical, struct name *key, struct name *domain)
+{
+    int code = command_address(c, text, canonical, key);
+
+    if (code == 0)
+        code = local_domain(c, name_str(key), domain);
+    return code == 0 ? local_part(c, name_str(key)) : code;
 }
 
 bool command_is_word(struct str text)

@@ -80,11 +80,9 @@ void option_password(struct command *c, struct verifier *v, int *code);
 int command_address(struct command *c, struct str text, struct name *canonical, struct name *key);
 /* A domain argument to its canonical form. */
 int command_domain(struct command *c, struct str text, struct name *out);
-/* Fails unless the domain of `key` is a local one. */
-int command_local_domain(struct command *c, struct str key, struct name *domain);
-/* Ours are at most 64 octets before the '@' (RFC 5321 4.5.3.1.1): longer ones not everybody could
- * write to. */
-int command_local_part(struct command *c, struct str key);
+/* The same for an address of ours to be: its domain must be a local one, and what is before the '@' at most 64 octets
+ * (RFC 5321, section 4.5.3.1.1), because not everybody could write to a longer one. */
+int command_local_address(struct command *c, struct str text, struct name *canonical, struct name *key, struct name *domain);
 /* Printable without blanks: may stand as a word in a list. */
 bool command_is_word(struct str text);
 

@@ -72,12 +72,8 @@ static int add(struct command *c)
     struct account a = {.enabled = true}, old;
     struct err err = {0};
     bool found;
-    int code = command_address(c, command_word(c, 0), &a.address, &a.key);
+    int code = command_local_address(c, command_word(c, 0), &a.address, &a.key, &a.domain);
 
-    if (code == 0)
-        code = command_local_domain(c, name_str(&a.key), &a.domain);
-    if (code == 0)
-        code = command_local_part(c, name_str(&a.key));
     if (code != 0)
         return code;
     if (!store_get_account(c->store, name_str(&a.key), &old, &found, &err))

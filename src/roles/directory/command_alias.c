@@ -157,12 +157,8 @@ static int add(struct command *c)
     struct alias a = {.enabled = true};
     struct err err = {0};
     bool found;
-    int code = command_address(c, command_word(c, 0), &a.address, &a.key);
+    int code = command_local_address(c, command_word(c, 0), &a.address, &a.key, &a.domain);
 
-    if (code == 0)
-        code = command_local_domain(c, name_str(&a.key), &a.domain);
-    if (code == 0)
-        code = command_local_part(c, name_str(&a.key));
     if (code != 0)
         return code;
     if (!get(c, &a, &found, &err))

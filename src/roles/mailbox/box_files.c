@@ -84,7 +84,8 @@ void files_search_path(const struct boxes *b, int64_t account, char path[BOX_PAT
 
 void files_delete(const struct boxes *b, int64_t account)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new", ".backup", ".restore", ".restore-wal", ".restore-shm"};
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".new", ".backup", ".restore", ".restore-wal", ".restore-shm",
+        ".restore-journal"};
     char path[PATH_ROOM];
     bool deleted = false;
 
@@ -167,6 +168,16 @@ bool files_open_store(struct boxes *b, int64_t account, struct store **store, bo
 }
 
 /* ---- for restoring ---- */
+
+bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account)
+{
+    LIST_EACH(&b->restoring, it)
+        if (CONTAINER(it, struct box_restoring, link)->account == account)
+            return false;
+    r->account = account;
+    list_add_last(&b->restoring, &r->link);
+    return true;
+}
 
 void boxes_path(const struct boxes *b, int64_t account, const char *suffix, char *path, size_t size)
 {

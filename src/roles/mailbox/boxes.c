@@ -32,6 +32,7 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     list_init(&b->dirty);
     list_init(&b->filling);
     list_init(&b->indexed);
+    list_init(&b->restoring);
     files_open(b, folder, copy);
     metric_show(&open_now);
     metric_show(&failures);

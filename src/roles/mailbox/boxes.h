@@ -45,7 +45,8 @@ struct box {
     int64_t last_used; /* monotonic */
     struct store *store;  /* NULL: it rests */
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
-    uint64_t sessions;    /* of those, what session.c counts */
+    uint64_t sessions;    /* of those, what session.c counts, */
+    unsigned left;        /* and of these the ones that go on without their clients */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
@@ -89,7 +90,13 @@ struct box *boxes_find(struct boxes *b, int64_t account);
 /* Deletes the account's files, now or when nobody uses them any more. */
 void boxes_remove(struct boxes *b, int64_t account);
 
-/* For restoring: true when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
+/* For restoring, which one session at a time may do to an account; false: another does. Until list_remove(&r->link). */
+struct box_restoring {
+    struct link link;
+    int64_t account;
+};
+MUST_CHECK bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account);
+/* True when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
  * nobody new gets it, and this is to be called again. */
 bool boxes_let_go(struct boxes *b, int64_t account);
 bool boxes_exist(const struct boxes *b, int64_t account);

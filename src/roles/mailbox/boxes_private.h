@@ -29,6 +29,7 @@ struct boxes {
     bool maybe_loose;
     int64_t index_from;    /* box_search.c */
     struct list filling, indexed;
+    struct list restoring; /* struct box_restoring */
     int64_t fill_due;
 };
 

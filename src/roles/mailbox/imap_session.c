@@ -632,7 +632,7 @@ static struct str session_left(void *machine)
     return imap_wire_left(machine);
 }
 
-/* A change half done when the client is gone: nothing of it may be committed. */
+/* A change half done when the session ends: nothing of it may be committed. */
 static void give_up(struct imap *im)
 {
     struct err err = {0};
@@ -644,6 +644,20 @@ static void give_up(struct imap *im)
     err_set(&err, ERR_TEMPORARY, "a change was given up");
     if (!lost)
         box_fail(im->box, &err);
+}
+
+/* Nobody hears what is said. When nothing is held any more, all that the command does is in the transaction: it is committed with
+ * what others have there. */
+static bool session_go_on(void *machine)
+{
+    struct imap *im = machine;
+
+    imap_begin_turn(im, IMAP_TURN);
+    while (im->holding && !imap_pause(im)) {
+        im->step(im);
+        buf_reset(&im->out);
+    }
+    return im->holding;
 }
 
 static void session_close(void *machine)
@@ -677,5 +691,6 @@ static bool session_uses(void *machine, const struct box *box)
     return box == im->view.box || box == im->place.box || box == im->source.box || box == im->box;
 }
 
-const struct protocol imap_protocol = {"imap", session_open, session_input, session_run, session_output, session_taken, session_close,
-    session_finish, session_left, session_uses, false};
+const struct protocol imap_protocol = {
+    .name = "imap", .open = session_open, .input = session_input, .run = session_run, .output = session_output, .taken = session_taken,
+    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .go_on = session_go_on};

@@ -68,6 +68,8 @@ static void on_turn(struct role *role)
     due = boxes_due(mb->boxes);
     if (boxes_fill_due(mb->boxes) < due)
         due = boxes_fill_due(mb->boxes);
+    if (sessions_due(mb->sessions) < due)
+        due = sessions_due(mb->sessions);
     if (mb->drain_until != 0 && mb->drain_until < due)
         due = mb->drain_until;
     if (boxes_open(mb->boxes) > 0 && mb->tidy_at < due)

@@ -149,6 +149,8 @@ enum pop3_next pop3_run(struct pop3 *p)
     unsigned commands = 0, steps = 0;
 
     while (!p->closed) {
+        if (p->waits)
+            return POP3_WAIT_INPUT;
         if (p->out.n >= POP3_OUTPUT_HIGH)
             return POP3_WAIT_OUTPUT;
         if (commands >= COMMANDS_A_RUN || steps >= STEPS_A_RUN)

@@ -2,7 +2,7 @@
  * bytes and fills an output buffer; the maildrop comes through struct pop3_store.
  *
  * States: loading the snapshot; ready for a command; inside a long answer (list, uidl, a message) or
- * inside the removal after QUIT; closed. A long answer is a cursor: it stops when the output is full
+ * inside the removal after QUIT; waiting for its commit; closed. A long answer is a cursor: it stops when the output is full
  * and goes on at the next pop3_run. No command is read before the one before it is answered, so
  * pipelining needs nothing more.
  *
@@ -40,6 +40,7 @@ enum pop3_result {
     POP3_MORE,    /* load: call again */
     POP3_MISSING, /* read: the message is not there any more */
     POP3_FAILED,  /* the storage failed, for now */
+    POP3_WAITS,   /* remove_commit: pop3_removed says it later */
 };
 
 struct pop3;
@@ -87,6 +88,8 @@ bool pop3_input(struct pop3 *p, struct str bytes);
 enum pop3_next pop3_run(struct pop3 *p);
 /* The answers; the caller consumes them. */
 struct buf *pop3_output(struct pop3 *p);
+/* After POP3_WAITS: everything was removed, or nothing. */
+void pop3_removed(struct pop3 *p, bool removed);
 /* Bytes of input used since the last call. */
 size_t pop3_taken(struct pop3 *p);
 struct pop3_counts pop3_counts(const struct pop3 *p);

@@ -173,6 +173,16 @@ static void remove_end(struct pop3 *p, bool removed)
     buf_addf(&p->out, "+OK Goodbye, %zu messages left\r\n", p->live);
 }
 
+static void commit(struct pop3 *p)
+{
+    enum pop3_result result = p->store->remove_commit(p->world);
+
+    p->waits = result == POP3_WAITS;
+    p->step = NULL;
+    if (!p->waits)
+        remove_end(p, result == POP3_OK);
+}
+
 void pop3_step_remove(struct pop3 *p)
 {
     size_t removed = 0;
@@ -192,5 +202,11 @@ void pop3_step_remove(struct pop3 *p)
         }
     }
     if (p->at == p->count)
-        remove_end(p, p->store->remove_commit(p->world) == POP3_OK);
+        commit(p);
+}
+
+void pop3_removed(struct pop3 *p, bool removed)
+{
+    p->waits = false;
+    remove_end(p, removed);
 }

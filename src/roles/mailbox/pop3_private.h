@@ -15,6 +15,7 @@ struct pop3 {
     struct buf in, out;
     size_t taken;
     bool skipping; /* the rest of an overlong line */
+    bool waits; /* for pop3_removed */
     bool closed;
     unsigned errors;
 

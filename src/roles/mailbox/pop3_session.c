@@ -1,10 +1,13 @@
 /* POP3 over an account's database. The maildrop is locked for one session (RFC 1939, section 8): the
- * box names its owner. Before the snapshot the box is settled, so that a client never sees a uid that
- * a loss of power could give to another message. */
+ * box names its owner. Before the snapshot everything in the box is brought to disk, so that a client never sees a uid that
+ * a loss of power could give to another message; and what QUIT removed, before it is answered. Both wait for the group commit
+ * with the others of the box: an IMAP session may be in the middle of a long change. A login waits SESSION_LATER at most. */
 #include "pop3_session.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "pop3.h"
+#include "store_folder.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,10 +15,14 @@
 enum { LIST_AT_ONCE = 2000 };
 
 struct pop3_session {
+    struct session *session;
     const struct session_info *info;
     struct box *box;
     struct pop3 *machine;
-    bool locked, loading;
+    bool locked;
+    struct waiter waiter;
+    bool opening;     /* until the box is settled, or */
+    int64_t deadline; /* that time has come (monotonic) */
     int64_t last_uid; /* loaded so far */
     int64_t end_uid;  /* messages that came later are not in the snapshot */
     int64_t uid, content; /* the message being read */
@@ -115,13 +122,13 @@ static enum pop3_result remove_one(void *world, uint32_t uid)
 static enum pop3_result remove_commit(void *world)
 {
     struct pop3_session *s = world;
-    struct err err = {0};
     bool lost = s->rollbacks != s->box->rollbacks;
 
     removal_over(s);
-    if (lost || !box_settle(s->box, &err))
+    if (lost)
         return POP3_FAILED;
-    return POP3_OK;
+    box_batch(s->box, &s->waiter);
+    return POP3_WAITS;
 }
 
 /* Deliveries that shared the transaction fail with it and are repeated by the queue. */
@@ -147,9 +154,51 @@ static void refuse(struct pop3_session *s, const char *text)
     buf_add(&s->refusal, str_of(text));
 }
 
+static void refuse_opening(struct pop3_session *s)
+{
+    s->opening = false;
+    box_unwait(s->box, &s->waiter);
+    pop3_free(s->machine);
+    s->machine = NULL;
+    refuse(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n");
+}
+
+/* What is on disk is what there is, but for what others have begun since the last sync. */
+static void take_snapshot(struct pop3_session *s)
+{
+    s->opening = false;
+    s->end_uid = store_inbox(s->box->store)->durable.uidnext;
+    pop3_set_uidvalidity(s->machine, store_uidvalidity(s->box->store));
+}
+
+static void settle(struct pop3_session *s)
+{
+    s->opening = true;
+    if (s->box->broken)
+        refuse_opening(s);
+    else if (box_is_settled(s->box))
+        take_snapshot(s);
+    else
+        box_batch(s->box, &s->waiter);
+}
+
+/* In the middle of a flush. A rollback by somebody else is no reason not to log in. */
+static void on_settled(struct waiter *w, bool stored, const struct err *err)
+{
+    struct pop3_session *s = CONTAINER(w, struct pop3_session, waiter);
+
+    (void)err;
+    if (!s->opening)
+        pop3_removed(s->machine, stored);
+    else if (stored)
+        take_snapshot(s);
+    else
+        settle(s);
+    session_wake(s->session);
+}
+
 static void open_maildrop(struct pop3_session *s)
 {
-    struct err err = {0};
     unsigned flags = (s->info->flags & SESSION_TLS ? POP3_TLS : 0) |
                      (s->info->flags & SESSION_UTF8 ? POP3_UTF8 : 0) |
                      (s->info->loopback ? POP3_LOOPBACK : 0);
@@ -159,23 +208,22 @@ static void open_maildrop(struct pop3_session *s)
         refuse(s, "-ERR [IN-USE] Another session has this mailbox open\r\n");
         return;
     }
-    if (!box_settle(s->box, &err)) {
-        refuse(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n");
-        return;
-    }
     s->box->locked_by = s;
     s->locked = true;
-    s->end_uid = store_uidnext(s->box->store);
     s->machine = pop3_new(&store, s, flags);
-    pop3_set_uidvalidity(s->machine, store_uidvalidity(s->box->store));
+    settle(s);
+    if (s->opening)
+        s->deadline = session_wake_later(s->session);
 }
 
 static void *session_open(struct session *session)
 {
     struct pop3_session *s = xcalloc(1, sizeof *s);
 
+    s->session = session;
     s->info = session_info(session);
     s->box = s->info->box;
+    s->waiter = (struct waiter){.done = on_settled, .hurry = true};
     buf_init(&s->refusal, 512);
     open_maildrop(s);
     return s;
@@ -198,7 +246,23 @@ static enum session_next session_run(void *machine)
     };
     struct pop3_session *s = machine;
 
+    if (s->opening && clock_monotonic() >= s->deadline)
+        refuse_opening(s);
+    if (s->opening)
+        return SESSION_WAITS_INPUT;
     return s->machine == NULL ? SESSION_ENDS : nexts[pop3_run(s->machine)];
+}
+
+/* The client has said QUIT: what it removes is removed. */
+static bool session_go_on(void *machine)
+{
+    struct pop3_session *s = machine;
+
+    if (!s->removing)
+        return false;
+    buf_reset(pop3_output(s->machine));
+    (void)pop3_run(s->machine);
+    return s->removing;
 }
 
 static struct buf *session_output(void *machine)
@@ -230,6 +294,7 @@ static void session_close(void *machine)
 {
     struct pop3_session *s = machine;
 
+    box_unwait(s->box, &s->waiter);
     if (s->machine != NULL)
         log_session(s);
     store_unpin(s->box->store, &s->pin);
@@ -241,4 +306,5 @@ static void session_close(void *machine)
 }
 
 const struct protocol pop3_protocol = {
-    "pop3", session_open, session_input, session_run, session_output, session_taken, session_close, NULL};
+    .name = "pop3", .open = session_open, .input = session_input, .run = session_run, .output = session_output, .taken = session_taken,
+    .close = session_close, .go_on = session_go_on};

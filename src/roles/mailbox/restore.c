@@ -6,10 +6,11 @@
  *   S: DONE 123 4567    messages and bytes that are there now, and the end
  *   S: ERROR code text  an exit code and why not, and the end
  *
- * The bytes go into a file of their own. It is synced, held against the checksum, opened (which brings it to the newest
- * schema), given new uidvalidities, and only then renamed over the old one, which nobody uses any more and whose log is empty. So
- * a crash at any moment leaves the old mailbox or the new one. What is left of a restore that was broken off is overwritten by
- * the next. */
+ * The bytes go into a file of their own, which one restore of an account at a time may have. It is synced, held against the checksum,
+ * opened (it must be a mailbox, and is brought to the newest schema), given new uidvalidities, and only then renamed over the old one,
+ * which nobody uses any more and whose log is empty. So a crash at any moment leaves the old mailbox or the new one. What is left of a
+ * restore that was broken off, the log of its file too, is removed by the next before it writes: that log would be applied to whatever
+ * has the name. */
 #include "backup.h"
 #include "base/clock.h"
 #include "base/encode.h"
@@ -37,6 +38,7 @@ struct restore {
     struct session *session;
     const struct session_info *info;
     struct boxes *boxes;
+    struct box_restoring claim; /* the files of `fresh` are ours */
     enum state state;
     struct buf unread, out;
     size_t taken;
@@ -98,6 +100,20 @@ static bool may_replace(struct restore *r)
     return empty;
 }
 
+/* Of this restore, or of one that was broken off. */
+static bool remove_fresh(const struct restore *r)
+{
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
+    char path[PATH_ROOM + 16];
+    bool gone = true;
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(path, sizeof path, "%s%s", r->fresh, suffixes[i]);
+        gone &= unlink(path) == 0 || errno == ENOENT;
+    }
+    return gone;
+}
+
 static void begin(struct restore *r, struct str line)
 {
     if (!parse(r, line)) {
@@ -106,7 +122,15 @@ static void begin(struct restore *r, struct str line)
     }
     if (!may_replace(r))
         return;
-    r->fd = open(r->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (!boxes_claim(r->boxes, &r->claim, r->info->account)) {
+        end(r, EX_TEMPFAIL, "another restore of this account is under way");
+        return;
+    }
+    if (!remove_fresh(r)) {
+        end(r, EX_IOERR, "what is left of an earlier restore cannot be removed");
+        return;
+    }
+    r->fd = open(r->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (r->fd < 0) {
         end(r, EX_IOERR, strerror(errno));
         return;
@@ -174,18 +198,30 @@ static void take_bytes(struct restore *r)
 
 /* ---- putting it in place ---- */
 
+/* NULL when there is none that can be read. When only the moment is bad, the restore has to wait: uids may not be given again. */
+static bool open_old(struct restore *r, struct store **old, struct err *err)
+{
+    struct err why = {0};
+
+    if (!boxes_exist(r->boxes, r->info->account) || store_open(old, r->path, r->info->account, &why))
+        return true;
+    if (why.kind == ERR_TEMPORARY || !r->overwrite) {
+        *err = why;
+        return false;
+    }
+    log_warning("restore", "account=%" PRId64 " reason=the old mailbox cannot be read: %s", r->info->account, why.text);
+    return true;
+}
+
 /* Uids and modseqs that the old one has given must not mean something else in the new one. */
 static bool prepare(struct restore *r, struct store_totals *holds, struct err *err)
 {
     struct store *fresh, *old = NULL;
-    struct err ignored = {0};
-    bool done;
+    bool done = store_open_backup(&fresh, r->fresh, r->info->account, err);
 
-    if (boxes_exist(r->boxes, r->info->account) && !store_open(&old, r->path, r->info->account, &ignored))
-        log_warning("restore", "account=%" PRId64 " reason=the old mailbox cannot be read: %s", r->info->account, ignored.text);
-    done = store_open(&fresh, r->fresh, r->info->account, err);
     if (done) {
-        done = store_supersede(fresh, old, err) && store_sync(fresh, err);
+        done = open_old(r, &old, err);
+        done = done && store_supersede(fresh, old, err) && store_sync(fresh, err);
         *holds = store_totals(fresh);
         store_close(fresh);
     }
@@ -317,7 +353,9 @@ static void restore_close(void *machine)
 
     if (r->fd >= 0)
         close(r->fd);
-    unlink(r->fresh); /* renamed, or of no use */
+    if (link_in_list(&r->claim.link))
+        (void)remove_fresh(r); /* renamed, or of no use */
+    list_remove(&r->claim.link);
     buf_clear(&r->unread);
     buf_clear(&r->out);
     free(r);

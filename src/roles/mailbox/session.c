@@ -1,5 +1,6 @@
 /* Sessions after login. See session.h. */
 #include "session.h"
+#include "base/clock.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -27,6 +28,9 @@ struct session {
     bool ending;      /* the machine is done: only its output is left */
     bool returning;   /* the same, but the connection goes back to access */
     bool asked;       /* for that */
+    struct link left; /* goes on without its client */
+    struct link timed; /* wants a turn at: */
+    int64_t due;
 };
 
 struct sessions {
@@ -35,6 +39,9 @@ struct sessions {
     struct accounts *accounts;
     struct map map;
     struct list ready;
+    struct list left;
+    size_t left_count;
+    struct list timed; /* the next one first */
 };
 
 static struct metric open_now = METRIC_GAUGE("staffetta_mailbox_sessions", "Sessions after login.");
@@ -54,6 +61,8 @@ struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct acc
     all->accounts = accounts;
     map_init(&all->map);
     list_init(&all->ready);
+    list_init(&all->left);
+    list_init(&all->timed);
     metric_show(&open_now);
     return all;
 }
@@ -65,7 +74,7 @@ const struct session_info *session_info(const struct session *s)
 
 size_t sessions_count(const struct sessions *all)
 {
-    return all->map.count;
+    return all->map.count + all->left_count;
 }
 
 bool sessions_ready(const struct sessions *all)
@@ -97,6 +106,12 @@ static void session_free(struct session *s)
         s->protocol->close(s->machine);
     map_remove(&s->all->map, &s->node);
     list_remove(&s->ready);
+    list_remove(&s->timed);
+    if (link_in_list(&s->left)) {
+        list_remove(&s->left);
+        s->all->left_count--;
+        s->info.box->left--;
+    }
     if (s->info.box != NULL) {
         s->info.box->sessions--;
         box_leave(s->info.box);
@@ -108,14 +123,69 @@ static void session_free(struct session *s)
     free(s);
 }
 
-/* Tells access, then forgets the session. */
-static void session_end(struct session *s)
+/* The client is gone: so is the session, unless others would lose what it is doing. */
+static void session_leave(struct session *s)
+{
+    struct box *box = s->info.box;
+
+    if (s->machine == NULL || s->protocol->go_on == NULL || box->left == SESSIONS_LEFT || !s->protocol->go_on(s->machine)) {
+        session_free(s);
+        return;
+    }
+    map_remove(&s->all->map, &s->node);
+    metric_set(&open_now, (int64_t)s->all->map.count);
+    list_add_last(&s->all->left, &s->left);
+    s->all->left_count++;
+    box->left++;
+    session_wake(s);
+}
+
+static void tell_access(const struct session *s)
 {
     struct channel *access = channel_of(s);
 
     if (access != NULL)
         ipc_send_session_close(access, &(struct msg_session_close){s->id});
+}
+
+/* Nobody waits for it any more, the client cannot be heard. */
+static void session_end(struct session *s)
+{
+    tell_access(s);
+    session_leave(s);
+}
+
+/* The account itself is going away. */
+static void session_cut(struct session *s)
+{
+    if (!link_in_list(&s->left))
+        tell_access(s);
     session_free(s);
+}
+
+static bool uses(const struct session *s, int64_t account)
+{
+    const struct box *box = boxes_find(s->all->boxes, account);
+
+    return s->info.account == account ||
+           (box != NULL && s->protocol->uses != NULL && s->machine != NULL && s->protocol->uses(s->machine, box));
+}
+
+static void end_account(struct sessions *all, int64_t account, const struct session *except)
+{
+    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
+        struct session *s = CONTAINER(n, struct session, node);
+
+        next = map_walk(&all->map, n);
+        if (s != except && uses(s, account))
+            session_cut(s);
+    }
+    LIST_EACH(&all->left, it) {
+        struct session *s = CONTAINER(it, struct session, left);
+
+        if (uses(s, account))
+            session_cut(s);
+    }
 }
 
 void sessions_free(struct sessions *all)
@@ -124,6 +194,8 @@ void sessions_free(struct sessions *all)
         return;
     for (struct map_node *n; (n = map_walk(&all->map, NULL)) != NULL;)
         session_free(CONTAINER(n, struct session, node));
+    LIST_EACH(&all->left, it)
+        session_free(CONTAINER(it, struct session, left));
     map_clear(&all->map);
     free(all);
 }
@@ -132,6 +204,31 @@ void session_wake(struct session *s)
 {
     if (!link_in_list(&s->ready))
         list_add_last(&s->all->ready, &s->ready);
+}
+
+int64_t session_wake_later(struct session *s)
+{
+    s->due = clock_monotonic() + SESSION_LATER;
+    list_remove(&s->timed);
+    list_add_last(&s->all->timed, &s->timed);
+    return s->due;
+}
+
+int64_t sessions_due(const struct sessions *all)
+{
+    return list_empty(&all->timed) ? INT64_MAX : CONTAINER(list_first(&all->timed), struct session, timed)->due;
+}
+
+static void wake_due(struct sessions *all)
+{
+    LIST_EACH(&all->timed, it) {
+        struct session *s = CONTAINER(it, struct session, timed);
+
+        if (s->due > clock_monotonic())
+            return;
+        list_remove(it);
+        session_wake(s);
+    }
 }
 
 /* ---- opening ---- */
@@ -170,7 +267,7 @@ static bool allowed(const struct channel *from, const struct msg_session_open *m
 static bool sane(const struct sessions *all, const struct channel *from, const struct msg_session_open *m)
 {
     return m->protocol < sizeof protocols / sizeof *protocols && allowed(from, m) && m->account > 0 &&
-           m->account <= INT64_MAX && all->map.count < SESSIONS_MOST &&
+           m->account <= INT64_MAX && sessions_count(all) < SESSIONS_MOST &&
            m->account % role_copies(all->role) == role_copy(all->role);
 }
 
@@ -283,7 +380,7 @@ void sessions_close(struct sessions *all, struct channel *from, const struct msg
     struct session *s = find(all, from, m->id);
 
     if (s != NULL)
-        session_free(s);
+        session_leave(s);
 }
 
 void sessions_finish(struct sessions *all, struct channel *from, const struct msg_session_finish *m)
@@ -318,27 +415,13 @@ void sessions_peer_gone(struct sessions *all, struct channel *access)
 
         next = map_walk(&all->map, n);
         if (s->serial == channel_serial(access))
-            session_free(s);
+            session_leave(s);
     }
-}
-
-static bool uses(const struct session *s, int64_t account)
-{
-    const struct box *box = boxes_find(s->all->boxes, account);
-
-    return s->info.account == account ||
-           (box != NULL && s->protocol->uses != NULL && s->machine != NULL && s->protocol->uses(s->machine, box));
 }
 
 void sessions_end_account(struct sessions *all, int64_t account)
 {
-    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
-        struct session *s = CONTAINER(n, struct session, node);
-
-        next = map_walk(&all->map, n);
-        if (uses(s, account))
-            session_end(s);
-    }
+    end_account(all, account, NULL);
 }
 
 struct boxes *session_boxes(const struct session *s)
@@ -348,15 +431,7 @@ struct boxes *session_boxes(const struct session *s)
 
 void session_end_others(struct session *mine)
 {
-    struct sessions *all = mine->all;
-
-    for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
-        struct session *s = CONTAINER(n, struct session, node);
-
-        next = map_walk(&all->map, n);
-        if (s != mine && uses(s, mine->info.account))
-            session_end(s);
-    }
+    end_account(mine->all, mine->info.account, mine);
 }
 
 /* Sends what credit allows. */
@@ -396,15 +471,29 @@ static void ask_back(struct session *s, struct channel *access)
     ipc_send_session_return(access, &(struct msg_session_return){s->id});
 }
 
-/* One turn of one session; false when it is over and freed. */
+/* False: nothing is left to do, it is freed. */
+static bool run_left(struct session *s)
+{
+    bool again = s->protocol->go_on(s->machine);
+
+    if (!again)
+        session_free(s);
+    return again;
+}
+
+/* One turn of one session; false when it is over, and perhaps freed. */
 static bool session_run(struct session *s, bool *again)
 {
     struct channel *access = channel_of(s);
     enum session_next next = SESSION_ENDS;
 
     *again = false;
+    if (link_in_list(&s->left)) {
+        *again = run_left(s);
+        return *again;
+    }
     if (access == NULL) {
-        session_free(s);
+        session_leave(s);
         return false;
     }
     if (!s->ending && !s->returning)
@@ -427,6 +516,7 @@ bool sessions_run(struct sessions *all)
 {
     struct list turn;
 
+    wake_due(all);
     list_init(&turn);
     LIST_EACH(&all->ready, it) {
         list_remove(it);

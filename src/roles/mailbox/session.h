@@ -5,11 +5,16 @@
  * grants with session_more; session_close ends it, from either side. A session that gives its connection back asks access to
  * send no more (session_return); when access says that it does not (session_stopped), everything has come, and what is
  * left of it goes back (session_back). A session is found by the serial
- * of its channel and the id that access gave it. */
+ * of its channel and the id that access gave it.
+ *
+ * A client that goes in the middle of a change does not undo what others have in the same transaction: its session goes on
+ * without it, found by nobody, until the change is complete; SESSIONS_LEFT of an account, of more the change is undone. */
 #pragma once
 #include "accounts.h"
 #include "boxes.h"
 #include "ipc/role.h"
+
+enum { SESSIONS_LEFT = 16, SESSION_LATER = 20000000 /* microseconds */ };
 
 struct sessions;
 struct session;
@@ -35,6 +40,9 @@ struct protocol {
     struct str (*left)(void *machine); /* after SESSION_RETURNS: what the client sent behind; at most what access may send */
     bool (*uses)(void *machine, const struct box *box); /* also those of others; NULL: only its own */
     bool without_box;              /* info.box stays NULL */
+    /* The client is gone. True: something is half done that others would lose with it; call again in another turn. What there
+     * is to say goes nowhere. NULL: never. */
+    bool (*go_on)(void *machine);
 };
 
 /* What a machine may know about its session. */
@@ -58,6 +66,8 @@ struct boxes *session_boxes(const struct session *s);
 void session_end_others(struct session *s);
 /* Gives it a turn soon: something it waited for has happened. */
 void session_wake(struct session *s);
+/* The same after SESSION_LATER, once; gives that time (monotonic). */
+int64_t session_wake_later(struct session *s);
 
 void sessions_start(struct sessions *all, struct channel *from, const struct msg_session_open *m);
 void sessions_data(struct sessions *all, struct channel *from, const struct msg_session_data *m);
@@ -66,10 +76,11 @@ void sessions_close(struct sessions *all, struct channel *from, const struct msg
 void sessions_finish(struct sessions *all, struct channel *from, const struct msg_session_finish *m);
 void sessions_peer_gone(struct sessions *all, struct channel *access);
 void sessions_stopped(struct sessions *all, struct channel *from, const struct msg_session_stopped *m);
-/* Ends all sessions of an account that was removed. */
+/* Ends all sessions of an account that was removed, whatever they are doing. */
 void sessions_end_account(struct sessions *all, int64_t account);
 
 /* Gives every session that can work one turn; true when some want another one. */
 bool sessions_run(struct sessions *all);
 bool sessions_ready(const struct sessions *all); /* some want a turn */
-size_t sessions_count(const struct sessions *all);
+int64_t sessions_due(const struct sessions *all); /* when one wants a turn, or INT64_MAX */
+size_t sessions_count(const struct sessions *all); /* with those that go on without their clients */

@@ -68,11 +68,10 @@ static bool load(struct store *s, struct err *err)
     return load_loose(s, err);
 }
 
-bool store_open(struct store **out, const char *path, int64_t account, struct err *err)
+static struct store *store_new(int64_t account)
 {
     struct store *s = xcalloc(1, sizeof *s);
 
-    *out = NULL;
     s->account = account;
     list_init(&s->arriving);
     list_init(&s->pins);
@@ -82,7 +81,31 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
     buf_init(&s->info, 16 * 1024 * 1024);
+    return s;
+}
+
+bool store_open(struct store **out, const char *path, int64_t account, struct err *err)
+{
+    struct store *s = store_new(account);
+
+    *out = NULL;
     if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !load(s, err)) {
+        store_close(s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+/* What is in it is looked at before anything is done with it. */
+bool store_open_backup(struct store **out, const char *path, int64_t account, struct err *err)
+{
+    struct store *s = store_new(account);
+
+    *out = NULL;
+    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !backup_is_mailbox(s->db, err) ||
+        !db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !backup_has_our_tables(s->db, steps, sizeof steps / sizeof *steps, err) ||
+        !backup_is_plausible(s->db, err) || !load(s, err) || !backup_names_are_plausible(s, err)) {
         store_close(s);
         return false;
     }

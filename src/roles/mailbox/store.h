@@ -47,6 +47,9 @@ struct content_pin {
 
 /* Opens or creates the database with its folders. `account` is its number in the directory. */
 MUST_CHECK bool store_open(struct store **store, const char *path, int64_t account, struct err *err);
+/* The same for a file that came from outside and is to take the place of a mailbox: it must be there and be one. On failure (ERR_DAMAGED: it
+ * is none, or holds what none can) it may have been changed. */
+MUST_CHECK bool store_open_backup(struct store **store, const char *path, int64_t account, struct err *err);
 /* Makes an empty database without account, to be copied. */
 MUST_CHECK bool store_make_empty(const char *path, struct err *err);
 void store_close(struct store *s); /* rolls back what was not committed; NULL is fine */

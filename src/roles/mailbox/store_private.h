@@ -164,6 +164,12 @@ MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struc
 /* ---- store_acl.c ---- */
 MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 
+/* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
+MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */
+MUST_CHECK bool backup_has_our_tables(struct db *db, const char *const *steps, size_t n, struct err *err);
+MUST_CHECK bool backup_is_plausible(struct db *db, struct err *err);
+MUST_CHECK bool backup_names_are_plausible(struct store *s, struct err *err);
+
 /* ---- store_annotation.c ---- */
 MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 void annotations_committed(struct store *s);
