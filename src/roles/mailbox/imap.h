@@ -187,6 +187,9 @@ void imap_view_woken(struct imap *im);
 /* A folder of im->box by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 
+/* ---- imap_verbs.c ---- */
+void imap_run_command(struct imap *im); /* im->command */
+
 /* ---- imap_place.c ---- */
 #define IMAP_OTHERS "Other Users"
 /* Finds out where a name leads, then calls `then` (at once, mostly). */
