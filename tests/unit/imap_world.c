@@ -351,6 +351,11 @@ void world_path(const char *suffix, char path[300])
     snprintf(path, 300, "%s/%02x/%d%s", folder, (unsigned)(IMAP_WORLD_ACCOUNT % 256), IMAP_WORLD_ACCOUNT, suffix);
 }
 
+const char *imap_world_folder(void)
+{
+    return folder;
+}
+
 void world_index(void)
 {
     world_flush();

@@ -38,6 +38,7 @@ void imap_world_start(void);
 extern int64_t world_index_from;
 /* The path of a file of the account: ".db", ".search". */
 void world_path(const char *suffix, char path[300]);
+const char *imap_world_folder(void); /* of all accounts */
 void world_index(void); /* fills the index until it knows everything */
 
 /* A session after login; the greeting is taken. */

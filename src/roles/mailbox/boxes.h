@@ -30,7 +30,7 @@ struct waiter {
 /* A user of a box that knows what to do when its database is closed. */
 struct box_watcher {
     struct link link;
-    void (*changed)(struct box_watcher *w); /* a sync made something visible (store_folder.h: `shown`), or a rollback; wakes somebody, nothing else */
+    void (*changed)(struct box_watcher *w); /* a sync made something visible (store_folder.h: `shown`) or failed, or a rollback; wakes somebody, nothing else */
     bool (*may_rest)(struct box_watcher *w);
     void (*rests)(struct box_watcher *w);  /* the store goes: nothing of it may be kept */
     void (*woken)(struct box_watcher *w);  /* there is another store; what it has is on disk */

@@ -158,8 +158,7 @@ static void tell_synced(struct box *box, bool synced, const struct err *err)
     tell(box, &box->committed, synced, err);
     if (synced)
         box_search_synced(box);
-    if (synced)
-        tell_watchers(box);
+    tell_watchers(box);
 }
 
 static bool sync_box(struct box *box, struct err *err)

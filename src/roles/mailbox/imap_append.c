@@ -456,6 +456,18 @@ static void on_located(struct imap *im)
         append_go_on(im);
 }
 
+/* A name. */
+static void take_literal(struct imap *im)
+{
+    if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
+        append_refuse(im, NULL, "[TOOBIG] The literal is too large");
+        return;
+    }
+    if (imap_input_literal(&im->input)->synchronizing)
+        buf_add(&im->out, STR("+ Go on\r\n"));
+    imap_input_take(&im->input);
+}
+
 /* True when another step may follow at once. */
 static bool take_step(struct imap *im, enum imap_append_step step)
 {
@@ -466,9 +478,7 @@ static bool take_step(struct imap *im, enum imap_append_step step)
         append_refuse(im, NULL, a->grammar.why);
         return false;
     case IMAP_APPEND_TAKE:
-        if (imap_input_literal(&im->input)->synchronizing)
-            buf_add(&im->out, STR("+ Go on\r\n"));
-        imap_input_take(&im->input);
+        take_literal(im);
         return false;
     case IMAP_APPEND_BEGIN:
         imap_locate(im, a->grammar.mailbox, &im->place, on_located);

@@ -131,8 +131,9 @@ static void store_some(struct imap *im)
 {
     struct change *c = im->work;
     const struct imap_store *what = &im->command.store;
-    const struct store_flagging flagging = {(enum store_flags_how)what->kind, c->flags, c->more, kept_flags(c->rights), !(c->rights & ACL_WRITE),
-        what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused};
+    const struct store_flagging flagging = {(enum store_flags_how)what->kind, c->flags, c->more,
+        what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused,
+        kept_flags(c->rights), !(c->rights & ACL_WRITE)};
     struct err err = {0};
     uint32_t uids[STORE_MANY];
     bool more = true;

@@ -27,6 +27,7 @@ struct fetch {
     /* The message under way, when its items take several steps. */
     bool open;
     struct store_message message;
+    struct buf more;     /* its later keywords */
     struct content_pin pin;
     size_t item;         /* the next */
     size_t begun;        /* where its answer begins in the output ... */

@@ -10,8 +10,12 @@
 
 static struct metric compared = METRIC_COUNTER("staffetta_imap_messages_compared_total", "Messages that a search looked at.");
 
+/* Each is looked for in each message, in one turn. */
+enum { TEXTS_MAX = 200, KEYWORDS_MAX = 1000 };
+
 struct match {
     struct imap *im;
+    unsigned texts, keywords; /* how many the program has */
     struct imap_search_key *root;
     bool uses_modseq;
     struct imap_text *text; /* of the message looked at */
@@ -57,6 +61,11 @@ static bool fold(struct imap *im, struct str *text)
     return text->p != NULL;
 }
 
+static bool is_text(enum imap_key key)
+{
+    return key == IMAP_KEY_HEADER || key == IMAP_KEY_BODY || key == IMAP_KEY_TEXT;
+}
+
 static bool prepare(struct match *m, struct imap_search_key *k)
 {
     struct imap *im = m->im;
@@ -67,7 +76,9 @@ static bool prepare(struct match *m, struct imap_search_key *k)
         m->uses_modseq = true;
         imap_enable_condstore(im);
     }
-    if ((k->key == IMAP_KEY_HEADER || k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT) && !fold(im, &k->text))
+    m->texts += is_text(k->key) || k->key == IMAP_KEY_THREADID;
+    m->keywords += k->key == IMAP_KEY_KEYWORD;
+    if (m->texts > TEXTS_MAX || m->keywords > KEYWORDS_MAX || (is_text(k->key) && !fold(im, &k->text)))
         return false;
     for (struct imap_search_key *c = k->first; c != NULL; c = c->next)
         if (!prepare(m, c))

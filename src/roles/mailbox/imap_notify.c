@@ -102,12 +102,16 @@ static bool is_subscribed(struct imap *im, struct str name)
     return false;
 }
 
-static bool matches(struct imap *im, const struct imap_notify_group *g, struct str name)
+/* `subscribed`: -1 until it is known, so that it is asked once however many groups there are. */
+static bool matches(struct imap *im, const struct imap_notify_group *g, struct str name, int *subscribed)
 {
     switch (g->filter) {
     case IMAP_NOTIFY_INBOXES:
     case IMAP_NOTIFY_PERSONAL: return true;
-    case IMAP_NOTIFY_SUBSCRIBED: return is_subscribed(im, name);
+    case IMAP_NOTIFY_SUBSCRIBED:
+        if (*subscribed < 0)
+            *subscribed = is_subscribed(im, name);
+        return *subscribed;
     case IMAP_NOTIFY_SUBTREE: return has_name(g, name, true);
     case IMAP_NOTIFY_MAILBOXES: return has_name(g, name, false);
     case IMAP_NOTIFY_SELECTED:
@@ -121,9 +125,10 @@ unsigned imap_notify_events(struct imap *im, struct str name)
 {
     const struct imap_notify_set *set = &im->notify->set;
     unsigned events = im->enabled & IMAP_ENABLED_METADATA ? IMAP_EVENT_METADATA | IMAP_EVENT_SERVER_METADATA : 0;
+    int subscribed = -1;
 
     for (size_t i = 0; i < set->n; i++)
-        if ((set->groups[i].events & ~events) != 0 && matches(im, &set->groups[i], name))
+        if ((set->groups[i].events & ~events) != 0 && matches(im, &set->groups[i], name, &subscribed))
             events |= set->groups[i].events;
     return events;
 }

@@ -165,7 +165,7 @@ static void on_visible(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    if ((im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
+    if (im->box->broken || (im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
         session_wake(im->session);
 }
 
@@ -289,6 +289,11 @@ static void on_literal(struct imap *im)
     struct str rest;
     bool known;
 
+    if (im->idling) { /* ends it like any other line but DONE */
+        imap_input_refuse(&im->input);
+        imap_idle_line(im, STR(""));
+        return;
+    }
     if (im->literal != NULL) {
         im->literal(im);
         return;
@@ -315,6 +320,10 @@ static void on_literal(struct imap *im)
 
 static void on_too_long(struct imap *im)
 {
+    if (im->idling) {
+        imap_idle_line(im, STR(""));
+        return;
+    }
     keep_tag(im, imap_input_tag(&im->input));
     imap_bad(im, "The command is too long");
 }
@@ -390,6 +399,16 @@ static void leave(struct imap *im)
     im->closed = true;
 }
 
+/* A sync failed: as long as this session is there nobody gets another handle (boxes.h), so it goes too, as soon as the command
+ * under way is answered. */
+static void leave_broken_box(struct imap *im)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_TEMPORARY, "the disk failed");
+    end_without_mailbox(im, &err);
+}
+
 static bool has_input(const struct imap *im)
 {
     return im->unread.n > 0 || im->deflated.n > 0;
@@ -418,6 +437,8 @@ static enum session_next work(struct imap *im)
             return SESSION_RETURNS;
         else if (im->finishing && !im->closed && !has_input(im) && im->literal == NULL && imap_input_is_between(&im->input))
             leave(im);
+        else if (im->box->broken && !im->closed)
+            leave_broken_box(im);
         else if (im->closed)
             return SESSION_ENDS;
         else if (rests(im))

@@ -126,12 +126,10 @@ uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint3
             uid = uid_set_next(&v->saved, uid + 1);
         return uid;
     }
-    for (size_t i = 0; i < set->n; i++) {
+    for (size_t i = imap_set_from(set, from); i < set->n; i++) {
         const struct imap_range *r = &set->ranges[i];
         uint32_t uid;
 
-        if (r->to < from)
-            continue;
         uid = uid_set_next(&v->known, from > r->from ? from : r->from);
         if (uid != 0 && uid <= r->to)
             return uid;
