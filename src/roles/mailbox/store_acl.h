@@ -1,4 +1,4 @@
-/* Who else may use the folders of an account, and how (RFC 4314; schema/mailbox/0006.sql). What changes it needs an open transaction.
+/* Who else may use the folders of an account, and how (RFC 4314; schema/mailbox/0007.sql). What changes it needs an open transaction.
  *
  * The rights of somebody are those that the entries for him and for anyone give together, without those that negative entries for him
  * or for anyone take. The owner has all, whatever stands here. */

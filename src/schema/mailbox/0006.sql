@@ -1,12 +1,10 @@
--- Who else may use a mailbox, and how (RFC 4314).
-
--- grantee: the number of an account, 0: anyone. negative: 1 takes the rights away from whom other rows give them. rights: one bit each,
--- as in store_acl.h; never 0. The rows go in the transaction that deletes their folder, and follow it when it is renamed.
-CREATE TABLE acl (
+-- The flags, modseqs and sizes of up to 128 neighbouring messages (uids number * 128 .. + 127) in one row, packed
+-- (roles/mailbox/flag_block.h). What stands here for a message counts; of one that does not stand here (it has keywords of late
+-- slots, or nothing has touched its block yet) `message` says it. Entries of messages that are gone mean nothing.
+CREATE TABLE flag_block (
     account BIGINT NOT NULL,
     folder BIGINT NOT NULL,
-    grantee BIGINT NOT NULL,
-    negative BIGINT NOT NULL,
-    rights BIGINT NOT NULL,
-    PRIMARY KEY (account, folder, grantee, negative)
+    number BIGINT NOT NULL,
+    data @blob NOT NULL,
+    PRIMARY KEY (account, folder, number)
 ) @clustered;
