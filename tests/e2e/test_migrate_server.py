@@ -50,8 +50,27 @@ class FromStaffetta(Migration):
         rows, _ = self.bring("carl", self.url("ann"), "--folder=Work/Entw\u00fcrfe", "--dry-run")
         self.assertEqual(rows, {"Work/Entw\u00fcrfe": (2, 0, 0)})
 
+    def test_special_uses_are_found_by_what_they_are_for(self):
+        """The folder for sent mail goes into ours, whatever it is called there."""
+        with self.server.imap("ann@home.example") as c:
+            for folder, use in (("Sent", "Gesendet"), ("Trash", "Papierkorb")):
+                c.rename(folder, use)
+            c.append("Gesendet", "(\\Seen)", None, crlf(text("sent")))
+            c.append("Papierkorb", None, None, crlf(text("gone")))
+        with self.server.imap("emil@home.example") as c:
+            c.delete("Trash")
+        self.bring("emil", self.url("ann"))
+        self.assertEqual(self.messages("emil", "Sent"), self.messages("ann", "Gesendet"))
+        self.assertEqual(self.messages("emil", "Papierkorb"), self.messages("ann", "Papierkorb"))
+        with self.server.imap("emil@home.example") as c:
+            named = b" ".join(c.list()[1])
+            self.assertNotIn(b"Gesendet", named)
+            self.assertRegex(c._simple_command("LIST", "(SPECIAL-USE)", '""', "*")[0], "OK")
+            self.assertIn(b"Papierkorb", b" ".join(l for l in c.untagged_responses["LIST"] if b"Trash" in l))
+        self.assertEqual(sum(n[0] for n in self.bring("emil", self.url("ann"))[0].values()), 0)
+
     def test_refusals(self):
-        self.assertIn("the login of ann@home.example failed", self.bring("dora", self.url("ann"), code=66, password="wrong")[1])
+        self.assertIn("the login of ann@home.example failed", self.bring("dora", self.url("ann"), code=77, password="wrong")[1])
         self.assertIn("no password", self.bring("dora", self.url("ann"), code=66, password="")[1])
         said = self.migrate("import", "dora", "imap", self.url("ann"), code=66, input=PASSWORD + "\n")[1]
         self.assertIn("its certificate is not trusted", said)

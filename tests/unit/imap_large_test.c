@@ -210,6 +210,18 @@ static void ends_in_the_middle(void **state)
         fail_msg("%.*s", STR_ARG(got));
 }
 
+/* RFC 9051, section 7.5.2: the others are shown all the same. */
+static void unknown_encodings(void **state)
+{
+    (void)state;
+    client_expect(0, "a APPEND INBOX {77+}\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nabc\r\n\r\n", "* 3 EXISTS\r\na OK %\r\n");
+    for (world_tick = WORLD_TICK; world_tick <= 2000; world_tick += 2000 - WORLD_TICK)
+        CONVERSE(0, {"b FETCH 3 BINARY[1]\r\n", "b NO [UNKNOWN-CTE] %\r\n"}, {"c FETCH 3 (BODY.PEEK[1] BINARY.SIZE[1])\r\n", "c NO [UNKNOWN-CTE] %\r\n"},
+            {"d FETCH 1,3 (FLAGS BINARY.SIZE[1])\r\n", "* 1 FETCH (FLAGS () BINARY.SIZE[1] %)\r\nd NO [UNKNOWN-CTE] %\r\n"},
+            {"e FETCH 3 BINARY.SIZE[]\r\n", "* 3 FETCH (BINARY.SIZE[] 77)\r\ne OK Done\r\n"}, {"f FETCH 3 BODY.PEEK[1]\r\n", "* 3 FETCH (BODY[1] {5}\r\nabc\r\n)\r\nf OK Done\r\n"});
+    world_tick = WORLD_TICK;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -219,6 +231,7 @@ int main(void)
         TEST(is_found_everywhere),
         TEST(many_texts),
         TEST(ends_in_the_middle),
+        TEST(unknown_encodings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

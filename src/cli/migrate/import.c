@@ -25,6 +25,7 @@ struct import {
     struct buf command;
     struct tally tally, sum;
     uint64_t limit;           /* the largest message that the server takes; 0: unknown */
+    struct str special[SPECIALS]; /* owned: the folders here with these uses; empty: there is none */
     size_t wanted;            /* items asked of the source up to here */
     bool full;
 };
@@ -291,11 +292,30 @@ static bool name_command(struct import *im, const char *verb, const char *behind
     return err_prefix(err, "%.*s", STR_ARG(buf_str(&im->folder)));
 }
 
+/* A folder for sent mail goes into ours, whatever it is called there; with none here it becomes that. */
+static void find_special(struct import *im, const struct source_folder *f, char use[40])
+{
+    use[0] = '\0';
+    for (size_t i = 0; i < SPECIALS; i++) {
+        if (!str_eq(f->special, str_of(special_uses[i])) || str_eq(f->name, STR("INBOX")))
+            continue;
+        if (im->special[i].n == 0) {
+            snprintf(use, 40, " (USE (%s))", special_uses[i]);
+        } else {
+            buf_reset(&im->folder);
+            buf_add(&im->folder, im->special[i]);
+        }
+    }
+}
+
 static bool make_folder(struct import *im, const struct source_folder *f, struct err *err)
 {
+    char use[40];
+
+    find_special(im, f, use);
     if (im->m->dry_run)
         return true;
-    if (!str_eq(buf_str(&im->folder), STR("INBOX")) && !name_command(im, "CREATE ", "", false, err))
+    if (!str_eq(buf_str(&im->folder), STR("INBOX")) && !name_command(im, "CREATE ", use, false, err))
         return false;
     return !f->subscribed || name_command(im, "SUBSCRIBE ", "", true, err);
 }
@@ -344,13 +364,30 @@ static void on_limit(void *owner, const struct imap_answer *a)
         im->limit = 0;
 }
 
+const char *const special_uses[SPECIALS] = {"\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"};
+
+static void on_special(void *owner, const struct imap_answer *a)
+{
+    struct import *im = owner;
+    struct buf name;
+
+    if (str_starts(a->name, STR("Other Users/"))) /* those of somebody else */
+        return;
+    buf_init(&name, 8192);
+    for (size_t i = 0; i < SPECIALS; i++)
+        if (a->kind == IMAP_SAYS_LIST && im->special[i].n == 0 && imap_answer_has(a->flags, special_uses[i]) && imap_mutf7_decode(&name, a->name))
+            im->special[i] = str_dup(buf_str(&name));
+    buf_clear(&name);
+}
+
 static bool take_all(struct import *im, struct err *err)
 {
     struct source_folder f = {0};
     struct imap_answer answer;
     bool there = true;
 
-    if (!peer_ask(&im->server, STR("STATUS INBOX (APPENDLIMIT)"), on_limit, im, &answer, err))
+    if (!peer_ask(&im->server, STR("STATUS INBOX (APPENDLIMIT)"), on_limit, im, &answer, err) ||
+        !peer_ask(&im->server, STR("LIST (SPECIAL-USE) \"\" \"*\" RETURN (SPECIAL-USE)"), on_special, im, &answer, err))
         return false;
     while (there) {
         if (!im->source.type->next_folder(im->source.state, &f, &there, err) || (there && !take_folder(im, &f, err)))
@@ -376,7 +413,7 @@ static int finish(struct import *im, bool done, const struct err *err)
 {
     if (!done) {
         migrate_progress(NULL);
-        return cli_fail(migrate_code(err), "%s", err->text);
+        return cli_fail(im->source.denied ? EX_NOPERM : migrate_code(err), "%s", err->text);
     }
     if (im->sum.failed > 0)
         return cli_fail(EXIT_DATA, "%" PRIu64 " messages or folders were not imported; they are named above", im->sum.failed);
@@ -401,6 +438,8 @@ int import_run(struct migration *m)
             im->source.type->free(im->source.state);
     }
     peer_close(&im->server);
+    for (size_t i = 0; i < SPECIALS; i++)
+        str_free(&im->special[i]);
     buf_clear(&im->folder);
     buf_clear(&im->command);
     free(im);

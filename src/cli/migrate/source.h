@@ -20,6 +20,10 @@ struct item {
 };
 void item_clear(struct item *item);
 
+/* The special uses that are kept, with the folder here that has them. */
+enum { SPECIALS = 5 };
+extern const char *const special_uses[SPECIALS];
+
 struct source_folder {
     struct str name;    /* UTF-8, '/' between levels; valid until the next one */
     struct str special; /* "\\Sent" ..., or empty */
@@ -48,6 +52,7 @@ struct source_type {
 struct source {
     const struct source_type *type;
     void *state;
+    bool denied; /* it could not be opened: the login was refused for good */
 };
 
 struct migration;

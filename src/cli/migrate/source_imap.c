@@ -18,6 +18,7 @@ enum { FOLDERS_MAX = 20000 };
 
 struct remote_folder {
     struct str wire, name; /* owned */
+    const char *special;   /* "\\Sent" ..., or empty */
     bool subscribed, only_name;
 };
 
@@ -30,6 +31,7 @@ struct imap_in {
     size_t folder_count, folder_at;
     struct buf prefix;
     char delimiter;
+    bool denied;            /* the login failed */
     bool refused;           /* the folder under way: nothing is read from it */
 };
 
@@ -60,6 +62,12 @@ static void write_plain(struct buf *out, struct str user, struct str password)
     buf_clear(&raw);
 }
 
+/* RFC 5530: it may let us in later. */
+static bool is_for_now(const struct imap_answer *a)
+{
+    return imap_answer_code_is(a, "UNAVAILABLE") || imap_answer_code_is(a, "INUSE") || imap_answer_code_is(a, "LIMIT");
+}
+
 static bool log_in(struct imap_in *in, const struct secret *password, struct err *err)
 {
     struct buf words, command;
@@ -82,8 +90,9 @@ static bool log_in(struct imap_in *in, const struct secret *password, struct err
         done = err_set(err, ERR_PERMANENT, "%s: this user name or password needs AUTHENTICATE PLAIN, which the server does not offer",
             in->peer.name);
     done = done && peer_ask(&in->peer, buf_str(&command), NULL, NULL, &a, err);
+    in->denied = done && a.kind != IMAP_SAYS_OK && !is_for_now(&a);
     if (done && a.kind != IMAP_SAYS_OK)
-        done = err_set(err, ERR_PERMANENT, "%s: the login of %.*s failed: %.*s", in->peer.name, STR_ARG(in->url.user), STR_ARG(a.text));
+        done = err_set(err, ERR_TEMPORARY, "%s: the login of %.*s failed: %.*s", in->peer.name, STR_ARG(in->url.user), STR_ARG(a.text));
     if (command.p != NULL)
         explicit_bzero(command.p, command.capacity);
     buf_clear(&command);
@@ -124,6 +133,15 @@ static bool decode_name(const struct imap_in *in, const struct imap_answer *a, s
     return decoded;
 }
 
+/* RFC 6154: what it is for, where the server says so; its name may be in any language. */
+static const char *special_of(struct str attributes)
+{
+    for (size_t i = 0; i < SPECIALS; i++)
+        if (imap_answer_has(attributes, special_uses[i]))
+            return special_uses[i];
+    return "";
+}
+
 static void on_folder(void *owner, const struct imap_answer *a)
 {
     struct imap_in *in = owner;
@@ -136,8 +154,8 @@ static void on_folder(void *owner, const struct imap_answer *a)
         migrate_complain("%.*s: this name cannot be read; passed over", STR_ARG(a->name));
     } else if (in->only.n == 0 || str_eq(in->only, buf_str(&name))) {
         in->folders = xrealloc(in->folders, (in->folder_count + 1) * sizeof *in->folders);
-        in->folders[in->folder_count++] = (struct remote_folder){str_dup(a->name), str_dup(buf_str(&name)), false,
-            imap_answer_has(a->flags, "\\Noselect")};
+        in->folders[in->folder_count++] = (struct remote_folder){str_dup(a->name), str_dup(buf_str(&name)), special_of(a->flags),
+            false, imap_answer_has(a->flags, "\\Noselect")};
     }
     buf_clear(&name);
 }
@@ -167,13 +185,28 @@ static int compare(const void *a, const void *b)
     return x_inbox != y_inbox ? (x_inbox ? -1 : 1) : str_cmp(x->name, y->name);
 }
 
+/* What it offers after login. */
+static bool tells_special_uses(struct imap_in *in, bool *tells, struct err *err)
+{
+    struct imap_answer a;
+    struct buf words;
+    bool done;
+
+    buf_init(&words, 64 * 1024);
+    done = peer_ask(&in->peer, STR("CAPABILITY"), on_capability, &words, &a, err);
+    *tells = imap_answer_has(buf_str(&words), "SPECIAL-USE") && imap_answer_has(buf_str(&words), "LIST-EXTENDED");
+    buf_clear(&words);
+    return done;
+}
+
 static bool list_folders(struct imap_in *in, struct err *err)
 {
     struct imap_answer a;
+    bool special;
 
     /* Servers without namespaces say BAD: then there is no prefix. */
-    if (!peer_ask(&in->peer, STR("NAMESPACE"), on_namespace, in, &a, err) ||
-        !peer_ask(&in->peer, STR("LIST \"\" \"*\""), on_folder, in, &a, err))
+    if (!peer_ask(&in->peer, STR("NAMESPACE"), on_namespace, in, &a, err) || !tells_special_uses(in, &special, err) ||
+        !peer_ask(&in->peer, special ? STR("LIST \"\" \"*\" RETURN (SPECIAL-USE)") : STR("LIST \"\" \"*\""), on_folder, in, &a, err))
         return false;
     if (a.kind != IMAP_SAYS_OK)
         return err_set(err, ERR_PERMANENT, "%s: listing its folders: %.*s", in->peer.name, STR_ARG(a.text));
@@ -197,7 +230,7 @@ static bool next_folder(void *source, struct source_folder *f, bool *there, stru
     if (!*there)
         return true;
     r = &in->folders[in->folder_at++];
-    *f = (struct source_folder){.name = r->name, .subscribed = r->subscribed, .only_name = r->only_name};
+    *f = (struct source_folder){.name = r->name, .special = str_of(r->special), .subscribed = r->subscribed, .only_name = r->only_name};
     if (r->only_name)
         return true;
     if (in->reader.peer != NULL && !reader_finish(&in->reader, err))
@@ -287,11 +320,12 @@ bool imap_source_new(struct source *source, const struct migration *m, struct er
     in->peer.fd = -1;
     in->only = m->folder;
     buf_init(&in->prefix, 1024);
-    *source = (struct source){&type, in};
+    *source = (struct source){.type = &type, .state = in};
     if (!server_url_parse(m->place, m->tls, &in->url, err) || !secret_read_once(&password, m->password_file, err))
         return false;
     to = (struct peer_address){in->url.user, in->url.host, in->url.port, in->url.security, m->ca};
     done = peer_open_remote(&in->peer, &to, &preauth, err) && (preauth || log_in(in, &password, err)) && list_folders(in, err);
+    source->denied = in->denied;
     secret_clear(&password);
     return done;
 }

@@ -371,7 +371,7 @@ bool maildir_source_new(struct source *source, const struct migration *m, struct
     buf_init(&d->subscriptions, SMALL_FILE);
     buf_init(&d->keywords, SMALL_FILE);
     buf_init(&d->piece, 2 * PIECE + 16);
-    *source = (struct source){&type, d};
+    *source = (struct source){.type = &type, .state = d};
     if (!list_folders(d, err))
         return false;
     if (!has_cur(d->top, "") && d->folder_count == 0)

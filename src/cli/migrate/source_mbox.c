@@ -296,7 +296,7 @@ bool mbox_source_new(struct source *source, const struct migration *m, struct er
     in->fd = -1;
     pass_init(&in->scan);
     pass_init(&in->send);
-    *source = (struct source){&type, in};
+    *source = (struct source){.type = &type, .state = in};
     in->owner = files_owner_of(m->place.p);
     return mbox_files_find(&in->files, m->place, m->folder.n > 0 ? m->folder : STR("INBOX"), err);
 }

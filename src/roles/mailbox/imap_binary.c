@@ -50,16 +50,38 @@ static void show(struct fetch *f, struct imap *im, struct str bytes)
     buf_add(&im->out, bytes);
 }
 
-static void begin(struct fetch *f, const struct imap_item *item, int form)
+/* Multiparts, and messages, have no encoding of their own. */
+static enum mime_encoding encoding_of(const struct fetch *f, const struct imap_item *item)
 {
     const struct mime_part *part = mime_part_find(f->tree, item->section.path, item->section.depth);
 
-    mime_decoder_init(&f->decoder, part == NULL || item->section.depth == 0 ? MIME_IDENTITY : mime_encoding_of(part->encoding));
+    return part == NULL || item->section.depth == 0 || part->first != NULL ? MIME_IDENTITY : mime_encoding_of(part->encoding);
+}
+
+bool fetch_knows_encodings(struct imap *im, struct fetch *f, bool *known, struct err *err)
+{
+    const struct imap_fetch *what = &im->command.fetch;
+
+    *known = true;
+    for (size_t i = 0; i < what->item_count && *known; i++) {
+        const struct imap_item *item = &what->items[i];
+
+        if (item->kind != IMAP_ITEM_BINARY && item->kind != IMAP_ITEM_BINARY_SIZE)
+            continue;
+        if (!fetch_tree(im, f, err))
+            return false;
+        *known = encoding_of(f, item) != MIME_UNKNOWN_ENCODING;
+    }
+    return true;
+}
+
+static void begin(struct fetch *f, const struct imap_item *item, int form)
+{
+    mime_decoder_init(&f->decoder, encoding_of(f, item));
     f->offset = f->range.from;
     f->range.form = form;
 }
 
-/* What cannot be decoded is given as it is (multiparts, and messages, have no encoding of their own). */
 void fetch_begin_binary(struct fetch *f, const struct imap_item *item)
 {
     begin(f, item, BODY_SIZED);

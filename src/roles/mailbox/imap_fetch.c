@@ -183,10 +183,29 @@ static bool must_pause(struct imap *im, struct fetch *f, enum imap_item_kind kin
     return true;
 }
 
+/* The answer begins; unless BINARY is asked of what nobody knows how to decode (RFC 9051, section 7.5.2): then there is none. */
+static bool begin_bytes(struct imap *im, struct fetch *f, struct err *err)
+{
+    bool known;
+
+    f->begins = false;
+    if (!fetch_knows_encodings(im, f, &known, err))
+        return false;
+    if (known)
+        begin_message(im, f, &f->message);
+    f->unknown_encoding |= !known;
+    f->open = known;
+    return true;
+}
+
 static bool write_items(struct imap *im, struct fetch *f, struct err *err)
 {
     const struct imap_fetch *what = &im->command.fetch;
 
+    if (f->begins && !begin_bytes(im, f, err))
+        return false;
+    if (!f->open)
+        return true;
     for (; f->item < what->item_count; f->item++) {
         const struct imap_item *item = &what->items[f->item];
 
@@ -236,10 +255,11 @@ static bool on_message(void *arg, const struct store_message *m)
         return false;
     }
     f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
-    begin_message(im, f, m);
     fetch_open(im, f, m);
+    f->begins = f->needs_bytes;
     if (f->needs_bytes)
         return false; /* goes on outside of the walk */
+    begin_message(im, f, m);
     w->failed = !write_items(im, f, w->err);
     return !w->failed && !f->open && !(f->flags_only ? imap_pause_between_rows : imap_pause)(im);
 }
@@ -255,10 +275,20 @@ static uint32_t range_end(const struct imap_set *set, uint32_t uid)
 
 /* ---- the end: what was shown is marked as seen ---- */
 
+static void answer(struct imap *im)
+{
+    const struct fetch *f = im->work;
+
+    if (f->unknown_encoding)
+        imap_no(im, "UNKNOWN-CTE", "Some of it is in an encoding that is not known here");
+    else
+        imap_ok(im, NULL, "Done");
+}
+
 static void on_marked(struct imap *im, bool stored)
 {
     (void)stored; /* what was asked for was shown all the same */
-    imap_ok(im, NULL, "Done");
+    answer(im);
 }
 
 static bool mark_one(struct imap *im, uint32_t uid, struct err *err)
@@ -297,7 +327,7 @@ static void end(struct imap *im)
     struct fetch *f = im->work;
 
     if (f->seen.count == 0) {
-        imap_ok(im, NULL, "Done");
+        answer(im);
         return;
     }
     if (imap_hold(im))
@@ -316,7 +346,7 @@ static void give_up(struct imap *im, const struct err *err)
         im->step = NULL;
         return;
     }
-    if (f->open)
+    if (f->open && !f->begins)
         im->out.n = f->begun;
     imap_failed(im, err);
 }
@@ -399,7 +429,7 @@ static void fetch_some(struct imap *im)
     else if (all)
         end(im);
     else if (f->open)
-        f->has_left = true;
+        f->has_left = !f->begins;
     else if (f->must_wait)
         imap_settle(im);
 }

@@ -26,6 +26,8 @@ struct fetch {
 
     /* The message under way, when its items take several steps. */
     bool open;
+    bool begins;         /* nothing of its answer is written yet */
+    bool unknown_encoding; /* BINARY was asked of one that nobody can decode */
     struct store_message message;
     struct buf more;     /* its later keywords */
     struct content_pin pin;
@@ -60,5 +62,7 @@ MUST_CHECK bool fetch_begin_body(struct imap *im, struct fetch *f, const struct 
 /* Goes on with the bytes; f->streaming is false at their end. */
 MUST_CHECK bool fetch_stream(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
 /* BINARY and BINARY.SIZE, inside of the two above (imap_binary.c). */
+/* Whether all that the command asks of BINARY in the message under way can be decoded. */
+MUST_CHECK bool fetch_knows_encodings(struct imap *im, struct fetch *f, bool *known, struct err *err);
 void fetch_begin_binary(struct fetch *f, const struct imap_item *item);
 MUST_CHECK bool fetch_stream_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
