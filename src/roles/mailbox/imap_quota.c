@@ -1,5 +1,6 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account. */
 #include "imap.h"
+#include "base/clock.h"
 
 #include <inttypes.h>
 
@@ -30,7 +31,19 @@ void imap_with_quota(struct imap *im, imap_step *then)
     im->with_quota = then;
     im->waiting = true;
     im->step = wait_for_quota;
+    im->asking.patient = true; /* directory may just be being started */
     accounts_get(im->info->accounts, (uint64_t)im->info->account, &im->asking);
+    if (link_in_list(&im->asking.link))
+        im->asking_until = session_wake_later(im->session);
+}
+
+bool imap_quota_is_late(struct imap *im)
+{
+    if (!link_in_list(&im->asking.link) || clock_monotonic() < im->asking_until)
+        return false;
+    list_remove(&im->asking.link);
+    on_account(&im->asking, NULL);
+    return true;
 }
 
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
