@@ -188,6 +188,8 @@ class Restores(Case):
                 ["UPDATE message SET uid = 4294967296 WHERE uid = 2"],
                 ["UPDATE message SET uid = -1 WHERE uid = 2"],
                 ["UPDATE message SET size = -1"],
+                ["INSERT INTO flag_block SELECT account, id, 0, x'00' FROM folder WHERE id = 1"],
+                ["INSERT INTO flag_block SELECT account, id, 0, x'0200000000000000000000000000000001feffffffff7f0001' FROM folder WHERE id = 1"],
                 ["DELETE FROM folder WHERE id = 1"])):
             files.append(self.edited(f"n{n}", whole, *statements))
         for file in files:

@@ -79,6 +79,7 @@ struct imap {
     imap_step *literal;     /* an APPEND or REPLACE is being read: called at each literal and at the end */
     int64_t turn_ends;      /* monotonic */
     unsigned looks;         /* at the clock in this turn */
+    unsigned rows;          /* between two of them */
     int64_t progress_due;   /* a turn that ends later tells how far the command is */
     bool idling;
 
@@ -139,6 +140,7 @@ void imap_begin_turn(struct imap *im, int64_t within);
  * turn does something: a step and what it calls may each look once before they begin. While a change is under way that others wait
  * for, output is no reason. */
 bool imap_pause(struct imap *im);
+bool imap_pause_between_rows(struct imap *im); /* the same, when little is done between two calls */
 /* Commits what the open transaction has with the others' work, calls `then` when it is on disk or failed. */
 void imap_when_synced(struct imap *im, imap_synced *then);
 waiter_done imap_on_synced;

@@ -194,33 +194,50 @@ static bool tell_one(void *arg, const struct store_message *m)
     return !c->full;
 }
 
-static void tell_store(struct imap *im)
+/* Until the turn is over, or something must be waited for; *all: nothing is left. */
+static bool tell_some(struct imap *im, bool *all, struct err *err)
 {
     struct change *c = im->work;
-    bool wanted = !im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE;
-    struct err err = {0};
     uint32_t uids[STORE_MANY];
-    bool more = wanted;
+    bool more = true;
 
-    if (!imap_view_knows_keywords(im))
-        imap_view_tell_keywords(im);
-    c->must_wait = !imap_view_misses_none(im);
+    *all = false;
     while (more && !c->must_wait) {
         size_t n = next_uids(im, c, uids, &more);
 
         c->full = false;
-        if (!store_messages_pick(im->box->store, im->view.folder, uids, n, tell_one, im, &err)) {
+        if (!store_messages_pick(im->box->store, im->view.folder, uids, n, tell_one, im, err))
+            return false;
+        if (c->full || (more && !c->must_wait && imap_pause(im)))
+            return true;
+    }
+    *all = !c->must_wait;
+    return true;
+}
+
+static void tell_store(struct imap *im)
+{
+    struct change *c = im->work;
+    struct store *s = im->box->store;
+    bool wanted = !im->command.store.silent || im->enabled & IMAP_ENABLED_CONDSTORE, all = !wanted, done;
+    struct err err = {0};
+
+    if (!imap_view_knows_keywords(im))
+        imap_view_tell_keywords(im);
+    c->must_wait = !imap_view_misses_none(im);
+    if (wanted) {
+        store_begin_reading(s);
+        done = tell_some(im, &all, &err);
+        store_end_reading(s);
+        if (!done) {
             imap_failed(im, &err);
             return;
         }
-        if (c->full || (more && !c->must_wait && imap_pause(im)))
-            return;
+        if (c->must_wait)
+            imap_settle(im);
     }
-    if (wanted && c->must_wait) {
-        imap_settle(im);
-        return;
-    }
-    end_store(im);
+    if (all)
+        end_store(im);
 }
 
 /* Keywords that are only taken away need no slot. */

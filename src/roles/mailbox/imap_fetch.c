@@ -202,7 +202,7 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
                 write_row_item(im, &f->message, item->kind);
             }
         }
-        if (f->streaming && !fetch_stream(im, f, err))
+        if (f->streaming && !fetch_stream(im, f, item, err))
             return false;
         if (f->streaming || must_pause(im, f, item->kind))
             return true;
@@ -241,7 +241,7 @@ static bool on_message(void *arg, const struct store_message *m)
     if (f->needs_bytes)
         return false; /* goes on outside of the walk */
     w->failed = !write_items(im, f, w->err);
-    return !w->failed && !f->open && !imap_pause(im);
+    return !w->failed && !f->open && !(f->flags_only ? imap_pause_between_rows : imap_pause)(im);
 }
 
 /* Where the range of the set that holds `uid` ends. */
@@ -410,6 +410,7 @@ static void look_at_items(struct imap *im, struct fetch *f)
 {
     const struct imap_fetch *what = &im->command.fetch;
 
+    f->flags_only = true;
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->flags_only &= is_flags(what->items[i].kind);

@@ -170,6 +170,14 @@ bool imap_pause(struct imap *im)
     return has_enough_output(im) || (++im->looks > IMAP_LOOKS && late);
 }
 
+/* Looking at the clock takes as long as writing the flags of a message. */
+bool imap_pause_between_rows(struct imap *im)
+{
+    enum { ROWS = 16 };
+
+    return has_enough_output(im) || (++im->rows % ROWS == 0 && imap_pause(im));
+}
+
 void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned phases)
 {
     const struct uid_set *known = &im->view.known;
