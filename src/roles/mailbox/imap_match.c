@@ -175,7 +175,7 @@ static bool sent_on(struct match *m, const struct imap_search_key *k)
     int64_t sent = scan_sent(m->scan, &level);
 
     want(m, level);
-    return compare_day(k->key, IMAP_KEY_SENT_BEFORE, day_of(sent), k->day);
+    return compare_day(k->key, IMAP_KEY_SENT_BEFORE, sent, k->day);
 }
 
 static bool in_text(struct match *m, const struct imap_search_key *k)

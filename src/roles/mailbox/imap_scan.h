@@ -17,5 +17,5 @@ void scan_open(struct scan *s, const struct store_message *m); /* another messag
 MUST_CHECK bool scan_go_on(struct scan *s, enum scan_level level, bool *done, struct err *err);
 /* Found so far? If not, *level: that is not the last word before this level is reached; SCAN_ROW: it is. */
 bool scan_found(const struct scan *s, size_t number, enum scan_level *level);
-/* When the message was sent; *level as above. */
+/* The day on which the message was sent, since 1970; *level as above. */
 int64_t scan_sent(const struct scan *s, enum scan_level *level);

@@ -1,7 +1,9 @@
 /* See imap_text.h. The states of `doing` follow each other; each call of imap_text_next does a piece of work of one of them. */
 #include "imap_text.h"
 #include "base/err.h"
+#include "base/clock.h"
 #include "mime/charset.h"
+#include "mime/date.h"
 #include "mime/header.h"
 #include "mime/html.h"
 #include "mime/part.h"
@@ -103,7 +105,7 @@ void imap_text_open(struct imap_text *t, const struct store_message *m, imap_tex
     give_up(t);
     t->content = m->content;
     t->size = m->size;
-    t->sent = m->received;
+    t->sent = m->received / (86400 * SECOND);
     t->choice = choice;
     t->arg = arg;
     t->given = 0;
@@ -131,6 +133,8 @@ static bool read_some(struct imap_text *t, uint64_t end, struct str *bytes, stru
 static bool is_ready(struct imap_text *t, struct imap_text_piece *piece)
 {
     piece->kind = IMAP_TEXT_READY;
+    if (t->tree->envelope != NULL)
+        (void)date_parse_day(t->tree->envelope->date, &t->sent); /* else it stays that of the receipt */
     buf_reset(&t->header);
     t->field = 0;
     t->at = t->tree->header;
@@ -144,10 +148,8 @@ static bool find_structure(struct imap_text *t, struct imap_text_piece *piece, s
     bool found;
 
     arena_clear(&t->arena);
-    if (!store_info_get(t->store, t->content, STORE_ALL_INFO, &info, &found, err))
+    if (!store_info_get(t->store, t->content, STORE_TREE, &info, &found, err))
         return false;
-    if (found && info.sent != 0)
-        t->sent = info.sent;
     if (found)
         t->tree = mime_tree_unpack(info.tree, &t->arena);
     if (t->tree != NULL)

@@ -30,7 +30,8 @@ struct imap_text_piece {
 
 /* In this order: READY, each FIELD, FIELDS, BODY ..., END. Views live until the next call. */
 MUST_CHECK bool imap_text_next(struct imap_text *t, struct imap_text_piece *piece, struct err *err);
-/* From READY on: when it was sent (its Date field), or received if that cannot be read. */
+/* From READY on: the day that its Date field says, in the zone of its writer (RFC 9051, section 6.4.4), or that of its receipt if that
+ * cannot be read; days since 1970. */
 int64_t imap_text_sent(const struct imap_text *t);
 
 /* All of a small message at once, for the search index: each field of the header ("name: value"), then the text parts as
