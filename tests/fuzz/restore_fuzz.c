@@ -35,6 +35,8 @@ static const struct {
     {"annotation", "name", {"folder", "owner", "name", "size", "value", NULL}},
     {"imported", "mark", {"mark", NULL}},
     {"delivered", "message", {"message", "stored", NULL}},
+    {"flag_block", "number", {"folder", "number", "data", NULL}},
+    {"acl", "grantee", {"folder", "grantee", "negative", "rights", NULL}},
     {"staffetta_schema", "version", {"version", NULL}},
 };
 enum { TABLES = sizeof tables / sizeof *tables };
