@@ -75,7 +75,7 @@ bool fetch_knows_encodings(struct imap *im, struct fetch *f, bool *known, struct
     return true;
 }
 
-static void begin(struct fetch *f, const struct imap_item *item, int form)
+static void begin(struct fetch *f, const struct imap_item *item, enum body_form form)
 {
     mime_decoder_init(&f->decoder, encoding_of(f, item));
     f->offset = f->range.from;
