@@ -21,6 +21,10 @@ class Wrong(Exception):
     pass
 
 
+class Lost(Wrong):
+    """The connection is gone."""
+
+
 class Memory:
     """The mailbox as it was told: [uid or None, flags or None] a message."""
 
@@ -86,26 +90,57 @@ class Memory:
 
 
 class Client:
-    def __init__(self, connect, user, password, seed, kind):
-        self.connect, self.user, self.password = connect, user, password
+    """patient: so many seconds it tries to connect again when the server is killed; 0: losing the connection is a fault."""
+
+    def __init__(self, connect, user, password, seed, kind, box="INBOX", patient=0):
+        self.connect, self.user, self.password, self.box, self.patient = connect, user, password, box, patient
         self.chance, self.kind, self.memory = random.Random(seed), kind, Memory()
-        self.count, self.commands = 0, 0
+        self.count, self.commands, self.connections = 0, 0, 0
         self.open()
 
     def open(self):
+        end = time.monotonic() + self.patient
+        while True:
+            try:
+                self.open_once()
+                return
+            except (Lost, OSError):
+                if time.monotonic() > end:
+                    raise
+                if self.memory.old is not None:  # in the middle of SELECT: what is known is no state that ever was
+                    self.memory = Memory()
+                time.sleep(0.1)
+
+    def open_once(self):
         self.s, self.buffer = self.connect(), b""
+        self.connections += 1
         self.read_line()
-        self.do(f'LOGIN {self.user} "{self.password}"')
+        if not self.wait(self.send(f'LOGIN {self.user} "{self.password}"')).startswith(b"OK"):
+            raise Lost("no login")
         if self.kind != "plain":
             self.do(f"ENABLE {self.kind.upper()}")
         self.select()
+
+    def try_step(self):
+        try:
+            self.step()
+        except (Lost, OSError):
+            if not self.patient:
+                raise
+            self.reopen()
+
+    def reopen(self):
+        self.s.close()
+        if self.memory.old is not None:
+            self.memory = Memory()
+        self.open()
 
     # ---- lines ----
 
     def more(self):
         data = self.s.recv(65536)
         if not data:
-            raise Wrong("the connection was closed")
+            raise Lost("the connection was closed")
         self.buffer += data
 
     def read_line(self):
@@ -126,7 +161,7 @@ class Client:
         m = self.memory
         word = line[2:].split(b" ", 2)
         if line.startswith(b"* BYE"):
-            raise Wrong(line.decode("latin-1"))
+            raise Lost(line.decode("latin-1"))
         if word[0].isdigit():
             n = int(word[0])
             if word[1] == b"EXISTS":
@@ -171,7 +206,9 @@ class Client:
 
     def do(self, command):
         answer = self.wait(self.send(command), command.split()[0] in NO_EXPUNGE)
-        if not answer.startswith((b"OK", b"NO [")):
+        if self.patient and answer.startswith(b"NO [UNAVAILABLE"):  # directory is not back yet: another time
+            raise Lost(command)
+        if not answer.startswith((b"OK", b"NO [")) or answer.startswith(b"NO [UNAVAILABLE"):
             raise Wrong(f"{command}: {answer!r}")
         self.memory.end_command()
         return answer
@@ -183,7 +220,7 @@ class Client:
         resync = self.kind == "qresync" and m.saved and m.validity
         how = f" (QRESYNC ({m.validity} {m.saved}))" if resync else ""
         m.begin_select(resync)
-        answer = self.wait(self.send(f"SELECT INBOX{how}"))
+        answer = self.wait(self.send(f"SELECT {self.box}{how}"))
         if not answer.startswith(b"OK"):
             raise Wrong(f"SELECT: {answer!r}")
         m.end_select()
@@ -211,7 +248,7 @@ class Client:
         elif what < 4:
             self.do(f"{word}FETCH {numbers} (UID FLAGS{' MODSEQ' if self.kind != 'plain' else ''})")
         elif what == 4 and len(self.memory.messages) < 60:
-            self.do(f"{word}COPY {numbers} {self.chance.choice(('INBOX', 'Sent'))}")
+            self.do(f"{word}COPY {numbers} {self.chance.choice((self.box, 'Sent'))}")
         else:
             self.do(f"{word}MOVE {self.chance.randint(1, len(self.memory.messages)) if not uid else numbers} Sent")
 
@@ -222,13 +259,12 @@ class Client:
         elif what == 1:
             self.idle()
         elif what == 2 and self.kind == "qresync":
-            self.s.close()
-            self.open()
+            self.reopen()
         elif what == 3:
             self.do("UNSELECT")
             self.select()
         elif what < 7 and len(self.memory.messages) < 60:
-            self.do(f"APPEND INBOX ({self.chance.choice(FLAGS)}) {{3+}}\r\nabc")
+            self.do(f"APPEND {self.box} ({self.chance.choice(FLAGS)}) {{3+}}\r\nabc")
         elif what < 9 or not self.memory.messages:
             self.do("NOOP")
         else:
@@ -255,7 +291,7 @@ def stress(connect, user, password, seconds, count=8, seed=1):
     def work(client, until):
         try:
             while time.monotonic() < until and not failures:
-                client.step()
+                client.try_step()
         except Exception as e:  # whatever it is ends the run
             failures.append(f"{client.kind}: {type(e).__name__}: {e}")
 

@@ -1,8 +1,10 @@
 """IMAP COMPRESS=DEFLATE and UNAUTHENTICATE through imaplib: over TLS, with large bodies, and one connection for several users."""
 import imaplib
+import socket
+import struct
 import zlib
 
-from harness import PASSWORD, Case, letter
+from harness import LIMIT, PASSWORD, Case, letter
 
 imaplib.Commands.update(COMPRESS=("AUTH", "SELECTED"), UNAUTHENTICATE=("AUTH", "SELECTED"))
 
@@ -71,6 +73,24 @@ class Compress(Case):
         for name in ("file", "_file"):
             if hasattr(c, name):
                 setattr(c, name, plain[1])
+
+    def test_tls_does_not_compress(self):
+        """A client that offers DEFLATE in its first TLS message hears null: what is compressed together with a secret gives it away."""
+        def extension(number, body):
+            return struct.pack("!HH", number, len(body)) + body
+
+        extensions = extension(10, b"\0\4\0\x1d\0\x17") + extension(11, b"\1\0") + extension(13, b"\0\x0a\4\1\4\3\x08\4\5\1\6\1")
+        suites = b"\xc0\x2f\xc0\x30\xc0\x2b\xc0\x2c\xcc\xa8\xcc\xa9"
+        hello = b"\3\3" + b"r" * 32 + b"\0" + struct.pack("!H", len(suites)) + suites + b"\2\1\0" + struct.pack("!H", len(extensions)) + extensions
+        hello = b"\1" + len(hello).to_bytes(3, "big") + hello
+        with socket.create_connection(("127.0.0.1", self.server.ports["imaps"]), LIMIT) as s:
+            s.sendall(b"\x16\3\1" + struct.pack("!H", len(hello)) + hello)
+            stream = s.makefile("rb")
+            answer = stream.read(5 + 4 + 2 + 32 + 1)
+            self.assertEqual((answer[0], answer[5]), (22, 2), answer)
+            chosen = stream.read(answer[-1] + 3)
+        self.assertIn(chosen[-3:-1], [suites[i:i + 2] for i in range(0, len(suites), 2)])
+        self.assertEqual(chosen[-1], 0)
 
     def test_a_session(self):
         body = letter(subject="large", body="The same line again and again.\r\n" * 20000)

@@ -12,6 +12,8 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
+import unittest
 
 from harness import Case, letter, until
 
@@ -186,6 +188,8 @@ class Restores(Case):
                 ["UPDATE message SET uid = 4294967296 WHERE uid = 2"],
                 ["UPDATE message SET uid = -1 WHERE uid = 2"],
                 ["UPDATE message SET size = -1"],
+                ["INSERT INTO flag_block SELECT account, id, 0, x'00' FROM folder WHERE id = 1"],
+                ["INSERT INTO flag_block SELECT account, id, 0, x'0200000000000000000000000000000001feffffffff7f0001' FROM folder WHERE id = 1"],
                 ["DELETE FROM folder WHERE id = 1"])):
             files.append(self.edited(f"n{n}", whole, *statements))
         for file in files:
@@ -195,6 +199,17 @@ class Restores(Case):
         self.assertIn("restored", self.say("restore", "dora@home.example", self.edited("same", whole, "SELECT 1"), "--overwrite"))
         self.assertEqual(len(self.subjects("dora")), 2)
         self.server.cli("mailbox", "check", "dora@home.example")
+
+    @unittest.skipUnless(os.environ.get("STAFFETTA_LONG"), "takes half a minute of waiting: STAFFETTA_LONG=1")
+    def test_who_does_not_read_the_end(self):
+        """Mailbox has said all: the client has 30 seconds to take it."""
+        with self.server.imap("ann@home.example") as c:
+            c.append("INBOX", None, None, letter(subject="long", body="x" * 70 + "\r\n" * 250_000).encode())
+        s = Session(self.server, self.number("ann"), "imap")
+        s.send(b"a SELECT INBOX\r\nb FETCH 1:* BODY.PEEK[]<0.400000>\r\nc LOGOUT\r\n")
+        time.sleep(40)
+        self.assertNotIn(b"c OK", s.file.read())
+        s.close()
 
     def test_killed_in_the_middle(self):
         """The old mailbox or the new one, and the next restore does what it says."""

@@ -1,7 +1,8 @@
 /* Any bytes as a message: the tree is sound, does not depend on the cut, survives packing, and is written as IMAP; any bytes
- * as a packed tree. */
+ * as a packed tree, or as the packed flags of messages. */
 #include "imap/body.h"
 #include "mime/part_blob.h"
+#include "roles/mailbox/flag_block.h"
 
 #include <assert.h>
 
@@ -97,6 +98,20 @@ static void as_tree(struct str bytes)
     arena_clear(&arena);
 }
 
+/* What is taken packs to the same bytes. */
+static void as_flags(struct str bytes)
+{
+    struct flag_block block;
+    struct buf again;
+
+    buf_init(&again, FLAG_BLOCK_MAX);
+    if (flag_block_unpack(&block, bytes)) {
+        flag_block_pack(&block, &again);
+        assert(str_eq(buf_str(&again), bytes));
+    }
+    buf_clear(&again);
+}
+
 /* The first byte: how it is cut, and how much room there is; its value 0: a packed tree. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -106,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (data[0] == 0) {
         as_tree(bytes);
+        as_flags(bytes);
     } else {
         as_message(bytes, data[0]);
         with_little_room(bytes, 1024u * data[0]);

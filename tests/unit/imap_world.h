@@ -3,7 +3,10 @@
 #pragma once
 #include "mailbox_world.h"
 
-enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261 };
+enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261, IMAP_WORLD_ACCOUNTS = 3 };
+/* The accounts that the directory of this world knows: r, ann and bob @home.example, from IMAP_WORLD_ACCOUNT on. */
+bool world_share_is_noted(int64_t owner, int64_t grantee);
+extern bool world_account_gone[IMAP_WORLD_ACCOUNTS]; /* directory knows it no more */
 
 struct imap_client {
     bool open;
@@ -40,6 +43,7 @@ void world_index(void); /* fills the index until it knows everything */
 
 /* A session after login; the greeting is taken. */
 void client_open(unsigned c);
+void client_open_as(unsigned c, int64_t account);
 void client_close(unsigned c); /* the connection is lost */
 void client_say(unsigned c, const char *text);
 void client_say_bytes(unsigned c, struct str bytes);

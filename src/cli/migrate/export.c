@@ -174,8 +174,14 @@ static bool take_folder(struct export *ex, const struct export_folder *f, struct
         ex->sum.failed++;
         return true;
     }
-    done = done && ex->target.type->begin_folder(ex->target.state, f->name, ex->reader.uidvalidity, err) &&
-           take_messages(ex, f->name, err) && ex->target.type->end_folder(ex->target.state, err);
+    done = done && ex->target.type->begin_folder(ex->target.state, f->name, ex->reader.uidvalidity, err);
+    if (!done && err->kind == ERR_LIMIT) { /* no file can be called so */
+        migrate_complain("%.*s: not exported: %s", STR_ARG(f->name), err->text);
+        *err = (struct err){0};
+        ex->sum.failed++;
+        return true;
+    }
+    done = done && take_messages(ex, f->name, err) && ex->target.type->end_folder(ex->target.state, err);
     migrate_progress(NULL);
     migrate_row(ex->m, f->name, ex->m->dry_run ? "to export" : "exported", &ex->tally);
     return done;

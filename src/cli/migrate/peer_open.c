@@ -113,6 +113,7 @@ static bool make_context(struct peer *p, const struct peer_address *to, struct e
     if (p->ctx == NULL)
         return tls_failed(p, err);
     SSL_CTX_set_min_proto_version(p->ctx, TLS1_2_VERSION);
+    SSL_CTX_set_options(p->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(p->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(p->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if ((to->ca.n > 0 ? SSL_CTX_load_verify_locations(p->ctx, ca, NULL) : SSL_CTX_set_default_verify_paths(p->ctx)) != 1)

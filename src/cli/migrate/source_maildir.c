@@ -3,6 +3,7 @@
  * A message is named by its folder and the unique part of its file's name, which stays when it is moved from new to cur
  * or its flags change. They come in the order of that name, which begins with the time of delivery; memory holds only a
  * part of the names at once: the directory is read anew for the next part. */
+#include "cli/migrate/files.h"
 #include "cli/migrate/lines.h"
 #include "cli/migrate/maildir.h"
 #include "cli/migrate/migrate.h"
@@ -27,6 +28,7 @@ struct file {
 };
 
 struct maildir {
+    struct files_owner owner;
     struct str top, into;  /* into: the folder for the messages of `top` itself */
     char **folders;        /* directories below, sorted */
     size_t folder_count, folder_at;
@@ -50,14 +52,14 @@ struct maildir {
 static void read_small(struct maildir *d, struct str folder, const char *name, struct buf *out)
 {
     char path[4096], *room;
+    struct stat about;
     ssize_t n;
     int fd;
 
-    (void)d;
     buf_reset(out);
     snprintf(path, sizeof path, "%.*s/%s", STR_ARG(folder), name);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    while (fd >= 0 && (room = buf_reserve(out, 16384)) != NULL && (n = read(fd, room, 16384)) > 0)
+    while (fd >= 0 && fstat(fd, &about) == 0 && files_may_read(d->owner, &about) && (room = buf_reserve(out, 16384)) != NULL && (n = read(fd, room, 16384)) > 0)
         out->n += (size_t)n;
     if (fd >= 0)
         close(fd);
@@ -304,6 +306,8 @@ static bool open_message(void *source, const struct item *item, uint64_t *size, 
         err_set(why, ERR_PERMANENT, errno == ENOENT ? "it was renamed or removed meanwhile; run the command again" : "%s", strerror(errno));
     else if (fstat(d->fd, &about) != 0 || !S_ISREG(about.st_mode))
         err_set(why, ERR_PERMANENT, "it is no file");
+    else if (!files_may_read(d->owner, &about))
+        err_set(why, ERR_PERMANENT, "it belongs to another user than the Maildir");
     else if (!measure(d, size))
         err_set(why, ERR_PERMANENT, "%s", strerror(errno));
     else
@@ -360,6 +364,7 @@ bool maildir_source_new(struct source *source, const struct migration *m, struct
 
     d->fd = -1;
     d->top = m->place;
+    d->owner = files_owner_of(m->place.p);
     d->into = m->folder.n > 0 ? m->folder : STR("INBOX");
     buf_init(&d->path, 8192);
     buf_init(&d->name, 8192);

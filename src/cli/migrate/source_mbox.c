@@ -3,6 +3,7 @@
  *
  * A message has no name in such a file: it is known by a hash over its separator line and its bytes, and by how many of the
  * same hash came before it in the file, so that two equal ones are two. It is read twice: for that, and to be sent. */
+#include "cli/migrate/files.h"
 #include "cli/migrate/mbox.h"
 #include "cli/migrate/mbox_files.h"
 #include "cli/migrate/migrate.h"
@@ -27,6 +28,7 @@ struct pass {
 };
 
 struct mbox_in {
+    struct files_owner owner;
     struct mbox_files files;
     size_t file_at;
     struct str path, name;
@@ -213,6 +215,7 @@ static bool begins_well(const struct mbox_in *m)
 static bool next_folder(void *source, struct source_folder *f, bool *there, struct err *err)
 {
     struct mbox_in *m = source;
+    struct stat about;
 
     if (m->fd >= 0)
         close(m->fd);
@@ -224,8 +227,13 @@ static bool next_folder(void *source, struct source_folder *f, bool *there, stru
     m->path = m->files.all[m->file_at].path;
     m->name = m->files.all[m->file_at++].name;
     m->fd = open(m->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (m->fd < 0)
+    if (m->fd < 0 || fstat(m->fd, &about) != 0)
         return err_set(err, ERR_PERMANENT, "%.*s: %s", STR_ARG(m->path), strerror(errno));
+    if (!files_may_read(m->owner, &about)) {
+        migrate_complain("%.*s: it belongs to another user than the folder: not read", STR_ARG(m->path));
+        *f = (struct source_folder){.name = m->name, .only_name = true, .failed = true};
+        return true;
+    }
     pass_begin(&m->scan, 0);
     m->seen_count = 0;
     if (m->seen != NULL)
@@ -289,5 +297,6 @@ bool mbox_source_new(struct source *source, const struct migration *m, struct er
     pass_init(&in->scan);
     pass_init(&in->send);
     *source = (struct source){&type, in};
+    in->owner = files_owner_of(m->place.p);
     return mbox_files_find(&in->files, m->place, m->folder.n > 0 ? m->folder : STR("INBOX"), err);
 }

@@ -3,6 +3,7 @@
  * A message is written into tmp and renamed into cur when it is whole and on disk, under a name made of its uidvalidity and
  * uid: what a run before has written is recognised by that. Lines end with LF, as other programs expect; a message whose
  * bytes that would change for good is written as it is. The time of a file is its INTERNALDATE. */
+#include "cli/migrate/files.h"
 #include "cli/migrate/lines.h"
 #include "cli/migrate/maildir.h"
 #include "cli/migrate/migrate.h"
@@ -46,7 +47,7 @@ static bool failed(struct err *err, const char *path)
 
 static bool make_directory(const char *path, struct err *err)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST || failed(err, path);
+    return files_make_directory(path) || files_failed(err, path);
 }
 
 static bool sync_directory(const char *path, struct err *err)
@@ -115,7 +116,7 @@ static void read_keywords(struct maildir_out *d)
 
     snprintf(path, sizeof path, "%s/dovecot-keywords", d->folder);
     buf_reset(&d->keywords);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     while (fd >= 0 && (room = buf_reserve(&d->keywords, 4096)) != NULL && (n = read(fd, room, 4096)) > 0)
         d->keywords.n += (size_t)n;
     if (fd >= 0)
@@ -139,7 +140,7 @@ static bool begin_folder(void *target, struct str name, uint32_t uidvalidity, st
     buf_clear(&directory);
     d->uidvalidity = uidvalidity;
     d->uid_count = 0;
-    if (!d->dry_run && !make_directory(d->folder, err))
+    if (!d->dry_run && !str_eq(name, STR("INBOX")) && !make_directory(d->folder, err))
         return false;
     for (size_t i = 0; i < sizeof subs / sizeof *subs && !d->dry_run; i++) {
         snprintf(path, sizeof path, "%s/%s", d->folder, subs[i]);
@@ -255,7 +256,7 @@ static bool write_keywords(struct maildir_out *d, struct err *err)
         return true;
     snprintf(path, sizeof path, "%s/dovecot-keywords", d->folder);
     snprintf(fresh, sizeof fresh, "%s.new", path);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    fd = files_create(fresh);
     done = fd >= 0 && write(fd, d->keywords.p, d->keywords.n) == (ssize_t)d->keywords.n && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
@@ -331,11 +332,13 @@ static bool subscriptions(void *target, const struct str *names, size_t n, struc
 {
     struct maildir_out *d = target;
     char path[PATH_ROOM], fresh[PATH_ROOM + 8];
+    int fd;
     FILE *f;
 
     snprintf(path, sizeof path, "%.*s/subscriptions", STR_ARG(d->top));
     snprintf(fresh, sizeof fresh, "%s.new", path);
-    f = fopen(fresh, "we");
+    fd = files_create(fresh);
+    f = fd < 0 ? NULL : fdopen(fd, "w");
     if (f == NULL)
         return failed(err, fresh);
     fputs("V\t2\n\n", f);
@@ -379,5 +382,5 @@ bool maildir_target_new(struct target *target, const struct migration *m, struct
     buf_init(&d->keywords, 64 * 1024);
     buf_init(&d->piece, 2 * PIECE + 16);
     *target = (struct target){&type, d};
-    return d->dry_run || make_directory(d->top.p, err);
+    return d->dry_run || mkdir(d->top.p, 0700) == 0 || errno == EEXIST || failed(err, d->top.p);
 }

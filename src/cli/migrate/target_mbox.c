@@ -2,6 +2,7 @@
  *
  * Beside each file lies "NAME.mbox.state": uidvalidity, the last uid written and the length of the file up to there, renamed
  * into place after the file is on disk. What a broken run has written behind that length is cut off by the next one. */
+#include "cli/migrate/files.h"
 #include "cli/migrate/maildir.h"
 #include "cli/migrate/mbox.h"
 #include "cli/migrate/mbox_files.h"
@@ -69,7 +70,7 @@ static bool save_state(struct mbox_out *m, struct err *err)
         return failed(err, m->path);
     snprintf(path, sizeof path, "%s.state", m->path);
     snprintf(fresh, sizeof fresh, "%s.new", path);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    fd = files_create(fresh);
     done = fd >= 0 && write(fd, text, (size_t)n) == n && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
@@ -87,10 +88,10 @@ static bool read_state(struct mbox_out *m, bool *found, struct err *err)
     int fd;
 
     snprintf(path, sizeof path, "%s.state", m->path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     *found = fd >= 0;
     if (fd < 0)
-        return errno == ENOENT || failed(err, path);
+        return errno == ENOENT || files_failed(err, path);
     n = read(fd, text, sizeof text - 1);
     close(fd);
     rest = str_from(text, n > 0 ? (size_t)n : 0);
@@ -116,8 +117,8 @@ static bool make_directories(const struct mbox_out *m, struct err *err)
             continue;
         memcpy(path, m->path, i);
         path[i] = 0;
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return failed(err, path);
+        if (!files_make_directory(path))
+            return files_failed(err, path);
     }
     return true;
 }
@@ -129,7 +130,7 @@ static bool open_file(struct mbox_out *m, bool known, struct err *err)
 
     m->fd = open(m->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (m->fd < 0 || fstat(m->fd, &about) != 0)
-        return failed(err, m->path);
+        return files_failed(err, m->path);
     if (!known && about.st_size > 0)
         return err_set(err, ERR_PERMANENT, "%s is there already and was not made by an export; export into another folder", m->path);
     if ((uint64_t)about.st_size < m->size)
@@ -150,7 +151,7 @@ static bool begin_folder(void *target, struct str name, uint32_t uidvalidity, st
     fits = (size_t)snprintf(m->path, sizeof m->path, "%.*s/%.*s", STR_ARG(m->top), STR_ARG(buf_str(&path))) < sizeof m->path - 20;
     buf_clear(&path);
     if (!fits)
-        return err_set(err, ERR_PERMANENT, "%.*s: the path is too long", STR_ARG(name));
+        return err_set(err, ERR_LIMIT, "%.*s: the path is too long", STR_ARG(name));
     m->uidvalidity = uidvalidity;
     m->last = 0;
     m->size = 0;
@@ -244,9 +245,11 @@ static bool subscriptions(void *target, const struct str *names, size_t n, struc
     struct mbox_out *m = target;
     char path[PATH_ROOM];
     FILE *f;
+    int fd;
 
     snprintf(path, sizeof path, "%.*s/.subscriptions", STR_ARG(m->top));
-    f = fopen(path, "we");
+    fd = files_create(path);
+    f = fd < 0 ? NULL : fdopen(fd, "w");
     if (f == NULL)
         return failed(err, path);
     fputs("V\t2\n\n", f);

@@ -26,7 +26,7 @@ void buf_reset(struct buf *b)
     b->failed = false;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+static char *grow(struct buf *b, size_t n)
 {
     size_t want = b->capacity ? b->capacity : 128;
 
@@ -45,9 +45,20 @@ char *buf_reserve(struct buf *b, size_t n)
     return b->p + b->n;
 }
 
+/* There is room mostly: not a call then. */
+static inline char *reserve(struct buf *b, size_t n)
+{
+    return !b->failed && n <= b->capacity - b->n && b->capacity > 0 ? b->p + b->n : grow(b, n);
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    return reserve(b, n);
+}
+
 void buf_add(struct buf *b, struct str s)
 {
-    char *room = s.n ? buf_reserve(b, s.n) : NULL;
+    char *room = s.n ? reserve(b, s.n) : NULL;
 
     if (room == NULL)
         return;
@@ -57,18 +68,27 @@ void buf_add(struct buf *b, struct str s)
 
 void buf_add_char(struct buf *b, char c)
 {
-    buf_add(b, (struct str){&c, 1});
+    char *room = reserve(b, 1);
+
+    if (room == NULL)
+        return;
+    *room = c;
+    b->n++;
 }
 
 void buf_add_number(struct buf *b, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    size_t digits = 1;
+    char *room;
 
-    do
-        digits[--at] = (char)('0' + n % 10);
-    while ((n /= 10) != 0);
-    buf_add(b, str_from(digits + at, sizeof digits - at));
+    for (uint64_t rest = n; rest >= 10; rest /= 10)
+        digits++;
+    room = reserve(b, digits);
+    if (room == NULL)
+        return;
+    b->n += digits;
+    for (; digits > 0; n /= 10)
+        room[--digits] = (char)('0' + n % 10);
 }
 
 void buf_addf(struct buf *b, const char *format, ...)

@@ -209,6 +209,7 @@ struct imap_copy {
 };
 /* ---- GETMETADATA, SETMETADATA (RFC 5464) ---- */
 enum { IMAP_ENTRY_NAME_MAX = 255, IMAP_ENTRIES_MAX = 1000 };
+enum { IMAP_FIELDS_MAX = 1000 }; /* names in one list of header fields */
 enum imap_depth { IMAP_DEPTH_NONE, IMAP_DEPTH_ONE, IMAP_DEPTH_ALL };
 struct imap_entry {
     struct str name;  /* "/shared/comment", in small letters */

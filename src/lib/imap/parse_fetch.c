@@ -26,6 +26,8 @@ static bool header_list(struct imap_parser *p, struct imap_section *section)
     if (section->fields == NULL || !imap_space(p) || !imap_need(p, '('))
         return false;
     do {
+        if (section->field_count == IMAP_FIELDS_MAX)
+            return imap_expected(p, "So many header fields in one list are too many");
         if (!imap_astring(p, &section->fields[section->field_count++]))
             return imap_expected(p, "The names of header fields expected");
     } while (imap_take(p, ' '));

@@ -261,6 +261,15 @@ static bool one_criterion(struct imap_parser *p, struct imap_sort_criterion *cri
     return imap_expected(p, "Unknown sort criterion");
 }
 
+/* What stands there again decides nothing. */
+static bool is_first(const struct imap_search *search, enum imap_sort_key key)
+{
+    for (size_t i = 0; i < search->sort_count; i++)
+        if (search->sort[i].key == key)
+            return false;
+    return true;
+}
+
 bool imap_parse_sort(struct imap_parser *p, struct imap_command *c)
 {
     struct imap_search *search = &c->search;
@@ -271,8 +280,11 @@ bool imap_parse_sort(struct imap_parser *p, struct imap_command *c)
     if (search->sort == NULL)
         return false;
     do {
-        if (!one_criterion(p, &search->sort[search->sort_count++]))
+        struct imap_sort_criterion *next = &search->sort[search->sort_count];
+
+        if (!one_criterion(p, next))
             return false;
+        search->sort_count += is_first(search, next->key);
     } while (imap_take(p, ' '));
     return imap_need(p, ')') && imap_space(p) && charset(p) && program(p, c);
 }

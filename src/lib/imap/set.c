@@ -111,7 +111,7 @@ void imap_set_normalize(struct imap_set *set, uint32_t largest)
     set->n = n;
 }
 
-bool imap_set_has(const struct imap_set *set, uint32_t number)
+size_t imap_set_from(const struct imap_set *set, uint32_t number)
 {
     size_t low = 0, high = set->n;
 
@@ -123,7 +123,14 @@ bool imap_set_has(const struct imap_set *set, uint32_t number)
         else
             high = middle;
     }
-    return low < set->n && set->ranges[low].from <= number;
+    return low;
+}
+
+bool imap_set_has(const struct imap_set *set, uint32_t number)
+{
+    size_t i = imap_set_from(set, number);
+
+    return i < set->n && set->ranges[i].from <= number;
 }
 
 uint64_t imap_set_count(const struct imap_set *set)

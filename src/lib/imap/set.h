@@ -22,6 +22,8 @@ bool imap_set_parse(struct str *rest, struct arena *arena, struct imap_set *set)
 void imap_set_normalize(struct imap_set *set, uint32_t largest);
 /* For normalized sets. */
 bool imap_set_has(const struct imap_set *set, uint32_t number);
+/* The first of its ranges that does not end below `number`; set->n: none. */
+size_t imap_set_from(const struct imap_set *set, uint32_t number);
 uint64_t imap_set_count(const struct imap_set *set);
 
 /* Builds the text of a set from numbers that come in rising order: "1:5,7". */

@@ -5,10 +5,12 @@
 #include "ipc/role.h"
 
 struct accounts;
+struct shares;
 
 struct account_info {
     bool found;
     uint64_t quota_bytes, quota_messages; /* 0: no limit */
+    struct str address; /* lives for the call */
 };
 
 struct account_waiter;
@@ -21,6 +23,7 @@ struct account_waiter {
 
 struct accounts *accounts_new(struct role *role);
 void accounts_free(struct accounts *a); /* waiters are not told */
+struct shares *accounts_shares(struct accounts *a);
 /* Calls w->ready, at once or when directory has answered. To stop waiting: list_remove(&w->link). */
 void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w);
 void accounts_reply(struct accounts *a, const struct msg_account_reply *m);

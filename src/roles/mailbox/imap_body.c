@@ -6,6 +6,7 @@
 #include "mime/transfer.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- which bytes ---- */
@@ -49,23 +50,43 @@ static struct body_range section_range(const struct mime_part *root, const struc
 
 /* ---- picked header fields ---- */
 
-static bool is_wanted(const struct imap_section *s, struct str name)
+static int by_name(const void *a, const void *b)
 {
+    const struct str *x = a, *y = b;
+
+    if (x->n != y->n)
+        return x->n < y->n ? -1 : 1;
+    for (size_t i = 0; i < x->n; i++) {
+        unsigned char l = (unsigned char)ascii_lower(x->p[i]), r = (unsigned char)ascii_lower(y->p[i]);
+
+        if (l != r)
+            return l < r ? -1 : 1;
+    }
+    return 0;
+}
+
+/* As they are told to the client in the order it asked in, they are sorted in a copy. */
+static struct str *sorted_fields(const struct imap_section *s)
+{
+    struct str *names = xcalloc(s->field_count + 1, sizeof *names);
+
     for (size_t i = 0; i < s->field_count; i++)
-        if (str_ieq(s->fields[i], name))
-            return s->part == IMAP_HEADER_FIELDS;
-    return s->part == IMAP_HEADER_FIELDS_NOT;
+        names[i] = s->fields[i];
+    qsort(names, s->field_count, sizeof *names, by_name);
+    return names;
 }
 
 /* Keeps the lines of the wanted fields, and the empty line at the end. */
 static void pick_fields(const struct imap_section *s, struct str header, struct buf *out)
 {
+    struct str *names = sorted_fields(s);
     bool wanted = false;
     struct str line;
 
     while (header.n > 0) {
         const char *end = memchr(header.p, '\n', header.n);
         size_t n = end == NULL ? header.n : (size_t)(end - header.p) + 1;
+        struct str name;
         ptrdiff_t colon;
 
         line = str_sub(header, 0, n);
@@ -74,12 +95,14 @@ static void pick_fields(const struct imap_section *s, struct str header, struct 
             break;
         if (line.p[0] != ' ' && line.p[0] != '\t') {
             colon = str_find(line, ':');
-            wanted = colon > 0 && is_wanted(s, str_trim(str_sub(line, 0, (size_t)colon)));
+            name = str_trim(str_sub(line, 0, colon > 0 ? (size_t)colon : 0));
+            wanted = colon > 0 && (bsearch(&name, names, s->field_count, sizeof *names, by_name) != NULL) == (s->part == IMAP_HEADER_FIELDS);
         }
         if (wanted)
             buf_add(out, line);
     }
     buf_add(out, STR("\r\n"));
+    free(names);
 }
 
 static bool read_range(struct imap *im, struct fetch *f, uint64_t from, uint64_t to, struct buf *out, struct err *err)
@@ -204,8 +227,10 @@ bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *
         buf_add(&im->out, STR("NIL"));
         return true;
     }
-    if (is_decoded(item))
-        return fetch_begin_binary(im, f, item, err);
+    if (is_decoded(item)) {
+        fetch_begin_binary(f, item);
+        return true;
+    }
     buf_addf(&im->out, "{%" PRIu64 "}\r\n", f->range.to - f->range.from);
     f->streaming = f->range.to > f->range.from;
     return true;
@@ -227,12 +252,12 @@ bool fetch_read(struct imap *im, struct fetch *f, struct str *piece, struct err 
     return true;
 }
 
-bool fetch_stream(struct imap *im, struct fetch *f, struct err *err)
+bool fetch_stream(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
 {
     struct str piece;
 
-    if (f->range.form == BODY_DECODED)
-        return fetch_stream_binary(im, f, err);
+    if (f->range.form != BODY_RAW)
+        return fetch_stream_binary(im, f, item, err);
     while (f->offset < f->range.to && !imap_pause(im)) {
         if (!fetch_read(im, f, &piece, err))
             return false;

@@ -20,6 +20,7 @@ void fetch_init(struct fetch *f)
     *f = (struct fetch){.at = 1};
     arena_init(&f->tree_arena, TREE_ARENA_MAX);
     buf_init(&f->text, TEXT_MAX);
+    buf_init(&f->more, STORE_KEYWORDS_MAX);
 }
 
 void fetch_clear(struct imap *im, struct fetch *f)
@@ -29,6 +30,7 @@ void fetch_clear(struct imap *im, struct fetch *f)
     uid_set_clear(&f->chosen);
     arena_clear(&f->tree_arena);
     buf_clear(&f->text);
+    buf_clear(&f->more);
 }
 
 static void clean(struct imap *im)
@@ -162,10 +164,23 @@ void fetch_open(struct imap *im, struct fetch *f, const struct store_message *m)
     f->message = *m;
     if (f->needs_bytes)
         store_pin(im->box->store, &f->pin, m->content); /* they stay until the last was sent */
-    f->message.more = m->more.n > 0 ? arena_str(&im->arena, m->more) : (struct str){0};
+    buf_reset(&f->more); /* the row goes, the message may take turns */
+    buf_add(&f->more, m->more);
+    f->message.more = buf_str(&f->more);
     f->item = 0;
     f->tree = NULL;
     f->streaming = false;
+}
+
+/* A command may ask for the same large item thousands of times. What stands in the row costs less than the look at the clock. */
+static bool must_pause(struct imap *im, struct fetch *f, enum imap_item_kind kind)
+{
+    if (f->item + 1 == im->command.fetch.item_count || !(is_bytes(kind) || is_from_info(kind)) || !imap_pause(im))
+        return false;
+    if (!f->needs_bytes)
+        store_pin(im->box->store, &f->pin, f->message.content);
+    f->item++;
+    return true;
 }
 
 static bool write_items(struct imap *im, struct fetch *f, struct err *err)
@@ -187,9 +202,9 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
                 write_row_item(im, &f->message, item->kind);
             }
         }
-        if (f->streaming && !fetch_stream(im, f, err))
+        if (f->streaming && !fetch_stream(im, f, item, err))
             return false;
-        if (f->streaming)
+        if (f->streaming || must_pause(im, f, item->kind))
             return true;
     }
     buf_add(&im->out, STR(")\r\n"));
@@ -226,7 +241,7 @@ static bool on_message(void *arg, const struct store_message *m)
     if (f->needs_bytes)
         return false; /* goes on outside of the walk */
     w->failed = !write_items(im, f, w->err);
-    return !w->failed && !imap_pause(im);
+    return !w->failed && !f->open && !(f->flags_only ? imap_pause_between_rows : imap_pause)(im);
 }
 
 /* Where the range of the set that holds `uid` ends. */
@@ -394,11 +409,13 @@ static void fetch_some(struct imap *im)
 static void look_at_items(struct imap *im, struct fetch *f)
 {
     const struct imap_fetch *what = &im->command.fetch;
+    bool may_see = !im->view.read_only && (imap_view_rights(im) & ACL_SEEN) != 0;
 
+    f->flags_only = true;
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->flags_only &= is_flags(what->items[i].kind);
-        f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
+        f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && may_see;
         f->tells_changes |= what->items[i].kind == IMAP_ITEM_FLAGS || what->items[i].kind == IMAP_ITEM_MODSEQ;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)
             imap_enable_condstore(im);

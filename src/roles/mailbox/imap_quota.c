@@ -1,4 +1,5 @@
-/* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account. */
+/* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account; mailboxes
+ * of somebody else have that of his account, "Other Users/ADDRESS", whose figures GETQUOTAROOT tells alone. */
 #include "imap.h"
 
 #include <inttypes.h>
@@ -19,6 +20,7 @@ static void on_account(struct account_waiter *w, const struct account_info *info
         imap_no(im, "UNAVAILABLE", "The quota cannot be looked up now, try again later");
     } else {
         im->quota = *info;
+        im->quota.address = (struct str){0}; /* it does not stay */
         im->with_quota(im);
     }
     session_wake(im->session);
@@ -30,7 +32,7 @@ void imap_with_quota(struct imap *im, imap_step *then)
     im->with_quota = then;
     im->waiting = true;
     im->step = wait_for_quota;
-    accounts_get(im->info->accounts, (uint64_t)im->info->account, &im->asking);
+    accounts_get(im->info->accounts, (uint64_t)im->box->account, &im->asking);
 }
 
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
@@ -50,14 +52,19 @@ bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
 static void tell(struct imap *im)
 {
     struct store_totals has = store_durable_totals(im->box->store);
+    struct str root = str_sub(im->place.prefix, 0, im->place.prefix.n > 0 ? im->place.prefix.n - 1 : 0);
     const char *between = "";
 
     if (im->command.verb == IMAP_GETQUOTAROOT) {
         buf_add(&im->out, STR("* QUOTAROOT "));
-        imap_write_mailbox(&im->out, im->command.mailbox.name, imap_utf8(im));
-        buf_add(&im->out, STR(" \"\"\r\n"));
+        imap_write_mailbox(&im->out, imap_full_name(im, im->command.mailbox.name), imap_utf8(im));
+        buf_add_char(&im->out, ' ');
+        imap_write_string(&im->out, root, imap_utf8(im));
+        buf_add(&im->out, STR("\r\n"));
     }
-    buf_add(&im->out, STR("* QUOTA \"\" ("));
+    buf_add(&im->out, STR("* QUOTA "));
+    imap_write_string(&im->out, root, imap_utf8(im));
+    buf_add(&im->out, STR(" ("));
     if (im->quota.quota_bytes != 0) {
         buf_addf(&im->out, "STORAGE %" PRId64 " %" PRIu64, (has.bytes + 1023) / 1024, im->quota.quota_bytes / 1024);
         between = " ";
@@ -71,7 +78,7 @@ static void tell(struct imap *im)
 void imap_on_getquota(struct imap *im)
 {
     if (im->command.mailbox.name.n > 0)
-        imap_no(im, "NONEXISTENT", "There is one quota root: \"\"");
+        imap_no(im, "NONEXISTENT", "There is one quota root of your own: \"\"");
     else
         imap_with_quota(im, tell);
 }

@@ -63,7 +63,7 @@ void imap_wire_inflate(struct imap *im)
 
     if (im->returns) /* nothing of it is for us */
         buf_reset(&im->unread);
-    while (fine && rest.n > 0 && im->unread.n == 0 && !stream_is_over(im))
+    while (fine && rest.n > 0 && im->unread.n == 0 && !stream_is_over(im) && !imap_pause(im)) /* of blocks that hold nothing many fit */
         fine = imap_inflate(im->compression, &rest, &im->unread, INFLATED);
     im->taken += im->deflated.n - rest.n;
     buf_consume(&im->deflated, im->deflated.n - rest.n);

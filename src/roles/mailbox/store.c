@@ -7,6 +7,8 @@
 #include "0003.sql.h"
 #include "0004.sql.h"
 #include "0005.sql.h"
+#include "0006.sql.h"
+#include "0007.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 enum { EXPUNGED_KEPT = 50000 };
 
 static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
-    schema_mailbox_0005};
+    schema_mailbox_0005, schema_mailbox_0006, schema_mailbox_0007};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
@@ -80,6 +82,7 @@ static struct store *store_new(int64_t account)
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
     buf_init(&s->info, 16 * 1024 * 1024);
+    buf_init(&s->packed, FLAG_BLOCK_MAX);
     return s;
 }
 
@@ -136,6 +139,8 @@ void store_close(struct store *s)
     buf_clear(&s->piece);
     buf_clear(&s->more);
     buf_clear(&s->info);
+    buf_clear(&s->packed);
+    flags_forget(s);
     free(s);
 }
 
@@ -150,7 +155,7 @@ bool store_commit(struct store *s, struct err *err)
 {
     if (!db_in_transaction(s->db))
         return true;
-    if (!folders_save(s, err) || !db_commit(s->db, err)) {
+    if (!flags_save(s, err) || !folders_save(s, err) || !db_commit(s->db, err)) {
         store_rollback(s);
         return false;
     }
@@ -167,6 +172,7 @@ void store_rollback(struct store *s)
 {
     if (db_in_transaction(s->db))
         db_rollback(s->db);
+    flags_forget(s);
     annotations_rolled_back(s);
     events_rolled_back(s);
     folders_rolled_back(s);

@@ -68,7 +68,8 @@ static bool say_same(struct db *db, struct db *ours, const char *sql, struct err
 
     while (same && more)
         same = next_is_same(a, b, &more);
-    done = stmt_done(a, err) & stmt_done(b, err);
+    done = stmt_done(a, err);
+    done = stmt_done(b, err) && done;
     stmt_free(a);
     stmt_free(b);
     return done && (same || is_none(err, "its tables are other ones"));
@@ -102,6 +103,33 @@ static const struct {
      "(m.uid >= f.uidnext OR m.modseq > f.modseq)", "messages above their folder's numbers"},
 };
 
+static bool is_plausible_block(struct str data, int64_t modseq)
+{
+    struct flag_block block;
+
+    if (!flag_block_unpack(&block, data))
+        return false;
+    for (uint32_t i = 0; i < FLAG_BLOCK; i++)
+        if (flag_block_has(&block, i) && (block.at[i].modseq < 0 || block.at[i].modseq > modseq || block.at[i].size < 0 ||
+            block.at[i].size > INT64_C(1000000000000)))
+            return false;
+    return true;
+}
+
+/* What is packed has the bounds of `message`. */
+static bool flags_are_plausible(struct db *db, struct err *err)
+{
+    struct stmt *walk = stmt_new(db, "SELECT b.data, f.modseq FROM flag_block b, folder f WHERE f.account = b.account AND f.id = b.folder AND "
+        "f.special NOT IN ('\\gone', '\\swept')");
+    bool plausible = true, done;
+
+    while (plausible && stmt_row(walk))
+        plausible = is_plausible_block(column_str(walk, 0), column_int(walk, 1));
+    done = stmt_done(walk, err);
+    stmt_free(walk);
+    return done && (plausible || is_none(err, "it has blocks of flags with numbers that cannot be"));
+}
+
 bool backup_is_plausible(struct db *db, struct err *err)
 {
     int64_t n = 0;
@@ -112,7 +140,7 @@ bool backup_is_plausible(struct db *db, struct err *err)
         if (n > 0)
             return is_none(err, checks[i].what);
     }
-    return true;
+    return flags_are_plausible(db, err);
 }
 
 /* ---- names ---- */

@@ -15,12 +15,11 @@ static const struct {
     const char *sql, *what;
 } checks[] = {
     {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND " IS_THERE " AND "
-     "(f.messages, f.bytes, f.unseen, f.deleted, f.deleted_bytes) <> "
-     "(SELECT COUNT(*), COALESCE(SUM(m.size), 0), COALESCE(SUM(1 - m.flags % 2), 0), COALESCE(SUM(m.flags / 8 % 2), 0), "
-     "COALESCE(SUM(m.flags / 8 % 2 * m.size), 0) FROM message m WHERE m.account = f.account AND m.folder = f.id)",
+     "(f.messages, f.bytes) <> "
+     "(SELECT COUNT(*), COALESCE(SUM(m.size), 0) FROM message m WHERE m.account = f.account AND m.folder = f.id)",
      "folders with wrong totals"},
     {"SELECT COUNT(*) FROM folder f WHERE f.account = $1 AND " IS_THERE " AND EXISTS (SELECT 1 FROM message m WHERE "
-     "m.account = f.account AND m.folder = f.id AND (m.uid >= f.uidnext OR m.modseq > f.modseq))",
+     "m.account = f.account AND m.folder = f.id AND m.uid >= f.uidnext)",
      "folders behind their messages"},
     {"SELECT COUNT(*) FROM expunged e, folder f WHERE e.account = $1 AND f.account = e.account AND f.id = e.folder AND "
      IS_THERE " AND (e.uid >= f.uidnext OR e.modseq > f.modseq)", "folders behind what was removed from them"},
@@ -40,6 +39,9 @@ static const struct {
      "WHERE k.account = c.account AND k.content = c.id)", "contents with missing pieces"},
     {"SELECT COUNT(*) FROM message m, loose l WHERE m.account = $1 AND l.account = m.account AND l.content = m.content",
      "contents in use that would be swept"},
+    {"SELECT COUNT(*) FROM flag_block b WHERE b.account = $1 AND NOT EXISTS (SELECT 1 FROM folder f, uid_block u WHERE f.account = "
+     "b.account AND f.id = b.folder AND u.account = b.account AND u.folder = b.folder AND u.number = b.number / 8)",
+     "blocks of flags without messages"},
     {"SELECT COUNT(*) FROM content_shared s WHERE s.account = $1 AND (s.extra < 0 OR NOT EXISTS (SELECT 1 FROM content c "
      "WHERE c.account = s.account AND c.id = s.content))", "references without a content"},
     {"SELECT COUNT(*) FROM content_chunk k WHERE k.account = $1 AND NOT EXISTS (SELECT 1 FROM content c WHERE "
@@ -50,6 +52,9 @@ static const struct {
      "c.account = t.account AND c.id = t.content)", "structures without a content"},
     {"SELECT COUNT(*) FROM annotation a WHERE a.account = $1 AND a.folder <> CAST(0 AS BIGINT) AND NOT EXISTS (SELECT 1 FROM folder f "
      "WHERE f.account = a.account AND f.id = a.folder AND " IS_THERE ")", "annotations without a folder"},
+    {"SELECT COUNT(*) FROM acl a WHERE a.account = $1 AND NOT EXISTS (SELECT 1 FROM folder f "
+     "WHERE f.account = a.account AND f.id = a.folder AND " IS_THERE ")", "access control entries without a folder"},
+    {"SELECT COUNT(*) FROM acl WHERE account = $1 AND (rights < CAST(1 AS BIGINT) OR grantee < CAST(0 AS BIGINT))", "access control entries without sense"},
     {"SELECT COUNT(*) FROM (SELECT folder, COUNT(*) AS n, MIN(slot) AS low, MAX(slot) AS high, COUNT(DISTINCT LOWER(name)) "
      "AS names FROM keyword WHERE account = $1 GROUP BY folder) k WHERE low <> 0 OR high <> n - 1 OR names <> n",
      "folders whose keywords are out of order"},

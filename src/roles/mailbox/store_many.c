@@ -1,5 +1,5 @@
-/* Changes of many messages at once: what is done to neighbours is done by one statement, which costs a tenth of one
- * for each. See store_message.h. */
+/* Changes of many messages at once: what is copied or moved of neighbours is by one statement, which costs a tenth of one
+ * for each; flags are changed in their blocks (store_flags.c). See store_message.h. */
 #include "store_private.h"
 #include "base/clock.h"
 
@@ -28,7 +28,7 @@ static bool pick_row(void *arg, const struct store_message *m)
     return !p->enough;
 }
 
-bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
+bool store_messages_pick(struct store *s, struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
     void *arg, struct err *err)
 {
     struct pick p = {uids, n, 0, tell, arg, false};
@@ -36,7 +36,7 @@ bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t
     for (size_t i = 0, next; i < n && !p.enough; i = next) {
         for (next = i + 1; next < n && uids[next] - uids[next - 1] <= NEAR;)
             next++;
-        if (!flags_walk_range(s, f, uids[i], uids[next - 1], pick_row, &p, err))
+        if (!store_flags_walk(s, f, uids[i], uids[next - 1], -1, pick_row, &p, err))
             return false;
     }
     return true;
@@ -130,7 +130,11 @@ static bool copy_run(const struct copying *c, const struct row *run, size_t n, s
     if (!copy_rows(c, run, n, err) || !(c->moves ? remove_rows : share_rows)(c, run, n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
+        struct flag_entry e = {folder_touch(c->s, c->to), run[i].flags, run[i].size};
+
         copied[i] = (struct store_copied){run[i].uid, (uint32_t)c->to->now.uidnext++};
+        if (!run[i].has_more && !flags_put(c->s, c->to, copied[i].copy, &e, err))
+            return false;
         uids_change(c->s, c->to, &(struct uid_change){copied[i].copy, -1, run[i].flags, run[i].size});
     }
     return true;
@@ -190,12 +194,12 @@ struct flagging {
     const struct store_flagging *what;
 };
 
-enum treatment { LEAVE, REFUSE, TOGETHER, ALONE };
+enum treatment { LEAVE, REFUSE, CHANGE, CHANGE_MORE };
 
 static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 {
     switch (what->how) {
-    case STORE_FLAGS_SET: return what->flags;
+    case STORE_FLAGS_SET: return (flags & what->kept) | what->flags;
     case STORE_FLAGS_ADD: return flags | what->flags;
     case STORE_FLAGS_REMOVE: return flags & ~what->flags;
     }
@@ -204,31 +208,24 @@ static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 
 static void more_after(const struct store_flagging *what, struct str before, int64_t *flags, struct buf *more)
 {
-    buf_add(more, what->how == STORE_FLAGS_SET ? what->more : before);
+    buf_add(more, what->how == STORE_FLAGS_SET && !what->kept_more ? what->more : before);
     for (size_t i = 0; i < what->more.n * 8 && what->how != STORE_FLAGS_SET; i++)
         if (what->more.p[i / 8] >> i % 8 & 1)
             store_set_keyword(flags, more, STORE_KEYWORD_BITS + (int)i, what->how == STORE_FLAGS_ADD);
 }
 
-static bool flag_run(struct flagging *g, const struct row *run, size_t n, struct err *err)
+static bool flag_simply(struct flagging *g, const struct row *row, struct err *err)
 {
-    const struct store_flagging *what = g->what;
-    struct stmt *set = store_stmt(g->s, SQL_SET_FLAGS_RANGE);
+    struct flag_entry e = {folder_touch(g->s, g->f), flags_after(g->what, row->flags), row->size};
 
-    stmt_int(set, what->how == STORE_FLAGS_ADD ? -1 : what->how == STORE_FLAGS_REMOVE ? ~what->flags : 0);
-    stmt_int(set, what->how == STORE_FLAGS_REMOVE ? 0 : what->flags);
-    stmt_int(set, folder_touch(g->s, g->f));
-    bind_range(set, g->s, g->f, run, n);
-    if (!run_for(set, n, err))
+    if (!flags_put(g->s, g->f, row->uid, &e, err))
         return false;
-    for (size_t i = 0; i < n; i++) {
-        uids_change(g->s, g->f, &(struct uid_change){run[i].uid, run[i].flags, flags_after(what, run[i].flags), run[i].size});
-        uid_set_add(what->changed, run[i].uid);
-    }
+    uids_change(g->s, g->f, &(struct uid_change){row->uid, row->flags, e.flags, row->size});
+    uid_set_add(g->what->changed, row->uid);
     return true;
 }
 
-static bool flag_alone(struct flagging *g, uint32_t uid, struct err *err)
+static bool flag_with_more(struct flagging *g, uint32_t uid, struct err *err)
 {
     struct store_message m;
     struct buf more;
@@ -253,20 +250,9 @@ static enum treatment treatment_of(const struct flagging *g, const struct row *r
 
     if (what->unchanged_since >= 0 && row->modseq > what->unchanged_since)
         return REFUSE;
-    if (what->more.n > 0 || (row->has_more && what->how == STORE_FLAGS_SET))
-        return ALONE;
-    return flags_after(what, row->flags) == row->flags ? LEAVE : TOGETHER;
-}
-
-/* As far as no other message stands between. */
-static size_t flag_run_length(const struct flagging *g, const struct row *row, size_t n)
-{
-    size_t length = 1;
-
-    while (length < n && treatment_of(g, &row[length]) == TOGETHER &&
-           uid_set_next(&g->f->uids, row[length - 1].uid + 1) == row[length].uid)
-        length++;
-    return length;
+    if (what->more.n > 0 || row->has_more)
+        return CHANGE_MORE;
+    return flags_after(what, row->flags) == row->flags ? LEAVE : CHANGE;
 }
 
 bool store_messages_flag(struct store *s, struct folder *f, const uint32_t *uids, size_t n,
@@ -277,13 +263,17 @@ bool store_messages_flag(struct store *s, struct folder *f, const uint32_t *uids
 
     if (!store_folder_load(s, f, err) || !store_messages_pick(s, f, uids, n, keep_row, &rows, err))
         return false;
-    for (size_t i = 0, length; i < rows.n; i += length) {
-        enum treatment how = treatment_of(&g, &rows.row[i]);
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct row *row = &rows.row[i];
+        bool done = true;
 
-        length = how == TOGETHER ? flag_run_length(&g, &rows.row[i], rows.n - i) : 1;
-        if (how == REFUSE)
-            uid_set_add(what->refused, rows.row[i].uid);
-        if ((how == TOGETHER && !flag_run(&g, &rows.row[i], length, err)) || (how == ALONE && !flag_alone(&g, rows.row[i].uid, err)))
+        switch (treatment_of(&g, row)) {
+        case LEAVE: break;
+        case REFUSE: uid_set_add(what->refused, row->uid); break;
+        case CHANGE: done = flag_simply(&g, row, err); break;
+        case CHANGE_MORE: done = flag_with_more(&g, row->uid, err); break;
+        }
+        if (!done)
             return false;
     }
     return true;

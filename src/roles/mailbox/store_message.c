@@ -34,7 +34,7 @@ bool store_message_get(struct store *s, const struct folder *f, uint32_t uid, st
         buf_add(&s->more, m->more);
         m->more = buf_str(&s->more);
     }
-    return stmt_done(get, err);
+    return stmt_done(get, err) && (!*found || flags_overlay(s, f, m, err));
 }
 
 static struct store_message read_flags(struct stmt *row)
@@ -55,31 +55,31 @@ struct reading {
 
 static const struct reading whole = {SQL_WALK_MESSAGES, read_row}, flags_only = {SQL_WALK_FLAGS, read_flags};
 
-/* Those of the range that one statement shall read; *enough: a callback had enough. */
+/* Those of the range by one statement; *enough: a callback had enough. */
 static bool walk_range(struct store *s, const struct folder *f, const struct reading *how, const uint32_t range[2], int64_t since,
     store_message_fn *tell, void *arg, bool *enough, struct err *err)
 {
     struct stmt *walk = store_stmt(s, how->sql);
+    bool done = true;
 
     stmt_int(walk, s->account);
     stmt_int(walk, f->id);
     stmt_int(walk, range[0]);
     stmt_int(walk, range[1]);
-    stmt_int(walk, since);
-    while (!*enough && stmt_row(walk)) {
+    while (done && !*enough && stmt_row(walk)) {
         struct store_message m = how->read(walk);
 
-        *enough = !tell(arg, &m);
+        done = flags_overlay(s, f, &m, err);
+        if (done && m.modseq > since)
+            *enough = !tell(arg, &m);
     }
-    return stmt_done(walk, err);
+    return stmt_done(walk, done ? err : NULL) && done;
 }
 
-bool flags_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell, void *arg,
-    struct err *err)
+bool flags_walk_rows(struct store *s, const struct folder *f, const uint32_t range[2], int64_t since, store_message_fn *tell,
+    void *arg, bool *enough, struct err *err)
 {
-    bool enough = false;
-
-    return walk_range(s, f, &flags_only, (uint32_t[]){from, to}, -1, tell, arg, &enough, err);
+    return walk_range(s, f, &flags_only, range, since, tell, arg, enough, err);
 }
 
 static uint32_t later(uint32_t a, uint32_t b)
@@ -88,13 +88,13 @@ static uint32_t later(uint32_t a, uint32_t b)
 }
 
 /* Without `since` one statement serves all; with it one for each block that may have something. */
-static bool walk_blocks(struct store *s, struct folder *f, const struct reading *how, uint32_t from, uint32_t to, int64_t since,
-    store_message_fn *tell, void *arg, struct err *err)
+bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
+    void *arg, struct err *err)
 {
     bool enough = false;
 
     if (since < 0)
-        return walk_range(s, f, how, (uint32_t[]){from, to}, since, tell, arg, &enough, err);
+        return walk_range(s, f, &whole, (uint32_t[]){from, to}, since, tell, arg, &enough, err);
     if (!store_folder_load(s, f, err))
         return false;
     for (size_t i = 0; i < f->uids.n && !enough; i++) {
@@ -103,22 +103,10 @@ static bool walk_blocks(struct store *s, struct folder *f, const struct reading 
 
         if (b->modseq <= since || last < from || first > to)
             continue;
-        if (!walk_range(s, f, how, (uint32_t[]){later(from, first), last < to ? last : to}, since, tell, arg, &enough, err))
+        if (!walk_range(s, f, &whole, (uint32_t[]){later(from, first), last < to ? last : to}, since, tell, arg, &enough, err))
             return false;
     }
     return true;
-}
-
-bool store_messages_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
-    void *arg, struct err *err)
-{
-    return walk_blocks(s, f, &whole, from, to, since, tell, arg, err);
-}
-
-bool store_flags_walk(struct store *s, struct folder *f, uint32_t from, uint32_t to, int64_t since, store_message_fn *tell,
-    void *arg, struct err *err)
-{
-    return walk_blocks(s, f, &flags_only, from, to, since, tell, arg, err);
 }
 
 bool store_expunged_walk(struct store *s, const struct folder *f, int64_t since, store_uid_fn *tell, void *arg, bool *known,
@@ -170,7 +158,7 @@ bool store_message_add(struct store *s, struct folder *f, const struct store_new
         return false;
     f->now.uidnext++;
     uids_change(s, f, &(struct uid_change){*uid, -1, n->flags, n->size});
-    return true;
+    return *uid % FLAG_BLOCK != FLAG_BLOCK - 1 || flags_fill(s, f, *uid, err);
 }
 
 /* The keywords of a message in another folder's slots. */
@@ -216,23 +204,32 @@ bool store_message_copy(struct store *s, struct folder *from, uint32_t uid, stru
     return store_message_get(s, from, uid, &m, found, err) && (!*found || add_copy(s, from, &m, to, copy, err));
 }
 
+/* With keywords of late slots. */
+static bool set_row(struct store *s, struct folder *f, uint32_t uid, int64_t flags, struct str more, struct err *err)
+{
+    struct stmt *set = store_stmt(s, SQL_SET_FLAGS);
+
+    stmt_int(set, flags);
+    bind_more(set, more);
+    stmt_int(set, folder_touch(s, f));
+    stmt_int(set, s->account);
+    stmt_int(set, f->id);
+    stmt_int(set, uid);
+    return stmt_run(set, err) && flags_drop(s, f, uid, err);
+}
+
 bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
     bool *changed, struct err *err)
 {
-    struct stmt *set = store_stmt(s, SQL_SET_FLAGS);
+    struct flag_entry e = {0, flags, m->size};
 
     *changed = flags != m->flags || !str_eq(more, m->more);
     if (!*changed)
         return true;
     if (!store_folder_load(s, f, err))
         return false;
-    stmt_int(set, flags);
-    bind_more(set, more);
-    stmt_int(set, folder_touch(s, f));
-    stmt_int(set, s->account);
-    stmt_int(set, f->id);
-    stmt_int(set, m->uid);
-    if (!stmt_run(set, err))
+    e.modseq = folder_touch(s, f);
+    if (!(more.n > 0 ? set_row(s, f, m->uid, flags, more, err) : flags_put(s, f, m->uid, &e, err)))
         return false;
     uids_change(s, f, &(struct uid_change){m->uid, m->flags, flags, m->size});
     return true;
@@ -517,6 +514,7 @@ static bool sweep_rest(struct store *s, struct folder *f, struct err *err)
 {
     static const char *const texts[] = {"DELETE FROM expunged WHERE account = $1 AND folder = $2",
         "DELETE FROM keyword WHERE account = $1 AND folder = $2", "DELETE FROM uid_block WHERE account = $1 AND folder = $2",
+        "DELETE FROM flag_block WHERE account = $1 AND folder = $2",
         "UPDATE folder SET special = '\\swept' WHERE account = $1 AND id = $2",
         ("DELETE FROM folder WHERE account = $1 AND special = '\\swept' AND id <= $2 AND "
          "id < (SELECT MAX(id) FROM folder WHERE account = $1)")};

@@ -39,12 +39,12 @@ MUST_CHECK bool store_message_copy(struct store *s, struct folder *from, uint32_
 /* All flags anew of a message just got; *changed false: they were so already and nothing was written. */
 MUST_CHECK bool store_message_flags(struct store *s, struct folder *f, const struct store_message *m, int64_t flags, struct str more,
     bool *changed, struct err *err);
-/* ---- many at once (store_many.c): one statement for neighbours ---- */
+/* ---- many at once (store_many.c): neighbours together ---- */
 
 enum { STORE_MANY = 256 };
 /* Calls `tell`, as store_flags_walk does, for those of the uids (rising, at most STORE_MANY) that are there, in order, until it
  * returns false. */
-MUST_CHECK bool store_messages_pick(struct store *s, const struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
+MUST_CHECK bool store_messages_pick(struct store *s, struct folder *f, const uint32_t *uids, size_t n, store_message_fn *tell,
     void *arg, struct err *err);
 struct store_copied {
     uint32_t uid, copy;
@@ -59,6 +59,8 @@ struct store_flagging {
     struct str more;
     int64_t unchanged_since; /* those with a higher modseq are refused (-1: none) */
     struct uid_set *changed, *refused; /* uids are added to these */
+    int64_t kept;   /* STORE_FLAGS_SET: of what a message has, these stay ... */
+    bool kept_more; /* ... and so do keywords of later slots */
 };
 MUST_CHECK bool store_messages_flag(struct store *s, struct folder *f, const uint32_t *uids, size_t n,
     const struct store_flagging *what, struct err *err);

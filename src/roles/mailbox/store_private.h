@@ -1,6 +1,7 @@
 /* The inside of struct store, shared by store.c (opening, transactions), store_folder.c, store_uids.c, store_message.c,
- * store_many.c and content.c. */
+ * store_flags.c, store_many.c and content.c. */
 #pragma once
+#include "flag_block.h"
 #include "store_events.h"
 #include "store_message.h"
 
@@ -21,16 +22,21 @@
         "uid > $3 ORDER BY uid LIMIT $4")                                                                          \
     X(GET_MESSAGE, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 AND uid = $3")      \
     X(WALK_MESSAGES, "SELECT " MESSAGE_COLUMNS " FROM message WHERE account = $1 AND folder = $2 "                 \
-        "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+        "AND uid >= $3 AND uid <= $4 ORDER BY uid")                                                                \
     X(WALK_FLAGS, "SELECT uid, modseq, flags, size, more FROM message WHERE account = $1 AND folder = $2 "         \
-        "AND uid >= $3 AND uid <= $4 AND modseq > $5 ORDER BY uid")                                                \
+        "AND uid >= $3 AND uid <= $4 ORDER BY uid")                                                                \
+    X(FILL_FLAGS, "SELECT uid, modseq, flags, size FROM message WHERE account = $1 AND folder = $2 "               \
+        "AND uid >= $3 AND uid <= $4 AND more IS NULL ORDER BY uid")                                               \
+    X(GET_FLAGS, "SELECT data FROM flag_block WHERE account = $1 AND folder = $2 AND number = $3")                 \
+    X(SAVE_FLAGS, "INSERT INTO flag_block (account, folder, number, data) VALUES ($1, $2, $3, $4) "                \
+        "ON CONFLICT (account, folder, number) DO UPDATE SET data = excluded.data")                                \
+    X(REMOVE_FLAGS, "DELETE FROM flag_block WHERE account = $1 AND folder = $2 AND number = $3")                   \
+    X(REMOVE_FLAGS_RANGE, "DELETE FROM flag_block WHERE account = $1 AND folder = $2 AND number >= $3 AND number <= $4") \
     X(COPY_RANGE, "INSERT INTO message (account, folder, uid, modseq, flags, received, size, content, features, "  \
         "saved, more) SELECT account, $1, uid + $2, $3, flags, received, size, content, features, $4, more "       \
         "FROM message WHERE account = $5 AND folder = $6 AND uid >= $7 AND uid <= $8 ORDER BY uid")                \
     X(SET_FLAGS, "UPDATE message SET flags = $1, more = $2, modseq = $3 WHERE account = $4 AND folder = $5 "       \
         "AND uid = $6")                                                                                            \
-    X(SET_FLAGS_RANGE, "UPDATE message SET flags = (flags & $1) | $2, modseq = $3 WHERE account = $4 AND "           \
-        "folder = $5 AND uid >= $6 AND uid <= $7")                                                                 \
     X(REMOVE_RANGE, "DELETE FROM message WHERE account = $1 AND folder = $2 AND uid >= $3 AND uid <= $4")          \
     X(ADD_EXPUNGED_RANGE, "INSERT INTO expunged (account, folder, modseq, uid) SELECT account, folder, $1, uid "   \
         "FROM message WHERE account = $2 AND folder = $3 AND uid >= $4 AND uid <= $5")                             \
@@ -95,6 +101,19 @@
     X(COPY_ANNOTATIONS, "INSERT INTO annotation (account, folder, owner, name, size, value) SELECT account, $1, owner, name, " \
         "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
     X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
+    X(ACL_RIGHTS, "SELECT negative, rights FROM acl WHERE account = $1 AND folder = $2 AND grantee IN (0, $3)")    \
+    X(ACL_FOLDERS, "SELECT folder, negative, rights FROM acl WHERE account = $1 AND grantee IN (0, $2) ORDER BY folder") \
+    X(ACL_LIST, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 ORDER BY negative, grantee") \
+    X(ACL_GET, "SELECT rights FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")     \
+    X(ACL_PUT, "INSERT INTO acl (account, folder, grantee, negative, rights) VALUES ($1, $2, $3, $4, $5) "         \
+        "ON CONFLICT (account, folder, grantee, negative) DO UPDATE SET rights = excluded.rights")                 \
+    X(ACL_REMOVE, "DELETE FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")         \
+    X(ACL_COPY, "INSERT INTO acl (account, folder, grantee, negative, rights) SELECT account, $1, grantee, negative, rights " \
+        "FROM acl WHERE account = $2 AND folder = $3")                                                             \
+    X(ACL_GRANTEES, "SELECT DISTINCT grantee FROM acl WHERE account = $1 AND negative = 0")                        \
+    X(ACL_HAS, "SELECT 1 FROM acl WHERE account = $1 AND grantee = $2 AND negative = 0 LIMIT 1")                   \
+    X(ACL_FORGET, "DELETE FROM acl WHERE account = $1 AND grantee = $2")                                           \
+    X(ACL_DROP, "DELETE FROM acl WHERE account = $1 AND folder = $2")                                              \
     X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
@@ -103,6 +122,8 @@ enum store_sql {
 #undef STORE_SQL_ID
     SQL_COUNT,
 };
+
+enum { FLAGS_CACHED = 4 };
 
 struct store {
     struct db *db;
@@ -127,6 +148,9 @@ struct store {
     struct list pins;     /* struct content_pin */
     struct buf piece;
     struct buf more, info; /* of the message and the content read last */
+    struct flag_cached *flags[FLAGS_CACHED], *flags_last;
+    uint64_t flags_used;
+    struct buf packed;
     struct stmt *statements[SQL_COUNT];
 };
 
@@ -147,6 +171,9 @@ MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 int64_t folder_touch(struct store *s, struct folder *f);
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
+
+/* ---- store_acl.c ---- */
+MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 
 /* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
 MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */
@@ -181,9 +208,24 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
 /* Whether a block of the database says what its messages say; *why is set when it does not. */
 MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
+/* ---- store_flags.c; the folder's uids are loaded ---- */
+
+/* The entry of a message that is there, or is about to be. Before uids_change. */
+MUST_CHECK bool flags_put(struct store *s, struct folder *f, uint32_t uid, const struct flag_entry *e, struct err *err);
+/* The row of the message says it from now on. */
+MUST_CHECK bool flags_drop(struct store *s, struct folder *f, uint32_t uid, struct err *err);
+/* Entries for all of the block with this uid. After uids_change. */
+MUST_CHECK bool flags_fill(struct store *s, struct folder *f, uint32_t uid, struct err *err);
+/* NULL: it has none. Until the next call. */
+MUST_CHECK bool flags_find(struct store *s, const struct folder *f, uint32_t uid, const struct flag_entry **e, struct err *err);
+/* Puts what counts over what was read from the row. */
+MUST_CHECK bool flags_overlay(struct store *s, const struct folder *f, struct store_message *m, struct err *err);
+MUST_CHECK bool flags_save(struct store *s, struct err *err); /* what the transaction changed */
+void flags_forget(struct store *s); /* it was rolled back, or the store is closed */
+
 /* ---- store_message.c ---- */
-/* store_flags_walk without `since`. */
-MUST_CHECK bool flags_walk_range(struct store *s, const struct folder *f, uint32_t from, uint32_t to, store_message_fn *tell,
-    void *arg, struct err *err);
+/* store_flags_walk over range[0] <= uid <= range[1] by the rows of the messages; *enough: `tell` had enough. */
+MUST_CHECK bool flags_walk_rows(struct store *s, const struct folder *f, const uint32_t range[2], int64_t since,
+    store_message_fn *tell, void *arg, bool *enough, struct err *err);
 /* A part of what deleted folders had; *more: call again. */
 MUST_CHECK bool messages_sweep(struct store *s, bool *more, struct err *err);

@@ -42,7 +42,6 @@ static bool make_blocks(struct store *s, struct folder *f, struct err *err)
     stmt_int(walk, f->id);
     stmt_int(walk, 1);
     stmt_int(walk, UINT32_MAX);
-    stmt_int(walk, -1);
     while (stmt_row(walk)) {
         uint32_t uid = (uint32_t)column_int(walk, 0);
         struct uid_block *b;
@@ -98,7 +97,8 @@ void uids_change(struct store *s, struct folder *f, const struct uid_change *c)
         count(&f->now, c->was, c->size, -1);
     if (c->is >= 0) {
         count(&f->now, c->is, c->size, 1);
-        uid_set_add(&f->uids, c->uid);
+        if (c->was < 0)
+            uid_set_add(&f->uids, c->uid);
     }
     b = uid_set_block(&f->uids, number);
     b->unseen += (uint32_t)(c->is >= 0 && !(c->is & STORE_SEEN));
@@ -136,6 +136,13 @@ static bool remove_block(struct store *s, const struct folder *f, uint32_t numbe
     stmt_int(take, s->account);
     stmt_int(take, f->id);
     stmt_int(take, number);
+    if (!stmt_run(take, err))
+        return false;
+    take = store_stmt(s, SQL_REMOVE_FLAGS_RANGE);
+    stmt_int(take, s->account);
+    stmt_int(take, f->id);
+    stmt_int(take, (int64_t)number * (UID_BLOCK / FLAG_BLOCK));
+    stmt_int(take, (int64_t)number * (UID_BLOCK / FLAG_BLOCK) + UID_BLOCK / FLAG_BLOCK - 1);
     return stmt_run(take, err);
 }
 
@@ -172,16 +179,26 @@ static bool is_nameless(const struct folder *f, int64_t flags, struct str more)
 }
 
 struct checking {
+    struct store *s;
     const struct folder *f;
     struct uid_set messages; /* blocks as they should be */
+    int64_t unseen, deleted, deleted_bytes, modseq;
     const char *why;
 };
 
 static bool check_message(void *arg, const struct store_message *m)
 {
     struct checking *c = arg;
+    const struct flag_entry *e;
+    struct err err = {0};
     struct uid_block *b;
 
+    if (!flags_find(c->s, c->f, m->uid, &e, &err) || (e != NULL && e->size != m->size))
+        c->why = "a block of flags has another size of a message";
+    c->unseen += !(m->flags & STORE_SEEN);
+    c->deleted += (m->flags & STORE_TO_DELETE) != 0;
+    c->deleted_bytes += m->flags & STORE_TO_DELETE ? m->size : 0;
+    c->modseq = m->modseq > c->modseq ? m->modseq : c->modseq;
     if (is_nameless(c->f, m->flags, m->more))
         c->why = "messages have keywords without a name";
     uid_set_add(&c->messages, m->uid);
@@ -208,14 +225,33 @@ static void compare_blocks(struct checking *c, const struct uid_set *kept)
     }
 }
 
+static bool compare_folder(struct checking *c, struct err *err)
+{
+    struct stmt *get = stmt_new(c->s->db, "SELECT unseen, deleted, deleted_bytes, modseq FROM folder WHERE account = $1 AND id = $2");
+    bool done;
+
+    stmt_int(get, c->s->account);
+    stmt_int(get, c->f->id);
+    if (stmt_row(get)) {
+        if (column_int(get, 0) != c->unseen || column_int(get, 1) != c->deleted || column_int(get, 2) != c->deleted_bytes)
+            c->why = "it has wrong totals of flags";
+        if (column_int(get, 3) < c->modseq)
+            c->why = "it is behind its messages";
+    }
+    done = stmt_done(get, err);
+    stmt_free(get);
+    return done;
+}
+
 bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err)
 {
-    struct checking c = {.f = f};
+    struct checking c = {.s = s, .f = f};
     struct folder kept = {.id = f->id};
     bool done;
 
     uid_set_init(&c.messages);
     done = store_messages_walk(s, f, 1, UINT32_MAX, -1, check_message, &c, err);
+    done = done && compare_folder(&c, err);
     if (done && f->blocks_committed && c.why == NULL) {
         done = load_rows(s, &kept, err);
         if (done)

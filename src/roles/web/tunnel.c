@@ -9,8 +9,9 @@
 
 enum { USAGE = 64, TEMPFAIL = 75 };
 
-/* Without a byte in either direction: the source of an import may be slow. */
-static const int64_t silence = 30 * MINUTE;
+/* Without a byte in either direction: the source of an import may be slow. And how long the client may take for the last that it is
+ * sent: what keeps it then keeps its place among the clients. */
+static const int64_t silence = 30 * MINUTE, last_words = 30 * SECOND;
 
 static const char *const protocols[] = {[SESSION_IMAP] = "imap", [SESSION_BACKUP] = "backup", [SESSION_RESTORE] = "restore"};
 
@@ -84,7 +85,7 @@ static void on_drained(struct role *role, struct channel *mailbox)
     LIST_EACH(&web->tunnels, it) {
         struct tunnel *t = CONTAINER(it, struct tunnel, link);
 
-        if (t->serial == channel_serial(mailbox) && t->credit > 0)
+        if (t->serial == channel_serial(mailbox) && t->credit > 0 && !t->over)
             conn_read(t->conn, true);
     }
 }
@@ -168,6 +169,8 @@ static void grant(struct tunnel *t)
 
 void tunnel_output_sent(struct tunnel *t)
 {
+    if (t->over)
+        return;
     conn_idle_limit(t->conn, silence);
     grant(t);
 }
@@ -179,6 +182,7 @@ static void end(struct tunnel *t)
     t->over = true;
     conn_read(t->conn, false);
     conn_close_when_sent(t->conn); /* the client is freed then, and this with it */
+    conn_total_limit(t->conn, last_words);
 }
 
 void tunnels_data(struct role *role, struct channel *from, const struct msg_session_data *m)

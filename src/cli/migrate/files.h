@@ -1,0 +1,24 @@
+/* Files in places that belong to somebody else. Import and export are done by root, mostly, and in the folders of users: what a user
+ * puts there may not make root read what the user may not, or write where the user may not. */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Whose files may be read below a place. */
+struct files_owner {
+    bool only; /* `uid`: we are root, and the place belongs to somebody else */
+    uid_t uid;
+};
+struct files_owner files_owner_of(const char *place);
+/* Of a file that is open. Links lead anywhere, its owner does not change. */
+bool files_may_read(struct files_owner owner, const struct stat *about);
+
+/* An empty file of that name; what was there goes, and is not written to. -1: errno says why. */
+int files_create(const char *path);
+/* A directory, made if need be; a link to one is none (ELOOP). */
+bool files_make_directory(const char *path);
+/* ERR_LIMIT when it is because of the name of a folder (another one may be written), else ERR_TEMPORARY. False. */
+bool files_failed(struct err *err, const char *path);
