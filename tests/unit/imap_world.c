@@ -269,6 +269,21 @@ struct str client_got(unsigned c)
 
 /* ---- the loop ---- */
 
+static struct channel *directory;
+
+void world_directory_goes(void)
+{
+    directory = world_directory;
+    world_directory = NULL;
+    accounts_unreachable(accounts);
+}
+
+void world_directory_comes(void)
+{
+    world_directory = directory;
+    accounts_forget_all(accounts);
+}
+
 static void answer_directory(void)
 {
     size_t i = (size_t)(world_asked_account - IMAP_WORLD_ACCOUNT);

@@ -22,6 +22,8 @@ extern struct deliveries *world_deliveries;
 /* What the directory says of the account; 0: no limit. */
 extern uint64_t world_quota_bytes, world_quota_messages;
 extern bool world_directory_answers;
+void world_directory_goes(void);
+void world_directory_comes(void);
 /* The clock stands still but for this, microseconds: so long takes each look at it. With 2000 every turn does as little as
  * it can; with WORLD_TICK, a little. What happens depends on nothing else. */
 enum { WORLD_TICK = 20 };

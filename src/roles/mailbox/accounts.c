@@ -108,7 +108,7 @@ void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w
         entry = add(a, account);
     if (entry->known)
         w->ready(w, &entry->info);
-    else if (ask(a, entry))
+    else if (ask(a, entry) || w->patient)
         list_add_last(&entry->waiting, &w->link);
     else
         w->ready(w, NULL);
@@ -117,12 +117,21 @@ void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w
 static void tell(struct account *entry, const struct account_info *info)
 {
     struct link *first;
+    struct list patient;
 
+    list_init(&patient);
     while ((first = list_first(&entry->waiting)) != NULL) {
         struct account_waiter *w = CONTAINER(first, struct account_waiter, link);
 
         list_remove(first);
-        w->ready(w, info);
+        if (info == NULL && w->patient)
+            list_add_last(&patient, first);
+        else
+            w->ready(w, info);
+    }
+    LIST_EACH(&patient, it) {
+        list_remove(it);
+        list_add_last(&entry->waiting, it);
     }
 }
 
@@ -157,8 +166,13 @@ void accounts_forget(struct accounts *a, uint64_t account)
 void accounts_forget_all(struct accounts *a)
 {
     drop_unused(a);
-    for (struct map_node *n = map_walk(&a->map, NULL); n != NULL; n = map_walk(&a->map, n))
-        CONTAINER(n, struct account, node)->known = false;
+    for (struct map_node *n = map_walk(&a->map, NULL); n != NULL; n = map_walk(&a->map, n)) {
+        struct account *entry = CONTAINER(n, struct account, node);
+
+        entry->known = false;
+        if (!list_empty(&entry->waiting))
+            (void)ask(a, entry);
+    }
 }
 
 void accounts_unreachable(struct accounts *a)

@@ -14,11 +14,12 @@ struct account_info {
 };
 
 struct account_waiter;
-/* info is NULL when directory cannot be asked now. */
+/* info is NULL when directory cannot be asked now; a patient one then waits until it can, and has a time limit of its own. */
 typedef void account_ready(struct account_waiter *w, const struct account_info *info);
 struct account_waiter {
     struct link link;
     account_ready *ready;
+    bool patient;
 };
 
 struct accounts *accounts_new(struct role *role);
@@ -28,5 +29,5 @@ struct shares *accounts_shares(struct accounts *a);
 void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w);
 void accounts_reply(struct accounts *a, const struct msg_account_reply *m);
 void accounts_forget(struct accounts *a, uint64_t account); /* it changed */
-void accounts_forget_all(struct accounts *a);               /* we may have missed a change */
-void accounts_unreachable(struct accounts *a);              /* directory is down: waiters are told */
+void accounts_forget_all(struct accounts *a);               /* we may have missed a change: directory is (back) there */
+void accounts_unreachable(struct accounts *a);              /* directory is down: waiters are told, if they are not patient */

@@ -129,7 +129,8 @@ struct imap {
         uint64_t tried;     /* the version of which all was told that could be */
     } telling;
 
-    struct account_waiter asking; /* for the quota */
+    struct account_waiter asking; /* for the quota, or for a name */
+    int64_t asking_until;         /* for the quota: so long (monotonic) */
     struct account_info quota;
     imap_step *with_quota;
 
@@ -179,6 +180,8 @@ void imap_release(struct imap *im);
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
 void imap_with_quota(struct imap *im, imap_step *then);
+/* Directory was away for too long: NO was said. */
+bool imap_quota_is_late(struct imap *im);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
 /* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands

@@ -50,7 +50,7 @@ static void show(struct fetch *f, struct imap *im, struct str bytes)
     buf_add(&im->out, bytes);
 }
 
-static void begin(struct fetch *f, const struct imap_item *item, int form)
+static void begin(struct fetch *f, const struct imap_item *item, enum body_form form)
 {
     const struct mime_part *part = mime_part_find(f->tree, item->section.path, item->section.depth);
 

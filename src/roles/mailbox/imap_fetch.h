@@ -9,7 +9,7 @@ struct body_range {
     bool exists;
     uint64_t from, to; /* of the content */
     bool made;         /* they were made, in `text` instead */
-    enum { BODY_RAW, BODY_SIZED, BODY_DECODED } form; /* sized: it is decoded to learn how much that will be */
+    enum body_form { BODY_RAW, BODY_SIZED, BODY_DECODED } form; /* sized: it is decoded to learn how much that will be */
     const struct mime_part *part;
 };
 
