@@ -1,5 +1,6 @@
 #include "cli/usage.h"
 #include "cli/remote.h"
+#include "cli/verb.h"
 #include "base/json.h"
 
 #include <fcntl.h>
@@ -121,6 +122,27 @@ int usage_mailbox(const struct cli *cli, const struct verb *verb, struct str arg
     json_decref(account);
     if (code == EXIT_OK && u.folders > 0 && !rows->json) /* programs add for themselves */
         add_total(&u);
+    return code;
+}
+
+int usage_acl(const struct cli *cli, const struct verb_call *call, struct rows *rows)
+{
+    const struct str *words = call->words;
+    struct buf args;
+    int64_t number;
+    int code;
+
+    if (words[2].n > 0 && words[3].n == 0)
+        return cli_usage(cli_find("mailbox"), "acl ADDRESS FOLDER IDENTIFIER needs RIGHTS behind it, or none");
+    code = usage_account_number(cli, words[0], &number);
+    if (code != EXIT_OK)
+        return code;
+    buf_init(&args, ROW);
+    buf_addf(&args, "acl%caccount=%" PRId64 "%cfolder=%.*s%c", 0, number, 0, STR_ARG(words[1]), 0);
+    if (words[2].n > 0)
+        buf_addf(&args, "identifier=%.*s%crights=%.*s%c", STR_ARG(words[2]), 0, STR_ARG(words[3]), 0);
+    code = remote_command(cli, "mailbox", buf_str(&args), rows_add, rows);
+    buf_clear(&args);
     return code;
 }
 

@@ -5,6 +5,9 @@
 
 /* `mailbox VERB ADDRESS`; for people a line with the sums ends the table of folders. */
 int usage_mailbox(const struct cli *cli, const struct verb *verb, struct str args, struct rows *rows);
+struct verb_call;
+/* `mailbox acl ADDRESS FOLDER [IDENTIFIER RIGHTS]`. */
+int usage_acl(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 /* The number of an account; the exit code, with a message on standard error. */
 int usage_account_number(const struct cli *cli, struct str address, int64_t *number);
 /* `account show ADDRESS`, with "used" and "used_messages" behind the quota. Without them, and without

@@ -47,6 +47,8 @@ static int ask(const struct cli *cli, const struct command *command, const struc
         return backup_run(cli, call, rows);
     if (call->verb->flags & VERB_OF_MAILBOX)
         return usage_mailbox(cli, call->verb, buf_str(&call->args), rows);
+    if (call->verb->flags & VERB_OF_ACL)
+        return usage_acl(cli, call, rows);
     if (call->verb->flags & VERB_WITH_USAGE)
         return usage_account(cli, buf_str(&call->args), rows);
     return remote_command(cli, command->name, buf_str(&call->args), rows_add, rows);

@@ -17,6 +17,7 @@ enum verb_flags {
     VERB_MAY_PASSWORD = 1 << 1,   /* the same, only with --password or --password-stdin */
     VERB_NEEDS_OPTION = 1 << 2,   /* refuses to work on everything: at least one word or option */
     VERB_OF_MAILBOX = 1 << 3,     /* the address becomes the number of its account, which the mailbox role knows */
+    VERB_OF_ACL = 1 << 7,         /* the same, for a folder and who may use it */
     VERB_MIGRATES = 1 << 5,       /* the work is done here: migrate/migrate.h */
     VERB_BACKUP = 1 << 6,         /* the same: backup.h */
     VERB_WITH_USAGE = 1 << 4,     /* the mailbox role is asked, too, how much the account holds */
@@ -44,7 +45,7 @@ struct verb_call {
     const struct verb *verb;
     struct buf args; /* packed as ipc/args.h wants */
     bool json, ask_password, password_given;
-    struct str words[3]; /* the first ones as they stood */
+    struct str words[4]; /* the first ones as they stood */
     bool named; /* the first word had to be sent as name=..., so the others go as to=... */
 };
 

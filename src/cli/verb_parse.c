@@ -135,6 +135,8 @@ int verb_parse(const struct command *command, int argc, char **argv, struct verb
 
     buf_init(&call->args, ARGS);
     call->verb = find_verb(command, argc > 1 ? argv[1] : NULL);
+    for (size_t i = 0; i < sizeof call->words / sizeof *call->words; i++)
+        call->words[i] = STR("");
     call->json = call->ask_password = call->password_given = call->named = false;
     if (call->verb == NULL) {
         if (argc < 2)

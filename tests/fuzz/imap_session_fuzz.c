@@ -1,5 +1,5 @@
-/* Two IMAP clients, deliveries and time on a small mailbox. Each line of the input does something: "0..." and "1..." are
- * lines of the two clients (CRLF is added), "@" gives turns, "#" commits and syncs, "!" delivers, "^0" and "^1" lose a
+/* Two IMAP clients, deliveries and time on a small mailbox, and a client of another account, ann, to whom some of it may be granted.
+ * Each line of the input does something: "0...", "1..." and, of ann, "2..." are lines of the clients (CRLF is added), "@" gives turns, "#" commits and syncs, "!" delivers, "^0", "^1" and "^2" lose a
  * connection and make a new one, "~" makes turns short or long, "-" lets a transaction fail. What a client gets must be
  * well-formed, no number may be above what it was told exists, and the account must be sound at the end. */
 #include "../unit/imap_cache.h"
@@ -11,7 +11,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct imap_cache caches[2];
+enum { CLIENTS = 3 };
+static struct imap_cache caches[CLIENTS];
+
+static void come(unsigned c)
+{
+    client_open_as(c, IMAP_WORLD_ACCOUNT + (c == 2));
+}
 
 static void hear(unsigned c)
 {
@@ -19,7 +25,7 @@ static void hear(unsigned c)
     if (!imap_clients[c].open) {
         cache_lost(&caches[c]);
         caches[c].n = 0;
-        client_open(c);
+        come(c);
     }
 }
 
@@ -52,16 +58,16 @@ static void act(struct str line)
     char what = line.n > 0 ? line.p[0] : '@';
 
     switch (what) {
-    case '0': case '1': say((unsigned)(what - '0'), str_skip(line, 1)); break;
+    case '0': case '1': case '2': say((unsigned)(what - '0'), str_skip(line, 1)); break;
     case '#': world_flush(); break;
     case '!': world_deliver(STR("A: b\r\nSubject: d\r\n\r\nx\r\n")); break;
-    case '^': lose(line.n > 1 && line.p[1] == '1'); break;
+    case '^': lose(line.n > 1 && line.p[1] > '0' && line.p[1] <= '2' ? (unsigned)(line.p[1] - '0') : 0); break;
     case '~': world_tick = world_tick == 0 ? 2000 : 0; break;
     case '-': somebody_fails(); break;
     default: world_turn();
     }
-    hear(0);
-    hear(1);
+    for (unsigned c = 0; c < CLIENTS; c++)
+        hear(c);
 }
 
 static void run(struct str input)
@@ -84,15 +90,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     imap_world_open("imap_session_fuzz");
     world_fill(3);
-    for (unsigned c = 0; c < 2; c++) {
+    for (unsigned c = 0; c < CLIENTS; c++) {
         cache_init(&caches[c]);
         caches[c].lax = true;
-        client_open(c);
+        come(c);
     }
     run(str_from((const char *)data, size));
     world_tick = 0;
     world_flush();
-    for (unsigned c = 0; c < 2; c++) {
+    for (unsigned c = 0; c < CLIENTS; c++) {
         hear(c);
         cache_clear(&caches[c]);
     }

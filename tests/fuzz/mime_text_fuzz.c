@@ -45,19 +45,38 @@ static void html(struct str bytes, size_t piece, unsigned choice, struct buf *ou
     html_reader_end(r, out);
 }
 
+/* However it is cut, folding gives the same. */
+static void folds_in_parts(struct str utf8, size_t piece)
+{
+    struct buf whole_text, parts;
+
+    buf_init(&whole_text, ROOM);
+    buf_init(&parts, ROOM);
+    mime_casefold(utf8, &whole_text);
+    for (size_t from = 0, to = 0; to < utf8.n;) {
+        to = piece > 0 && utf8.n - to > piece ? to + piece : utf8.n;
+        from += to < utf8.n ? mime_casefold_part(str_sub(utf8, from, to), &parts) : 0;
+        if (to == utf8.n)
+            mime_casefold(str_skip(utf8, from), &parts);
+    }
+    assert(whole_text.failed || parts.failed || str_eq(buf_str(&whole_text), buf_str(&parts)));
+    buf_clear(&whole_text);
+    buf_clear(&parts);
+}
+
 /* Not streams: they must only end well. */
 static void whole(struct str bytes, size_t piece, unsigned choice, struct buf *out)
 {
     struct buf text;
     bool is_reply;
 
-    (void)piece;
     (void)choice;
     buf_init(&text, ROOM);
     mime_decode_words(bytes, out);
     assert(out->failed || str_is_utf8(buf_str(out)));
     mime_casefold(buf_str(out), &text);
     mime_casefold(bytes, &text);
+    folds_in_parts(buf_str(out), piece);
     buf_reset(&text);
     mime_base_subject(buf_str(out), &text, &is_reply);
     assert(text.n <= out->n);

@@ -29,6 +29,12 @@ def mailbox():
     def chunk(id, offset, data, act=0, around=0):
         return item(queue, frame("body_chunk", id, offset, data), act, around)
 
+    def name(id, number, address, failed=0):
+        return item(directory, frame("name_reply", id, number, failed, address))
+
+    def owners(id, lines, failed=0):
+        return item(directory, frame("shares_reply", id, failed, lines))
+
     def changed(number, removed, act=0):
         return item(directory, frame("account_changed", number, removed), act)
 
@@ -84,6 +90,11 @@ def mailbox():
         "imap": [deliver(1, 100, 1, small), account(1, 1, act=flush), imap(9, 1, b"b SELECT INBOX\r\nc FETCH 1 (FLAGS BODY[])\r\nd STORE 1 +FLAGS (\\Deleted)\r\n"),
                  item(access, act=flush), data(9, b"e EXPUNGE\r\nf IDLE\r\n", flush), deliver(2, 101, 1, small, act=flush),
                  item(access, frame("session_finish", 9), run)],
+        "imap-shared": [*one, imap(9, 1, b"b SETACL INBOX x@h.test lr\r\n"), name(2, 2, b"x@h.test"), item(access, act=flush), imap(10, 2, b"c LIST \"\" *\r\n"), owners(3, b"1 r@h.test\n"),
+                        data(10, b"d SELECT \"Other Users/r@h.test/INBOX\"\r\n"), name(4, 1, b"r@h.test"), item(access, act=flush), data(10, b"e COPY 1 Sent\r\n", flush),
+                        name(9, 1, b""), owners(9, b"0 x\n1\n-1 y\n99999999999999999999 z\n"), changed(1, 1), data(10, b"f NOOP\r\n", flush)],
+        "acl": [*one, command(1, b"acl\0account=1\0folder=INBOX\0identifier=anyone\0rights=lr\0"), item(queue, act=flush), command(2, b"acl\0account=1\0folder=INBOX\0identifier=-x@h.test\0rights=+w\0"),
+                name(2, 2, b"x@h.test"), item(queue, act=flush), account(3, 2), command(3, b"acl\0account=1\0folder=INBOX\0"), account(4, 2, found=0), command(4, b"acl\0account=1\0")],
         "imap-compress": [imap(9, 1, b"b COMPRESS DEFLATE\r\n"), item(access, act=flush), data(9, deflated(b"c NOOP\r\nd UNAUTHENTICATE\r\n") + b"e LOGIN a b\r\n", flush),
                           item(access, frame("session_stopped", 9), run)],
         "imap-unauthenticate": [item(access, frame("session_stopped", 9)), imap(9, 1, b"b UNAUTHENTICATE\r\nc LOGIN"), item(access, act=flush), data(9, b" a b\r\n", flush),
@@ -191,8 +202,8 @@ def seeds():
 def dictionaries():
     lines = {"mailbox": ["STAT", "LIST", "UIDL", "RETR 1", "TOP 1 1", "DELE 1", "QUIT"], "access": ["USER ann", "PASS x", "AUTH PLAIN AGEAYg==", "AUTH LOGIN", "STLS", "CAPA", "QUIT",
              "PROXY TCP4 1.2.3.4 5.6.7.8 1 2"]}
-    words = {"mailbox": ["account=1", "show", "check", "stats", "mailbox"], "access": []}
-    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "session_open", "session_data", "session_more", "session_close", "session_finish", "session_stopped",
+    words = {"mailbox": ["account=1", "show", "check", "stats", "mailbox", "acl", "folder=INBOX", "identifier=anyone", "rights=lr"], "access": []}
+    numbers = {"mailbox": ["deliver_local", "body_chunk", "account_reply", "account_changed", "name_reply", "shares_reply", "session_open", "session_data", "session_more", "session_close", "session_finish", "session_stopped",
                            "control_ask"],
                "access": ["auth_challenge", "auth_done", "session_data", "session_more", "session_close", "session_return", "session_back"]}
     return {t: [l + "\\x0d\\x0a" for l in lines[t]] + words[t] + [word(n) for n in numbers[t]] for t in lines}

@@ -15,5 +15,8 @@
 #define verify_equal mailbox_verify_equal
 #define ipc_send_account_ask mailbox_send_account_ask
 #define ipc_send_body_ask mailbox_send_body_ask
+#define ipc_send_name_ask mailbox_send_name_ask
+#define ipc_send_share_note mailbox_send_share_note
+#define ipc_send_shares_ask mailbox_send_shares_ask
 #define ipc_send_deliver_done mailbox_send_deliver_done
 #define ipc_send_rcpt_done mailbox_send_rcpt_done

@@ -83,6 +83,25 @@ void mailbox_send_account_ask(struct channel *to, const struct msg_account_ask *
     asked[asked_n++] = *m;
 }
 
+/* Nobody shares anything here. */
+void mailbox_send_name_ask(struct channel *to, const struct msg_name_ask *m)
+{
+    (void)to;
+    (void)m;
+}
+
+void mailbox_send_shares_ask(struct channel *to, const struct msg_shares_ask *m)
+{
+    (void)to;
+    (void)m;
+}
+
+void mailbox_send_share_note(struct channel *to, const struct msg_share_note *m)
+{
+    (void)to;
+    (void)m;
+}
+
 void mailbox_send_body_ask(struct channel *to, const struct msg_body_ask *m)
 {
     (void)to;

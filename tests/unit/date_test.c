@@ -68,9 +68,23 @@ static void dates_are_written(void **state)
     }
 }
 
+/* The day as it stands there, whatever the zone. */
+static void days_as_written(void **state)
+{
+    int64_t day;
+
+    (void)state;
+    assert_true(date_parse_day(STR("Thu, 1 Jan 1970 23:30:00 -0500"), &day));
+    assert_int_equal(day, 0);
+    assert_true(date_parse_day(STR("Sat, 2 Jan 1971 00:10:00 +0900"), &day));
+    assert_int_equal(day, 366);
+    assert_false(date_parse_day(STR("nonsense"), &day));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(days_as_written),
         cmocka_unit_test(dates_are_read),
         cmocka_unit_test(dates_are_written),
     };

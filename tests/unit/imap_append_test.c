@@ -1,4 +1,5 @@
 /* IMAP: APPEND in all its forms. */
+#include "base/clock.h"
 #include "imap_world.h"
 
 #include <setjmp.h>
@@ -49,6 +50,33 @@ static void several_messages(void **state)
         {"f APPEND Sent {1+}\r\nx nonsense\r\n", "f BAD %\r\n"}, {"g STATUS Sent (MESSAGES UIDNEXT)\r\n", "* STATUS Sent (MESSAGES 3 UIDNEXT 4)\r\ng OK Done\r\n"},
         {"h APPEND Sent {1}\r\n", "+ Go on\r\n"}, {"x {99999999999}\r\n", "h NO [TOOBIG] %\r\n"},
         {"i STATUS Sent (MESSAGES UIDNEXT)\r\n", "* STATUS Sent (MESSAGES 3 UIDNEXT 4)\r\ni OK Done\r\n"});
+}
+
+/* It is waited for, but not for ever. */
+static void directory_is_away(void **state)
+{
+    (void)state;
+    world_directory_goes();
+    client_expect(0, "a APPEND Sent {3+}\r\nabc\r\nb NOOP\r\n", "");
+    world_directory_comes();
+    client_expect(0, "", "a OK [APPENDUID % 1] Stored\r\nb OK Done\r\n");
+    world_directory_answers = false; /* it goes before it has answered */
+    world_directory_goes();
+    world_directory_comes();
+    client_expect(0, "c APPEND Sent {3}\r\n", "");
+    world_directory_goes();
+    world_later(SESSION_LATER - SECOND);
+    world_turn();
+    client_expect(0, "", "");
+    world_later(SECOND);
+    world_turn();
+    client_expect(0, "", "c NO [UNAVAILABLE] %\r\n");
+    client_expect(0, "d APPEND Sent {3+}\r\nabc\r\n", "");
+    client_close(0);
+    world_directory_answers = true;
+    world_directory_comes();
+    client_open(0);
+    client_expect(0, "e STATUS Sent (MESSAGES)\r\n", "* STATUS Sent (MESSAGES 1)\r\ne OK Done\r\n");
 }
 
 static void a_large_message_in_pieces(void **state)
@@ -172,6 +200,7 @@ int main(void)
         TEST(several_messages),
         TEST(a_large_message_in_pieces),
         TEST(quota),
+        TEST(directory_is_away),
         TEST(without_directory),
         TEST(utf8),
         TEST(replace),

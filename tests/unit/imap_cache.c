@@ -264,7 +264,7 @@ static void on_number(struct imap_cache *c, const char *line)
         wrong("unknown response", line);
 }
 
-static const char *const others[] = {"CAPABILITY ", "LIST (", "LSUB (", "STATUS ", "METADATA ", "FLAGS (", "NAMESPACE ", "ENABLED", "ID ", "QUOTA ", "QUOTAROOT ",
+static const char *const others[] = {"CAPABILITY ", "LIST (", "LSUB (", "STATUS ", "METADATA ", "FLAGS (", "NAMESPACE ", "ENABLED", "ID ", "QUOTA ", "QUOTAROOT ", "ACL ", "LISTRIGHTS ", "MYRIGHTS ",
     "ESEARCH ", "SORT", "THREAD"};
 
 static void on_untagged(struct imap_cache *c, const char *line)

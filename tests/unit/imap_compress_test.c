@@ -1,4 +1,5 @@
 /* IMAP: COMPRESS (RFC 4978) and UNAUTHENTICATE (RFC 8437), with a client that has zlib of its own; and the stream alone. */
+#include "base/clock.h"
 #include "imap_world.h"
 #include "imap/compress.h"
 
@@ -192,6 +193,18 @@ static void a_rest(void **state)
     buf_clear(&wire);
 }
 
+/* What comes deflated opens the database again too. */
+static void the_database_rests(void **state)
+{
+    (void)state;
+    CONVERSE(0, COMPRESS);
+    converse("a NOOP\r\n", "a OK Done\r\n");
+    world_later(20 * SECOND);
+    (void)boxes_tidy(world_boxes);
+    assert_int_equal(boxes_open(world_boxes), 0);
+    converse("b STATUS INBOX (MESSAGES)\r\n", "* STATUS INBOX (MESSAGES 3)\r\nb OK Done\r\n");
+}
+
 static void damaged(void **state)
 {
     (void)state;
@@ -301,7 +314,7 @@ static void unauthenticate_compressed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(a_session), TEST(by_and_by), TEST(a_rest), TEST(damaged), TEST(a_bomb), TEST(unauthenticate),
+    const struct CMUnitTest tests[] = {TEST(a_session), TEST(by_and_by), TEST(a_rest), TEST(the_database_rests), TEST(damaged), TEST(a_bomb), TEST(unauthenticate),
         TEST(unauthenticate_compressed)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,7 +166,7 @@ static void small_things(void **state)
     (void)state;
     CONVERSE(0, {"a CAPABILITY\r\n", "* CAPABILITY IMAP4rev2 IMAP4rev1 %\r\na OK %\r\n"}, {"b ID NIL\r\n", "* ID (\"name\" \"Staffetta\")\r\nb OK %\r\n"},
         {"c ID (\"name\" \"x\" \"version\" NIL)\r\n", "* ID (\"name\" \"Staffetta\")\r\nc OK %\r\n"}, {"d ID (\"name\")\r\n", "d BAD %\r\n"},
-        {"e NAMESPACE\r\n", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\ne OK Done\r\n"}, {"f CHECK\r\n", "f BAD %\r\n"},
+        {"e NAMESPACE\r\n", "* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL\r\ne OK Done\r\n"}, {"f CHECK\r\n", "f BAD %\r\n"},
         {"g GETQUOTAROOT INBOX\r\n", "* QUOTAROOT INBOX \"\"\r\n* QUOTA \"\" ()\r\ng OK Done\r\n"},
         {"h GETQUOTA x\r\n", "h NO [NONEXISTENT] %\r\n"}, {"i SETQUOTA \"\" (STORAGE 1)\r\n", "i NO [NOPERM] %\r\n"});
 }

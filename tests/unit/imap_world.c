@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "roles/mailbox/box_search.h"
 #include "roles/mailbox/boxes_private.h"
+#include "roles/mailbox/shares.h"
 #include "scratch.h"
 
 #include <inttypes.h>
@@ -22,6 +23,90 @@ static struct accounts *accounts;
 static uint64_t answered, next_message;
 static int64_t ticks = HOUR; /* the clock */
 static int failures;
+bool world_account_gone[IMAP_WORLD_ACCOUNTS];
+
+static const char *const logins[IMAP_WORLD_ACCOUNTS] = {"r@home.example", "ann@home.example", "bob@home.example"};
+
+/* ---- directory: whose an address is, who shares with whom ---- */
+
+enum { QUESTIONS = 16, SHARES = 100 };
+static struct {
+    uint64_t id, account;
+    char address[100];
+} questions[QUESTIONS];
+static unsigned question_count, share_count;
+static struct msg_share_note shares[SHARES];
+
+static void on_question(uint64_t id, struct str address, uint64_t account)
+{
+    if (question_count == QUESTIONS)
+        fatal("too many questions");
+    questions[question_count].id = id;
+    questions[question_count].account = account;
+    snprintf(questions[question_count++].address, sizeof questions[0].address, "%.*s", STR_ARG(address));
+}
+
+static void on_note(const struct msg_share_note *m)
+{
+    for (unsigned i = 0; i < share_count; i++)
+        if (shares[i].owner == m->owner && shares[i].grantee == m->grantee) {
+            shares[i].granted = m->granted;
+            return;
+        }
+    if (share_count == SHARES)
+        fatal("too many shares");
+    shares[share_count++] = *m;
+}
+
+bool world_share_is_noted(int64_t owner, int64_t grantee)
+{
+    for (unsigned i = 0; i < share_count; i++)
+        if (shares[i].owner == (uint64_t)owner && shares[i].grantee == (uint64_t)grantee)
+            return shares[i].granted != 0;
+    return false;
+}
+
+static void answer_name(uint64_t id, struct str address)
+{
+    for (unsigned i = 0; i < IMAP_WORLD_ACCOUNTS; i++)
+        if (str_ieq(address, str_of(logins[i])) && !world_account_gone[i]) {
+            shares_name_reply(accounts_shares(accounts), &(struct msg_name_reply){.id = id, .account = IMAP_WORLD_ACCOUNT + i, .address = str_of(logins[i])});
+            return;
+        }
+    shares_name_reply(accounts_shares(accounts), &(struct msg_name_reply){.id = id, .address = STR("")});
+}
+
+static void answer_shares(uint64_t id, uint64_t account)
+{
+    struct buf owners;
+
+    buf_init(&owners, 1000);
+    for (int64_t i = 0; i < IMAP_WORLD_ACCOUNTS; i++) {
+        int64_t owner = IMAP_WORLD_ACCOUNT + i;
+
+        if (!world_account_gone[i] && owner != (int64_t)account && (world_share_is_noted(owner, (int64_t)account) || world_share_is_noted(owner, 0)))
+            buf_addf(&owners, "%" PRId64 " %s\n", owner, logins[i]);
+    }
+    shares_reply(accounts_shares(accounts), &(struct msg_shares_reply){.id = id, .owners = buf_str(&owners)});
+    buf_clear(&owners);
+}
+
+static void answer_questions(void)
+{
+    unsigned n = question_count;
+
+    question_count = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t id = questions[i].id, account = questions[i].account;
+        char address[100];
+
+        snprintf(address, sizeof address, "%s", questions[i].address);
+        if (account == 0)
+            answer_name(id, str_of(address));
+        else
+            answer_shares(id, account);
+    }
+}
 
 int64_t __wrap_clock_monotonic(void);
 
@@ -54,6 +139,9 @@ void imap_world_start(void)
 {
     world_open();
     world_session = on_session;
+    world_directory_asked = on_question;
+    world_directory_noted = on_note;
+    question_count = 0;
     answered = 0;
     world_boxes = boxes_new(str_of(folder), 0, 10, DAY);
     boxes_set_index_from(world_boxes, world_index_from);
@@ -84,6 +172,8 @@ void imap_world_open(const char *name)
     world_index_from = 0;
     next_message = 1;
     failures = 0;
+    share_count = 0;
+    memset(world_account_gone, 0, sizeof world_account_gone);
     for (unsigned i = 0; i < IMAP_CLIENTS; i++) {
         imap_clients[i] = (struct imap_client){0};
         buf_init(&imap_clients[i].got, 64 * 1024 * 1024);
@@ -115,12 +205,17 @@ void imap_world_restart(void)
 
 void client_open(unsigned c)
 {
+    client_open_as(c, IMAP_WORLD_ACCOUNT);
+}
+
+void client_open_as(unsigned c, int64_t account)
+{
     imap_clients[c].open = true;
     imap_clients[c].unpaid = 0;
     imap_clients[c].stingy = false;
     buf_reset(&imap_clients[c].got);
     sessions_start(world_sessions, world_access, &(struct msg_session_open){.id = c + 1, .protocol = SESSION_IMAP,
-        .account = IMAP_WORLD_ACCOUNT, .login = STR("r@home.example"), .client = STR("127.0.0.1"), .tag = STR("L1")});
+        .account = (uint64_t)account, .login = str_of(logins[account - IMAP_WORLD_ACCOUNT]), .client = STR("127.0.0.1"), .tag = STR("L1")});
     world_run();
     if (!text_matches(STR("L1 OK [CAPABILITY %] %\r\n"), buf_str(&imap_clients[c].got)))
         fatal("client %u: no greeting: %.*s", c, STR_ARG(buf_str(&imap_clients[c].got)));
@@ -174,13 +269,34 @@ struct str client_got(unsigned c)
 
 /* ---- the loop ---- */
 
+static struct channel *directory;
+
+void world_directory_goes(void)
+{
+    directory = world_directory;
+    world_directory = NULL;
+    accounts_unreachable(accounts);
+}
+
+void world_directory_comes(void)
+{
+    world_directory = directory;
+    accounts_forget_all(accounts);
+}
+
 static void answer_directory(void)
 {
-    if (world_asked == answered || !world_directory_answers)
+    size_t i = (size_t)(world_asked_account - IMAP_WORLD_ACCOUNT);
+
+    if (!world_directory_answers)
+        return;
+    answer_questions();
+    if (world_asked == answered)
         return;
     answered = world_asked;
-    accounts_reply(accounts, &(struct msg_account_reply){.id = world_asked, .account = IMAP_WORLD_ACCOUNT, .found = true,
-        .quota_bytes = world_quota_bytes, .quota_messages = world_quota_messages});
+    accounts_reply(accounts, &(struct msg_account_reply){.id = world_asked, .account = world_asked_account,
+        .found = i >= IMAP_WORLD_ACCOUNTS || !world_account_gone[i], .quota_bytes = world_quota_bytes,
+        .quota_messages = world_quota_messages, .address = i < IMAP_WORLD_ACCOUNTS ? str_of(logins[i]) : STR("")});
 }
 
 void world_turn(void)
@@ -194,7 +310,8 @@ void world_turn(void)
 
 void world_run(void)
 {
-    for (unsigned turns = 0; sessions_ready(world_sessions) || (world_asked != answered && world_directory_answers); turns++) {
+    for (unsigned turns = 0;
+         sessions_ready(world_sessions) || ((world_asked != answered || question_count > 0) && world_directory_answers); turns++) {
         if (turns > 3000000)
             fatal("the sessions never rest");
         world_turn();
@@ -203,9 +320,14 @@ void world_run(void)
 
 static bool anybody_waits(void)
 {
-    struct box *box = boxes_find(world_boxes, IMAP_WORLD_ACCOUNT);
+    bool any = false;
 
-    return box != NULL && link_in_list(&box->dirty) && !box->held;
+    for (int64_t i = 0; i < IMAP_WORLD_ACCOUNTS; i++) {
+        const struct box *box = boxes_find(world_boxes, IMAP_WORLD_ACCOUNT + i);
+
+        any |= box != NULL && link_in_list(&box->dirty) && !box->held;
+    }
+    return any;
 }
 
 void world_flush(void)
@@ -259,10 +381,10 @@ void world_index(void)
     }
 }
 
-void world_check(void)
+static void check_account(int64_t account)
 {
     struct err err = {0};
-    struct box *box = boxes_enter(world_boxes, IMAP_WORLD_ACCOUNT, &err);
+    struct box *box = boxes_enter(world_boxes, account, &err);
 
     if (box == NULL)
         fatal("%s", err.text);
@@ -271,6 +393,14 @@ void world_check(void)
     if (!box_settle(box, &err) || !store_check(box->store, &err))
         fatal("%s", err.text);
     box_leave(box);
+}
+
+void world_check(void)
+{
+    check_account(IMAP_WORLD_ACCOUNT);
+    for (int64_t i = 1; i < IMAP_WORLD_ACCOUNTS; i++)
+        if (boxes_exist(world_boxes, IMAP_WORLD_ACCOUNT + i))
+            check_account(IMAP_WORLD_ACCOUNT + i);
 }
 
 void world_fill(unsigned n)

@@ -3,7 +3,10 @@
 #pragma once
 #include "mailbox_world.h"
 
-enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261 };
+enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261, IMAP_WORLD_ACCOUNTS = 3 };
+/* The accounts that the directory of this world knows: r, ann and bob @home.example, from IMAP_WORLD_ACCOUNT on. */
+bool world_share_is_noted(int64_t owner, int64_t grantee);
+extern bool world_account_gone[IMAP_WORLD_ACCOUNTS]; /* directory knows it no more */
 
 struct imap_client {
     bool open;
@@ -19,6 +22,8 @@ extern struct deliveries *world_deliveries;
 /* What the directory says of the account; 0: no limit. */
 extern uint64_t world_quota_bytes, world_quota_messages;
 extern bool world_directory_answers;
+void world_directory_goes(void);
+void world_directory_comes(void);
 /* The clock stands still but for this, microseconds: so long takes each look at it. With 2000 every turn does as little as
  * it can; with WORLD_TICK, a little. What happens depends on nothing else. */
 enum { WORLD_TICK = 20 };
@@ -40,6 +45,7 @@ void world_index(void); /* fills the index until it knows everything */
 
 /* A session after login; the greeting is taken. */
 void client_open(unsigned c);
+void client_open_as(unsigned c, int64_t account);
 void client_close(unsigned c); /* the connection is lost */
 void client_say(unsigned c, const char *text);
 void client_say_bytes(unsigned c, struct str bytes);

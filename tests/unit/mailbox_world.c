@@ -9,6 +9,9 @@ void *world_state;
 struct buf world_said;
 uint64_t world_asked, world_granted;
 uint64_t world_returns, world_connections;
+uint64_t world_asked_account;
+void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
+void (*world_directory_noted)(const struct msg_share_note *m);
 void (*world_session)(uint64_t id, struct str bytes);
 static uint64_t next_id;
 
@@ -21,6 +24,8 @@ void world_open(void)
     world_connections = 8;
     world_granted = world_asked = next_id = 0;
     world_session = NULL;
+    world_directory_asked = NULL;
+    world_directory_noted = NULL;
     buf_init(&world_said, 64 * 1024 * 1024);
 }
 
@@ -130,7 +135,31 @@ void ipc_send_account_ask(struct channel *to, const struct msg_account_ask *m)
 {
     (void)to;
     world_asked = m->id;
+    world_asked_account = m->account;
     buf_addf(&world_said, "account %" PRIu64 "\n", m->account);
+}
+
+void ipc_send_name_ask(struct channel *to, const struct msg_name_ask *m)
+{
+    (void)to;
+    buf_addf(&world_said, "name %.*s\n", STR_ARG(m->address));
+    if (world_directory_asked != NULL)
+        world_directory_asked(m->id, m->address, 0);
+}
+
+void ipc_send_shares_ask(struct channel *to, const struct msg_shares_ask *m)
+{
+    (void)to;
+    buf_addf(&world_said, "shares %" PRIu64 "\n", m->account);
+    if (world_directory_asked != NULL)
+        world_directory_asked(m->id, STR(""), m->account);
+}
+
+void ipc_send_share_note(struct channel *to, const struct msg_share_note *m)
+{
+    (void)to;
+    if (world_directory_noted != NULL)
+        world_directory_noted(m);
 }
 
 void ipc_send_session_data(struct channel *to, const struct msg_session_data *m)

@@ -16,9 +16,13 @@ extern void *world_state; /* what role_state gives */
  * "ask-account 3", "close 7"; session data as it is. */
 extern struct buf world_said;
 extern uint64_t world_asked;   /* id of the last account_ask */
+extern uint64_t world_asked_account; /* whose */
 extern uint64_t world_granted; /* sum of session_more */
 extern uint64_t world_connections; /* limits.connections_per_account */
 extern uint64_t world_returns; /* the session that wants to give its connection back */
+/* When set, name_ask (with the address) and shares_ask (with the account), and share_note, go there too. */
+extern void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
+extern void (*world_directory_noted)(const struct msg_share_note *m);
 /* When set, session data goes there instead; an empty one is the end of the session. */
 extern void (*world_session)(uint64_t id, struct str bytes);
 

@@ -256,6 +256,32 @@ static void text_is_folded(void **state)
     buf_clear(&two);
 }
 
+/* Also where a run beyond ASCII is longer than what is folded at once, and its accents stand alone. */
+static void folding_in_parts_gives_the_same(void **state)
+{
+    struct buf text, whole, parts;
+
+    (void)state;
+    buf_init(&text, ROOM);
+    buf_init(&whole, ROOM);
+    buf_init(&parts, ROOM);
+    for (int i = 0; i < 3000; i++)
+        buf_add(&text, i % 700 == 699 ? STR("Straße ") : i % 2 ? STR("Ж") : STR("ö\xcc\x88\xcc\xa3"));
+    mime_casefold(buf_str(&text), &whole);
+    for (size_t piece = 1; piece < 6000; piece = piece * 2 + 1) {
+        size_t from = 0;
+
+        buf_reset(&parts);
+        for (size_t to = piece; to < text.n; to += piece)
+            from += mime_casefold_part(str_sub(buf_str(&text), from, to), &parts);
+        mime_casefold(str_skip(buf_str(&text), from), &parts);
+        assert_true(str_eq(buf_str(&whole), buf_str(&parts)));
+    }
+    buf_clear(&text);
+    buf_clear(&whole);
+    buf_clear(&parts);
+}
+
 static void subjects_have_a_base(void **state)
 {
     static const struct {
@@ -316,6 +342,7 @@ int main(void)
         cmocka_unit_test(encoded_words_are_decoded),
         cmocka_unit_test(html_is_read_as_text_at_every_cut),
         cmocka_unit_test(text_is_folded),
+        cmocka_unit_test(folding_in_parts_gives_the_same),
         cmocka_unit_test(subjects_have_a_base),
         cmocka_unit_test(long_nonsense_ends_soon),
     };

@@ -320,8 +320,8 @@ static void damage_is_said(void **state)
         "UPDATE flag_block SET number = number + 1",
         "UPDATE flag_block SET number = number + 8",
         "UPDATE flag_block SET folder = 2",
-        "UPDATE message SET size = size + 1; UPDATE content SET size = size + 1, head = head || '!'; "
-        "UPDATE folder SET bytes = bytes + messages",
+        ("UPDATE message SET size = size + 1; UPDATE content SET size = size + 1, head = head || '!'; "
+         "UPDATE folder SET bytes = bytes + messages"),
     };
 
     (void)state;

@@ -48,12 +48,20 @@ static bool month_name(struct imap_parser *p, uint64_t *month)
     return imap_expected(p, "A month is Jan, Feb, Mar ...");
 }
 
+/* Four digits: "20" is not 2020. */
+static bool take_year(struct imap_parser *p, uint64_t *year)
+{
+    size_t before = p->rest.n;
+
+    return imap_number(p, 9999, year) && before - p->rest.n == 4;
+}
+
 static bool day_month_year(struct imap_parser *p, int64_t *days)
 {
     uint64_t day, month, year;
 
     if (!imap_number(p, 31, &day) || !imap_take(p, '-') || !month_name(p, &month) || !imap_take(p, '-') ||
-        !imap_number(p, 9999, &year) || day == 0 || year == 0 || (int64_t)day > days_in(month, year))
+        !take_year(p, &year) || day == 0 || year == 0 || (int64_t)day > days_in(month, year))
         return imap_expected(p, "A date is written like 1-Feb-2026");
     *days = day_of((int64_t)year, (int64_t)month, (int64_t)day);
     return true;

@@ -143,24 +143,43 @@ static bool take_zone(struct str *text, int *east)
     return true;
 }
 
+static bool parse(struct str text, struct tm *tm, int *east)
+{
+    if (take_word(&text).n)
+        take_char(&text, ',');
+    if (!take_number(&text, 2, &tm->tm_mday) || !take_month(&text, &tm->tm_mon) || !take_year(&text, &tm->tm_year) ||
+        !take_number(&text, 2, &tm->tm_hour) || !take_char(&text, ':') || !take_number(&text, 2, &tm->tm_min))
+        return false;
+    if (take_char(&text, ':') && !take_number(&text, 2, &tm->tm_sec))
+        return false;
+    if (!take_zone(&text, east))
+        return false;
+    skip_cfws(&text);
+    if (text.n || tm->tm_mday < 1 || tm->tm_mday > 31 || tm->tm_hour > 23 || tm->tm_min > 59 || tm->tm_sec > 60)
+        return false;
+    tm->tm_year -= 1900;
+    return true;
+}
+
 bool date_parse(struct str text, int64_t *time)
 {
     struct tm tm = {0};
     int east;
 
-    if (take_word(&text).n)
-        take_char(&text, ',');
-    if (!take_number(&text, 2, &tm.tm_mday) || !take_month(&text, &tm.tm_mon) || !take_year(&text, &tm.tm_year) ||
-        !take_number(&text, 2, &tm.tm_hour) || !take_char(&text, ':') || !take_number(&text, 2, &tm.tm_min))
+    if (!parse(text, &tm, &east))
         return false;
-    if (take_char(&text, ':') && !take_number(&text, 2, &tm.tm_sec))
-        return false;
-    if (!take_zone(&text, &east))
-        return false;
-    skip_cfws(&text);
-    if (text.n || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
-        return false;
-    tm.tm_year -= 1900;
     *time = ((int64_t)timegm(&tm) - east * 60) * SECOND;
+    return true;
+}
+
+bool date_parse_day(struct str text, int64_t *day)
+{
+    struct tm tm = {0};
+    int east;
+
+    if (!parse(text, &tm, &east))
+        return false;
+    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+    *day = (int64_t)timegm(&tm) / 86400;
     return true;
 }

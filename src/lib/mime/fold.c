@@ -48,17 +48,33 @@ static void fold_other(struct str text, struct buf *out)
         free(folded);
 }
 
-void mime_casefold(struct str utf8, struct buf *out)
+/* `goes_on`: characters beyond ASCII at the end wait for what follows them. */
+static size_t fold_runs(struct str utf8, bool goes_on, struct buf *out)
 {
-    while (utf8.n && !out->failed) {
-        size_t n = ascii_run(utf8);
+    struct str rest = utf8;
+
+    while (rest.n && !out->failed) {
+        size_t n = ascii_run(rest);
 
         if (n)
-            fold_ascii(str_sub(utf8, 0, n), out);
-        utf8 = str_skip(utf8, n);
-        n = other_run(utf8);
+            fold_ascii(str_sub(rest, 0, n), out);
+        rest = str_skip(rest, n);
+        n = other_run(rest);
+        if (n == rest.n && goes_on)
+            break;
         if (n)
-            fold_other(str_sub(utf8, 0, n), out);
-        utf8 = str_skip(utf8, n);
+            fold_other(str_sub(rest, 0, n), out);
+        rest = str_skip(rest, n);
     }
+    return utf8.n - rest.n;
+}
+
+void mime_casefold(struct str utf8, struct buf *out)
+{
+    (void)fold_runs(utf8, false, out);
+}
+
+size_t mime_casefold_part(struct str utf8, struct buf *out)
+{
+    return fold_runs(utf8, true, out);
 }

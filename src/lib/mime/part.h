@@ -67,6 +67,8 @@ struct mime_part *mime_parser_end(struct mime_parser *p);
 /* The part a path such as 1.2 names (RFC 9051, section 6.4.5.1); NULL when there is none. No path: the root. For the
  * HEADER and TEXT of a message/rfc822 part take its `first`. */
 const struct mime_part *mime_part_find(const struct mime_part *root, const uint32_t *path, size_t depth);
+/* The next part in the order of the message, first the children; NULL after the last. */
+const struct mime_part *mime_part_next(const struct mime_part *part);
 bool mime_part_is(const struct mime_part *p, const char *type, const char *subtype); /* subtype NULL: any */
 /* A message in a message: message/rfc822 or message/global with its structure. */
 bool mime_part_is_message(const struct mime_part *p);

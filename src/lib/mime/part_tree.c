@@ -1,6 +1,15 @@
 /* Finding one's way in a tree of parts. */
 #include "mime/part.h"
 
+const struct mime_part *mime_part_next(const struct mime_part *part)
+{
+    if (part->first != NULL)
+        return part->first;
+    while (part != NULL && part->next == NULL)
+        part = part->parent;
+    return part ? part->next : NULL;
+}
+
 bool mime_part_is(const struct mime_part *p, const char *type, const char *subtype)
 {
     return str_ieq(p->type, str_of(type)) && (subtype == NULL || str_ieq(p->subtype, str_of(subtype)));

@@ -200,7 +200,7 @@ static int remove_account(struct command *c)
     if (code != 0)
         return code;
     if (!run_with_id(c, SQL_CREDENTIAL_FORGET, a.id, &err) ||
-        !run_with_id(c, SQL_ACCOUNT_REMOVE, a.id, &err))
+        !run_with_id(c, SQL_SHARE_FORGET, a.id, &err) || !run_with_id(c, SQL_ACCOUNT_REMOVE, a.id, &err))
         return command_broken(c, &err);
     s = store_stmt(c->store, SQL_REMOVED_PUT);
     stmt_int(s, a.id);

@@ -66,6 +66,10 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
 void on_secret_ask(struct role *role, struct channel *from, const struct msg_secret_ask *m);
 void on_pools_ask(struct role *role, struct channel *from, const struct msg_pools_ask *m);
 void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m);
+/* shares.c */
+void on_name_ask(struct role *role, struct channel *from, const struct msg_name_ask *m);
+void on_share_note(struct role *role, struct channel *from, const struct msg_share_note *m);
+void on_shares_ask(struct role *role, struct channel *from, const struct msg_shares_ask *m);
 /* Tells the mailbox copies, or the one that came back, about accounts that are gone. */
 void answers_mailbox_up(struct directory *d, struct channel *c);
 void answers_account_changed(struct directory *d, int64_t account, bool removed);

@@ -50,6 +50,13 @@ bool name_set(struct name *name, struct str text);
     X(REMOVED_PUT, "INSERT INTO removed_account (id, removed) VALUES ($1, $2)")                    \
     X(REMOVED_SWEEP, "DELETE FROM removed_account WHERE removed < $1")                             \
     X(REMOVED_LIST, "SELECT id FROM removed_account WHERE id > $1 ORDER BY id LIMIT $2")           \
+    X(SHARE_HAS, "SELECT 1 FROM share WHERE grantee = $1 AND owner = $2")                          \
+    X(SHARE_PUT, "INSERT INTO share (grantee, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING")      \
+    X(SHARE_REMOVE, "DELETE FROM share WHERE grantee = $1 AND owner = $2")                         \
+    X(SHARE_FORGET, "DELETE FROM share WHERE grantee = $1 OR owner = $1")                          \
+    X(SHARE_LIST, "SELECT DISTINCT account.id, account.key FROM share JOIN account ON account.id " \
+                  "= share.owner WHERE share.grantee IN (0, $1) AND share.owner <> $1 ORDER BY "   \
+                  "account.key LIMIT $2")                                                          \
     X(ALIAS_GET, "SELECT address, domain, enabled, created FROM alias WHERE key = $1")             \
     X(ALIAS_PUT,                                                                                   \
         "INSERT INTO alias (key, address, domain, enabled, created) VALUES ($1, $2, $3, $4, $5) "  \

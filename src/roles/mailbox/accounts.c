@@ -1,5 +1,6 @@
 /* Cache of directory's answers about accounts. See accounts.h. */
 #include "accounts.h"
+#include "shares.h"
 
 #include <stdlib.h>
 
@@ -10,13 +11,14 @@ struct account {
     uint64_t account;
     uint64_t asked; /* id of the question under way, 0 for none */
     bool known;
-    struct account_info info;
+    struct account_info info; /* its address is owned */
     struct list waiting;
 };
 
 struct accounts {
     struct role *role;
     struct map map;
+    struct shares *shares;
 };
 
 struct accounts *accounts_new(struct role *role)
@@ -25,7 +27,13 @@ struct accounts *accounts_new(struct role *role)
 
     a->role = role;
     map_init(&a->map);
+    a->shares = shares_new(role);
     return a;
+}
+
+struct shares *accounts_shares(struct accounts *a)
+{
+    return a->shares;
 }
 
 static struct account *find(struct accounts *a, uint64_t account)
@@ -39,6 +47,7 @@ static struct account *find(struct accounts *a, uint64_t account)
 static void drop(struct accounts *a, struct account *entry)
 {
     map_remove(&a->map, &entry->node);
+    str_free(&entry->info.address);
     free(entry);
 }
 
@@ -61,6 +70,7 @@ void accounts_free(struct accounts *a)
     for (struct map_node *n; (n = map_walk(&a->map, NULL)) != NULL;)
         drop(a, CONTAINER(n, struct account, node));
     map_clear(&a->map);
+    shares_free(a->shares);
     free(a);
 }
 
@@ -98,7 +108,7 @@ void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w
         entry = add(a, account);
     if (entry->known)
         w->ready(w, &entry->info);
-    else if (ask(a, entry))
+    else if (ask(a, entry) || w->patient)
         list_add_last(&entry->waiting, &w->link);
     else
         w->ready(w, NULL);
@@ -107,25 +117,36 @@ void accounts_get(struct accounts *a, uint64_t account, struct account_waiter *w
 static void tell(struct account *entry, const struct account_info *info)
 {
     struct link *first;
+    struct list patient;
 
+    list_init(&patient);
     while ((first = list_first(&entry->waiting)) != NULL) {
         struct account_waiter *w = CONTAINER(first, struct account_waiter, link);
 
         list_remove(first);
-        w->ready(w, info);
+        if (info == NULL && w->patient)
+            list_add_last(&patient, first);
+        else
+            w->ready(w, info);
+    }
+    LIST_EACH(&patient, it) {
+        list_remove(it);
+        list_add_last(&entry->waiting, it);
     }
 }
 
 void accounts_reply(struct accounts *a, const struct msg_account_reply *m)
 {
     struct account *entry = find(a, m->account);
-    struct account_info info = {m->found != 0, m->quota_bytes, m->quota_messages};
+    struct account_info info;
 
     if (entry == NULL || entry->asked != m->id || m->id == 0)
         return;
     entry->asked = 0;
     entry->known = true;
-    entry->info = info;
+    str_free(&entry->info.address);
+    entry->info = (struct account_info){m->found != 0, m->quota_bytes, m->quota_messages, str_dup(m->address)};
+    info = entry->info;
     tell(entry, &info);
 }
 
@@ -145,8 +166,13 @@ void accounts_forget(struct accounts *a, uint64_t account)
 void accounts_forget_all(struct accounts *a)
 {
     drop_unused(a);
-    for (struct map_node *n = map_walk(&a->map, NULL); n != NULL; n = map_walk(&a->map, n))
-        CONTAINER(n, struct account, node)->known = false;
+    for (struct map_node *n = map_walk(&a->map, NULL); n != NULL; n = map_walk(&a->map, n)) {
+        struct account *entry = CONTAINER(n, struct account, node);
+
+        entry->known = false;
+        if (!list_empty(&entry->waiting))
+            (void)ask(a, entry);
+    }
 }
 
 void accounts_unreachable(struct accounts *a)
@@ -159,4 +185,5 @@ void accounts_unreachable(struct accounts *a)
         tell(entry, NULL);
     }
     drop_unused(a);
+    shares_unreachable(a->shares);
 }

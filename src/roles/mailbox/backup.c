@@ -169,4 +169,4 @@ static void backup_close(void *machine)
 }
 
 const struct protocol backup_protocol = {
-    "backup", backup_open, backup_input, backup_run, backup_output, backup_taken, backup_close, NULL, NULL, false};
+    "backup", backup_open, backup_input, backup_run, backup_output, backup_taken, backup_close, NULL, NULL, NULL, false};

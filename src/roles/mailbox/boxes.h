@@ -64,6 +64,7 @@ struct box {
     unsigned searchers;   /* sessions that may search */
     struct link filling;  /* its index may lack something */
     struct link indexed;  /* its index is open */
+    bool shares_noted;    /* whom it grants something: directory was told (imap_acl.c) */
     void *locked_by; /* the session that has the maildrop for itself */
 };
 

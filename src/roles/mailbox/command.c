@@ -97,7 +97,8 @@ static void stats(const struct ask *ask)
     end(ask, 0, "");
 }
 
-static void on_account(const struct ask *ask, void (*run)(const struct ask *, struct box *))
+/* The box of the account, entered; NULL: the command was answered. */
+static struct box *enter(const struct ask *ask)
 {
     struct str value;
     uint64_t account;
@@ -106,22 +107,37 @@ static void on_account(const struct ask *ask, void (*run)(const struct ask *, st
 
     if (!args_option(ask->args, "account", &value) || !str_to_u64(value, INT64_MAX, &account) || account == 0) {
         end(ask, EX_USAGE, "account=NUMBER is missing");
-        return;
+        return NULL;
     }
     if (account % role_copies(ask->role) != role_copy(ask->role)) {
         end(ask, 0, ""); /* another copy answers */
-        return;
+        return NULL;
     }
     box = boxes_enter_existing(ask->boxes, (int64_t)account, &err);
-    if (box == NULL) {
+    if (box == NULL)
         end(ask, EX_NOINPUT, err.text);
+    return box;
+}
+
+static void on_account(const struct ask *ask, void (*run)(const struct ask *, struct box *))
+{
+    struct box *box = enter(ask);
+
+    if (box == NULL)
         return;
-    }
     run(ask, box);
     box_leave(box);
 }
 
-void command_run(struct role *role, struct boxes *boxes, struct channel *from, const struct msg_control_ask *m)
+static void acl(const struct ask *ask, struct accounts *accounts, const struct msg_control_ask *m)
+{
+    struct box *box = enter(ask);
+
+    if (box != NULL)
+        command_acl(ask->role, accounts, box, ask->from, m);
+}
+
+void command_run(struct role *role, struct boxes *boxes, struct accounts *accounts, struct channel *from, const struct msg_control_ask *m)
 {
     struct ask ask = {role, boxes, from, m->id, m->args};
     struct str verb = args_word(m->args, 0);
@@ -134,8 +150,10 @@ void command_run(struct role *role, struct boxes *boxes, struct channel *from, c
         on_account(&ask, check);
     else if (str_eq(verb, STR("reindex")))
         on_account(&ask, reindex);
+    else if (str_eq(verb, STR("acl")))
+        acl(&ask, accounts, m);
     else if (str_eq(verb, STR("stats")))
         stats(&ask);
     else
-        end(&ask, EX_USAGE, "mailbox show, check, reindex or stats");
+        end(&ask, EX_USAGE, "mailbox show, check, reindex, acl or stats");
 }

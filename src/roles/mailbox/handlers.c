@@ -1,6 +1,7 @@
 /* What the mailbox role does with each message, and with peers that come and go. */
 #include "mailbox.h"
 #include "command.h"
+#include "shares.h"
 
 struct mailbox *mailbox_of(struct role *role)
 {
@@ -23,6 +24,18 @@ static void on_account_reply(struct role *role, struct channel *from, const stru
 {
     (void)from;
     accounts_reply(mailbox_of(role)->accounts, m);
+}
+
+static void on_name_reply(struct role *role, struct channel *from, const struct msg_name_reply *m)
+{
+    (void)from;
+    shares_name_reply(accounts_shares(mailbox_of(role)->accounts), m);
+}
+
+static void on_shares_reply(struct role *role, struct channel *from, const struct msg_shares_reply *m)
+{
+    (void)from;
+    shares_reply(accounts_shares(mailbox_of(role)->accounts), m);
 }
 
 static void on_account_changed(struct role *role, struct channel *from, const struct msg_account_changed *m)
@@ -69,7 +82,7 @@ static void on_session_stopped(struct role *role, struct channel *from, const st
 
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
 {
-    command_run(role, mailbox_of(role)->boxes, from, m);
+    command_run(role, mailbox_of(role)->boxes, mailbox_of(role)->accounts, from, m);
 }
 
 const struct handlers mailbox_handlers = {
@@ -77,6 +90,8 @@ const struct handlers mailbox_handlers = {
     .body_chunk = on_body_chunk,
     .account_reply = on_account_reply,
     .account_changed = on_account_changed,
+    .name_reply = on_name_reply,
+    .shares_reply = on_shares_reply,
     .session_open = on_session_open,
     .session_data = on_session_data,
     .session_more = on_session_more,

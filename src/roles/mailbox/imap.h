@@ -13,6 +13,8 @@
 #include "imap/input.h"
 #include "imap/write.h"
 #include "session.h"
+#include "shares.h"
+#include "store_acl.h"
 #include "store_message.h"
 
 enum {
@@ -39,6 +41,10 @@ typedef void imap_synced(struct imap *im, bool stored);
 
 /* The selected mailbox as this client knows it. */
 struct imap_view {
+    struct box *box;       /* whose it is; NULL: nothing is selected */
+    struct box_watcher watcher; /* of it, unless it is the account's own */
+    struct str prefix;     /* what stands before its name for this client: of the namespace of others; owned */
+    unsigned rights;       /* the client was told of (enum acl_right) */
     struct folder *folder; /* NULL: nothing is selected, or the box rests */
     int64_t resting;       /* its number while the box rests */
     bool read_only;
@@ -53,10 +59,27 @@ struct imap_view {
     struct uid_set saved;  /* SEARCHRES: the result of the last SEARCH RETURN (SAVE) */
 };
 
+/* Where a name leads: to the account's own mailboxes, or to those of somebody who shares them (imap_place.c). */
+struct imap_place {
+    struct box *box;   /* NULL: nowhere; held until the end of the command, unless it is the account's own */
+    struct str name;   /* there; there need not be such a mailbox */
+    struct str prefix; /* what stands before it for this client; empty: it is his own */
+    bool elsewhere;    /* nowhere, because another process has it */
+    bool failed;       /* or because directory could not be asked */
+};
+
 struct imap {
     struct session *session;
     const struct session_info *info;
-    struct box *box;
+    struct box *home;       /* of the account that logged in */
+    struct box *box;        /* that the command under way is about; between commands that of the selected mailbox, or home */
+    struct imap_place place;  /* of the mailbox that the command names */
+    struct imap_place source; /* of that in a URL of CATENATE */
+    struct {
+        struct shares_waiter waiter;
+        struct imap_place *place;
+        imap_step *then;
+    } locating;
     struct buf unread;      /* bytes of the client, not looked at */
     struct imap_input input;
     struct buf out;
@@ -106,7 +129,8 @@ struct imap {
         uint64_t tried;     /* the version of which all was told that could be */
     } telling;
 
-    struct account_waiter asking; /* for the quota */
+    struct account_waiter asking; /* for the quota, or for a name */
+    int64_t asking_until;         /* for the quota: so long (monotonic) */
     struct account_info quota;
     imap_step *with_quota;
 
@@ -156,17 +180,59 @@ void imap_release(struct imap *im);
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
 void imap_with_quota(struct imap *im, imap_step *then);
+/* Directory was away for too long: NO was said. */
+bool imap_quota_is_late(struct imap *im);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
 /* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
  * lower, because it has not heard of everything below. */
 void imap_tell_where_it_stands(struct imap *im);
-/* A folder by name, or NULL with NO [code] said. */
+/* The database of the selected mailbox is open again. */
+void imap_view_woken(struct imap *im);
+/* A folder of im->box by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 
+/* ---- imap_verbs.c ---- */
+void imap_run_command(struct imap *im); /* im->command */
+
+/* ---- imap_place.c ---- */
+#define IMAP_OTHERS "Other Users"
+/* Finds out where a name leads, then calls `then` (at once, mostly). */
+void imap_locate(struct imap *im, struct str name, struct imap_place *place, imap_step *then);
+/* True when it leads somewhere; else NO [code] was said. */
+MUST_CHECK bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const char *code);
+void imap_place_leave(struct imap *im, struct imap_place *place);
+void imap_places_leave(struct imap *im); /* the end of a command: im->box is again what it is between two */
+struct box *imap_box_between(const struct imap *im);
+/* The name of a folder of im->place.box as this client says it; in the arena. */
+struct str imap_full_name(struct imap *im, struct str name);
+/* A name in the namespace of others: nobody may have one of his own there. */
+bool imap_is_reserved(struct imap *im, struct str name);
+/* What this session's account may do with a folder (enum acl_right). */
+unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f);
+/* The same of the selected mailbox, now. */
+unsigned imap_view_rights(struct imap *im);
+/* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not
+ * know of it. f NULL: it is not there. */
+MUST_CHECK bool imap_may(struct imap *im, struct box *box, const struct folder *f, unsigned all, unsigned any, const char *code);
+/* The flags that these rights allow to change; keywords go with ACL_WRITE. */
+unsigned imap_flags_of_rights(unsigned rights);
+/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said. */
+MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
+/* "F12", unlike those of all others. */
+void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
+
+/* ---- imap_transfer.c ---- */
+/* COPY and MOVE to im->place in another account, or where not all flags may be kept. The set is resolved. */
+void imap_transfer(struct imap *im, struct imap_set set, struct folder *to, bool moves);
+
 /* ---- imap_view.c ---- */
+/* The selected mailbox is in im->place.box from now on; false: NO was said. */
+MUST_CHECK bool imap_view_enter(struct imap *im);
 void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
+/* Its rows may be told: nobody has taken that right away. */
+bool imap_view_may_read(struct imap *im);
 /* The box rests, and has another store later; false: the mailbox cannot be read any more. */
 void imap_view_rest(struct imap *im);
 MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
@@ -253,6 +319,7 @@ imap_step imap_on_compress, imap_on_unauthenticate;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
 imap_step imap_on_create, imap_on_delete, imap_on_rename, imap_on_subscribe, imap_on_unsubscribe, imap_on_status;
 imap_step imap_on_list, imap_on_lsub;
+imap_step imap_on_getacl, imap_on_setacl, imap_on_deleteacl, imap_on_listrights, imap_on_myrights;
 imap_step imap_on_append, imap_on_replace;
 imap_step imap_on_fetch, imap_on_store, imap_on_copy, imap_on_move, imap_on_expunge;
 imap_step imap_on_search, imap_on_sort, imap_on_thread;
@@ -261,8 +328,8 @@ imap_step imap_on_getmetadata, imap_on_setmetadata;
 imap_step imap_on_xmarked;
 imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 #define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
-/* "* METADATA name (...)" with these entries of a folder (imap_metadata.c). Not while store_annotations_dirty. */
-MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err);
+/* "* METADATA name (...)" with these entries of a folder of im->box (imap_metadata.c). Not while store_annotations_dirty. */
+MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, struct str name, const struct str *names, size_t n, struct err *err);
 /* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
 MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
 struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
@@ -280,7 +347,13 @@ void imap_write_capabilities(const struct imap *im, struct buf *out);
 /* "* LIST (...) "/" name", with the name that was, unless that is the same (RFC 9051, section 6.3.9.7). */
 void imap_tell_name(struct imap *im, const char *attributes, struct str name, struct str was);
 /* "* STATUS name (...)" with these items (enum imap_status). */
-void imap_write_status(struct imap *im, const struct folder *f, unsigned items);
+void imap_write_status(struct imap *im, const struct box *box, const struct folder *f, struct str name, unsigned items);
+/* "* MYRIGHTS name rights" (imap_acl.c). */
+void imap_write_myrights(struct imap *im, struct str name, unsigned rights);
+/* SELECT fails, or chooses another: nothing is selected any more (imap_select.c). */
+void imap_leave_the_other(struct imap *im);
+/* The owner's mailbox tells directory again whom it grants something, once a time it is open. */
+void imap_note_shares(struct imap *im);
 /* The largest message that APPEND takes, bytes. */
 int64_t imap_append_limit(const struct imap *im);
 /* RENAME of INBOX: its messages move to a new mailbox (imap_change.c). */

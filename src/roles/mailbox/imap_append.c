@@ -92,6 +92,9 @@ bool append_open_message(struct imap *im, uint64_t size)
         write_piece(im);
     m = xcalloc(1, sizeof *m);
     m->flags = a->grammar.flags;
+    m->flags.system &= imap_flags_of_rights(a->rights); /* no more is kept, and that is no fault (RFC 4314, section 4) */
+    if (!(a->rights & ACL_WRITE))
+        m->flags.keyword_count = 0;
     m->mark = a->grammar.mark;
     m->received = a->grammar.has_date ? a->grammar.date : clock_now();
     m->size = (int64_t)size;
@@ -202,6 +205,31 @@ static void write_appenduid(struct buf *out, const struct appending *a, const ch
     buf_addf(out, "%s[APPENDUID %" PRId64 " %.*s] Stored", before, a->to_uidvalidity, STR_ARG(buf_str(&a->uids)));
 }
 
+static void on_removed(struct imap *im, bool stored)
+{
+    if (stored)
+        imap_ok(im, NULL, "Done");
+    else
+        imap_no(im, "UNAVAILABLE", "The new message is stored, but the old one could not be removed");
+}
+
+/* The new one is in the mailbox of another account, and on disk: only now the old one goes. */
+static void remove_replaced(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct err err = {0};
+    bool found;
+
+    im->box = im->view.box;
+    if (!imap_may(im, im->box, im->view.folder, ACL_TO_DELETE | ACL_EXPUNGE, 0, "NONEXISTENT") || !imap_begin(im))
+        return;
+    store_new_modseq(im->box->store);
+    if (store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, &err))
+        imap_when_synced(im, on_removed);
+    else
+        imap_undo(im, &err);
+}
+
 static void on_stored(struct imap *im, bool stored)
 {
     struct appending *a = im->work;
@@ -213,7 +241,10 @@ static void on_stored(struct imap *im, bool stored)
     if (a->replaces) { /* RFC 8508, section 3.3: before the old one goes */
         write_appenduid(&im->out, a, "* OK ");
         buf_add(&im->out, STR("\r\n"));
-        imap_ok(im, NULL, "Done");
+        if (im->box != im->view.box)
+            remove_replaced(im);
+        else
+            imap_ok(im, NULL, "Done");
         return;
     }
     if (a->uids.n == 0) {
@@ -295,7 +326,8 @@ static bool add_all(struct imap *im, struct err *err)
         if (!add_message_once(im, CONTAINER(it, struct incoming, link), err))
             return false;
     imap_set_end(&a->uid_writer);
-    return !a->replaces || store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
+    return !a->replaces || im->box != im->view.box ||
+           store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
 }
 
 /* Known before anything is written into a transaction that others share. One that comes twice counts twice. */
@@ -325,7 +357,7 @@ static bool replaced_is_there(struct imap *im, const struct appending *a)
 
     if (!a->replaces)
         return true;
-    if (!store_message_get(im->box->store, im->view.folder, a->replaced, &m, &found, &err))
+    if (!store_message_get(im->view.box->store, im->view.folder, a->replaced, &m, &found, &err))
         append_fail(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
     else if (!found)
         append_fail(im, "NONEXISTENT", "The message to be replaced is gone");
@@ -340,6 +372,10 @@ static void complete(struct imap *im)
     a->to = store_folder_by_id(im->box->store, a->to_id);
     if (a->to == NULL && !a->failed)
         append_fail(im, "TRYCREATE", "The mailbox was deleted");
+    if (a->to != NULL && !a->failed && im->box != im->home && !(imap_rights(im, im->box, a->to) & ACL_INSERT))
+        append_fail(im, "NOPERM", "The owner of the mailbox does not grant that any more");
+    if (a->replaces && !a->failed && (imap_view_rights(im) & (ACL_TO_DELETE | ACL_EXPUNGE)) != (ACL_TO_DELETE | ACL_EXPUNGE))
+        append_fail(im, "NOPERM", "The owner of the mailbox does not grant that any more");
     if (!a->failed && !keywords_fit(im, a))
         append_fail(im, "LIMIT", "Too many keywords in this mailbox");
     if (a->failed || !replaced_is_there(im, a)) {
@@ -369,24 +405,36 @@ static bool find_replaced(struct imap *im)
         return false;
     }
     a->replaced = imap_view_next(im, &a->grammar.set, 1);
-    if (a->replaced != 0 && !store_message_get(im->box->store, im->view.folder, a->replaced, &m, &found, &err)) {
+    if (a->replaced != 0 && !store_message_get(im->view.box->store, im->view.folder, a->replaced, &m, &found, &err)) {
         imap_input_refuse(&im->input);
         imap_failed(im, &err);
     } else if (!found) {
         append_refuse(im, "NONEXISTENT", "There is no such message");
     } else {
-        a->freed = (uint64_t)m.size;
+        a->freed = im->box == im->view.box ? (uint64_t)m.size : 0; /* else in another account */
     }
     return found;
+}
+
+/* In a mailbox of somebody else; false: an answer was said. */
+static bool may_append(struct imap *im, const struct appending *a)
+{
+    if (im->box == im->home || imap_may(im, im->box, a->to, ACL_INSERT, 0, "TRYCREATE"))
+        return true;
+    imap_input_refuse(&im->input);
+    return false;
 }
 
 static bool find_mailbox(struct imap *im)
 {
     struct appending *a = im->work;
 
-    a->to = store_folder_find(im->box->store, a->grammar.mailbox);
+    a->to = store_folder_find(im->box->store, im->place.name);
+    if (!may_append(im, a))
+        return false;
     a->to_id = a->to == NULL ? 0 : a->to->id;
     a->to_uidvalidity = a->to == NULL ? 0 : a->to->uidvalidity;
+    a->rights = a->to == NULL ? 0 : imap_rights(im, im->box, a->to);
     if (a->to == NULL)
         append_refuse(im, "TRYCREATE", "There is no such mailbox");
     else if (a->replaces && im->view.read_only)
@@ -394,6 +442,18 @@ static bool find_mailbox(struct imap *im)
     else
         return !a->replaces || find_replaced(im);
     return false;
+}
+
+static void on_located(struct imap *im)
+{
+    im->step = NULL;
+    if (!imap_is_somewhere(im, &im->place, "TRYCREATE")) {
+        imap_input_refuse(&im->input);
+        return;
+    }
+    im->box = im->place.box;
+    if (find_mailbox(im))
+        append_go_on(im);
 }
 
 /* A name. */
@@ -421,7 +481,8 @@ static bool take_step(struct imap *im, enum imap_append_step step)
         take_literal(im);
         return false;
     case IMAP_APPEND_BEGIN:
-        return find_mailbox(im);
+        imap_locate(im, a->grammar.mailbox, &im->place, on_located);
+        return false;
     case IMAP_APPEND_MESSAGE_BEGIN:
         if (a->grammar.catenate)
             imap_with_quota(im, catenate_begin);

@@ -1,6 +1,7 @@
 /* APPEND and REPLACE under way, shared by imap_append.c and imap_catenate.c. */
 #pragma once
 #include "imap.h"
+#include "imap/url.h"
 
 struct fetch;
 
@@ -25,6 +26,7 @@ struct appending {
     uint64_t bytes;       /* of all so far, announced */
     uint64_t size;        /* of the one under way, as far as it is catenated */
     struct buf piece;     /* what is not written yet of the last message */
+    unsigned rights;      /* in it */
     bool replaces;
     uint32_t replaced;    /* its uid */
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
@@ -33,6 +35,8 @@ struct appending {
     struct buf uids;
     struct imap_set_writer uid_writer;
     struct fetch *source; /* of CATENATE; NULL: no URL has come yet */
+    struct box *from;     /* which it reads; NULL: nothing */
+    struct imap_url url;
 };
 
 /* ---- imap_append.c ---- */

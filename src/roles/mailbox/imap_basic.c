@@ -10,7 +10,8 @@ void imap_write_capabilities(const struct imap *im, struct buf *out)
     buf_add(out, STR("CAPABILITY IMAP4rev2 IMAP4rev1 ENABLE ID NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE IDLE LITERAL+ SPECIAL-USE "
                      "CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS LIST-METADATA METADATA NOTIFY STATUS=SIZE ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT "
                      "THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1 PREVIEW CONDSTORE QRESYNC OBJECTID "
-                     "SAVEDATE MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT UIDONLY INPROGRESS QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE"));
+                     "SAVEDATE MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT UIDONLY INPROGRESS QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE "
+                     "ACL RIGHTS=texk LIST-MYRIGHTS"));
     buf_add(out, STR(" UNAUTHENTICATE"));
     if (im->compression == NULL)
         buf_add(out, STR(" COMPRESS=DEFLATE"));
@@ -103,7 +104,7 @@ void imap_on_enable(struct imap *im)
 
 void imap_on_namespace(struct imap *im)
 {
-    buf_add(&im->out, STR("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"));
+    buf_add(&im->out, STR("* NAMESPACE ((\"\" \"/\")) ((\"" IMAP_OTHERS "/\" \"/\")) NIL\r\n"));
     imap_ok(im, NULL, "Done");
 }
 

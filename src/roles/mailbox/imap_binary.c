@@ -3,31 +3,28 @@
 
 #include <inttypes.h>
 
-/* Decodes the range once; `tell` gets what comes out. */
+/* Decodes the range; `tell` gets what comes out. Stops when the turn is over, or all was shown. */
 typedef void decoded_fn(struct fetch *f, struct imap *im, struct str bytes);
 
-static bool decode(struct imap *im, struct fetch *f, decoded_fn *tell, bool (*enough)(struct imap *im), struct err *err)
+static bool decode(struct imap *im, struct fetch *f, decoded_fn *tell, struct err *err)
 {
     struct buf out;
     bool done = true;
 
     buf_init(&out, 1024 * 1024);
-    while (done && f->offset < f->range.to && (enough == NULL || !enough(im))) {
-        uint64_t left = f->range.to - f->offset;
+    while (done && f->offset < f->range.to && !imap_pause(im)) {
         struct str piece;
 
-        done = store_read(im->box->store, f->message.content, (int64_t)f->offset, &piece, err);
-        if (!done || piece.n == 0)
+        done = fetch_read(im, f, &piece, err);
+        if (!done)
             break;
-        piece = str_sub(piece, 0, left < piece.n ? (size_t)left : piece.n);
         buf_reset(&out);
         mime_decoder_add(&f->decoder, piece, &out);
         tell(f, im, buf_str(&out));
-        f->offset += piece.n;
     }
     if (done && f->offset >= f->range.to) {
         buf_reset(&out);
-        mime_decoder_end(&f->decoder, &out);
+        (void)mime_decoder_end(&f->decoder, &out);
         tell(f, im, buf_str(&out));
     }
     buf_clear(&out);
@@ -53,45 +50,51 @@ static void show(struct fetch *f, struct imap *im, struct str bytes)
     buf_add(&im->out, bytes);
 }
 
-static void begin(struct fetch *f, enum mime_encoding encoding)
+static void begin(struct fetch *f, const struct imap_item *item, enum body_form form)
 {
-    mime_decoder_init(&f->decoder, encoding);
+    const struct mime_part *part = mime_part_find(f->tree, item->section.path, item->section.depth);
+
+    mime_decoder_init(&f->decoder, part == NULL || item->section.depth == 0 ? MIME_IDENTITY : mime_encoding_of(part->encoding));
     f->offset = f->range.from;
+    f->range.form = form;
 }
 
 /* What cannot be decoded is given as it is (multiparts, and messages, have no encoding of their own). */
-bool fetch_begin_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
+void fetch_begin_binary(struct fetch *f, const struct imap_item *item)
 {
-    const struct mime_part *part = mime_part_find(f->tree, item->section.path, item->section.depth);
-    enum mime_encoding encoding = part == NULL || item->section.depth == 0 ? MIME_IDENTITY : mime_encoding_of(part->encoding);
-    uint64_t from = 0, to;
-
-    begin(f, encoding);
+    begin(f, item, BODY_SIZED);
     f->left = 0;
-    if (!decode(im, f, add_size, NULL, err))
-        return false;
+    f->streaming = true;
+}
+
+/* The size is known: it is all that was asked for, or the bytes follow. */
+static void tell_size(struct imap *im, struct fetch *f, const struct imap_item *item)
+{
+    uint64_t from = 0, to = f->left;
+
     if (item->kind == IMAP_ITEM_BINARY_SIZE) {
         buf_addf(&im->out, "%" PRIu64, f->left);
-        return true;
+        f->streaming = false;
+        return;
     }
-    to = f->left;
     if (item->partial) {
         from = item->offset < to ? item->offset : to;
         to = item->length < to - from ? from + item->length : to;
     }
-    begin(f, encoding);
-    f->range.form = BODY_DECODED;
+    begin(f, item, BODY_DECODED);
     f->skip = from;
     f->left = to - from;
     buf_addf(&im->out, "~{%" PRIu64 "}\r\n", f->left);
     f->streaming = f->left > 0;
-    return true;
 }
 
-bool fetch_stream_binary(struct imap *im, struct fetch *f, struct err *err)
+bool fetch_stream_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
 {
-    if (!decode(im, f, show, imap_pause, err))
+    if (!decode(im, f, f->range.form == BODY_SIZED ? add_size : show, err))
         return false;
-    f->streaming = f->left > 0 && f->offset < f->range.to;
+    if (f->range.form == BODY_DECODED)
+        f->streaming = f->left > 0 && f->offset < f->range.to;
+    else if (f->offset >= f->range.to)
+        tell_size(im, f, item);
     return true;
 }

@@ -227,8 +227,10 @@ bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *
         buf_add(&im->out, STR("NIL"));
         return true;
     }
-    if (is_decoded(item))
-        return fetch_begin_binary(im, f, item, err);
+    if (is_decoded(item)) {
+        fetch_begin_binary(f, item);
+        return true;
+    }
     buf_addf(&im->out, "{%" PRIu64 "}\r\n", f->range.to - f->range.from);
     f->streaming = f->range.to > f->range.from;
     return true;
@@ -250,12 +252,12 @@ bool fetch_read(struct imap *im, struct fetch *f, struct str *piece, struct err 
     return true;
 }
 
-bool fetch_stream(struct imap *im, struct fetch *f, struct err *err)
+bool fetch_stream(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err)
 {
     struct str piece;
 
-    if (f->range.form == BODY_DECODED)
-        return fetch_stream_binary(im, f, err);
+    if (f->range.form != BODY_RAW)
+        return fetch_stream_binary(im, f, item, err);
     while (f->offset < f->range.to && !imap_pause(im)) {
         if (!fetch_read(im, f, &piece, err))
             return false;

@@ -7,12 +7,25 @@
 #include "imap/url.h"
 #include "imap_fetch.h"
 
+/* What is read belongs to the mailbox of the source, which may be of another account than that of the new message. */
+static struct box *read_there(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct box *there = im->box;
+
+    if (a->from != NULL)
+        im->box = a->from;
+    return there;
+}
+
 void catenate_clear(struct imap *im)
 {
     struct appending *a = im->work;
+    struct box *there = read_there(im);
 
     if (a->source != NULL)
         fetch_clear(im, a->source);
+    im->box = there;
 }
 
 void catenate_begin(struct imap *im)
@@ -80,23 +93,25 @@ static struct str beside(struct imap *im, struct str name)
     struct buf full;
     struct str out;
 
-    if (slash < 0)
-        return name;
     buf_init(&full, 64 * 1024);
-    buf_add(&full, str_sub(base, 0, (size_t)slash + 1));
+    buf_add(&full, im->view.prefix);
+    buf_add(&full, str_sub(base, 0, (size_t)(slash + 1)));
     buf_add(&full, name);
     out = arena_str(&im->arena, buf_str(&full));
     buf_clear(&full);
     return out;
 }
 
+/* Of im->box. One that may not be read is not there. */
 static struct folder *folder_of(struct imap *im, const struct imap_url *url)
 {
     struct folder *f = im->view.folder;
 
     if (url->mailbox.n > 0)
-        f = store_folder_find(im->box->store, url->absolute || f == NULL ? url->mailbox : beside(im, url->mailbox));
-    return f != NULL && (url->uidvalidity == 0 || url->uidvalidity == (uint32_t)f->uidvalidity) ? f : NULL;
+        f = store_folder_find(im->box->store, im->source.name);
+    if (f == NULL || !(imap_rights(im, im->box, f) & ACL_READ))
+        return NULL;
+    return url->uidvalidity == 0 || url->uidvalidity == (uint32_t)f->uidvalidity ? f : NULL;
 }
 
 /* *found false: nothing is there under that URL. */
@@ -128,11 +143,16 @@ static void copy_some(struct imap *im)
     struct fetch *f = a->source;
     struct err err = {0};
     struct str piece;
+    struct box *there;
+    bool done;
 
     while (!a->failed && f->offset < f->range.to) {
         if (imap_pause(im))
             return;
-        if (!fetch_read(im, f, &piece, &err))
+        there = read_there(im);
+        done = fetch_read(im, f, &piece, &err);
+        im->box = there;
+        if (!done)
             append_fail(im, "UNAVAILABLE", "The message cannot be read now, try again later");
         else
             imap_append_bytes(im, piece);
@@ -153,12 +173,34 @@ static bool make_source(struct imap *im)
     return a->source != NULL;
 }
 
+/* The mailbox of the URL was looked for: im->source, or it is the selected one. */
+static void on_found(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct box *there;
+    struct err err = {0};
+    bool found = false, done;
+
+    im->step = NULL;
+    catenate_clear(im); /* what was read before may be elsewhere */
+    fetch_init(a->source);
+    a->from = a->url.mailbox.n > 0 ? im->source.box : im->view.box;
+    there = read_there(im);
+    done = a->from == NULL || find(im, &a->url, &found, &err);
+    im->box = there;
+    if (!done) {
+        imap_input_refuse(&im->input);
+        imap_failed(im, &err);
+    } else if (!found) {
+        bad_url(im);
+    } else if (part_fits(im, a->source->range.to - a->source->range.from)) {
+        im->step = copy_some;
+    }
+}
+
 void catenate_url(struct imap *im)
 {
     struct appending *a = im->work;
-    struct imap_url url;
-    struct err err = {0};
-    bool found;
 
     if (a->failed) {
         im->step = copy_some; /* nothing, then what follows */
@@ -166,14 +208,14 @@ void catenate_url(struct imap *im)
     }
     if (!make_source(im)) {
         append_refuse(im, "LIMIT", "The command is too large");
-    } else if (!imap_url_parse(a->grammar.url, &im->arena, &url)) {
+    } else if (!imap_url_parse(a->grammar.url, &im->arena, &a->url)) {
         bad_url(im);
-    } else if (!find(im, &url, &found, &err)) {
-        imap_input_refuse(&im->input);
-        imap_failed(im, &err);
-    } else if (!found) {
-        bad_url(im);
-    } else if (part_fits(im, a->source->range.to - a->source->range.from)) {
-        im->step = copy_some;
+    } else if (a->url.mailbox.n == 0) {
+        on_found(im);
+    } else {
+        catenate_clear(im); /* before its mailbox is left */
+        fetch_init(a->source);
+        a->from = NULL;
+        imap_locate(im, a->url.absolute || im->view.folder == NULL ? a->url.mailbox : beside(im, a->url.mailbox), &im->source, on_found);
     }
 }

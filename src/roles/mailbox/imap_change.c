@@ -18,6 +18,7 @@ struct change {
     struct folder *from;    /* the selected one, or INBOX that is renamed */
     bool all;               /* everything in it, whether the client knows it or not */
     /* STORE */
+    unsigned rights;        /* in the mailbox */
     int64_t flags;          /* system flags and keywords of the first slots */
     struct str more;        /* of later slots */
     struct uid_set refused; /* UNCHANGEDSINCE */
@@ -118,12 +119,21 @@ static void begin_own(struct imap *im)
     v->own_modseq = store_new_modseq(im->box->store);
 }
 
+/* What FLAGS (...) may not change. */
+static int64_t kept_flags(unsigned rights)
+{
+    int64_t all = IMAP_SEEN | IMAP_ANSWERED | IMAP_FLAGGED | IMAP_DELETED | IMAP_DRAFT;
+
+    return (all & ~(int64_t)imap_flags_of_rights(rights)) | (rights & ACL_WRITE ? 0 : -((int64_t)1 << STORE_KEYWORD_SHIFT));
+}
+
 static void store_some(struct imap *im)
 {
     struct change *c = im->work;
     const struct imap_store *what = &im->command.store;
     const struct store_flagging flagging = {(enum store_flags_how)what->kind, c->flags, c->more,
-        what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused};
+        what->unchanged_since_given ? (int64_t)what->unchanged_since : -1, &im->view.own, &c->refused,
+        kept_flags(c->rights), !(c->rights & ACL_WRITE)};
     struct err err = {0};
     uint32_t uids[STORE_MANY];
     bool more = true;
@@ -261,17 +271,36 @@ static bool find_keywords(struct imap *im, struct change *c, struct err *err)
     return done;
 }
 
+/* In a mailbox of somebody else: what may not be changed is left out, and that is a fault only when nothing remains (RFC 4314, section
+ * 4). False: NO was said. */
+static bool may_store(struct imap *im, unsigned rights)
+{
+    struct imap_store *what = &im->command.store;
+    bool any = what->flags.system != 0 || what->flags.keyword_count > 0;
+
+    what->flags.system &= imap_flags_of_rights(rights);
+    if (!(rights & ACL_WRITE))
+        what->flags.keyword_count = 0;
+    if (what->kind == IMAP_STORE_SET ? (rights & (ACL_SEEN | ACL_WRITE | ACL_TO_DELETE)) != 0
+                                     : !any || what->flags.system != 0 || what->flags.keyword_count > 0)
+        return true;
+    imap_no(im, "NOPERM", "The owner of the mailbox has not granted that");
+    return false;
+}
+
 void imap_on_store(struct imap *im)
 {
     struct imap_store *what = &im->command.store;
+    unsigned rights = imap_view_rights(im);
     struct err err = {0};
     struct change *c;
 
-    if (!may_write(im) || !imap_view_resolve(im, &what->set, im->command.uid))
+    if (!may_write(im) || !may_store(im, rights) || !imap_view_resolve(im, &what->set, im->command.uid))
         return;
     if (what->unchanged_since_given)
         imap_enable_condstore(im);
     c = begin(im, what->set);
+    c->rights = rights;
     if (!imap_hold(im))
         return;
     uid_set_clear(&im->view.own);
@@ -503,30 +532,48 @@ static void with_quota(struct imap *im)
         im->step = measure;
 }
 
-static void copy(struct imap *im, bool moves)
+static void copy_within(struct imap *im)
 {
-    struct imap_copy *what = &im->command.copy;
-    struct change *c;
+    struct change *c = begin(im, im->command.copy.set);
 
-    if ((moves && !may_write(im)) || !imap_view_resolve(im, &what->set, im->command.uid) ||
-        imap_folder(im, what->mailbox, "TRYCREATE") == NULL)
-        return;
-    c = begin(im, what->set);
-    c->moves = moves;
-    if (moves)
+    im->command.copy.mailbox = im->place.name;
+    c->moves = im->command.verb == IMAP_MOVE;
+    if (c->moves)
         begin_copy(im);
     else
         imap_with_quota(im, with_quota);
 }
 
+/* Where the mailbox of the command is. Within an account rows are copied; to another one, contents. */
+static void on_located(struct imap *im)
+{
+    unsigned all_flags = ACL_SEEN | ACL_WRITE | ACL_TO_DELETE;
+    struct folder *to;
+    bool within;
+
+    im->step = NULL;
+    if (!imap_is_somewhere(im, &im->place, "TRYCREATE"))
+        return;
+    to = store_folder_find(im->place.box->store, im->place.name);
+    if (!imap_may(im, im->place.box, to, ACL_INSERT, 0, "TRYCREATE"))
+        return;
+    within = im->place.box == im->box && (imap_rights(im, im->place.box, to) & all_flags) == all_flags;
+    if (within)
+        copy_within(im);
+    else
+        imap_transfer(im, im->command.copy.set, to, im->command.verb == IMAP_MOVE);
+}
+
 void imap_on_copy(struct imap *im)
 {
-    copy(im, false);
+    if (imap_view_resolve(im, &im->command.copy.set, im->command.uid))
+        imap_locate(im, im->command.copy.mailbox, &im->place, on_located);
 }
 
 void imap_on_move(struct imap *im)
 {
-    copy(im, true);
+    if (may_write(im))
+        imap_on_copy(im);
 }
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */

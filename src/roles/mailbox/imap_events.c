@@ -11,14 +11,14 @@
 
 static bool is_there(struct imap *im, struct str name)
 {
-    const struct folder *f = store_folder_find(im->box->store, name);
+    const struct folder *f = store_folder_find(im->home->store, name);
 
     return f != NULL && !f->created;
 }
 
 static bool has_children(struct imap *im, struct str name)
 {
-    for (struct folder *f = NULL; (f = store_folder_next(im->box->store, f)) != NULL;)
+    for (struct folder *f = NULL; (f = store_folder_next(im->home->store, f)) != NULL;)
         if (f->name.n > name.n && str_starts(f->name, name) && f->name.p[name.n] == '/')
             return true;
     return false;
@@ -26,7 +26,7 @@ static bool has_children(struct imap *im, struct str name)
 
 static void tell_name(struct imap *im, struct str name, bool exists, bool subscribed, struct str before)
 {
-    const struct folder *f = exists ? store_folder_find(im->box->store, name) : NULL;
+    const struct folder *f = exists ? store_folder_find(im->home->store, name) : NULL;
     struct buf *out = &im->out;
 
     buf_addf(out, "* LIST (%s%s%s", exists ? "" : "\\NonExistent \\Noselect ", subscribed ? "\\Subscribed " : "",
@@ -48,7 +48,7 @@ static bool is_subscribed(struct imap *im, struct str name)
     struct err err = {0};
     bool subscribed;
 
-    return store_is_subscribed(im->box->store, name, &subscribed, &err) && subscribed;
+    return store_is_subscribed(im->home->store, name, &subscribed, &err) && subscribed;
 }
 
 /* The one above is affected too (RFC 5465, section 5.4). */
@@ -84,7 +84,7 @@ static void on_subscription(struct imap *im, const struct store_event *e)
 /* Names only (RFC 5464, section 4.4.2); /private ones of another account are none of ours. */
 static void on_annotations(struct imap *im, const struct store_event *e)
 {
-    const struct folder *f = store_folder_by_id(im->box->store, e->folder);
+    const struct folder *f = store_folder_by_id(im->home->store, e->folder);
     struct str name = f != NULL ? f->name : STR(""), rest = e->what, entry;
     size_t before = im->out.n, told = 0;
 
@@ -120,7 +120,7 @@ static void on_messages(struct imap *im, const struct folder *f)
         items |= IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT;
     if (im->enabled & IMAP_ENABLED_CONDSTORE)
         items |= IMAP_STATUS_HIGHESTMODSEQ;
-    imap_write_status(im, f, items);
+    imap_write_status(im, im->home, f, f->name, items);
 }
 
 /* ---- all of it, in order ---- */
@@ -142,7 +142,7 @@ static void on_event(struct imap *im, const struct store_event *e)
 static void overflow(struct imap *im)
 {
     if (!im->notify->on) {
-        im->notify->version = store_version(im->box->store);
+        im->notify->version = store_version(im->home->store);
         return;
     }
     buf_add(&im->out, STR("* OK [NOTIFICATIONOVERFLOW] Too much has happened, nothing more will be told\r\n"));
@@ -151,12 +151,12 @@ static void overflow(struct imap *im)
 
 bool imap_notify_is_behind(const struct imap *im)
 {
-    return im->notify != NULL && im->notify->version != store_version(im->box->store);
+    return im->notify != NULL && im->home->store != NULL && im->notify->version != store_version(im->home->store);
 }
 
 bool imap_events_tell(struct imap *im)
 {
-    struct store *s = im->box->store;
+    struct store *s = im->home->store;
     struct imap_notify *n = im->notify;
     const struct store_event *e;
     struct folder *f;
@@ -223,6 +223,7 @@ static void fetch_new(struct imap *im)
     im->command.fetch.set = (struct imap_set){.ranges = &n->fetching, .n = 1};
     for (size_t i = 0; i < n->set.fetch.item_count; i++)
         n->set.fetch.items[i].peek = true;
+    im->box = imap_box_between(im);
     im->unasked = true;
     im->tell_expunges = false;
     imap_on_fetch(im);
@@ -232,7 +233,7 @@ bool imap_notify_tell(struct imap *im)
 {
     struct imap_notify *n = im->notify;
 
-    if (n == NULL || im->box->store == NULL || !imap_input_is_between(&im->input) || im->literal != NULL)
+    if (n == NULL || im->home->store == NULL || !imap_input_is_between(&im->input) || im->literal != NULL)
         return true;
     if (!imap_events_tell(im))
         return false;
@@ -244,7 +245,7 @@ bool imap_notify_tell(struct imap *im)
             return false;
         imap_tell_where_it_stands(im);
     }
-    if (n->new_from == 0)
+    if (n->new_from == 0 || !imap_view_may_read(im))
         return true;
     fetch_new(im);
     return false;

@@ -202,7 +202,7 @@ static bool write_items(struct imap *im, struct fetch *f, struct err *err)
                 write_row_item(im, &f->message, item->kind);
             }
         }
-        if (f->streaming && !fetch_stream(im, f, err))
+        if (f->streaming && !fetch_stream(im, f, item, err))
             return false;
         if (f->streaming || must_pause(im, f, item->kind))
             return true;
@@ -438,12 +438,13 @@ static void fetch_some(struct imap *im)
 static void look_at_items(struct imap *im, struct fetch *f)
 {
     const struct imap_fetch *what = &im->command.fetch;
+    bool may_see = !im->view.read_only && (imap_view_rights(im) & ACL_SEEN) != 0;
 
     f->flags_only = true;
     for (size_t i = 0; i < what->item_count; i++) {
         f->needs_bytes |= is_bytes(what->items[i].kind);
         f->flags_only &= is_flags(what->items[i].kind);
-        f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && !im->view.read_only;
+        f->unseen_wanted |= is_bytes(what->items[i].kind) && !what->items[i].peek && may_see;
         f->tells_changes |= what->items[i].kind == IMAP_ITEM_FLAGS || what->items[i].kind == IMAP_ITEM_MODSEQ;
         if (what->items[i].kind == IMAP_ITEM_MODSEQ)
             imap_enable_condstore(im);

@@ -9,7 +9,7 @@ struct body_range {
     bool exists;
     uint64_t from, to; /* of the content */
     bool made;         /* they were made, in `text` instead */
-    enum { BODY_RAW, BODY_DECODED } form;
+    enum body_form { BODY_RAW, BODY_SIZED, BODY_DECODED } form; /* sized: it is decoded to learn how much that will be */
     const struct mime_part *part;
 };
 
@@ -64,7 +64,7 @@ void fetch_init(struct fetch *f);
 /* Begins BODY[...], RFC822..., BINARY[...]: writes its name and the size; f->streaming when bytes follow. */
 MUST_CHECK bool fetch_begin_body(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
 /* Goes on with the bytes; f->streaming is false at their end. */
-MUST_CHECK bool fetch_stream(struct imap *im, struct fetch *f, struct err *err);
+MUST_CHECK bool fetch_stream(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
 /* BINARY and BINARY.SIZE, inside of the two above (imap_binary.c). */
-MUST_CHECK bool fetch_begin_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);
-MUST_CHECK bool fetch_stream_binary(struct imap *im, struct fetch *f, struct err *err);
+void fetch_begin_binary(struct fetch *f, const struct imap_item *item);
+MUST_CHECK bool fetch_stream_binary(struct imap *im, struct fetch *f, const struct imap_item *item, struct err *err);

@@ -72,20 +72,33 @@ static bool special_use(struct imap *im, struct str *special)
     const struct imap_mailbox *m = &im->command.mailbox;
 
     *special = STR("");
+    if (m->special_count > 0 && im->box != im->home) {
+        imap_no(im, "USEATTR", "The use of a mailbox of another user is up to that user");
+        return false;
+    }
     return m->special_count == 0 || imap_special_use(im, m->special_count == 1 ? m->special[0] : STR(""), NULL, special);
+}
+
+/* Who may use the one above may use the new one in the same way (RFC 4314, section 4). */
+static bool make_one(struct imap *im, struct str name, struct str special, const struct folder *above, struct folder **f, struct err *err)
+{
+    return store_folder_create(store_of(im), name, special, f, err) && (above == NULL || store_acl_copy(store_of(im), above, *f, err));
 }
 
 /* Makes the names above too. */
 static bool make(struct imap *im, struct str name, struct str special, struct folder **f, struct err *err)
 {
-    for (size_t i = 1; i < name.n; i++) {
-        struct str above = str_sub(name, 0, i);
+    struct folder *above = NULL, *made;
 
-        if (name.p[i] == '/' && store_folder_find(store_of(im), above) == NULL &&
-            !store_folder_create(store_of(im), above, STR(""), f, err))
+    for (size_t i = 1; i < name.n; i++) {
+        if (name.p[i] != '/')
+            continue;
+        made = store_folder_find(store_of(im), str_sub(name, 0, i));
+        if (made == NULL && !make_one(im, str_sub(name, 0, i), STR(""), above, &made, err))
             return false;
+        above = made;
     }
-    return store_folder_create(store_of(im), name, special, f, err);
+    return make_one(im, name, special, above, f, err);
 }
 
 static void on_created(struct imap *im, bool stored)
@@ -97,9 +110,11 @@ static void on_created(struct imap *im, bool stored)
         return;
     }
     if (was_normalized(im))
-        imap_tell_name(im, "", f->name, im->command.written);
+        imap_tell_name(im, "", imap_full_name(im, f->name), im->command.written);
     imap_answer_begin(im, "OK");
-    buf_addf(&im->answer, "[MAILBOXID (F%" PRId64 ")] Created", f->id);
+    buf_add(&im->answer, STR("[MAILBOXID ("));
+    imap_write_mailbox_id(im, &im->answer, im->box, f);
+    buf_add(&im->answer, STR(")] Created"));
     imap_answer_end(im);
 }
 
@@ -113,14 +128,26 @@ static bool too_many(struct imap *im, struct str name)
     return store_folder_count(store_of(im)) + levels > STORE_FOLDERS_MAX;
 }
 
+static void refuse_existing(struct imap *im, const struct folder *f)
+{
+    if (imap_rights(im, im->box, f) & ACL_LOOKUP)
+        imap_no(im, "ALREADYEXISTS", "There is such a mailbox already");
+    else
+        imap_no(im, "NOPERM", "The owner has not granted to make a mailbox of that name");
+}
+
 static bool check_new_name(struct imap *im, struct str name)
 {
     const char *why;
 
     if (!imap_name_is_valid(name, &why))
         imap_no(im, "CANNOT", why);
+    else if (im->box == im->home && imap_is_reserved(im, name))
+        imap_no(im, "CANNOT", "Mailboxes of others have such names");
+    else if (!imap_may_create(im, name))
+        return false;
     else if (store_folder_find(store_of(im), name) != NULL)
-        imap_no(im, "ALREADYEXISTS", "There is such a mailbox already");
+        refuse_existing(im, store_folder_find(store_of(im), name));
     else if (too_many(im, name))
         imap_no(im, "LIMIT", "There are too many mailboxes");
     else
@@ -165,7 +192,7 @@ static bool has_children_only(struct imap *im, struct str name)
 static void on_deleted(struct imap *im, bool stored)
 {
     if (stored && was_normalized(im))
-        imap_tell_name(im, "\\NonExistent", im->command.mailbox.name, im->command.written);
+        imap_tell_name(im, "\\NonExistent", imap_full_name(im, im->command.mailbox.name), im->command.written);
     on_done(im, stored);
 }
 
@@ -174,7 +201,7 @@ static void on_renamed(struct imap *im, bool stored)
     const struct imap_mailbox *m = &im->command.mailbox;
 
     if (stored && was_normalized(im))
-        imap_tell_name(im, "", m->to, im->command.written.p != NULL ? im->command.written : m->name);
+        imap_tell_name(im, "", imap_full_name(im, m->to), im->command.written.p != NULL ? im->command.written : m->name);
     on_done(im, stored);
 }
 
@@ -225,14 +252,35 @@ static bool make_above(struct imap *im, struct str name, struct err *err)
            make(im, str_sub(name, 0, (size_t)slash), STR(""), &f, err);
 }
 
+/* Of somebody else: what is below goes along, so all of it must be his to take away; and it stays with its owner. */
+static bool may_rename(struct imap *im, struct str from, struct str *to)
+{
+    struct str prefix = im->place.prefix;
+    bool may = true;
+
+    if (im->box == im->home)
+        return true;
+    for (struct folder *f = NULL; may && (f = store_folder_next(store_of(im), f)) != NULL;)
+        may = !is_below(f->name, from) || (imap_rights(im, im->box, f) & ACL_DELETE) != 0;
+    if (!may)
+        imap_no(im, "NOPERM", "The owner has not granted that for all mailboxes below it");
+    else if (!str_starts(*to, prefix) || to->n == prefix.n || str_eq(from, STR("INBOX"))) {
+        imap_no(im, "CANNOT", "A mailbox of another user stays with that user");
+        may = false;
+    } else
+        *to = str_skip(*to, prefix.n);
+    return may;
+}
+
 void imap_on_rename(struct imap *im)
 {
-    struct str from = im->command.mailbox.name, to = im->command.mailbox.to;
+    struct str from = im->command.mailbox.name, to;
     struct folder *f = imap_folder(im, from, "NONEXISTENT");
     struct err err = {0};
 
-    if (f == NULL || !check_new_name(im, to))
+    if (f == NULL || !may_rename(im, from, &im->command.mailbox.to) || !check_new_name(im, im->command.mailbox.to))
         return;
+    to = im->command.mailbox.to;
     if (is_below(to, from)) {
         imap_no(im, "CANNOT", "A mailbox cannot go below itself");
         return;
@@ -284,7 +332,7 @@ void imap_on_unsubscribe(struct imap *im)
 
 /* ---- STATUS ---- */
 
-void imap_write_status(struct imap *im, const struct folder *f, unsigned items)
+void imap_write_status(struct imap *im, const struct box *box, const struct folder *f, struct str name, unsigned items)
 {
     const struct folder_counts *c = &f->durable;
     struct {
@@ -301,15 +349,18 @@ void imap_write_status(struct imap *im, const struct folder *f, unsigned items)
     bool any = false;
 
     buf_add(&im->out, STR("* STATUS "));
-    imap_write_mailbox(&im->out, f->name, imap_utf8(im));
+    imap_write_mailbox(&im->out, name, imap_utf8(im));
     buf_add(&im->out, STR(" ("));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (items & numbers[i].item) {
             buf_addf(&im->out, "%s%s %" PRId64, any ? " " : "", numbers[i].name, numbers[i].value);
             any = true;
         }
-    if (items & IMAP_STATUS_MAILBOXID)
-        buf_addf(&im->out, "%sMAILBOXID (F%" PRId64 ")", any ? " " : "", f->id);
+    if (items & IMAP_STATUS_MAILBOXID) {
+        buf_addf(&im->out, "%sMAILBOXID (", any ? " " : "");
+        imap_write_mailbox_id(im, &im->out, box, f);
+        buf_add_char(&im->out, ')');
+    }
     buf_add(&im->out, STR(")\r\n"));
 }
 
@@ -321,6 +372,6 @@ void imap_on_status(struct imap *im)
         return;
     if (im->command.status.items & IMAP_STATUS_HIGHESTMODSEQ)
         imap_enable_condstore(im);
-    imap_write_status(im, f, im->command.status.items);
+    imap_write_status(im, im->box, f, imap_full_name(im, f->name), im->command.status.items);
     imap_ok(im, NULL, "Done");
 }

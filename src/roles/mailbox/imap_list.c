@@ -1,17 +1,21 @@
 /* LIST and LSUB (RFC 9051, section 6.3.9; RFC 3501, section 6.3.9; RFC 5258, 5819, 6154). See imap.h.
  *
  * What is listed are the mailboxes, the names above them that are none (\NonExistent), and, with SUBSCRIBED, names that
- * are subscribed and gone. All names are collected and sorted first, then told bit by bit. */
+ * are subscribed and gone; and what others share (imap_place.c), as far as it may be looked up. All names are collected and sorted
+ * first, one account after the other, then told bit by bit. */
 #include "imap.h"
+#include "base/log.h"
 #include "store_annotation.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
-enum { RETURNS_OF_FOLDER = IMAP_LIST_RETURN_STATUS | IMAP_LIST_RETURN_METADATA };
+enum { RETURNS_OF_FOLDER = IMAP_LIST_RETURN_STATUS | IMAP_LIST_RETURN_METADATA | IMAP_LIST_RETURN_MYRIGHTS };
 
 struct name {
     struct str text, special;
     int64_t folder; /* its number: it may be gone before it is told; 0: no mailbox */
+    int64_t account; /* whose it is; 0: of this one */
     bool subscribed;
     bool has_children, child_subscribed;
 };
@@ -21,7 +25,37 @@ struct listing {
     struct name *names;
     size_t n, room, at;
     bool failed;
+    struct str owners; /* of other accounts that may share something: directory's answer, what is left of it */
+    struct box *box;   /* of one of them, that is collected or told */
+    struct str prefix; /* before names in it, while it is collected */
 };
+
+static void clean(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    if (l->box != NULL)
+        box_leave(l->box);
+}
+
+/* im->box is the mailbox of that account from now on; false: it cannot be had. */
+static bool enter(struct listing *l, int64_t account)
+{
+    struct imap *im = l->im;
+    struct err err = {0};
+
+    if (l->box != NULL && l->box->account != account) {
+        box_leave(l->box);
+        l->box = NULL;
+    }
+    if (account == 0 || account == im->home->account)
+        im->box = im->home;
+    else if (l->box == NULL && shares_is_ours(accounts_shares(im->info->accounts), account))
+        l->box = boxes_enter_existing(session_boxes(im->session), account, &err);
+    if (l->box != NULL)
+        im->box = l->box;
+    return account == 0 || l->box != NULL;
+}
 
 /* ---- collecting ---- */
 
@@ -83,8 +117,9 @@ static void join_equal(struct listing *l)
     for (size_t i = 0; i < l->n; i++) {
         if (n > 0 && str_eq(l->names[n - 1].text, l->names[i].text)) {
             l->names[n - 1].subscribed |= l->names[i].subscribed;
-            if (l->names[i].folder != 0) {
+            if (l->names[i].folder != 0 && (l->names[n - 1].folder == 0 || l->names[i].account == 0)) { /* his own name goes first */
                 l->names[n - 1].folder = l->names[i].folder;
+                l->names[n - 1].account = l->names[i].account;
                 l->names[n - 1].special = l->names[i].special;
             }
         } else {
@@ -114,14 +149,36 @@ static void mark_parents(struct listing *l)
         }
 }
 
-static bool collect(struct listing *l, struct err *err)
+static bool collect_own(struct listing *l, struct err *err)
 {
-    struct store *s = l->im->box->store;
+    struct store *s = l->im->home->store;
 
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         add_name(l, arena_str(&l->im->arena, f->name), f, false);
-    if (!store_subscriptions(s, add_subscription, l, err))
-        return false;
+    return store_subscriptions(s, add_subscription, l, err);
+}
+
+static void add_shared(void *arg, int64_t folder, unsigned rights)
+{
+    struct listing *l = arg;
+    const struct folder *f = store_folder_by_id(l->box->store, folder);
+    struct buf name;
+
+    if (f == NULL || !(rights & ACL_LOOKUP))
+        return;
+    buf_init(&name, 64 * 1024);
+    buf_add(&name, l->prefix);
+    buf_add(&name, f->name);
+    add_name(l, arena_str(&l->im->arena, buf_str(&name)), NULL, false);
+    if (!l->failed && !name.failed) {
+        l->names[l->n - 1].folder = f->id;
+        l->names[l->n - 1].account = l->box->account;
+    }
+    buf_clear(&name);
+}
+
+static bool put_in_order(struct listing *l, struct err *err)
+{
     add_parents(l);
     if (l->failed)
         return err_set(err, ERR_LIMIT, "too many mailboxes to list");
@@ -149,6 +206,28 @@ static bool matches_any(const struct imap_list *list, struct str name)
     return matches;
 }
 
+/* Whether some name of others' mailboxes may match: as far as the pattern has no wildcard, one is the beginning of the other. */
+static bool may_match_others(struct imap *im)
+{
+    const struct imap_list *list = &im->command.list;
+    struct str others = STR(IMAP_OTHERS);
+    bool may = false, admin = (im->info->flags & SESSION_ADMIN) != 0; /* export and import are about one account */
+
+    for (size_t i = 0; i < list->pattern_count && !may && !admin; i++) {
+        struct buf pattern;
+        size_t n = 0;
+
+        buf_init(&pattern, 16 * 1024);
+        buf_add(&pattern, list->reference);
+        buf_add(&pattern, list->patterns[i]);
+        while (n < pattern.n && n < others.n && pattern.p[n] != '*' && pattern.p[n] != '%')
+            n++;
+        may = str_eq(str_sub(buf_str(&pattern), 0, n), str_sub(others, 0, n));
+        buf_clear(&pattern);
+    }
+    return may;
+}
+
 static bool is_selected(const struct imap_list *list, const struct name *name, bool *child_info)
 {
     bool subscribed = !(list->select & IMAP_LIST_SUBSCRIBED) || name->subscribed;
@@ -173,7 +252,8 @@ static void add_attribute(struct buf *out, const char *attribute, bool is)
 static bool tell_list(struct imap *im, const struct name *name, bool child_info, struct err *err)
 {
     const struct imap_list *list = &im->command.list;
-    struct folder *f = list->returns & RETURNS_OF_FOLDER ? store_folder_by_id(im->box->store, name->folder) : NULL;
+    struct folder *f = list->returns & RETURNS_OF_FOLDER && name->folder != 0 ? store_folder_by_id(im->box->store, name->folder) : NULL;
+    unsigned rights = f != NULL ? imap_rights(im, im->box, f) : 0;
     struct buf *out = &im->out;
     bool lists_subscribed = (list->select & IMAP_LIST_SUBSCRIBED) || (list->returns & IMAP_LIST_RETURN_SUBSCRIBED);
 
@@ -190,10 +270,12 @@ static bool tell_list(struct imap *im, const struct name *name, bool child_info,
     if (child_info)
         buf_add(out, STR(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
     buf_add(out, STR("\r\n"));
-    if (f != NULL && list->returns & IMAP_LIST_RETURN_STATUS)
-        imap_write_status(im, f, list->status);
-    return f == NULL || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
-           imap_tell_annotations(im, f, list->metadata, list->metadata_count, err);
+    if (f != NULL && list->returns & IMAP_LIST_RETURN_MYRIGHTS)
+        imap_write_myrights(im, name->text, rights);
+    if (rights & ACL_READ && list->returns & IMAP_LIST_RETURN_STATUS)
+        imap_write_status(im, im->box, f, name->text, list->status);
+    return !(rights & ACL_LOOKUP) || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
+           imap_tell_annotations(im, f, name->text, list->metadata, list->metadata_count, err);
 }
 
 static void tell_lsub(struct imap *im, const struct name *name)
@@ -238,6 +320,10 @@ static void tell_some(struct imap *im)
     while (l->at < l->n) {
         if (imap_pause(im))
             return;
+        if (!enter(l, l->names[l->at].account)) { /* it has gone meanwhile */
+            l->at++;
+            continue;
+        }
         if (im->command.list.returns & IMAP_LIST_RETURN_METADATA && store_annotations_dirty(im->box->store)) {
             imap_when_synced(im, tell_on);
             return;
@@ -248,6 +334,60 @@ static void tell_some(struct imap *im)
         }
     }
     imap_ok(im, NULL, "Done");
+}
+
+static void begin_telling(struct imap *im)
+{
+    struct err err = {0};
+
+    im->box = im->home;
+    im->step = tell_some;
+    if (!put_in_order(im->work, &err))
+        imap_failed(im, &err);
+}
+
+/* One account after the other. What is on its way to the disk in one is waited for, as with the account's own names. */
+static void collect_shared(struct imap *im)
+{
+    struct listing *l = im->work;
+    struct str rest, line, number;
+    struct err err = {0};
+    struct buf prefix;
+    uint64_t account;
+
+    im->step = collect_shared;
+    for (; l->owners.n > 0; l->owners = rest) {
+        if (imap_pause(im))
+            return;
+        rest = l->owners;
+        if (!str_next(&rest, '\n', &line) || !str_next(&line, ' ', &number) || !str_to_u64(number, INT64_MAX, &account) ||
+            account == 0 || !enter(l, (int64_t)account))
+            continue;
+        if (!store_names_are_on_disk(im->box->store)) {
+            imap_settle(im);
+            return;
+        }
+        buf_init(&prefix, sizeof IMAP_OTHERS + 1 + IPC_ADDRESS);
+        buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(line));
+        l->prefix = buf_str(&prefix);
+        if (!store_acl_folders(im->box->store, im->home->account, add_shared, l, &err))
+            log_warning("imap-list", "account=%" PRIu64 " reason=%s", account, err.text);
+        buf_clear(&prefix);
+    }
+    begin_telling(im);
+}
+
+static void on_owners(struct shares_waiter *w, const struct shares_answer *answer)
+{
+    struct imap *im = CONTAINER(w, struct imap, locating.waiter);
+    struct listing *l = im->work;
+
+    im->waiting = false;
+    if (answer->failed)
+        buf_add(&im->out, STR("* NO [UNAVAILABLE] Mailboxes of others cannot be listed now\r\n"));
+    l->owners = arena_str(&im->arena, answer->owners);
+    im->step = collect_shared;
+    session_wake(im->session);
 }
 
 void imap_on_list(struct imap *im)
@@ -261,12 +401,19 @@ void imap_on_list(struct imap *im)
         imap_ok(im, NULL, "Done");
         return;
     }
-    l->im = im;
+    *l = (struct listing){.im = im};
     im->work = l;
-    if (collect(l, &err))
-        im->step = tell_some;
-    else
+    im->clean = clean;
+    if (!collect_own(l, &err)) {
         imap_failed(im, &err);
+    } else if (!may_match_others(im)) {
+        begin_telling(im);
+    } else {
+        im->locating.waiter.ready = on_owners;
+        im->waiting = true;
+        im->step = collect_shared;
+        shares_list(accounts_shares(im->info->accounts), im->home->account, &im->locating.waiter);
+    }
 }
 
 void imap_on_lsub(struct imap *im)

@@ -1,9 +1,11 @@
 /* See imap_match.h. Keys are asked in the order of what they cost: what stands in the row, what stands in the header, the text
- * of the bodies. Texts are compared as readers see them: decoded, in UTF-8, without regard to case (RFC 5051). */
+ * of the bodies. A key whose text was not looked for yet says no for the time being, and `wanted` what must be looked at before they
+ * are asked again. Texts are compared as readers see them: decoded, in UTF-8, without regard to case (RFC 5051). */
 #include "imap_match.h"
 #include "base/clock.h"
 #include "base/metric.h"
-#include "imap_text.h"
+#include "imap_scan.h"
+#include "mime/fold.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +13,18 @@
 static struct metric compared = METRIC_COUNTER("staffetta_imap_messages_compared_total", "Messages that a search looked at.");
 
 /* Each is looked for in each message, in one turn. */
-enum { TEXTS_MAX = 200, KEYWORDS_MAX = 1000 };
+enum { KEYWORDS_MAX = 1000 };
 
 struct match {
     struct imap *im;
-    unsigned texts, keywords; /* how many the program has */
+    unsigned keywords;      /* how many the program has */
     struct imap_search_key *root;
     bool uses_modseq;
-    struct imap_text *text; /* of the message looked at */
+    struct scan *scan;      /* of the message looked at */
+    int64_t content;        /* whose texts are being looked for; 0: none */
+    enum scan_level wanted; /* to be known before it can be said whether the message matches; SCAN_ROW: nothing more */
+    bool thread_known;
+    uint64_t thread;        /* of the message looked at */
     const struct store_message *message;
     struct err *err;
     bool failed;
@@ -76,10 +82,11 @@ static bool prepare(struct match *m, struct imap_search_key *k)
         m->uses_modseq = true;
         imap_enable_condstore(im);
     }
-    m->texts += is_text(k->key) || k->key == IMAP_KEY_THREADID;
     m->keywords += k->key == IMAP_KEY_KEYWORD;
-    if (m->texts > TEXTS_MAX || m->keywords > KEYWORDS_MAX || (is_text(k->key) && !fold(im, &k->text)))
+    if (m->keywords > KEYWORDS_MAX || (is_text(k->key) && !fold(im, &k->text)))
         return false;
+    if (is_text(k->key))
+        k->number = scan_add(m->scan, k);
     for (struct imap_search_key *c = k->first; c != NULL; c = c->next)
         if (!prepare(m, c))
             return false;
@@ -93,7 +100,7 @@ struct match *match_new(struct imap *im, struct imap_search_key *root)
     m->im = im;
     m->root = root;
     m->now = clock_now();
-    m->text = imap_text_new(im->box->store);
+    m->scan = scan_new(im);
     if (prepare(m, root))
         return m;
     match_free(m);
@@ -105,7 +112,7 @@ void match_free(struct match *m)
 {
     if (m == NULL)
         return;
-    imap_text_free(m->text);
+    scan_free(m->scan);
     free(m);
 }
 
@@ -155,27 +162,28 @@ static bool is_emailid(const struct match *m, struct str text)
 
 /* ---- what must be read ---- */
 
-static bool sent_on(struct match *m, const struct imap_search_key *k)
+/* The cheapest of what must be known comes first. */
+static void want(struct match *m, enum scan_level level)
 {
-    int64_t sent = 0;
-
-    m->failed |= !imap_text_sent(m->text, m->message, &sent, m->err);
-    return compare_day(k->key, IMAP_KEY_SENT_BEFORE, day_of(sent), k->day);
+    if (level != SCAN_ROW && (m->wanted == SCAN_ROW || level < m->wanted))
+        m->wanted = level;
 }
 
-static bool in_header(struct match *m, const struct imap_search_key *k)
+static bool sent_on(struct match *m, const struct imap_search_key *k)
 {
-    bool found = false;
+    enum scan_level level;
+    int64_t sent = scan_sent(m->scan, &level);
 
-    m->failed |= !imap_text_header(m->text, m->message, k->name, k->text, &found, m->err);
-    return found;
+    want(m, level);
+    return compare_day(k->key, IMAP_KEY_SENT_BEFORE, sent, k->day);
 }
 
 static bool in_text(struct match *m, const struct imap_search_key *k)
 {
-    bool found = false;
+    enum scan_level level;
+    bool found = scan_found(m->scan, k->number, &level);
 
-    m->failed |= !imap_text_find(m->text, m->message, k->text, k->key == IMAP_KEY_TEXT, &found, m->err);
+    want(m, level);
     return found;
 }
 
@@ -185,12 +193,15 @@ static bool is_thread(struct match *m, struct str text)
     char id[32];
     int n;
 
-    if (!imap_info(m->im, m->message, STORE_KEYS, &info, m->err)) {
+    if (!m->thread_known && !imap_info(m->im, m->message, STORE_KEYS, &info, m->err)) {
         m->failed = true;
         return false;
     }
-    n = snprintf(id, sizeof id, "T%016llx", (unsigned long long)imap_thread_id(info.refs));
-    return imap_thread_id(info.refs) != 0 && str_eq(text, str_from(id, (size_t)n));
+    if (!m->thread_known)
+        m->thread = imap_thread_id(info.refs);
+    m->thread_known = true;
+    n = snprintf(id, sizeof id, "T%016llx", (unsigned long long)m->thread);
+    return m->thread != 0 && str_eq(text, str_from(id, (size_t)n));
 }
 
 /* ---- keys ---- */
@@ -232,8 +243,7 @@ static bool matches(struct match *m, const struct imap_search_key *k)
     case IMAP_KEY_SEQUENCE: case IMAP_KEY_UID: return in_set(m, k);
     case IMAP_KEY_FLAG: return (msg->flags & k->flag) != 0;
     case IMAP_KEY_KEYWORD: return has_keyword(m, k->text);
-    case IMAP_KEY_HEADER: return in_header(m, k);
-    case IMAP_KEY_BODY: case IMAP_KEY_TEXT: return in_text(m, k);
+    case IMAP_KEY_HEADER: case IMAP_KEY_BODY: case IMAP_KEY_TEXT: return in_text(m, k);
     case IMAP_KEY_BEFORE: case IMAP_KEY_ON: case IMAP_KEY_SINCE:
         return compare_day(k->key, IMAP_KEY_BEFORE, day_of(msg->received), k->day);
     case IMAP_KEY_SENT_BEFORE: case IMAP_KEY_SENT_ON: case IMAP_KEY_SENT_SINCE: return sent_on(m, k);
@@ -252,13 +262,35 @@ static bool matches(struct match *m, const struct imap_search_key *k)
     return false;
 }
 
-bool match_message(struct match *m, const struct store_message *message, bool *yes, struct err *err)
+static void open_message(struct match *m, const struct store_message *message)
 {
+    metric_add(&compared, 1);
+    m->content = message->content;
+    m->thread_known = false;
+    scan_open(m->scan, message);
+}
+
+enum match_result match_message(struct match *m, const struct store_message *message, struct err *err)
+{
+    bool yes, done;
+
+    if (m->content != message->content)
+        open_message(m, message);
     m->message = message;
     m->err = err;
     m->failed = false;
-    metric_add(&compared, 1);
-    imap_text_open(m->text, message);
-    *yes = matches(m, m->root);
-    return !m->failed;
+    for (;;) {
+        m->wanted = SCAN_ROW;
+        yes = matches(m, m->root);
+        if (m->failed)
+            return MATCH_FAILED;
+        if (m->wanted == SCAN_ROW) {
+            m->content = 0;
+            return yes ? MATCH_YES : MATCH_NO;
+        }
+        if (!scan_go_on(m->scan, m->wanted, &done, err))
+            return MATCH_FAILED;
+        if (!done)
+            return MATCH_UNFINISHED;
+    }
 }

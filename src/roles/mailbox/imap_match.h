@@ -8,6 +8,12 @@ struct match;
  * answer was said. */
 struct match *match_new(struct imap *im, struct imap_search_key *root);
 void match_free(struct match *m);
+enum match_result {
+    MATCH_FAILED, /* the storage did */
+    MATCH_NO,
+    MATCH_YES,
+    MATCH_UNFINISHED, /* it is time for another turn: then the same message again, if it is still there */
+};
 /* Whether the message matches; reads as little of it as it can. */
-MUST_CHECK bool match_message(struct match *m, const struct store_message *message, bool *matches, struct err *err);
+MUST_CHECK enum match_result match_message(struct match *m, const struct store_message *message, struct err *err);
 bool match_uses_modseq(const struct match *m);

@@ -109,7 +109,7 @@ static void tell_computed(struct metadata *m, struct str name, int levels)
 
     if (m->folder == ANNOTATION_ACCOUNT && is_asked(admin_entry, name, levels))
         tell_admin(m);
-    if (f != NULL && f->special.n > 0 && is_asked(special_entry, name, levels))
+    if (f != NULL && f->special.n > 0 && m->im->box == m->im->home && is_asked(special_entry, name, levels))
         (void)add_entry(m, special_entry, f->special);
 }
 
@@ -125,9 +125,9 @@ static bool tell_one(struct metadata *m, struct str name, int levels, struct err
     return true;
 }
 
-bool imap_tell_annotations(struct imap *im, const struct folder *f, const struct str *names, size_t n, struct err *err)
+bool imap_tell_annotations(struct imap *im, const struct folder *f, struct str name, const struct str *names, size_t n, struct err *err)
 {
-    struct metadata m = {.im = im, .mailbox = f->name, .folder = f->id};
+    struct metadata m = {.im = im, .mailbox = name, .folder = f->id};
 
     for (size_t i = 0; i < n; i++)
         if (!tell_one(&m, names[i], 0, err))
@@ -206,7 +206,7 @@ void imap_on_getmetadata(struct imap *im)
     if (!find_place(im, &m->folder))
         return;
     m->im = im;
-    m->mailbox = im->command.metadata.mailbox;
+    m->mailbox = imap_full_name(im, im->command.metadata.mailbox);
     im->work = m;
     im->step = tell_some;
 }
@@ -216,6 +216,14 @@ void imap_on_getmetadata(struct imap *im)
 static bool is_special(int64_t folder, struct str name)
 {
     return folder != ANNOTATION_ACCOUNT && str_eq(name, special_entry);
+}
+
+/* In a mailbox of somebody else: what all who use it see needs the right to change flags that they see. Its special use is its owner's. */
+static bool may_set(struct imap *im, const struct folder *f, struct str name)
+{
+    if (str_starts(name, STR("/shared")))
+        return (imap_rights(im, im->box, f) & ACL_WRITE) != 0;
+    return !is_special(f->id, name);
 }
 
 /* May the client set this at all? */
@@ -231,6 +239,10 @@ static bool check_entry(struct imap *im, int64_t folder, const struct imap_entry
     }
     if (folder == ANNOTATION_ACCOUNT && str_starts(e->name, STR("/shared/"))) {
         imap_no(im, "NOPERM", "What the server shares is set by the administrator");
+        return false;
+    }
+    if (im->box != im->home && !may_set(im, f, e->name)) {
+        imap_no(im, "NOPERM", "The owner of the mailbox has not granted that");
         return false;
     }
     return f == NULL || !is_special(folder, e->name) || e->value.n == 0 || imap_special_use(im, e->value, f, &special);

@@ -26,7 +26,7 @@ struct imap_notify *imap_notify_get(struct imap *im)
 void imap_notify_rest(struct imap *im)
 {
     if (im->notify != NULL)
-        store_unlisten(im->box->store);
+        store_unlisten(im->home->store);
 }
 
 void imap_notify_wake(struct imap *im)
@@ -35,9 +35,9 @@ void imap_notify_wake(struct imap *im)
 
     if (n == NULL)
         return;
-    store_listen(im->box->store);
-    n->who = store_listener(im->box->store);
-    n->version = store_version(im->box->store);
+    store_listen(im->home->store);
+    n->who = store_listener(im->home->store);
+    n->version = store_version(im->home->store);
 }
 
 static void set_free(struct imap_notify *n)
@@ -52,8 +52,8 @@ void imap_notify_end(struct imap *im)
 {
     if (im->notify == NULL)
         return;
-    if (im->box->store != NULL)
-        store_unlisten(im->box->store);
+    if (im->home->store != NULL)
+        store_unlisten(im->home->store);
     set_free(im->notify);
     free(im->notify);
     im->notify = NULL;
@@ -65,7 +65,7 @@ void imap_notify_nothing(struct imap *im)
 
     set_free(n);
     n->on = true;
-    n->version = store_version(im->box->store);
+    n->version = store_version(im->home->store);
     if (n->flags_skipped && im->view.folder != NULL)
         im->view.version = IMAP_VIEW_BEHIND;
     n->flags_skipped = false;
@@ -96,7 +96,7 @@ static bool is_subscribed(struct imap *im, struct str name)
     struct err err = {0};
     bool subscribed;
 
-    if (store_is_subscribed(im->box->store, name, &subscribed, &err))
+    if (store_is_subscribed(im->home->store, name, &subscribed, &err))
         return subscribed;
     log_warning("imap-notify", "account=%" PRId64 " reason=%s", im->info->account, err.text);
     return false;
@@ -166,17 +166,17 @@ static void tell_status(struct imap *im)
 
         if (imap_pause(im))
             return;
-        f = store_folder_by_id(im->box->store, w->folders[w->at]);
+        f = store_folder_by_id(im->home->store, w->folders[w->at]);
         events = f == NULL || f == im->view.folder ? 0 : imap_notify_events(im, f->name) & IMAP_EVENTS_MESSAGE;
         if (events != 0)
-            imap_write_status(im, f, status_items(events) | (im->enabled & IMAP_ENABLED_CONDSTORE ? IMAP_STATUS_HIGHESTMODSEQ : 0));
+            imap_write_status(im, im->home, f, f->name, status_items(events) | (im->enabled & IMAP_ENABLED_CONDSTORE ? IMAP_STATUS_HIGHESTMODSEQ : 0));
     }
     imap_ok(im, NULL, "You will hear of it");
 }
 
 static void begin_status(struct imap *im)
 {
-    struct store *s = im->box->store;
+    struct store *s = im->home->store;
     struct status_walk *w = arena_alloc(&im->arena, sizeof *w);
 
     w->folders = arena_alloc(&im->arena, (store_folder_count(s) + 1) * sizeof *w->folders);

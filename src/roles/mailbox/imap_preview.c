@@ -100,23 +100,13 @@ static bool preview_part(struct imap *im, const struct store_message *m, const s
     return done;
 }
 
-/* The next part in the order of the message. */
-static const struct mime_part *next_part(const struct mime_part *part)
-{
-    if (part->first != NULL)
-        return part->first;
-    while (part != NULL && part->next == NULL)
-        part = part->parent;
-    return part ? part->next : NULL;
-}
-
 /* The first text that has a word in it. */
 static bool preview_tree(struct imap *im, const struct store_message *m, const struct mime_part *root, struct buf *out,
     struct err *err)
 {
     int looked_at = 0;
 
-    for (const struct mime_part *p = root; p != NULL && out->n == 0 && looked_at < PARTS_MAX; p = next_part(p)) {
+    for (const struct mime_part *p = root; p != NULL && out->n == 0 && looked_at < PARTS_MAX; p = mime_part_next(p)) {
         if (p->first != NULL || !mime_part_is(p, "text", NULL) || str_ieq(p->disposition, STR("attachment")))
             continue;
         looked_at++;

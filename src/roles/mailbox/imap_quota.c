@@ -1,5 +1,7 @@
-/* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account. */
+/* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account; mailboxes
+ * of somebody else have that of his account, "Other Users/ADDRESS", whose figures GETQUOTAROOT tells alone. */
 #include "imap.h"
+#include "base/clock.h"
 
 #include <inttypes.h>
 
@@ -14,11 +16,12 @@ static void on_account(struct account_waiter *w, const struct account_info *info
 {
     struct imap *im = CONTAINER(w, struct imap, asking);
 
-    im->waiting = false;
+    im->waiting = im->asking.patient = false;
     if (info == NULL || !info->found) {
         imap_no(im, "UNAVAILABLE", "The quota cannot be looked up now, try again later");
     } else {
         im->quota = *info;
+        im->quota.address = (struct str){0}; /* it does not stay */
         im->with_quota(im);
     }
     session_wake(im->session);
@@ -30,7 +33,19 @@ void imap_with_quota(struct imap *im, imap_step *then)
     im->with_quota = then;
     im->waiting = true;
     im->step = wait_for_quota;
-    accounts_get(im->info->accounts, (uint64_t)im->info->account, &im->asking);
+    im->asking.patient = true; /* directory may just be being started */
+    accounts_get(im->info->accounts, (uint64_t)im->box->account, &im->asking);
+    if (link_in_list(&im->asking.link))
+        im->asking_until = session_wake_later(im->session);
+}
+
+bool imap_quota_is_late(struct imap *im)
+{
+    if (!im->asking.patient || !link_in_list(&im->asking.link) || clock_monotonic() < im->asking_until)
+        return false;
+    list_remove(&im->asking.link);
+    on_account(&im->asking, NULL);
+    return true;
 }
 
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
@@ -50,14 +65,19 @@ bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
 static void tell(struct imap *im)
 {
     struct store_totals has = store_durable_totals(im->box->store);
+    struct str root = str_sub(im->place.prefix, 0, im->place.prefix.n > 0 ? im->place.prefix.n - 1 : 0);
     const char *between = "";
 
     if (im->command.verb == IMAP_GETQUOTAROOT) {
         buf_add(&im->out, STR("* QUOTAROOT "));
-        imap_write_mailbox(&im->out, im->command.mailbox.name, imap_utf8(im));
-        buf_add(&im->out, STR(" \"\"\r\n"));
+        imap_write_mailbox(&im->out, imap_full_name(im, im->command.mailbox.name), imap_utf8(im));
+        buf_add_char(&im->out, ' ');
+        imap_write_string(&im->out, root, imap_utf8(im));
+        buf_add(&im->out, STR("\r\n"));
     }
-    buf_add(&im->out, STR("* QUOTA \"\" ("));
+    buf_add(&im->out, STR("* QUOTA "));
+    imap_write_string(&im->out, root, imap_utf8(im));
+    buf_add(&im->out, STR(" ("));
     if (im->quota.quota_bytes != 0) {
         buf_addf(&im->out, "STORAGE %" PRId64 " %" PRIu64, (has.bytes + 1023) / 1024, im->quota.quota_bytes / 1024);
         between = " ";
@@ -71,7 +91,7 @@ static void tell(struct imap *im)
 void imap_on_getquota(struct imap *im)
 {
     if (im->command.mailbox.name.n > 0)
-        imap_no(im, "NONEXISTENT", "There is one quota root: \"\"");
+        imap_no(im, "NONEXISTENT", "There is one quota root of your own: \"\"");
     else
         imap_with_quota(im, tell);
 }

@@ -19,24 +19,23 @@ struct looking {
     bool failed, stopped, must_wait;
 };
 
-static bool compare(struct looking *l, const struct store_message *m)
+static enum match_result compare(struct looking *l, const struct store_message *m)
 {
     struct finding *f = l->f;
-    bool matches;
+    enum match_result result = match_message(f->match, m, l->err);
 
-    if (!match_message(f->match, m, &matches, l->err))
-        return false;
-    if (matches) {
+    if (result == MATCH_YES) {
         uid_set_add(&f->uids, m->uid);
         if (m->modseq > f->modseq)
             f->modseq = m->modseq;
     }
-    return true;
+    return result;
 }
 
 static bool look_at(void *arg, const struct store_message *m)
 {
     struct looking *l = arg;
+    enum match_result result;
 
     if (m->uid > l->next) /* that one is gone */
         l->f->at = l->next = candidates_next(l->f->candidates, m->uid);
@@ -46,7 +45,13 @@ static bool look_at(void *arg, const struct store_message *m)
             l->f->at = m->uid;
             return false;
         }
-        l->failed = !compare(l, m);
+        result = compare(l, m);
+        l->failed = result == MATCH_FAILED;
+        l->stopped = result == MATCH_UNFINISHED;
+        if (l->stopped) {
+            l->f->at = m->uid;
+            return false;
+        }
     }
     if (m->uid >= l->next) {
         l->f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;

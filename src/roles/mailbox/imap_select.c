@@ -103,7 +103,9 @@ static bool tell_changed(void *arg, const struct store_message *m)
 
 static void selected(struct imap *im)
 {
-    imap_ok(im, im->view.read_only ? "READ-ONLY" : "READ-WRITE", "Selected");
+    unsigned changing = ACL_INSERT | ACL_EXPUNGE | ACL_SEEN | ACL_WRITE | ACL_TO_DELETE; /* RFC 4314, section 5.2: flags are shared */
+
+    imap_ok(im, im->view.read_only || !(im->view.rights & changing) ? "READ-ONLY" : "READ-WRITE", "Selected");
 }
 
 static void resync(struct imap *im);
@@ -185,9 +187,11 @@ static bool describe(struct imap *im, struct folder *f, struct err *err)
             buf_addf(&im->out, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", imap_view_number(im, unseen));
     }
     buf_addf(&im->out, "* OK [UIDVALIDITY %" PRId64 "] UIDs\r\n* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [HIGHESTMODSEQ %" PRId64
-        "] Changes\r\n* OK [MAILBOXID (F%" PRId64 ")] Id\r\n", f->uidvalidity, f->durable.uidnext, v->modseq, f->id);
+        "] Changes\r\n* OK [MAILBOXID (", f->uidvalidity, f->durable.uidnext, v->modseq);
+    imap_write_mailbox_id(im, &im->out, im->box, f);
+    buf_add(&im->out, STR(")] Id\r\n"));
     if (im->enabled & IMAP_ENABLED_REV2)
-        imap_tell_name(im, "", f->name, im->command.written);
+        imap_tell_name(im, "", imap_full_name(im, f->name), im->command.written);
     return true;
 }
 
@@ -226,7 +230,7 @@ static void on_synced(struct imap *im, bool stored)
     imap_no(im, "UNAVAILABLE", "The mailbox cannot be read now, try again later");
 }
 
-static void leave_the_other(struct imap *im)
+void imap_leave_the_other(struct imap *im)
 {
     if (im->view.folder == NULL)
         return;
@@ -246,13 +250,16 @@ void imap_on_select(struct imap *im)
         imap_bad(im, "ENABLE QRESYNC comes first");
         return;
     }
-    leave_the_other(im);
+    imap_leave_the_other(im);
     f = imap_folder(im, s->mailbox, "NONEXISTENT");
     if (f == NULL)
         return;
     if (s->condstore)
         im->enabled |= IMAP_ENABLED_CONDSTORE;
+    if (!imap_view_enter(im))
+        return;
     if (!store_folder_watch(im->box->store, f, box_is_settled(im->box), &err)) {
+        imap_view_close(im);
         imap_failed(im, &err);
         return;
     }
@@ -274,7 +281,7 @@ void imap_on_unselect(struct imap *im)
 /* CLOSE expunges without telling (RFC 9051, section 6.4.1): imap_change.c does that, then comes back. */
 void imap_on_close(struct imap *im)
 {
-    if (im->view.read_only || im->view.folder->now.deleted == 0)
+    if (im->view.read_only || im->view.folder->now.deleted == 0 || !(imap_view_rights(im) & ACL_EXPUNGE))
         imap_on_unselect(im);
     else
         imap_expunge_and_close(im);

@@ -1,4 +1,4 @@
-/* IMAP sessions: from bytes to commands, from commands to the functions that do them, and tagged answers. See imap.h. */
+/* IMAP sessions: from bytes to commands, and tagged answers. See imap.h; what does each command is in imap_verbs.c. */
 #include "imap_session.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,36 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct metric commands = METRIC_COUNTER("staffetta_imap_commands_total", "IMAP commands after login.");
 static struct metric bad_commands = METRIC_COUNTER("staffetta_imap_bad_total", "IMAP commands answered BAD.");
-
-/* What does each command, and whether messages may vanish before its answer. */
-static const struct {
-    imap_step *run;
-    bool no_expunge; /* unless it is a UID command */
-} verbs[IMAP_VERB_COUNT] = {
-    [IMAP_CAPABILITY] = {imap_on_capability, false}, [IMAP_NOOP] = {imap_on_noop, false},
-    [IMAP_LOGOUT] = {imap_on_logout, false}, [IMAP_ID] = {imap_on_id, false}, [IMAP_ENABLE] = {imap_on_enable, false},
-    [IMAP_SELECT] = {imap_on_select, true}, [IMAP_EXAMINE] = {imap_on_select, true},
-    [IMAP_CREATE] = {imap_on_create, false}, [IMAP_DELETE] = {imap_on_delete, false},
-    [IMAP_RENAME] = {imap_on_rename, false}, [IMAP_SUBSCRIBE] = {imap_on_subscribe, false},
-    [IMAP_UNSUBSCRIBE] = {imap_on_unsubscribe, false}, [IMAP_LIST] = {imap_on_list, false}, [IMAP_LSUB] = {imap_on_lsub, false},
-    [IMAP_NAMESPACE] = {imap_on_namespace, false}, [IMAP_STATUS] = {imap_on_status, false}, [IMAP_IDLE] = {imap_on_idle, false},
-    [IMAP_GETQUOTA] = {imap_on_getquota, false}, [IMAP_GETQUOTAROOT] = {imap_on_getquotaroot, false},
-    [IMAP_SETQUOTA] = {imap_on_setquota, false}, [IMAP_CHECK] = {imap_on_check, false}, [IMAP_CLOSE] = {imap_on_close, false},
-    [IMAP_GETMETADATA] = {imap_on_getmetadata, false}, [IMAP_SETMETADATA] = {imap_on_setmetadata, false},
-    [IMAP_NOTIFY] = {imap_on_notify, false}, [IMAP_UNSELECT] = {imap_on_unselect, false}, [IMAP_EXPUNGE] = {imap_on_expunge, false},
-    [IMAP_SEARCH] = {imap_on_search, true}, [IMAP_SORT] = {imap_on_sort, true}, [IMAP_THREAD] = {imap_on_thread, true},
-    [IMAP_FETCH] = {imap_on_fetch, true}, [IMAP_STORE] = {imap_on_store, true}, [IMAP_COPY] = {imap_on_copy, false},
-    [IMAP_MOVE] = {imap_on_move, false}, [IMAP_COMPRESS] = {imap_on_compress, false}, [IMAP_UNAUTHENTICATE] = {imap_on_unauthenticate, false},
-    [IMAP_APPEND] = {imap_on_append, false}, [IMAP_REPLACE] = {imap_on_replace, false},
-    [IMAP_XMARKED] = {imap_on_xmarked, false},
-};
-
-/* These wait until the names of mailboxes are on disk. */
-static const bool asks_for_names[IMAP_VERB_COUNT] = {[IMAP_SELECT] = true, [IMAP_EXAMINE] = true, [IMAP_CREATE] = true, [IMAP_DELETE] = true,
-    [IMAP_RENAME] = true, [IMAP_LIST] = true, [IMAP_LSUB] = true, [IMAP_STATUS] = true, [IMAP_GETQUOTAROOT] = true, [IMAP_GETMETADATA] = true,
-    [IMAP_NOTIFY] = true};
 
 /* ---- answers ---- */
 
@@ -82,6 +53,7 @@ static void finish_events(struct imap *im)
     im->step = NULL;
     im->literal = NULL;
     clean_work(im);
+    imap_places_leave(im);
     arena_clear(&im->arena);
     imap_input_refuse(&im->input); /* a literal that still waits */
     imap_input_done(&im->input);
@@ -221,7 +193,8 @@ static void on_rest(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    imap_view_rest(im);
+    if (im->view.box == im->home)
+        imap_view_rest(im);
     imap_notify_rest(im);
     imap_input_clear(&im->input);
     imap_input_init(&im->input);
@@ -241,25 +214,37 @@ static void end_without_mailbox(struct imap *im, const struct err *err)
     session_wake(im->session);
 }
 
-static void on_woken(struct box_watcher *w)
+void imap_view_woken(struct imap *im)
 {
-    struct imap *im = CONTAINER(w, struct imap, watcher);
     struct err err = {0};
 
-    imap_notify_wake(im);
     if (!imap_view_wake(im, &err))
         end_without_mailbox(im, &err);
 }
 
-/* A session that only has to say goodbye needs no database. */
-static void wake_box(struct imap *im)
+static void on_woken(struct box_watcher *w)
+{
+    struct imap *im = CONTAINER(w, struct imap, watcher);
+
+    imap_notify_wake(im);
+    if (im->view.box == im->home)
+        imap_view_woken(im);
+}
+
+static void wake_box(struct imap *im, struct box *box)
 {
     struct err err = {0};
 
-    if (im->closed || (im->box->store == NULL && im->unread.n == 0))
-        return;
-    if (!box_wake(im->box, &err))
+    if (!im->closed && (box->store != NULL || im->unread.n > 0 || im->deflated.n > 0) && !box_wake(box, &err))
         end_without_mailbox(im, &err);
+}
+
+/* A session that only has to say goodbye needs no database. */
+static void wake_boxes(struct imap *im)
+{
+    wake_box(im, im->home);
+    if (imap_box_between(im) != im->home)
+        wake_box(im, im->view.box);
 }
 
 struct folder *imap_folder(struct imap *im, struct str name, const char *code)
@@ -272,38 +257,6 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code)
 }
 
 /* ---- commands ---- */
-
-static enum imap_state state_of(const struct imap *im)
-{
-    return im->view.folder != NULL ? IMAP_SELECTED : IMAP_AUTHENTICATED;
-}
-
-static void run_verb(struct imap *im)
-{
-    im->step = NULL;
-    if (!asks_for_names[im->command.verb] || store_names_are_on_disk(im->box->store)) {
-        verbs[im->command.verb].run(im);
-        return;
-    }
-    im->step = run_verb;
-    imap_settle(im);
-}
-
-static void run_command(struct imap *im)
-{
-    enum imap_verb verb = im->command.verb;
-
-    metric_add(&commands, 1);
-    im->progress_due = im->turn_ends + IMAP_PROGRESS;
-    im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
-    im->tells_all = verb == IMAP_NOTIFY || verb == IMAP_EXPUNGE || verb == IMAP_MOVE || verb == IMAP_REPLACE; /* what these did */
-    if (verbs[verb].run == NULL)
-        imap_bad(im, imap_verb_states(verb) == IMAP_NOT_AUTHENTICATED ? "You are logged in already" : "This command is not offered here");
-    else if (!(imap_verb_states(verb) & state_of(im)))
-        imap_bad(im, state_of(im) == IMAP_SELECTED ? "You are logged in already" : "Select a mailbox first");
-    else if (!imap_refuses_numbers(im))
-        run_verb(im);
-}
 
 static void keep_tag(struct imap *im, struct str tag)
 {
@@ -329,7 +282,7 @@ static void on_command(struct imap *im)
     }
     if (imap_command_parse(imap_input_command(&im->input), imap_utf8(im), &im->arena, &im->command, &why)) {
         keep_tag(im, im->command.tag);
-        run_command(im);
+        imap_run_command(im);
         return;
     }
     keep_tag(im, im->command.tag);
@@ -357,7 +310,7 @@ static void on_literal(struct imap *im)
     known = imap_command_verb(imap_input_command(&im->input), &im->command.tag, &im->command.uid, &im->command.verb, &rest);
     keep_tag(im, imap_input_tag(&im->input));
     if (known && (im->command.verb == IMAP_APPEND || im->command.verb == IMAP_REPLACE)) {
-        run_command(im);
+        imap_run_command(im);
         return;
     }
     if (imap_input_literal(&im->input)->size > IMAP_COMMAND_MAX) {
@@ -413,11 +366,12 @@ static void *session_open(struct session *session)
 
     im->session = session;
     im->info = session_info(session);
-    im->box = im->info->box;
+    im->home = im->box = im->info->box;
     im->waiter = (struct waiter){.done = imap_on_synced, .hurry = true};
     im->watcher = (struct box_watcher){.changed = on_visible, .may_rest = may_rest, .rests = on_rest, .woken = on_woken};
-    box_watch(im->box, &im->watcher);
-    box_search_enter(im->info->box);
+    box_watch(im->home, &im->watcher);
+    box_search_enter(im->home);
+    imap_note_shares(im);
     buf_init(&im->unread, IMAP_UNREAD_MAX);
     buf_init(&im->out, IMAP_OUTPUT_MAX);
     buf_init(&im->answer, IMAP_OUTPUT_MAX); /* COPYUID and MODIFIED may be long */
@@ -480,10 +434,10 @@ static enum session_next work(struct imap *im)
 {
     if (has_enough_output(im))
         return SESSION_WAITS_OUTPUT;
-    wake_box(im);
+    wake_boxes(im);
     imap_begin_turn(im, IMAP_TURN);
     do {
-        if (im->waiting)
+        if (im->waiting && !imap_quota_is_late(im))
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
@@ -579,11 +533,13 @@ static void session_close(void *machine)
 
     box_unwait(im->box, &im->waiter);
     list_remove(&im->asking.link);
+    list_remove(&im->locating.waiter.link);
     give_up(im);
     list_remove(&im->watcher.link);
-    box_search_leave(im->info->box);
+    box_search_leave(im->home);
     clean_work(im);
     imap_view_close(im);
+    imap_places_leave(im);
     imap_notify_end(im);
     imap_input_clear(&im->input);
     arena_clear(&im->arena);
@@ -595,6 +551,13 @@ static void session_close(void *machine)
     free(im);
 }
 
+static bool session_uses(void *machine, const struct box *box)
+{
+    const struct imap *im = machine;
+
+    return box == im->view.box || box == im->place.box || box == im->source.box || box == im->box;
+}
+
 const struct protocol imap_protocol = {
     .name = "imap", .open = session_open, .input = session_input, .run = session_run, .output = session_output, .taken = session_taken,
-    .close = session_close, .finish = session_finish, .left = session_left, .go_on = session_go_on};
+    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .go_on = session_go_on};

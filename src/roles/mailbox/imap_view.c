@@ -6,6 +6,7 @@
 #include "imap.h"
 #include "imap_notify.h"
 #include "base/log.h"
+#include "box_search.h"
 
 #include <inttypes.h>
 
@@ -15,12 +16,32 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only)
 
     v->folder = f;
     v->read_only = read_only;
+    v->rights = imap_view_rights(im);
     uid_set_copy(&v->known, &f->shown);
     v->uidnext = uid_set_last(&f->shown) + 1;
     v->modseq = v->whole = f->shown_modseq;
     v->version = f->version;
     v->keywords_told = f->keywords_durable;
     im->telling.tried = IMAP_VIEW_BEHIND;
+}
+
+/* One of somebody else. A command that is about it has it for itself, unless it is about the selected mailbox. */
+static void leave_box(struct imap *im)
+{
+    struct imap_view *v = &im->view;
+
+    if (v->box == NULL || v->box == im->home)
+        return;
+    if (im->box == v->box && im->place.box != v->box)
+        im->box = im->home;
+    list_remove(&v->watcher.link);
+    box_search_leave(v->box);
+    box_leave(v->box);
+}
+
+bool imap_view_may_read(struct imap *im)
+{
+    return im->view.box == im->home || (imap_view_rights(im) & ACL_READ) != 0;
 }
 
 void imap_view_close(struct imap *im)
@@ -32,6 +53,8 @@ void imap_view_close(struct imap *im)
     uid_set_clear(&v->known);
     uid_set_clear(&v->own);
     uid_set_clear(&v->saved);
+    leave_box(im);
+    str_free(&v->prefix);
     *v = (struct imap_view){0};
     im->telling.under_way = false;
     imap_notify_left(im);
@@ -56,10 +79,10 @@ bool imap_view_wake(struct imap *im, struct err *err)
 
     if (v->resting == 0)
         return true;
-    f = store_folder_by_id(im->box->store, v->resting);
+    f = store_folder_by_id(v->box->store, v->resting);
     if (f == NULL)
         return err_set(err, ERR_PERMANENT, "folder %" PRId64 " is not there any more", v->resting);
-    if (!store_folder_watch(im->box->store, f, true, err))
+    if (!store_folder_watch(v->box->store, f, true, err))
         return false;
     v->folder = f;
     v->version = f->version;
@@ -128,14 +151,17 @@ void imap_view_tell_keywords(struct imap *im)
     struct imap_view *v = &im->view;
     struct imap_flags flags = {.system = IMAP_SEEN | IMAP_ANSWERED | IMAP_FLAGGED | IMAP_DELETED | IMAP_DRAFT,
         .keywords = v->folder->keywords, .keyword_count = v->folder->keywords_durable};
+    struct imap_flags permanent = {.system = v->read_only ? 0 : imap_flags_of_rights(v->rights)};
 
     buf_add(&im->out, STR("* FLAGS "));
     imap_write_flags(&im->out, &flags);
     buf_add(&im->out, STR("\r\n* OK [PERMANENTFLAGS "));
-    if (v->read_only) {
-        buf_add(&im->out, STR("()"));
+    if (v->read_only || !(v->rights & ACL_WRITE)) {
+        imap_write_flags(&im->out, &permanent);
     } else {
-        imap_write_flags(&im->out, &flags);
+        permanent.keywords = flags.keywords;
+        permanent.keyword_count = flags.keyword_count;
+        imap_write_flags(&im->out, &permanent);
         im->out.n--;
         buf_add(&im->out, STR(" \\*)"));
     }
@@ -182,7 +208,7 @@ void imap_write_modseq(struct imap *im, const struct store_message *m)
 
 bool imap_view_is_on_disk(const struct imap *im, int64_t modseq)
 {
-    return modseq <= im->view.folder->shown_modseq || box_is_settled(im->box);
+    return modseq <= im->view.folder->shown_modseq || box_is_settled(im->view.box);
 }
 
 bool imap_view_misses_none(const struct imap *im)
@@ -292,7 +318,7 @@ static bool tell_changed(struct imap *im)
     if (im->telling.uidnext <= 1 || im->telling.at >= im->telling.uidnext)
         return true;
     im->telling.missed |= v->folder->gone_modseq > im->telling.modseq; /* its flags may be back with a rollback */
-    if (!store_flags_walk(im->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
+    if (!store_flags_walk(v->box->store, v->folder, im->telling.at, im->telling.uidnext - 1, v->modseq, tell_flags_of, im, &err)) {
         log_warning("imap-view", "account=%" PRId64 " reason=%s", im->info->account, err.text);
         return true;
     }
@@ -322,7 +348,7 @@ bool imap_view_tell(struct imap *im)
     bool expunges = im->tell_expunges || im->idling, all_gone;
     unsigned events = im->tells_all ? IMAP_EVENTS_MESSAGE : imap_notify_selected(im);
 
-    if (!imap_view_is_behind(im) || !(events & IMAP_EVENT_NEW))
+    if (!imap_view_is_behind(im) || !(events & IMAP_EVENT_NEW) || !imap_view_may_read(im))
         return true;
     if (!im->telling.under_way)
         begin_telling(im);

@@ -362,4 +362,4 @@ static void restore_close(void *machine)
 }
 
 const struct protocol restore_protocol = {
-    "restore", restore_open, restore_input, restore_run, restore_output, restore_taken, restore_close, NULL, NULL, true};
+    "restore", restore_open, restore_input, restore_run, restore_output, restore_taken, restore_close, NULL, NULL, NULL, true};

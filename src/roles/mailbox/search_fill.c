@@ -82,7 +82,6 @@ static void collect(struct search_index *ix, const struct store_message *m)
     }
     grams_reset(ix->grams);
     buf_reset(&ix->words);
-    imap_text_open(ix->text, m);
     known = imap_text_weight(ix->text, m, &weight, &ignored) && weight <= TEXT_MOST &&
             imap_text_tell(ix->text, m, add_text, ix, &ignored) && !grams_overflow(ix->grams);
     if (known)

@@ -163,19 +163,27 @@ static void session_cut(struct session *s)
     session_free(s);
 }
 
+static bool uses(const struct session *s, int64_t account)
+{
+    const struct box *box = boxes_find(s->all->boxes, account);
+
+    return s->info.account == account ||
+           (box != NULL && s->protocol->uses != NULL && s->machine != NULL && s->protocol->uses(s->machine, box));
+}
+
 static void end_account(struct sessions *all, int64_t account, const struct session *except)
 {
     for (struct map_node *n = map_walk(&all->map, NULL), *next; n != NULL; n = next) {
         struct session *s = CONTAINER(n, struct session, node);
 
         next = map_walk(&all->map, n);
-        if (s != except && s->info.account == account)
+        if (s != except && uses(s, account))
             session_cut(s);
     }
     LIST_EACH(&all->left, it) {
         struct session *s = CONTAINER(it, struct session, left);
 
-        if (s->info.account == account)
+        if (uses(s, account))
             session_cut(s);
     }
 }

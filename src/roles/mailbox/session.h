@@ -38,6 +38,7 @@ struct protocol {
     void (*close)(void *machine);
     void (*finish)(void *machine); /* shutting down: end between two commands; NULL: the client ends it */
     struct str (*left)(void *machine); /* after SESSION_RETURNS: what the client sent behind; at most what access may send */
+    bool (*uses)(void *machine, const struct box *box); /* also those of others; NULL: only its own */
     bool without_box;              /* info.box stays NULL */
     /* The client is gone. True: something is half done that others would lose with it; call again in another turn. What there
      * is to say goes nowhere. NULL: never. */

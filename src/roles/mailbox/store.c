@@ -8,6 +8,7 @@
 #include "0004.sql.h"
 #include "0005.sql.h"
 #include "0006.sql.h"
+#include "0007.sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 enum { EXPUNGED_KEPT = 50000 };
 
 static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
-    schema_mailbox_0005, schema_mailbox_0006};
+    schema_mailbox_0005, schema_mailbox_0006, schema_mailbox_0007};
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {

@@ -68,7 +68,8 @@ static bool say_same(struct db *db, struct db *ours, const char *sql, struct err
 
     while (same && more)
         same = next_is_same(a, b, &more);
-    done = stmt_done(a, err) & stmt_done(b, err);
+    done = stmt_done(a, err);
+    done = stmt_done(b, err) && done;
     stmt_free(a);
     stmt_free(b);
     return done && (same || is_none(err, "its tables are other ones"));

@@ -52,6 +52,9 @@ static const struct {
      "c.account = t.account AND c.id = t.content)", "structures without a content"},
     {"SELECT COUNT(*) FROM annotation a WHERE a.account = $1 AND a.folder <> CAST(0 AS BIGINT) AND NOT EXISTS (SELECT 1 FROM folder f "
      "WHERE f.account = a.account AND f.id = a.folder AND " IS_THERE ")", "annotations without a folder"},
+    {"SELECT COUNT(*) FROM acl a WHERE a.account = $1 AND NOT EXISTS (SELECT 1 FROM folder f "
+     "WHERE f.account = a.account AND f.id = a.folder AND " IS_THERE ")", "access control entries without a folder"},
+    {"SELECT COUNT(*) FROM acl WHERE account = $1 AND (rights < CAST(1 AS BIGINT) OR grantee < CAST(0 AS BIGINT))", "access control entries without sense"},
     {"SELECT COUNT(*) FROM (SELECT folder, COUNT(*) AS n, MIN(slot) AS low, MAX(slot) AS high, COUNT(DISTINCT LOWER(name)) "
      "AS names FROM keyword WHERE account = $1 GROUP BY folder) k WHERE low <> 0 OR high <> n - 1 OR names <> n",
      "folders whose keywords are out of order"},

@@ -389,7 +389,8 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
 
     snprintf(name, sizeof name, "%s %" PRId64, gone_mark, f->id);
     folder_touch(s, f);
-    if (!folder_write_name(s, f, str_of(name), str_of(gone_mark), err) || !annotations_drop(s, f->id, err))
+    if (!folder_write_name(s, f, str_of(name), str_of(gone_mark), err) || !annotations_drop(s, f->id, err) ||
+        !acl_drop(s, f->id, err))
         return false;
     list_remove(&f->link);
     list_add_last(&s->gone, &f->link);

@@ -199,7 +199,7 @@ enum treatment { LEAVE, REFUSE, CHANGE, CHANGE_MORE };
 static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 {
     switch (what->how) {
-    case STORE_FLAGS_SET: return what->flags;
+    case STORE_FLAGS_SET: return (flags & what->kept) | what->flags;
     case STORE_FLAGS_ADD: return flags | what->flags;
     case STORE_FLAGS_REMOVE: return flags & ~what->flags;
     }
@@ -208,7 +208,7 @@ static int64_t flags_after(const struct store_flagging *what, int64_t flags)
 
 static void more_after(const struct store_flagging *what, struct str before, int64_t *flags, struct buf *more)
 {
-    buf_add(more, what->how == STORE_FLAGS_SET ? what->more : before);
+    buf_add(more, what->how == STORE_FLAGS_SET && !what->kept_more ? what->more : before);
     for (size_t i = 0; i < what->more.n * 8 && what->how != STORE_FLAGS_SET; i++)
         if (what->more.p[i / 8] >> i % 8 & 1)
             store_set_keyword(flags, more, STORE_KEYWORD_BITS + (int)i, what->how == STORE_FLAGS_ADD);

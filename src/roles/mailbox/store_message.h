@@ -59,6 +59,8 @@ struct store_flagging {
     struct str more;
     int64_t unchanged_since; /* those with a higher modseq are refused (-1: none) */
     struct uid_set *changed, *refused; /* uids are added to these */
+    int64_t kept;   /* STORE_FLAGS_SET: of what a message has, these stay ... */
+    bool kept_more; /* ... and so do keywords of later slots */
 };
 MUST_CHECK bool store_messages_flag(struct store *s, struct folder *f, const uint32_t *uids, size_t n,
     const struct store_flagging *what, struct err *err);

@@ -101,6 +101,19 @@
     X(COPY_ANNOTATIONS, "INSERT INTO annotation (account, folder, owner, name, size, value) SELECT account, $1, owner, name, " \
         "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
     X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
+    X(ACL_RIGHTS, "SELECT negative, rights FROM acl WHERE account = $1 AND folder = $2 AND grantee IN (0, $3)")    \
+    X(ACL_FOLDERS, "SELECT folder, negative, rights FROM acl WHERE account = $1 AND grantee IN (0, $2) ORDER BY folder") \
+    X(ACL_LIST, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 ORDER BY negative, grantee") \
+    X(ACL_GET, "SELECT rights FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")     \
+    X(ACL_PUT, "INSERT INTO acl (account, folder, grantee, negative, rights) VALUES ($1, $2, $3, $4, $5) "         \
+        "ON CONFLICT (account, folder, grantee, negative) DO UPDATE SET rights = excluded.rights")                 \
+    X(ACL_REMOVE, "DELETE FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")         \
+    X(ACL_COPY, "INSERT INTO acl (account, folder, grantee, negative, rights) SELECT account, $1, grantee, negative, rights " \
+        "FROM acl WHERE account = $2 AND folder = $3")                                                             \
+    X(ACL_GRANTEES, "SELECT DISTINCT grantee FROM acl WHERE account = $1 AND negative = 0")                        \
+    X(ACL_HAS, "SELECT 1 FROM acl WHERE account = $1 AND grantee = $2 AND negative = 0 LIMIT 1")                   \
+    X(ACL_FORGET, "DELETE FROM acl WHERE account = $1 AND grantee = $2")                                           \
+    X(ACL_DROP, "DELETE FROM acl WHERE account = $1 AND folder = $2")                                              \
     X(GONE_MESSAGES, "SELECT uid, content FROM message WHERE account = $1 AND folder = $2 ORDER BY uid LIMIT $3")
 
 enum store_sql {
@@ -158,6 +171,9 @@ MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 int64_t folder_touch(struct store *s, struct folder *f);
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
+
+/* ---- store_acl.c ---- */
+MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 
 /* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
 MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */

@@ -1,0 +1,88 @@
+/* Questions of mailbox about shared mailboxes: whose an address is, and who may have granted something to whom (schema/directory/0002.sql).
+ * See directory.h.
+ *
+ * A note that could not be written is lost: the owner's mailbox notes it again when it is opened. */
+#include "directory.h"
+
+#include <inttypes.h>
+
+enum { OWNERS_MAX = 1000 };
+
+void on_name_ask(struct role *role, struct channel *from, const struct msg_name_ask *m)
+{
+    struct directory *d = role_state(role);
+    struct msg_name_reply reply = {.id = m->id, .address = STR("")};
+    struct name canonical, key;
+    struct err err = {0};
+    struct account a;
+    const char *why;
+    bool found = false;
+
+    if (lookup_fold(m->address, &canonical, &key, &why) && !store_get_account(&d->store, name_str(&key), &a, &found, &err)) {
+        answers_trouble(d, "name", &err);
+        reply.failed = 1;
+    }
+    if (found && !a.sending_only) {
+        reply.account = (uint64_t)a.id;
+        reply.address = name_str(&a.key);
+    }
+    ipc_send_name_reply(from, &reply);
+}
+
+static bool has_share(struct directory *d, int64_t grantee, int64_t owner, bool *has, struct err *err)
+{
+    struct stmt *s = store_stmt(&d->store, SQL_SHARE_HAS);
+
+    stmt_int(s, grantee);
+    stmt_int(s, owner);
+    *has = stmt_row(s);
+    return stmt_done(s, err);
+}
+
+/* Mostly it is known already, and nothing is written. */
+static bool note(struct directory *d, int64_t grantee, int64_t owner, bool granted, struct err *err)
+{
+    struct stmt *s;
+    bool has;
+
+    if (!has_share(d, grantee, owner, &has, err))
+        return false;
+    if (has == granted)
+        return true;
+    s = store_stmt(&d->store, granted ? SQL_SHARE_PUT : SQL_SHARE_REMOVE);
+    stmt_int(s, grantee);
+    stmt_int(s, owner);
+    return stmt_run(s, err);
+}
+
+void on_share_note(struct role *role, struct channel *from, const struct msg_share_note *m)
+{
+    struct directory *d = role_state(role);
+    struct err err = {0};
+
+    (void)from;
+    if (m->owner == 0 || m->owner > INT64_MAX || m->grantee > INT64_MAX)
+        return;
+    if (!note(d, (int64_t)m->grantee, (int64_t)m->owner, m->granted != 0, &err))
+        answers_trouble(d, "shares", &err);
+}
+
+void on_shares_ask(struct role *role, struct channel *from, const struct msg_shares_ask *m)
+{
+    struct directory *d = role_state(role);
+    struct stmt *s = store_stmt(&d->store, SQL_SHARE_LIST);
+    struct err err = {0};
+    struct buf owners;
+    bool failed;
+
+    buf_init(&owners, IPC_LIST - IPC_ADDRESS - 30);
+    stmt_int(s, (int64_t)(m->account & INT64_MAX));
+    stmt_int(s, OWNERS_MAX);
+    while (stmt_row(s) && owners.n < owners.ceiling - IPC_ADDRESS - 30)
+        buf_addf(&owners, "%" PRId64 " %.*s\n", column_int(s, 0), STR_ARG(column_str(s, 1)));
+    failed = !stmt_done(s, &err);
+    if (failed)
+        answers_trouble(d, "shares", &err);
+    ipc_send_shares_reply(from, &(struct msg_shares_reply){.id = m->id, .failed = failed, .owners = failed ? STR("") : buf_str(&owners)});
+    buf_clear(&owners);
+}

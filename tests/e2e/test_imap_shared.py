@@ -1,0 +1,104 @@
+"""IMAP: mailboxes of others with Python's imaplib: granting, finding, reading, changing, moving between accounts; the administrator's
+command; what is left when a role dies, when an account is removed, and behind a backup."""
+import imaplib
+import os
+import signal
+
+from harness import Case, letter, until
+
+imaplib.Commands.setdefault("MOVE", ("SELECTED",))
+ANN, BOB = "ann@home.example", "bob@home.example"
+OF_ANN = '"Other Users/ann@home.example/%s"'
+
+
+class Shared(Case):
+    kills = True
+
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+        for user in (ANN, BOB):
+            cls.server.account(user)
+        cls.server.cli("alias", "add", "friend@home.example", BOB)
+        with cls.server.smtp() as c:
+            for i in range(3):
+                c.sendmail("x@far.example", [ANN], letter(subject=f"number-{i}"))
+        cls.server.mailbox_holds(ANN, 3)
+
+    def imap(self, user):
+        c = self.server.imap(user)
+        self.addCleanup(lambda: c.shutdown() if c.state != "LOGOUT" else None)
+        return c
+
+    def ok(self, answer):
+        self.assertEqual(answer[0], "OK", answer)
+        return [line for line in answer[1] if line is not None]
+
+    def names(self, c, pattern='"Other Users/*"'):
+        return [line.decode().split(' "/" ')[1].strip('"') for line in self.ok(c.list('""', pattern)) if b"\\NonExistent" not in line]
+
+    def test_sharing(self):
+        ann, bob = self.imap(ANN), self.imap(BOB)
+        offered = self.ok(ann.capability())[0].split()
+        for word in (b"ACL", b"RIGHTS=texk", b"LIST-MYRIGHTS"):
+            self.assertIn(word, offered)
+        self.assertEqual(self.names(bob), [])
+        self.assertEqual(bob.select(OF_ANN % "INBOX")[0], "NO")
+        self.ok(ann.create("Projects"))
+        self.ok(ann.setacl("Projects", BOB, "lrswite"))
+        self.ok(ann.setacl("INBOX", BOB, "lr"))
+        self.assertEqual(ann.setacl("INBOX", "friend@home.example", "lr")[0], "NO")
+        self.assertEqual(self.ok(ann.getacl("INBOX")), [b"INBOX ann@home.example lrswipkxtecda bob@home.example lr"])
+        self.assertEqual(self.names(bob), ["Other Users/ann@home.example/INBOX", "Other Users/ann@home.example/Projects"])
+        self.assertEqual(self.ok(bob.myrights(OF_ANN % "Projects")), [b'"Other Users/ann@home.example/Projects" lrswited'])
+        with self.assertRaises(imaplib.IMAP4.readonly):
+            bob.select(OF_ANN % "INBOX")
+        self.assertEqual(self.ok(bob.select(OF_ANN % "INBOX", readonly=True)), [b"3"])
+        self.ok(bob.copy("1:2", OF_ANN % "Projects"))
+        self.ok(bob.copy("3", "Archive"))
+        self.assertEqual(self.ok(bob.select("Archive")), [b"1"])
+        self.ok(bob._simple_command("MOVE", "1", OF_ANN % "Projects"))
+        self.assertEqual(self.ok(ann.select("Projects")), [b"3"])
+        subjects = [part[1] for part in self.ok(ann.fetch("1:3", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")) if isinstance(part, tuple)]
+        self.assertEqual(subjects, [b"Subject: number-%d\r\n\r\n" % i for i in range(3)])
+        self.ok(bob.select(OF_ANN % "Projects"))
+        self.ok(ann.deleteacl("Projects", BOB))
+        self.assertEqual(self.names(bob), ["Other Users/ann@home.example/INBOX"])
+        self.assertEqual(bob.fetch("1", "(FLAGS)")[0], "NO")
+        self.ok(ann.deleteacl("INBOX", BOB))
+
+    def test_the_administrator_grants_and_it_outlives_everything(self):
+        cli = self.server.cli
+        self.assertEqual(self.server.rows("mailbox", "acl", ANN, "Sent"), [])
+        cli("mailbox", "acl", ANN, "Sent", BOB, "lrs")
+        cli("mailbox", "acl", ANN, "Sent", "anyone", "l")
+        self.assertEqual(self.server.rows("mailbox", "acl", ANN, "Sent", BOB, "+i"),
+            [{"identifier": "anyone", "rights": "l"}, {"identifier": BOB, "rights": "lrsi"}])
+        for words in (["nobody@home.example", "l"], [BOB, "q"], [ANN, "l"], ["friend@home.example", "l"], [BOB]):
+            self.assertNotEqual(cli("mailbox", "acl", ANN, "Sent", *words, check=False).returncode, 0, words)
+        self.assertNotEqual(cli("mailbox", "acl", ANN, "Nowhere", check=False).returncode, 0)
+        kept = os.path.join(self.server.folder, "kept")
+        cli("account", "backup", ANN, kept)
+        cli("mailbox", "acl", ANN, "Sent", BOB, "none")
+        for pid in self.server.roles()["mailbox"] + self.server.roles()["directory"]:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: cli("mailbox", "acl", ANN, "Sent", check=False).returncode == 0, "both roles are there again")
+        self.assertEqual(self.server.rows("mailbox", "acl", ANN, "Sent"), [{"identifier": "anyone", "rights": "l"}])
+        cli("account", "restore", ANN, kept, "--overwrite")
+        self.assertEqual([row["rights"] for row in self.server.rows("mailbox", "acl", ANN, "Sent")], ["l", "lrsi"])
+        self.assertEqual(self.names(self.imap(BOB)), [(OF_ANN % "Sent").strip('"')])
+
+    def test_a_removed_account_takes_its_mailboxes_along(self):
+        carl = "carl@home.example"
+        self.server.account(carl)
+        c = self.imap(carl)
+        self.ok(c.setacl("INBOX", "anyone", "lr"))
+        bob = self.imap(BOB)
+        self.assertIn("Other Users/carl@home.example/INBOX", self.names(bob))
+        self.ok(bob.select('"Other Users/carl@home.example/INBOX"', readonly=True))
+        self.server.cli("account", "remove", carl)
+        again = self.imap(BOB)
+        until(lambda: self.names(again, '"Other Users/carl*"') == [], "the removal")
+        self.server.account(carl)
+        self.assertEqual(self.names(again, '"Other Users/carl*"'), [])
+        self.assertEqual(again.select('"Other Users/carl@home.example/INBOX"')[0], "NO")
