@@ -330,6 +330,8 @@ imap_step imap_on_getquota, imap_on_getquotaroot, imap_on_setquota;
 #define IMAP_METADATA_MAXSIZE "METADATA MAXSIZE 65536"
 /* "* METADATA name (...)" with these entries of a folder of im->box (imap_metadata.c). Not while store_annotations_dirty. */
 MUST_CHECK bool imap_tell_annotations(struct imap *im, const struct folder *f, struct str name, const struct str *names, size_t n, struct err *err);
+/* There is room for those of a folder once more; false: NO was said. */
+MUST_CHECK bool imap_annotations_may_be_copied(struct imap *im, const struct folder *f);
 /* A special use that `of` (NULL: a new mailbox) may have, as we write it; false: NO was said (imap_folders.c). */
 MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct folder *of, struct str *special);
 struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */

@@ -578,20 +578,6 @@ void imap_on_move(struct imap *im)
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */
 
-static bool has_room_for_annotations(struct imap *im, const struct folder *f)
-{
-    struct annotation_usage usage;
-    struct err err = {0};
-
-    if (!store_annotation_usage(im->box->store, f->id, &usage, &err))
-        imap_failed(im, &err);
-    else if (usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES)
-        imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
-    else
-        return true;
-    return false;
-}
-
 /* Its annotations are copied: it keeps them (RFC 5464, section 4.1). */
 void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err))
 {
@@ -600,7 +586,7 @@ void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str
 
     c->from = store_inbox(im->box->store);
     c->all = c->moves = true;
-    if (!has_room_for_annotations(im, c->from) || !imap_hold(im))
+    if (!imap_annotations_may_be_copied(im, c->from) || !imap_hold(im))
         return;
     if (store_folder_load(im->box->store, c->from, &err) && make(im, im->command.mailbox.to, &c->to, &err) &&
         store_annotations_copy(im->box->store, c->from, c->to, &err))

@@ -330,3 +330,17 @@ void imap_on_setmetadata(struct imap *im)
     tell_listeners(im, folder);
     imap_when_synced(im, on_set);
 }
+
+bool imap_annotations_may_be_copied(struct imap *im, const struct folder *f)
+{
+    struct annotation_usage usage;
+    struct err err = {0};
+
+    if (!store_annotation_usage(im->box->store, f->id, &usage, &err))
+        imap_failed(im, &err);
+    else if (usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES)
+        imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
+    else
+        return true;
+    return false;
+}
