@@ -10,6 +10,8 @@
  *
  * With --tarpits it listens on all addresses, and is a server that hangs on those of 127.10.0.0/16: by
  * the last number of the address before its greeting, at EHLO, MAIL, DATA or the end of the message.
+ * Those of 127.11.0.0/16 do something else at these steps: close, babble, refuse, put off, or answer
+ * without end (100 MB).
  */
 #include "latency.h"
 #include "wire.h"
@@ -29,6 +31,8 @@
 #define IN_ROOM 16384
 #define OUT_ROOM 4096
 #define TARPITS 0x7f0a0000u /* 127.10.0.0/16 */
+#define LIARS 0x7f0b0000u   /* 127.11.0.0/16 */
+#define FLOOD 100000000u
 #define STAMP "X-Bench-Time: "
 
 struct counters {
@@ -38,8 +42,10 @@ struct counters {
 struct client {
     struct wire wire;
     struct client *next_free;
-    bool shaking, in_data, closing, silent;
-    const char *hangs_at; /* this verb, NULL for none */
+    bool shaking, in_data, closing, bad;
+    const char *bad_at; /* from this verb on, NULL for none */
+    enum { HANGS, CLOSES, BABBLES, REFUSES, DEFERS, FLOODS, HOWS } how;
+    size_t flooded;
     uint32_t events;
     uint64_t rcpts, sent; /* of this message; sent: its stamp, 0 when it has none */
     size_t in_n, out_n;
@@ -48,6 +54,11 @@ struct client {
 
 /* The end of a message stands for the dot, the greeting for itself. */
 static const char *const steps[] = {"GREE", "EHLO", "MAIL", "DATA", "DOT "};
+enum { STEPS = sizeof steps / sizeof *steps };
+static const char *const instead[HOWS] = {[BABBLES] = "\1\377 ugh\r\n",
+    [REFUSES] = "554 5.7.1 No\r\n",
+    [DEFERS] = "451 4.3.0 Later\r\n",
+    [FLOODS] = "250-and so on\r\n"};
 
 static struct {
     bool tarpits;
@@ -78,6 +89,17 @@ static void close_client(struct client *c)
     sink.free = c;
 }
 
+static void pour(struct client *c)
+{
+    const char *line = instead[FLOODS];
+    size_t n = strlen(line);
+
+    if (!c->bad || c->how != FLOODS || c->flooded >= FLOOD)
+        return;
+    for (; c->out_n + n <= OUT_ROOM; c->out_n += n, c->flooded += n)
+        memcpy(c->out + c->out_n, line, n);
+}
+
 /* Writes the answers gathered; false: the connection is broken. */
 static bool flush(struct client *c)
 {
@@ -95,16 +117,24 @@ static bool flush(struct client *c)
     }
     memmove(c->out, c->out + at, c->out_n - at);
     c->out_n -= at;
+    pour(c);
     watch(c, c->out_n ? EPOLLOUT : EPOLLIN);
     return c->out_n > 0 || !c->closing;
 }
 
 static void answer(struct client *c, const char *text)
 {
-    size_t n = strlen(text);
+    size_t n;
 
+    if (c->bad && instead[c->how] == NULL) {
+        c->closing = c->how == CLOSES;
+        return;
+    }
+    if (c->bad)
+        text = instead[c->how];
+    n = strlen(text);
     /* A client that sends hundreds of commands and reads no answer gets what fits. */
-    if (c->silent || c->out_n + n > OUT_ROOM)
+    if (c->out_n + n > OUT_ROOM)
         return;
     memcpy(c->out + c->out_n, text, n);
     c->out_n += n;
@@ -177,10 +207,9 @@ static const struct {
     {"STAR", on_starttls},
 };
 
-/* From now on it says nothing, if this is where it hangs. */
 static void come_to(struct client *c, const char *step)
 {
-    c->silent |= c->hangs_at && strncasecmp(c->hangs_at, step, 4) == 0;
+    c->bad |= c->bad_at && strncasecmp(c->bad_at, step, 4) == 0;
 }
 
 static void on_line(struct client *c, const char *line, size_t n)
@@ -212,8 +241,10 @@ static void on_message(struct client *c)
 
     c->in_data = false;
     come_to(c, "DOT ");
-    if (c->silent)
+    if (c->bad) {
+        on_ok(c);
         return;
+    }
     if (c->sent && c->sent < now)
         latency_add(&sink.latency, now - c->sent);
     sink.counters->recipients += c->rcpts;
@@ -304,6 +335,20 @@ static void serve(struct client *c, uint32_t events)
     } while (c->wire.ssl && SSL_has_pending(c->wire.ssl));
 }
 
+/* By its address. */
+static void choose_part(struct client *c, uint32_t address)
+{
+    if (!sink.tarpits)
+        return;
+    if ((address & 0xffff0000u) == TARPITS) {
+        c->bad_at = steps[(address & 255) % STEPS];
+        c->how = HANGS;
+    } else if ((address & 0xffff0000u) == LIARS) {
+        c->bad_at = steps[(address & 255) % STEPS];
+        c->how = CLOSES + (address & 255) / STEPS % (HOWS - CLOSES);
+    }
+}
+
 static void accept_clients(void)
 {
     struct wire wire;
@@ -320,8 +365,7 @@ static void accept_clients(void)
         memset(c, 0, offsetof(struct client, in));
         c->wire = wire;
         sink.counters->connections++;
-        if (sink.tarpits && (wire_local(&wire) & 0xffff0000u) == TARPITS)
-            c->hangs_at = steps[(wire_local(&wire) & 255) % (sizeof steps / sizeof *steps)];
+        choose_part(c, wire_local(&wire));
         come_to(c, "GREE");
         answer(c, "220 sink.example ESMTP\r\n");
         if (!flush(c))

@@ -427,7 +427,7 @@ class Sweep(Storm):
         """A process may end because of a call that failed, but with a line that says why, not by a signal of its own."""
         faults, said, lines = [], set(), self.server.log_text().splitlines()
         for number, line in enumerate(lines):
-            if m := re.search(r"\S+ (\w+)\[(\d+)\] error fatal", line):
+            if m := re.search(r"\S+ (\w+)\[(\d+)\] (?:error fatal|warning exit) reason=", line):
                 said.add((m[1], m[2]))
             if (m := re.search(r"role-ended role=(\w+) copy=(\d+) signal=(\d+) exit=(\d+)", line)) and "error" in line:
                 self.ends[m[1]] += 1

@@ -76,8 +76,10 @@ static void with_little_room(struct str bytes, size_t ceiling)
     struct arena arena;
     struct mime_part *root = parse(bytes, bytes.n ? bytes.n : 1, ceiling, &arena);
 
-    if (root != NULL)
+    if (root != NULL) {
         check(root, 0, bytes.n, 0);
+        assert(root->header == 0 && root->end == bytes.n);
+    }
     arena_clear(&arena);
 }
 

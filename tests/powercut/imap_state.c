@@ -1,5 +1,8 @@
 #include "imap_state.h"
+#include "base/clock.h"
 #include "base/list.h"
+#include "cut.h"
+#include "roles/mailbox/box_search.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -28,6 +31,8 @@ void imap_rest(imap_rest_fn *notice)
             continue;
         if (!somebody_waits())
             return;
+        if (notice != NULL && cut_random(3) == 0)
+            boxes_fill(world_boxes, SECOND / 50); /* a search index takes in what is on disk, and that is not all now */
         boxes_finish(world_boxes);
         if (notice != NULL)
             notice();

@@ -328,6 +328,32 @@ static void a_full_arena_gives_an_opaque_part(void **state)
     }
 }
 
+/* Wherever the room ends, also between a boundary and the part behind it, in a header or in a line not yet whole. */
+static void an_opaque_part_is_the_whole_message(void **state)
+{
+    static const char digest[] = "Content-Type: multipart/digest; boundary=1\n\n--1\n\nFrom: a <a@b>\n\nx\n--1\n\nFrom: c <c@d>\n\ny\n"
+                                 "--1\nContent-Type: text/plain\n--1\n--1 \nA: b\n\nz\n--1--\nend\n";
+    size_t opaque = 0;
+
+    (void)state;
+    for (size_t room = 64; room < 16384; room += 8) {
+        for (size_t cut = 0; cut < sizeof digest; cut += 7) {
+            struct arena arena;
+            struct mime_part *root;
+
+            arena_init(&arena, room);
+            root = parse(STR(digest), cut, &arena);
+            if (root != NULL) {
+                assert_int_equal(root->header, 0);
+                assert_int_equal(root->end, sizeof digest - 1);
+                opaque += root->first == NULL;
+            }
+            arena_clear(&arena);
+        }
+    }
+    assert_true(opaque > 0);
+}
+
 static void huge_fields_and_lines_pass(void **state)
 {
     static char big[MIME_HEADER_MAX * 3];
@@ -385,6 +411,7 @@ int main(void)
         cmocka_unit_test(parts_have_a_limit),
         cmocka_unit_test(levels_have_a_limit),
         cmocka_unit_test(a_full_arena_gives_an_opaque_part),
+        cmocka_unit_test(an_opaque_part_is_the_whole_message),
         cmocka_unit_test(huge_fields_and_lines_pass),
         cmocka_unit_test(nul_bytes_are_bytes),
     };

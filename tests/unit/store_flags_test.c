@@ -110,7 +110,7 @@ static struct seen look(struct store *s, struct folder *f, int64_t flags)
 
     OK(store_flags_walk(s, f, 1, UINT32_MAX, -1, see, &a, &err));
     OK(store_messages_walk(s, f, 1, UINT32_MAX, -1, see, &b, &err));
-    assert_memory_equal(&a, &b, sizeof a);
+    assert_true(a.n == b.n && a.with == b.with && a.late == b.late && a.bytes == b.bytes);
     assert_int_equal(a.n, f->now.messages);
     assert_int_equal(a.bytes, f->now.bytes);
     return a;

@@ -166,6 +166,12 @@ static bool control_socket_is_there(void)
     return getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
+/* A supervisor that lives and sees this starts the role again. */
+static void say_that_supervisor_is_gone(void)
+{
+    log_warning("exit", "reason=%s", "the supervisor is gone");
+}
+
 struct role *role_begin(const struct role_type *type, int argc, char **argv)
 {
     struct role *role;
@@ -182,8 +188,11 @@ struct role *role_begin(const struct role_type *type, int argc, char **argv)
         fatal("staffetta-%s is started by the server: run `staffetta serve`", role_name(type->id));
     set_signals();
     while (!role->fresh_boot)
-        if (!boot_take_packet(role))
-            exit(0); /* the supervisor is gone */
+        if (!boot_take_packet(role)) {
+            say_that_supervisor_is_gone();
+            log_flush();
+            exit(0);
+        }
     if (role->config == NULL)
         fatal("started without a configuration");
     return role;
@@ -214,7 +223,7 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (!boot_take_packet(role)) {
-        log_warning("exit", "reason=%s", "the supervisor is gone");
+        say_that_supervisor_is_gone();
         role_exit(role);
     }
 }

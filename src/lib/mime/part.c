@@ -97,6 +97,7 @@ static void make_opaque(struct mime_parser *p)
 {
     stop_looking(p);
     p->opaque = true;
+    p->skipping = false;
     p->depth = 1;
     p->held.n = 0;
     p->root->first = NULL;
@@ -377,9 +378,10 @@ static size_t read_header(struct mime_parser *p, struct str bytes)
         return read_field(p, bytes);
     case LINE_BOUNDARY:
         end_headers(p);
-        if (!p->full)
-            pass_boundary(p, match, line, end >= 0, 0);
-        return p->full ? 0 : line.n;
+        if (p->full)
+            return 0;
+        pass_boundary(p, match, line, end >= 0, 0);
+        return line.n;
     case LINE_BODY:
         end_header(p);
         return 0;

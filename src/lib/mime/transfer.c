@@ -222,6 +222,8 @@ static void add_quoted(struct mime_decoder *d, struct str bytes, struct buf *out
 
 void mime_decoder_add(struct mime_decoder *d, struct str bytes, struct buf *out)
 {
+    if (bytes.n == 0)
+        return;
     if (d->encoding == MIME_BASE64)
         add_base64(d, bytes, out);
     else if (d->encoding == MIME_QUOTED_PRINTABLE)

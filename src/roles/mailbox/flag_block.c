@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { WORDS = FLAG_BLOCK / 64 };
-
 void flag_block_put(struct flag_block *b, uint32_t uid, const struct flag_entry *e)
 {
     b->present[uid % FLAG_BLOCK / 64] |= (uint64_t)1 << uid % 64;

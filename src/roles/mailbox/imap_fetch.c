@@ -241,6 +241,25 @@ struct walk {
     bool failed;
 };
 
+/* A message with bytes goes on outside of the walk, which is for many. Late keywords are those of the row that is read. */
+static bool take_ahead(struct fetch *f, const struct store_message *m)
+{
+    if (m->more.n > 0) {
+        f->at = m->uid;
+        return false;
+    }
+    f->ahead[f->ahead_n++] = *m;
+    return f->ahead_n < FETCH_AHEAD;
+}
+
+static void open_ahead(struct imap *im, struct fetch *f)
+{
+    const struct store_message *m = &f->ahead[f->ahead_at++];
+
+    fetch_open(im, f, m);
+    f->begins = true;
+}
+
 static bool on_message(void *arg, const struct store_message *m)
 {
     struct walk *w = arg;
@@ -251,14 +270,16 @@ static bool on_message(void *arg, const struct store_message *m)
         return true;
     if (f->tells_changes && !imap_view_is_on_disk(im, m->modseq)) {
         f->at = m->uid;
-        f->must_wait = true;
+        f->must_wait = f->ahead_n == 0; /* else those come first */
         return false;
     }
     f->at = m->uid == UINT32_MAX ? 0 : m->uid + 1;
+    if (f->needs_bytes && (m->more.n == 0 || f->ahead_n > 0))
+        return take_ahead(f, m);
     fetch_open(im, f, m);
     f->begins = f->needs_bytes;
     if (f->needs_bytes)
-        return false; /* goes on outside of the walk */
+        return false;
     begin_message(im, f, m);
     w->failed = !write_items(im, f, w->err);
     return !w->failed && !f->open && !(f->flags_only ? imap_pause_between_rows : imap_pause)(im);
@@ -390,6 +411,9 @@ static bool fetch_turn(struct imap *im, bool *all, struct err *err)
     struct walk w = {im, err, false};
     bool done = true;
 
+    if (f->ahead_at < f->ahead_n)
+        f->at = f->ahead[f->ahead_at].uid;
+    f->ahead_at = f->ahead_n = 0;
     f->must_wait = false;
     while (done && !f->must_wait && !imap_pause(im)) {
         uint32_t uid, to;
@@ -398,6 +422,11 @@ static bool fetch_turn(struct imap *im, bool *all, struct err *err)
             done = write_items(im, f, err);
             continue;
         }
+        if (f->ahead_at < f->ahead_n) {
+            open_ahead(im, f);
+            continue;
+        }
+        f->ahead_at = f->ahead_n = 0;
         uid = next_uid(im, f);
         *all = uid == 0;
         if (*all)

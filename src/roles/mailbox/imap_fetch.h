@@ -13,6 +13,8 @@ struct body_range {
     const struct mime_part *part;
 };
 
+enum { FETCH_AHEAD = 16 };
+
 struct fetch {
     uint32_t at;         /* the next uid to look at */
     struct imap_set set;
@@ -38,6 +40,10 @@ struct fetch {
     struct arena tree_arena;
     struct mime_part *tree;
     struct content_info info;
+
+    /* Rows of the messages that come next, read by one statement; of this turn only, because flags may change after it. */
+    struct store_message ahead[FETCH_AHEAD];
+    size_t ahead_at, ahead_n;
 
     /* The item under way. */
     bool streaming;
