@@ -170,7 +170,7 @@ static void on_rcpt(struct client *c)
 
 static void on_data(struct client *c)
 {
-    c->in_data = true;
+    c->in_data = !c->bad; /* who refuses it takes commands, not a message */
     c->sent = 0;
     answer(c, "354 End data with <CR><LF>.<CR><LF>\r\n");
 }
