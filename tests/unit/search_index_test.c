@@ -2,7 +2,9 @@
 #include "search_world.h"
 #include "base/log.h"
 #include "mime/charset.h"
+#include "base/clock.h"
 #include "roles/mailbox/box_search.h"
+#include "roles/mailbox/boxes_private.h"
 #include "roles/mailbox/grams.h"
 #include "roles/mailbox/search_index.h"
 
@@ -118,6 +120,27 @@ static void waits_for_the_disk(void **state)
     assert_int_equal(size_of_index().docs, MESSAGES);
     world_index();
     assert_int_equal(size_of_index().docs, MESSAGES + 1);
+}
+
+/* Work of sessions comes first, but not for ever. */
+static void seldom_while_there_is_work(void **state)
+{
+    int64_t rested;
+
+    (void)state;
+    world_deliver(STR("Subject: s\r\n\r\nbusy numbat\r\n"));
+    world_flush();
+    world_boxes->fill_due = world_boxes->filled_at = world_boxes->busy_at = 1;
+    assert_int_equal(boxes_fill_due(world_boxes), 1 + 60 * 1000);
+    rested = clock_monotonic();
+    boxes_are_busy(world_boxes);
+    assert_int_equal(boxes_fill_due(world_boxes), 1 + 60 * 1000);
+    world_boxes->filled_at = world_boxes->busy_at;
+    assert_true(boxes_fill_due(world_boxes) >= rested + 60 * 1000);
+    world_boxes->busy_at = 1;
+    assert_int_equal(boxes_fill_due(world_boxes), 1 + 200 * 1000);
+    world_index();
+    assert_int_equal(boxes_fill_due(world_boxes), INT64_MAX);
 }
 
 static void kept_over_a_restart(void **state)
@@ -267,6 +290,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(random_programs), TEST(reads_little), TEST(what_came_later_is_found), TEST(moved_copied_and_removed), TEST(waits_for_the_disk),
+        TEST(seldom_while_there_is_work), TEST(no_index_for_small_accounts), TEST(remade_when_most_is_gone), TEST(removed_with_the_account),
         TEST(kept_over_a_restart), TEST(no_index_for_small_accounts), TEST(remade_when_most_is_gone), TEST(removed_with_the_account),
         TEST(large_messages), cmocka_unit_test(grams_of_a_part), cmocka_unit_test(rules_are_as_they_were),
     };

@@ -14,6 +14,7 @@ enum kind { KIND_GUESS, KIND_UTF8, KIND_LATIN, KIND_ICONV };
 struct charset_reader {
     enum kind kind;
     iconv_t iconv;
+    bool one_by_one; /* is given to iconv so */
     char held[HELD_MAX];
     size_t held_count;
 };
@@ -74,12 +75,22 @@ static enum kind find_kind(struct str charset, iconv_t *iconv)
     return *iconv == (iconv_t)-1 ? KIND_GUESS : KIND_ICONV;
 }
 
+/* After what is not UTF-7 iconv goes on in a state that depends on how much it was given at once. */
+static bool is_utf7(struct str charset)
+{
+    for (; charset.n > 0; charset = str_skip(charset, 1))
+        if (str_istarts(charset, STR("utf-7")) || str_istarts(charset, STR("utf7")))
+            return true;
+    return false;
+}
+
 struct charset_reader *charset_reader_new(struct str charset)
 {
     struct charset_reader *r = xcalloc(1, sizeof *r);
 
     r->iconv = (iconv_t)-1;
     r->kind = find_kind(str_trim(charset), &r->iconv);
+    r->one_by_one = is_utf7(charset);
     return r;
 }
 
@@ -231,7 +242,7 @@ void charset_reader_add(struct charset_reader *r, struct str bytes, struct buf *
 {
     struct str left;
 
-    while (r->held_count && bytes.n) {
+    while ((r->held_count || r->one_by_one) && bytes.n) {
         r->held[r->held_count++] = bytes.p[0];
         bytes = str_skip(bytes, 1);
         left = read_some(r, (struct str){r->held, r->held_count}, r->held_count == HELD_MAX, out);

@@ -8,7 +8,11 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-enum { REST = 200 * 1000, RETRY = MINUTE }; /* after a sync more mail may come; after a failure */
+enum {
+    REST = 200 * 1000, /* after a sync, or work of a session, more may come */
+    GAP = 60 * 1000,   /* between two turns of filling while there is such work */
+    RETRY = MINUTE,    /* after a failure */
+};
 
 static struct metric indexes_open = METRIC_GAUGE("staffetta_mailbox_search_indexes_open", "Full-text indexes open.");
 static struct metric turns = METRIC_COUNTER("staffetta_mailbox_search_turns_total", "Turns of filling full-text indexes.");
@@ -187,14 +191,28 @@ static struct box *next_box(const struct boxes *b, int64_t now)
     return NULL;
 }
 
+void boxes_are_busy(struct boxes *b)
+{
+    b->busy_at = clock_monotonic();
+}
+
+/* While clients and mail keep the process busy the indexes get a turn now and then, so that they are filled in the end. */
+static int64_t turn_due(const struct boxes *b)
+{
+    int64_t rested = b->busy_at + REST, waited = b->filled_at + GAP;
+    int64_t polite = rested < waited ? rested : waited;
+
+    return polite > b->fill_due ? polite : b->fill_due;
+}
+
 int64_t boxes_fill_due(const struct boxes *b)
 {
-    int64_t now = clock_monotonic();
+    int64_t now = clock_monotonic(), due = turn_due(b);
 
     if (list_empty(&b->filling))
         return INT64_MAX;
-    if (b->fill_due > now || next_box(b, now) != NULL)
-        return b->fill_due;
+    if (due > now || next_box(b, now) != NULL)
+        return due;
     return now + SECOND; /* they wait for a flush, or for another try */
 }
 
@@ -224,5 +242,6 @@ void boxes_fill(struct boxes *b, int64_t within)
         return;
     fill_box(box, start + within);
     metric_add(&turns, 1);
-    b->fill_due = 2 * clock_monotonic() - start;
+    b->filled_at = clock_monotonic();
+    b->fill_due = 2 * b->filled_at - start;
 }

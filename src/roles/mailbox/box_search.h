@@ -21,5 +21,7 @@ void box_search_remake(struct box *box);
 
 /* When there is something to do (monotonic), INT64_MAX for never. */
 int64_t boxes_fill_due(const struct boxes *b);
+/* Sessions or deliveries have had something to do: filling keeps to a few turns until they rest. */
+void boxes_are_busy(struct boxes *b);
 /* Works for that long at most, then leaves others as much. */
 void boxes_fill(struct boxes *b, int64_t within);

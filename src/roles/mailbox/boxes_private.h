@@ -30,7 +30,7 @@ struct boxes {
     int64_t index_from;    /* box_search.c */
     struct list filling, indexed;
     struct list restoring; /* struct box_restoring */
-    int64_t fill_due;
+    int64_t fill_due, filled_at, busy_at; /* monotonic */
 };
 
 /* box_files.c */

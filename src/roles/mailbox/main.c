@@ -52,9 +52,11 @@ static void check_drain(struct role *role, struct mailbox *mb)
 static void on_turn(struct role *role)
 {
     struct mailbox *mb = mailbox_of(role);
-    bool again = sessions_run(mb->sessions);
+    bool busy = sessions_ready(mb->sessions), again = sessions_run(mb->sessions);
     int64_t now = clock_monotonic(), due = boxes_due(mb->boxes);
 
+    if (busy || due != INT64_MAX)
+        boxes_are_busy(mb->boxes);
     if (due <= now || (!again && boxes_may_hurry(mb->boxes, &again)))
         again |= !boxes_flush(mb->boxes) || boxes_wants_sweep(mb->boxes);
     else
