@@ -35,6 +35,8 @@ struct imap;
 struct imap_compression;
 struct imap_notify;
 typedef void imap_step(struct imap *im);
+/* The step of a session that a reply or the disk wakes: it does nothing until then. */
+void imap_is_waiting(struct imap *im);
 typedef void imap_synced(struct imap *im, bool stored);
 
 #define IMAP_VIEW_BEHIND UINT64_MAX /* as its version: something has changed */

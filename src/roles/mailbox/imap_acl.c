@@ -68,11 +68,6 @@ static void on_identifier(struct shares_waiter *w, const struct shares_answer *a
     session_wake(im->session);
 }
 
-static void wait_for_directory(struct imap *im)
-{
-    (void)im;
-}
-
 static void find_identifier(struct imap *im, struct acl_change *c, imap_step *then)
 {
     struct str who = im->command.mailbox.to;
@@ -88,7 +83,7 @@ static void find_identifier(struct imap *im, struct acl_change *c, imap_step *th
     } else {
         im->locating.waiter.ready = on_identifier;
         im->waiting = true;
-        im->step = wait_for_directory;
+        im->step = imap_is_waiting;
         shares_find(shares_of(im), who, &im->locating.waiter);
     }
 }

@@ -60,7 +60,7 @@ void imap_undo(struct imap *im, const struct err *err)
     imap_failed(im, err);
 }
 
-static void wait_for_sync(struct imap *im)
+void imap_is_waiting(struct imap *im)
 {
     (void)im;
 }
@@ -69,7 +69,7 @@ void imap_when_synced(struct imap *im, imap_synced *then)
 {
     im->waiting = true;
     im->synced = then;
-    im->step = wait_for_sync;
+    im->step = imap_is_waiting;
     box_batch(im->box, &im->waiter);
 }
 

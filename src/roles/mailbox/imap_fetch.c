@@ -148,7 +148,6 @@ static void begin_message(struct imap *im, struct fetch *f, const struct store_m
         modseq &= what->items[i].kind != IMAP_ITEM_MODSEQ;
     }
     f->begun = im->out.n;
-    f->has_left = false;
     f->first = !imap_begin_fetch(im, m->uid, uid);
     if (modseq) {
         between(im, f);
@@ -161,6 +160,7 @@ static void begin_message(struct imap *im, struct fetch *f, const struct store_m
 void fetch_open(struct imap *im, struct fetch *f, const struct store_message *m)
 {
     f->open = true;
+    f->has_left = false; /* that of the message before may have */
     f->message = *m;
     if (f->needs_bytes)
         store_pin(im->box->store, &f->pin, m->content); /* they stay until the last was sent */

@@ -89,11 +89,6 @@ static void on_found(struct shares_waiter *w, const struct shares_answer *answer
     session_wake(im->session);
 }
 
-static void wait_for_directory(struct imap *im)
-{
-    (void)im;
-}
-
 void imap_locate(struct imap *im, struct str name, struct imap_place *place, imap_step *then)
 {
     struct str address, there;
@@ -109,7 +104,7 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
     im->locating.then = then;
     im->locating.waiter.ready = on_found;
     im->waiting = true;
-    im->step = wait_for_directory;
+    im->step = imap_is_waiting;
     shares_find(accounts_shares(im->info->accounts), address, &im->locating.waiter);
 }
 

@@ -7,11 +7,6 @@
 
 /* ---- asking directory ---- */
 
-static void wait_for_quota(struct imap *im)
-{
-    (void)im;
-}
-
 static void on_account(struct account_waiter *w, const struct account_info *info)
 {
     struct imap *im = CONTAINER(w, struct imap, asking);
@@ -32,7 +27,7 @@ void imap_with_quota(struct imap *im, imap_step *then)
     im->asking.ready = on_account;
     im->with_quota = then;
     im->waiting = true;
-    im->step = wait_for_quota;
+    im->step = imap_is_waiting;
     im->asking.patient = true; /* directory may just be being started */
     accounts_get(im->info->accounts, (uint64_t)im->box->account, &im->asking);
     if (link_in_list(&im->asking.link))
