@@ -132,7 +132,7 @@ struct imap {
     } telling;
 
     struct account_waiter asking; /* for the quota, or for a name */
-    int64_t asking_until;         /* for the quota: so long (monotonic) */
+    int64_t asking_until;         /* directory has so long to answer (monotonic) */
     struct account_info quota;
     imap_step *with_quota;
 
@@ -182,8 +182,6 @@ void imap_release(struct imap *im);
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
 void imap_with_quota(struct imap *im, imap_step *then);
-/* Directory was away for too long: NO was said. */
-bool imap_quota_is_late(struct imap *im);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
 /* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
@@ -193,6 +191,16 @@ void imap_tell_where_it_stands(struct imap *im);
 void imap_view_woken(struct imap *im);
 /* A folder of im->box by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
+
+/* ---- imap_ask.c ---- */
+/* Asks directory and waits: `ready` is called when it has answered, or with its failure when it is away or has not answered for
+ * SESSION_LATER. May be called before this returns; it clears im->waiting, sets the step and wakes the session. */
+void imap_ask_address(struct imap *im, struct str address, shares_ready *ready); /* with im->locating.waiter */
+void imap_ask_owners(struct imap *im, shares_ready *ready);                      /* the same */
+/* With im->asking. A patient one also waits while directory is away: it may just be being started. */
+void imap_ask_account(struct imap *im, int64_t account, bool patient, account_ready *ready);
+/* The time is over: `ready` was told of a failure. */
+bool imap_directory_is_late(struct imap *im);
 
 /* ---- imap_verbs.c ---- */
 void imap_run_command(struct imap *im); /* im->command */
