@@ -78,7 +78,7 @@ class Page(Migration):
     def here(self, command):
         """The command with the test's own names for those of the page."""
         names = {"imaps://": "imaps://", f"@old.{DOMAIN}": f"@localhost:{self.dovecot.port}", "/var/tmp/": f"{self.dovecot.mail}/tmp-",
-                 f"/var/vmail/{DOMAIN}/": f"{self.place}/vmail-", "/var/mail/": f"{self.place}/mail-", "/home/emil/": f"{self.place}/"}
+                 f"/var/vmail/{DOMAIN}/": f"{self.place}/vmail-", "/srv/old/": f"{self.place}/"}
         for name, ours in names.items():
             command = command.replace(name, ours)
         for path in re.findall(r"(?<![\w:/])/[a-z]\S*", command):
@@ -202,7 +202,7 @@ class Page(Migration):
         self.account("emil")
         letters = [m.replace(b"\r\n", b"\n") for m in self.letters("file")]
         mails = b"".join(b"From a@far.example Sun Sep 13 12:26:40 2020\n" + m + b"\n" for m in letters)
-        pathlib.Path(f"{self.place}/mail-emil").write_bytes(mails)
+        pathlib.Path(f"{self.place}/emil.mbox").write_bytes(mails)
         folder = self.place / "Local Folders"
         (folder / "Old.sbd").mkdir(parents=True)
         (folder / "Old").write_bytes(mails)
