@@ -81,10 +81,7 @@ static void find_identifier(struct imap *im, struct acl_change *c, imap_step *th
     } else if (str_ieq(who, STR("anyone"))) {
         then(im);
     } else {
-        im->locating.waiter.ready = on_identifier;
-        im->waiting = true;
-        im->step = imap_is_waiting;
-        shares_find(shares_of(im), who, &im->locating.waiter);
+        imap_ask_address(im, who, on_identifier);
     }
 }
 
@@ -267,12 +264,15 @@ static void add_entry(struct imap *im, struct acl_listing *l, const struct acl_e
     buf_clear(&who);
 }
 
+static void name_some(struct imap *im);
+
 static void on_name(struct account_waiter *w, const struct account_info *info)
 {
     struct imap *im = CONTAINER(w, struct imap, asking);
     struct acl_listing *l = im->work;
 
     l->asked = im->waiting = false;
+    im->step = name_some;
     l->failed = info == NULL;
     if (info != NULL && info->found) {
         add_entry(im, l, &l->entries[l->at], info->address);
@@ -296,9 +296,8 @@ static void name_some(struct imap *im)
             l->at++;
             continue;
         }
-        l->asked = im->waiting = true;
-        im->asking.ready = on_name;
-        accounts_get(im->info->accounts, (uint64_t)l->entries[l->at].grantee, &im->asking);
+        l->asked = true;
+        imap_ask_account(im, l->entries[l->at].grantee, false, on_name);
         if (l->asked)
             return;
     }

@@ -409,10 +409,7 @@ void imap_on_list(struct imap *im)
     } else if (!may_match_others(im)) {
         begin_telling(im);
     } else {
-        im->locating.waiter.ready = on_owners;
-        im->waiting = true;
-        im->step = collect_shared;
-        shares_list(accounts_shares(im->info->accounts), im->home->account, &im->locating.waiter);
+        imap_ask_owners(im, on_owners);
     }
 }
 

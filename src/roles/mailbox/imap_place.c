@@ -102,10 +102,7 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
     place->name = arena_str(&im->arena, str_ieq(there, STR("INBOX")) ? STR("INBOX") : there);
     im->locating.place = place;
     im->locating.then = then;
-    im->locating.waiter.ready = on_found;
-    im->waiting = true;
-    im->step = imap_is_waiting;
-    shares_find(accounts_shares(im->info->accounts), address, &im->locating.waiter);
+    imap_ask_address(im, address, on_found);
 }
 
 bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const char *code)

@@ -437,7 +437,7 @@ static enum session_next work(struct imap *im)
     wake_boxes(im);
     imap_begin_turn(im, IMAP_TURN);
     do {
-        if (im->waiting && !imap_quota_is_late(im))
+        if (im->waiting && !imap_directory_is_late(im))
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
