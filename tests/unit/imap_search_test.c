@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -39,6 +40,22 @@ static void keys(void **state)
         {"q SEARCH SINCE 1-Jan-2020 SMALLER 100000 LARGER 3\r\n", "* SEARCH 1 2 3 4\r\nq OK Done\r\n"}, {"r SEARCH BEFORE 1-Jan-2020\r\n", "* SEARCH\r\nr OK Done\r\n"},
         {"s SEARCH YOUNGER 10000\r\n", "* SEARCH 1 2 3 4\r\ns OK Done\r\n"}, {"t SEARCH HEADER X-None \"\"\r\n", "* SEARCH\r\nt OK Done\r\n"},
         {"u SEARCH 9:12\r\n", "* SEARCH\r\nu OK Done\r\n"}, {"v SEARCH HEADER SUBJECT \"\"\r\n", "* SEARCH 1 2 3 4\r\nv OK Done\r\n"});
+}
+
+/* What a program costs was asked of each key twice at each level: with fifty levels it never ended. */
+static void nested_deeply(void **state)
+{
+    char say[400] = "a SEARCH", or[1000] = "b SEARCH";
+
+    (void)state;
+    for (int i = 0; i < 48; i++) {
+        strcat(say, " NOT");
+        strcat(or, i % 2 == 0 ? " OR SEEN" : " NOT");
+    }
+    strcat(say, " BODY \"text of 4\"\r\n");
+    strcat(or, " BODY \"text of 4\"\r\n");
+    client_expect(0, say, "* SEARCH 3\r\na OK Done\r\n");
+    client_expect(0, or, "* SEARCH 1 2 3\r\nb OK Done\r\n");
 }
 
 static void extended(void **state)
@@ -115,7 +132,7 @@ static void in_many_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(keys),
+        TEST(keys), TEST(nested_deeply),
         TEST(extended),
         TEST(partial),
         TEST(partial_saved),
