@@ -8,23 +8,15 @@
 
 #include <cmocka.h>
 
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
-
 static int setup(void **state)
 {
     (void)state;
     imap_world_open("imap_search_test");
     world_fill(5);
     client_open(0);
-    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED}, {"a STORE 1,3 +FLAGS.SILENT (\\Seen k)\r\n", "* FLAGS (%)\r\n%\r\na OK Done\r\n"},
+    CONVERSE(0, SELECT_INBOX, {"a STORE 1,3 +FLAGS.SILENT (\\Seen k)\r\n", "* FLAGS (%)\r\n%\r\na OK Done\r\n"},
         {"b STORE 2 +FLAGS.SILENT (\\Deleted)\r\n", "b OK Done\r\n"}, {"c UID EXPUNGE 2\r\n", "* 2 EXPUNGE\r\nc OK Done\r\n"});
     return 0; /* uids 1 3 4 5 */
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void keys(void **state)
@@ -127,7 +119,7 @@ static void in_many_turns(void **state)
     world_tick = WORLD_TICK;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
