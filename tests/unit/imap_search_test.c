@@ -37,15 +37,16 @@ static void keys(void **state)
 /* What a program costs was asked of each key twice at each level: with fifty levels it never ended. */
 static void nested_deeply(void **state)
 {
-    char say[400] = "a SEARCH", or[1000] = "b SEARCH";
+    char say[400], or[1000];
+    int n = snprintf(say, sizeof say, "a SEARCH"), m = snprintf(or, sizeof or, "b SEARCH");
 
     (void)state;
     for (int i = 0; i < 48; i++) {
-        strcat(say, " NOT");
-        strcat(or, i % 2 == 0 ? " OR SEEN" : " NOT");
+        n += snprintf(say + n, sizeof say - (size_t)n, " NOT");
+        m += snprintf(or + m, sizeof or - (size_t)m, "%s", i % 2 == 0 ? " OR SEEN" : " NOT");
     }
-    strcat(say, " BODY \"text of 4\"\r\n");
-    strcat(or, " BODY \"text of 4\"\r\n");
+    snprintf(say + n, sizeof say - (size_t)n, " BODY \"text of 4\"\r\n");
+    snprintf(or + m, sizeof or - (size_t)m, " BODY \"text of 4\"\r\n");
     client_expect(0, say, "* SEARCH 3\r\na OK Done\r\n");
     client_expect(0, or, "* SEARCH 1 2 3\r\nb OK Done\r\n");
 }
