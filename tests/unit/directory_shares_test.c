@@ -205,6 +205,26 @@ static void many(void **state)
     assert_int_equal(list[strlen(list) - 1], '\n');
 }
 
+/* Pairs that several processes of mailbox cannot serve: said once, at the start. */
+static void splits(void **state)
+{
+    int64_t anna = number_of("anna@example.org"), bob = number_of("bob@example.org");
+
+    (void)state;
+    note((uint64_t)anna, 0, true);
+    note((uint64_t)anna, (uint64_t)bob, true);
+    note((uint64_t)anna, (uint64_t)anna + 64, true);
+    for (unsigned copies = 1; copies <= 64; copies++) {
+        int64_t found;
+
+        lend();
+        found = shares_look_for_splits(&directory, copies);
+        take_back();
+        assert_int_equal(found, (anna % copies != bob % copies) + (64 % copies != 0));
+    }
+    assert_int_equal(troubles, 0);
+}
+
 /* A note that cannot be written is lost, and said so; the next one is written. */
 static void disk_fails(void **state)
 {
@@ -224,7 +244,7 @@ static void disk_fails(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, directory_end)
-    const struct CMUnitTest tests[] = {TEST(names), TEST(pairs), TEST(nonsense), TEST(removed_accounts), TEST(many), TEST(disk_fails)};
+    const struct CMUnitTest tests[] = {TEST(names), TEST(pairs), TEST(nonsense), TEST(removed_accounts), TEST(many), TEST(splits), TEST(disk_fails)};
 
     return cmocka_run_group_tests(tests, directory_open, directory_close);
 }

@@ -1,8 +1,8 @@
 /* IMAP: what directory is asked, when it hangs: it takes the question and never answers. The command is answered after a while, the
  * session goes on, and an answer that comes later is nobody's. Client 0 is r, 1 is ann. */
 #include "base/clock.h"
-#include "imap_world.h"
 #include "roles/mailbox/store_acl.h"
+#include "shared_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-enum { R = IMAP_WORLD_ACCOUNT, ANN };
-#define OF_R "\"Other Users/r@home.example/"
 
 static int setup(void **state)
 {
@@ -142,11 +139,32 @@ static void client_goes(void **state)
     client_expect(1, "b STATUS " OF_R "INBOX\" (MESSAGES)\r\n", "* STATUS " OF_R "INBOX\" (MESSAGES 0)\r\nb OK Done\r\n");
 }
 
+/* Two processes of the role: ann is in this one, r and bob are in the other. */
+static void owners_elsewhere(void **state)
+{
+    (void)state;
+    world_copies = 2;
+    CONVERSE(1, {"a SELECT " OF_R "INBOX\"\r\n", "a NO [UNAVAILABLE] % copies { mailbox = 1 } %\r\n"},
+        {"b LIST \"\" (INBOX \"Other Users/*\")\r\n", "* LIST (\\HasNoChildren) \"/\" INBOX\r\nb OK Done\r\n"},
+        {"c STATUS " OF_R "INBOX\" (MESSAGES)\r\n", "c NO [UNAVAILABLE] %\r\n"}, {"d MYRIGHTS " OF_R "INBOX\"\r\n", "d NO [UNAVAILABLE] %\r\n"},
+        {"e CREATE " OF_R "x\"\r\n", "e NO [UNAVAILABLE] %\r\n"}, {"f APPEND " OF_R "INBOX\" {3+}\r\nabc\r\n", "f NO [UNAVAILABLE] %\r\n"},
+        {"g APPEND INBOX {3+}\r\nabc\r\n", "g OK % Stored\r\n"}, {"h NOTIFY SET (MAILBOXES " OF_R "INBOX\" (MessageNew MessageExpunge))\r\n", "h OK %\r\n"},
+        {"i UID SEARCH RETURN (COUNT) ALL\r\n", "i BAD %\r\n"});
+    client_say(1, "i SELECT INBOX\r\n");
+    world_flush();
+    (void)client_got(1);
+    CONVERSE(1, {"j COPY 1 " OF_R "INBOX\"\r\n", "j NO [UNAVAILABLE] %\r\n"},
+        {"k SETACL INBOX bob@home.example lr\r\n", "k OK Done, but that account is served by another process %\r\n"},
+        {"l SETACL INBOX bob@home.example \"\"\r\n", "l OK Done\r\n"}, {"m SETACL INBOX anyone l\r\n", "m OK Done\r\n"},
+        {"n SUBSCRIBE " OF_R "INBOX\"\r\n", "n OK Done\r\n"});
+    world_copies = 1;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(commands_that_name_a_mailbox), TEST(copies), TEST(identifiers), TEST(listing), TEST(quota),
-        TEST(each_question_anew), TEST(client_goes)};
+        TEST(each_question_anew), TEST(client_goes), TEST(owners_elsewhere)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

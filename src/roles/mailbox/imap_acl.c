@@ -107,7 +107,10 @@ static void on_changed(struct imap *im, bool stored)
     }
     if (store_acl_has(im->box->store, c->entry.grantee, &has, &err))
         shares_note(shares_of(im), im->box->account, c->entry.grantee, has);
-    imap_ok(im, NULL, "Done");
+    if (c->entry.rights != 0 && c->entry.grantee != ACL_ANYONE && !shares_is_ours(shares_of(im), c->entry.grantee))
+        imap_ok(im, NULL, "Done, but that account is served by another process and cannot reach the mailbox: tell the administrator");
+    else
+        imap_ok(im, NULL, "Done");
 }
 
 /* There is room for another one, or there is one already. */

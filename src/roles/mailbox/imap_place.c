@@ -112,7 +112,7 @@ bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const ch
     if (place->failed)
         imap_no(im, "UNAVAILABLE", "The mailbox cannot be found now, try again later");
     else if (place->elsewhere)
-        imap_no(im, "UNAVAILABLE", "Mailboxes of others need a server with one copy of the role mailbox");
+        imap_no(im, "UNAVAILABLE", "Its owner is served by another process: that needs copies { mailbox = 1 } in the configuration of this server");
     else
         imap_no(im, code, "There is no such mailbox");
     return false;
