@@ -137,6 +137,7 @@ struct imap {
     imap_step *with_quota;
 
     bool holding;           /* the transaction, over several turns */
+    uint64_t promised_messages, promised_bytes; /* of the box, meanwhile */
     uint64_t rollbacks;     /* of the box when that began */
 
     void *work;             /* of the command under way, in the arena */
@@ -178,6 +179,10 @@ MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the comm
 MUST_CHECK bool imap_hold(struct imap *im);
 MUST_CHECK bool imap_still_holds(struct imap *im);
 void imap_release(struct imap *im);
+/* Held: so much will be added yet, which imap_fits has allowed; and so much of that has been. What is left is forgotten with
+ * imap_release. So that changes of several turns and deliveries beside them do not each fit alone and exceed the quota together. */
+void imap_promise(struct imap *im, uint64_t messages, uint64_t bytes);
+void imap_promise_kept(struct imap *im, uint64_t messages, uint64_t bytes);
 /* The storage failed inside the transaction: all that shared it has failed, and the command is answered NO. */
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
