@@ -230,9 +230,13 @@ unsigned imap_view_rights(struct imap *im);
 /* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not
  * know of it. f NULL: it is not there. */
 MUST_CHECK bool imap_may(struct imap *im, struct box *box, const struct folder *f, unsigned all, unsigned any, const char *code);
+/* One of these, and that of looking it up, is needed for annotations (RFC 5464, section 3.3). */
+enum { IMAP_RIGHTS_OF_METADATA = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST };
+bool imap_may_read_annotations(unsigned rights);
 /* The flags that these rights allow to change; keywords go with ACL_WRITE. */
 unsigned imap_flags_of_rights(unsigned rights);
-/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said. */
+/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said; as if there were no such account to
+ * who may look up none of its mailboxes. */
 MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 /* "F12", unlike those of all others. */
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
