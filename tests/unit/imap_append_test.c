@@ -17,12 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 #define SELECTED(n) "%\r\n%\r\n* " n " EXISTS\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
 
 static void one_message(void **state)
@@ -191,7 +185,7 @@ static void replace_in_two_sessions(void **state)
     CONVERSE(1, {"c NOOP\r\n", "c OK Done\r\n"}, {"d UID SEARCH ALL\r\n", "* SEARCH 2 3\r\nd OK Done\r\n"});
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
