@@ -192,6 +192,7 @@ void annotations_synced(struct store *s);
 void events_prepare(struct store *s);
 void events_free(struct store *s);
 void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
+void events_add_rights(struct store *s, int64_t folder);
 void events_add_subscription(struct store *s, struct str name, bool subscribed);
 void events_committed(struct store *s);
 void events_rolled_back(struct store *s);
