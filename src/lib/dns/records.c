@@ -40,13 +40,18 @@ static bool is_host_char(char c)
     return ascii_is_alnum(c) || c == '-' || c == '_';
 }
 
+static bool is_label_char(char c)
+{
+    return c > 0x20 && c < 0x7f && c != '.' && c != '\\';
+}
+
 /* Appends one label and a dot. */
-static bool add_label(char *out, size_t *used, struct str label)
+static bool add_label(char *out, size_t *used, struct str label, bool (*allowed)(char))
 {
     if (*used + label.n + 1 >= DNS_NAME_TEXT)
         return false;
     for (size_t i = 0; i < label.n; i++) {
-        if (!is_host_char(label.p[i]))
+        if (!allowed(label.p[i]))
             return false;
         out[(*used)++] = ascii_lower(label.p[i]);
     }
@@ -54,7 +59,7 @@ static bool add_label(char *out, size_t *used, struct str label)
     return true;
 }
 
-bool dns_read_name(struct str *wire, char out[DNS_NAME_TEXT])
+static bool read_name(struct str *wire, char out[DNS_NAME_TEXT], bool (*allowed)(char))
 {
     struct str w = *wire;
     size_t used = 0;
@@ -68,12 +73,22 @@ bool dns_read_name(struct str *wire, char out[DNS_NAME_TEXT])
             *wire = str_skip(w, 1);
             return true;
         }
-        if (n > LABEL_MAX || n > w.n - 1 || !add_label(out, &used, str_sub(w, 1, 1 + n)))
+        if (n > LABEL_MAX || n > w.n - 1 || !add_label(out, &used, str_sub(w, 1, 1 + n), allowed))
             break;
         w = str_skip(w, 1 + n);
     }
     out[0] = '\0';
     return false;
+}
+
+bool dns_read_name(struct str *wire, char out[DNS_NAME_TEXT])
+{
+    return read_name(wire, out, is_host_char);
+}
+
+bool dns_read_printable(struct str rdata, char out[DNS_NAME_TEXT])
+{
+    return read_name(&rdata, out, is_label_char) && rdata.n == 0;
 }
 
 bool dns_write_name(struct buf *out, struct str text)

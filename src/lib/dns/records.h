@@ -55,5 +55,7 @@ size_t dns_read_addresses(struct str records, enum dns_type type, struct ip *out
 size_t dns_read_tlsa(struct str records, struct dns_tlsa *out, size_t room);
 /* The strings of one TXT record, joined (RFC 7208 3.3). False for a damaged one. */
 bool dns_read_txt(struct str rdata, struct buf *out);
+/* A name that is only asked for again, never shown or connected to: of any printable characters. */
+bool dns_read_printable(struct str rdata, char out[DNS_NAME_TEXT]);
 /* The name in a CNAME, PTR or NS record. */
 bool dns_read_target(struct str rdata, char out[DNS_NAME_TEXT]);
