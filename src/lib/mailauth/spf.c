@@ -197,13 +197,14 @@ static void redirect(struct spf *spf)
 
 static void end_of_record(struct spf *spf)
 {
+    static const struct str before = STR("redirect=");
     struct spf_frame *f = spf_top(spf);
 
     if (f->record.redirect.n == 0) {
         leave(spf, SPF_NEUTRAL);
         return;
     }
-    f->word = f->record.redirect;
+    f->word = str_from(f->record.redirect.p - before.n, f->record.redirect.n + before.n);
     if (spf_count_term(spf))
         spf_with_names(spf, spf_uses_validated(f->record.redirect), redirect);
 }
