@@ -117,7 +117,7 @@ static void everything_is_bounded(void **state)
 {
     static char huge[5000];
     struct auth_results r;
-    struct auth_result result;
+    struct auth_statement result;
     struct str field, rest, line;
     unsigned version, n = 0;
     struct buf id;
@@ -216,7 +216,7 @@ static void forged_fields_are_recognised(void **state)
 
 static void describe(struct str value, struct buf *out)
 {
-    struct auth_result result;
+    struct auth_statement result;
     struct auth_property property;
     enum auth_results_next next;
     unsigned version;

@@ -161,11 +161,11 @@ static bool cut_statement(struct str *rest, struct str *statement)
     return true;
 }
 
-enum auth_results_next auth_results_next(struct str *rest, struct auth_result *result)
+enum auth_results_next auth_results_next(struct str *rest, struct auth_statement *result)
 {
     struct str s;
 
-    *result = (struct auth_result){.version = 1};
+    *result = (struct auth_statement){.version = 1};
     if (!skip_cfws(rest))
         return AUTH_RESULTS_BAD;
     if (rest->n == 0)

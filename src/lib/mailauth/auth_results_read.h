@@ -19,7 +19,7 @@ enum auth_results_claim auth_results_claim_of(struct str value, struct str our_i
  * auth_results_next. False when malformed. */
 bool auth_results_read_head(struct str value, struct buf *id, unsigned *version, struct str *rest);
 
-struct auth_result {
+struct auth_statement {
     struct str method; /* empty for the "none" of a field without results */
     unsigned version;  /* of the method; 1 when there is none */
     struct str result;
@@ -27,7 +27,7 @@ struct auth_result {
 };
 enum auth_results_next { AUTH_RESULTS_NEXT, AUTH_RESULTS_END, AUTH_RESULTS_BAD };
 /* Cuts the next result off *rest. */
-enum auth_results_next auth_results_next(struct str *rest, struct auth_result *result);
+enum auth_results_next auth_results_next(struct str *rest, struct auth_statement *result);
 
 struct auth_property {
     struct str ptype;    /* empty for the reason */
