@@ -112,6 +112,18 @@ static void values_stay_in_their_place(void **state)
     }
 }
 
+/* RFC 8601 2.2: a reason and an authserv-id are values, which hold no '@'. */
+static void only_properties_are_addresses(void **state)
+{
+    struct auth_results r;
+
+    (void)state;
+    auth_results_begin(&r, STR("mx@example.org"), false);
+    auth_results_add(&r, "spf", "fail", STR("u@example.com"));
+    auth_results_property(&r, "smtp", "mailfrom", STR("u@example.com"));
+    assert_written(&r, "Authentication-Results: \"mx@example.org\";\r\n\tspf=fail reason=\"u@example.com\" smtp.mailfrom=u@example.com\r\n");
+}
+
 /* Every line is within RFC 5322 2.1.1, and the whole within its ceiling; the results that are there are whole. */
 static void everything_is_bounded(void **state)
 {
@@ -297,6 +309,7 @@ int main(void)
         cmocka_unit_test(nothing_was_checked),
         cmocka_unit_test(all_methods),
         cmocka_unit_test(values_stay_in_their_place),
+        cmocka_unit_test(only_properties_are_addresses),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(forged_fields_are_recognised),
         cmocka_unit_test(fields_are_read),

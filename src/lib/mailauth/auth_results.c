@@ -73,9 +73,10 @@ static void add_quoted(struct buf *out, struct str value, bool utf8)
     buf_add_char(out, '"');
 }
 
-static void add_value(struct buf *out, struct str value, bool utf8)
+/* Only properties may be bare addresses. */
+static void add_value(struct buf *out, struct str value, bool property, bool utf8)
 {
-    if (value.n <= AUTH_RESULTS_VALUE_MAX && (is_token(value) || is_plain_address(value)))
+    if (value.n <= AUTH_RESULTS_VALUE_MAX && (is_token(value) || (property && is_plain_address(value))))
         buf_add(out, value);
     else
         add_quoted(out, value, utf8);
@@ -98,14 +99,14 @@ static void add_word(struct auth_results *r, struct str word, bool new_line)
 }
 
 /* "before" "value", in one word. */
-static void add_pair(struct auth_results *r, const char *before, struct str value, bool new_line)
+static void add_pair(struct auth_results *r, const char *before, struct str value, bool property)
 {
     struct buf word;
 
     buf_init(&word, WORD_MAX);
     buf_add(&word, str_of(before));
-    add_value(&word, value, r->utf8);
-    add_word(r, buf_str(&word), new_line);
+    add_value(&word, value, property, r->utf8);
+    add_word(r, buf_str(&word), false);
     buf_clear(&word);
 }
 
@@ -151,7 +152,7 @@ void auth_results_property(struct auth_results *r, const char *ptype, const char
     if (value.n == 0)
         return;
     snprintf(before, sizeof before, "%s.%s=", ptype, property);
-    add_pair(r, before, value, false);
+    add_pair(r, before, value, true);
 }
 
 struct str auth_results_end(struct auth_results *r)
