@@ -76,7 +76,7 @@ static enum dns_status status_of(const char *text)
 
     for (size_t i = 0; i < 3; i++)
         if (strcmp(text, words[i]) == 0)
-            return DNS_SERVFAIL + i;
+            return (enum dns_status)(DNS_SERVFAIL + i);
     return DNS_OK;
 }
 
