@@ -1,8 +1,8 @@
 /* IMAP: what directory is asked, when it hangs: it takes the question and never answers. The command is answered after a while, the
  * session goes on, and an answer that comes later is nobody's. Client 0 is r, 1 is ann. */
 #include "base/clock.h"
-#include "imap_world.h"
 #include "roles/mailbox/store_acl.h"
+#include "shared_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-enum { R = IMAP_WORLD_ACCOUNT, ANN };
-#define OF_R "\"Other Users/r@home.example/"
 
 static int setup(void **state)
 {

@@ -15,8 +15,9 @@
 
 enum { EXPUNGED_KEPT = 50000 };
 
-const char *const store_steps[STORE_VERSION] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
+const char *const store_steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
     schema_mailbox_0005, schema_mailbox_0006, schema_mailbox_0007};
+_Static_assert(sizeof store_steps / sizeof *store_steps == STORE_VERSION, "one for each step");
 
 bool store_migrate_step(struct db *db, bool *more, struct err *err)
 {

@@ -94,7 +94,8 @@
     X(ANNOTATION_SIZE, "SELECT size FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
     X(ANNOTATION_USAGE, "SELECT COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN 1 ELSE 0 END) AS BIGINT), 0), "       \
         "COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN size ELSE 0 END) AS BIGINT), 0), "                           \
-        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2")                               \
+        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2 AND CASE WHEN owner = 0 OR owner = account " \
+        "THEN 0 ELSE 1 END = $3")                                                                                  \
     X(PUT_ANNOTATION, "INSERT INTO annotation (account, folder, owner, name, size, value) VALUES ($1, $2, $3, $4, $5, $6) " \
         "ON CONFLICT (account, folder, owner, name) DO UPDATE SET size = excluded.size, value = excluded.value")   \
     X(REMOVE_ANNOTATION, "DELETE FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
@@ -177,7 +178,7 @@ MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* o
 
 /* ---- store.c ---- */
 enum { STORE_VERSION = 7 }; /* of the schema */
-extern const char *const store_steps[STORE_VERSION];
+extern const char *const store_steps[];
 struct store *store_new(int64_t account);
 MUST_CHECK bool store_migrate_step(struct db *db, bool *more, struct err *err);
 MUST_CHECK bool store_load(struct store *s, struct err *err); /* its database is open */
@@ -196,6 +197,7 @@ void annotations_synced(struct store *s);
 void events_prepare(struct store *s);
 void events_free(struct store *s);
 void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
+void events_add_rights(struct store *s, int64_t folder);
 void events_add_subscription(struct store *s, struct str name, bool subscribed);
 void events_committed(struct store *s);
 void events_rolled_back(struct store *s);
