@@ -98,6 +98,28 @@ static void a_copy_over_the_quota_copies_nothing(void **state)
         {"d MOVE 1:2 Sent\r\n", "%\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nd OK Done\r\n"});
 }
 
+/* Copies that take many turns each, beside each other and beside a delivery. */
+static void copies_at_once_keep_within_the_quota(void **state)
+{
+    (void)state;
+    imap_world_restart();
+    world_quota_messages = 1200;
+    world_fill(495); /* with the five that are there: 500 */
+    world_tick = 2000;
+    client_open(0);
+    client_open(1);
+    client_expect(0, "s SELECT INBOX\r\n", INBOX_SELECTED);
+    client_expect(1, "s SELECT INBOX\r\n", INBOX_SELECTED);
+    client_say(0, "a COPY 1:* Sent\r\n");
+    client_say(1, "a COPY 1:* Trash\r\n");
+    world_turn();
+    world_turn();
+    client_expect(0, "", "a OK [COPYUID %] Done\r\n");
+    client_expect(1, "", "a NO [OVERQUOTA] %\r\n");
+    CONVERSE(1, {"b COPY 1:200 Trash\r\n", "b OK [COPYUID %] Done\r\n"}, {"c COPY 1 Trash\r\n", "c NO [OVERQUOTA] %\r\n"},
+        {"d STATUS Trash (MESSAGES)\r\n", "* STATUS Trash (MESSAGES 200)\r\nd OK Done\r\n"});
+}
+
 static void conditional_store(void **state)
 {
     (void)state;
@@ -199,7 +221,7 @@ int main(void)
         TEST(expunge),
         TEST(copy),
         TEST(move),
-        TEST(a_copy_over_the_quota_copies_nothing),
+        TEST(a_copy_over_the_quota_copies_nothing), TEST(copies_at_once_keep_within_the_quota),
         TEST(conditional_store),
         TEST(changes_in_many_turns),
         TEST(too_many_keywords_are_one_clients_trouble),

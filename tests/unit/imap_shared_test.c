@@ -41,7 +41,7 @@ static void listing(void **state)
         {"e LIST \"\" " OF_R "p/q/s\" RETURN (MYRIGHTS STATUS (MESSAGES) METADATA (/shared/comment))\r\n",
             "* LIST (\\HasNoChildren) \"/\" " OF_R "p/q/s\"\r\n* MYRIGHTS " OF_R "p/q/s\" lr\r\n* STATUS " OF_R "p/q/s\" (MESSAGES 0)\r\n"
             "* METADATA " OF_R "p/q/s\" (/shared/comment NIL)\r\ne OK Done\r\n"},
-        {"f LIST \"\" " OF_R "INBOX\" RETURN (STATUS (MESSAGES) MYRIGHTS)\r\n",
+        {"f LIST \"\" " OF_R "INBOX\" RETURN (STATUS (MESSAGES) METADATA (/shared/comment) MYRIGHTS)\r\n",
             "* LIST (\\HasNoChildren) \"/\" " OF_R "INBOX\"\r\n* MYRIGHTS " OF_R "INBOX\" l\r\nf OK Done\r\n"},
         {"g LIST \"\" Sen%\r\n", "* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\ng OK Done\r\n"});
     client_expect(2, "a LIST \"\" \"Other Users*\"\r\n", "a OK Done\r\n");
@@ -323,6 +323,15 @@ static void annotations(void **state)
         {"b SETMETADATA " OF_R "Sent\" (/private/comment \"a\")\r\n", "b OK Done\r\n"}, {"c SETMETADATA " OF_R "Sent\" (/shared/comment \"a\")\r\n", "c NO [NOPERM] %\r\n"},
         {"d SETMETADATA " OF_R "Sent\" (/private/specialuse NIL)\r\n", "d NO [NOPERM] %\r\n"},
         {"e GETMETADATA " OF_R "Sent\" /private/comment\r\n", "* METADATA " OF_R "Sent\" (/private/comment \"a\")\r\ne OK Done\r\n"});
+    /* However many of their own others keep there, the owner has room for his. */
+    for (unsigned i = 1; i < 200; i++) {
+        char say[100];
+
+        snprintf(say, sizeof say, "f SETMETADATA " OF_R "Sent\" (/private/vendor/v/n%u \"x\")\r\n", i);
+        client_expect(1, say, "f OK Done\r\n");
+    }
+    client_expect(1, "g SETMETADATA " OF_R "Sent\" (/private/x \"x\")\r\n", "g NO [METADATA TOOMANY] %\r\n");
+    client_expect(0, "g SETMETADATA Sent (/private/x \"x\" /shared/x \"x\")\r\n", "g OK Done\r\n");
     client_expect(0, "b GETMETADATA Sent /private/comment\r\n", "* METADATA Sent (/private/comment \"r\")\r\nb OK Done\r\n");
     owner_grants("Sent", "ann@home.example", "lw");
     client_expect(1, "f SETMETADATA " OF_R "Sent\" (/shared/comment \"a\")\r\n", "f OK Done\r\n");

@@ -137,6 +137,7 @@ struct imap {
     imap_step *with_quota;
 
     bool holding;           /* the transaction, over several turns */
+    uint64_t promised_messages, promised_bytes; /* of the box, meanwhile */
     uint64_t rollbacks;     /* of the box when that began */
 
     void *work;             /* of the command under way, in the arena */
@@ -178,6 +179,10 @@ MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the comm
 MUST_CHECK bool imap_hold(struct imap *im);
 MUST_CHECK bool imap_still_holds(struct imap *im);
 void imap_release(struct imap *im);
+/* Held: so much will be added yet, which imap_fits has allowed; and so much of that has been. What is left is forgotten with
+ * imap_release. So that changes of several turns and deliveries beside them do not each fit alone and exceed the quota together. */
+void imap_promise(struct imap *im, uint64_t messages, uint64_t bytes);
+void imap_promise_kept(struct imap *im, uint64_t messages, uint64_t bytes);
 /* The storage failed inside the transaction: all that shared it has failed, and the command is answered NO. */
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
@@ -225,9 +230,13 @@ unsigned imap_view_rights(struct imap *im);
 /* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not
  * know of it. f NULL: it is not there. */
 MUST_CHECK bool imap_may(struct imap *im, struct box *box, const struct folder *f, unsigned all, unsigned any, const char *code);
+/* One of these, and that of looking it up, is needed for annotations (RFC 5464, section 3.3). */
+enum { IMAP_RIGHTS_OF_METADATA = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST };
+bool imap_may_read_annotations(unsigned rights);
 /* The flags that these rights allow to change; keywords go with ACL_WRITE. */
 unsigned imap_flags_of_rights(unsigned rights);
-/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said. */
+/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said; as if there were no such account to
+ * who may look up none of its mailboxes. */
 MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 /* "F12", unlike those of all others. */
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);

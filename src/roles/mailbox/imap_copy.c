@@ -82,10 +82,12 @@ static void on_renamed(struct imap *im, bool stored)
 static bool copy_many(struct imap *im, struct copying *c, const uint32_t *uids, size_t n, struct err *err)
 {
     struct store_copied copied[STORE_MANY];
+    int64_t bytes = store_totals(im->box->store).bytes;
     size_t count;
 
     if (!store_messages_copy(im->box->store, c->from, uids, n, c->to, c->moves, copied, &count, err))
         return false;
+    imap_promise_kept(im, count, (uint64_t)(store_totals(im->box->store).bytes - bytes));
     for (size_t i = 0; i < count; i++) {
         imap_set_add(&c->from_writer, copied[i].uid);
         imap_set_add(&c->to_writer, copied[i].copy);
@@ -126,9 +128,10 @@ static void begin_copy(struct imap *im)
 {
     struct copying *c = im->work;
 
-    c->to = imap_folder(im, im->command.copy.mailbox, "TRYCREATE");
-    if (c->to == NULL || !imap_hold(im))
+    c->to = store_folder_find(im->box->store, im->command.copy.mailbox);
+    if (!imap_may(im, im->box, c->to, ACL_INSERT, 0, "TRYCREATE") || !imap_hold(im))
         return;
+    imap_promise(im, c->messages, c->bytes);
     c->to_uidvalidity = c->to->uidvalidity;
     store_new_modseq(im->box->store);
     im->step = copy_some;

@@ -274,7 +274,7 @@ static bool tell_list(struct imap *im, const struct name *name, bool child_info,
         imap_write_myrights(im, name->text, rights);
     if (rights & ACL_READ && list->returns & IMAP_LIST_RETURN_STATUS)
         imap_write_status(im, im->box, f, name->text, list->status);
-    return !(rights & ACL_LOOKUP) || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
+    return !imap_may_read_annotations(rights) || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
            imap_tell_annotations(im, f, name->text, list->metadata, list->metadata_count, err);
 }
 

@@ -32,6 +32,8 @@ bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
     struct store_totals has = store_totals(im->box->store);
     uint64_t most_messages = im->quota.quota_messages, most_bytes = im->quota.quota_bytes;
 
+    messages += im->box->promised_messages;
+    bytes += im->box->promised_bytes;
     if ((most_messages == 0 || (uint64_t)has.messages + messages <= most_messages) &&
         (most_bytes == 0 || (uint64_t)has.bytes + bytes <= most_bytes))
         return true;

@@ -169,11 +169,17 @@ void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned p
 
 /* ---- waiting for the disk ---- */
 
+/* A session that waits, in IDLE or between two commands, keeps its own box and that of the selected mailbox. */
+static bool has_broken_box(const struct imap *im)
+{
+    return im->home->broken || imap_box_between(im)->broken;
+}
+
 static void on_visible(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    if (im->box->broken || (im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
+    if (has_broken_box(im) || (im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
         session_wake(im->session);
 }
 
@@ -445,7 +451,7 @@ static enum session_next work(struct imap *im)
             return SESSION_RETURNS;
         else if (im->finishing && !im->closed && !has_input(im) && im->literal == NULL && imap_input_is_between(&im->input))
             leave(im);
-        else if (im->box->broken && !im->closed)
+        else if (has_broken_box(im) && !im->closed)
             leave_broken_box(im);
         else if (im->closed)
             return SESSION_ENDS;

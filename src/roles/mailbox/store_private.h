@@ -94,7 +94,8 @@
     X(ANNOTATION_SIZE, "SELECT size FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
     X(ANNOTATION_USAGE, "SELECT COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN 1 ELSE 0 END) AS BIGINT), 0), "       \
         "COALESCE(CAST(SUM(CASE WHEN folder = $1 THEN size ELSE 0 END) AS BIGINT), 0), "                           \
-        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2")                               \
+        "COALESCE(CAST(SUM(size) AS BIGINT), 0) FROM annotation WHERE account = $2 AND CASE WHEN owner = 0 OR owner = account " \
+        "THEN 0 ELSE 1 END = $3")                                                                                  \
     X(PUT_ANNOTATION, "INSERT INTO annotation (account, folder, owner, name, size, value) VALUES ($1, $2, $3, $4, $5, $6) " \
         "ON CONFLICT (account, folder, owner, name) DO UPDATE SET size = excluded.size, value = excluded.value")   \
     X(REMOVE_ANNOTATION, "DELETE FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
