@@ -1,6 +1,7 @@
 /*
  * bench-append: puts APPEND on an IMAP server on loopback: N connections, each as a user of its own, each in step with the
- * server: APPEND INBOX with LITERAL+, the message in the same write, then it waits for the OK.
+ * server: APPEND INBOX with LITERAL+, the message in the same write, then it waits for the OK. The clock
+ * starts when all are logged in.
  *
  * usage: bench-append PORT CONNECTIONS SECONDS USER-WITH-%d PASSWORD FILE
  *
@@ -34,12 +35,13 @@ struct session {
     char *out; /* what is to be written: [out_at, out_n) */
     size_t out_n, out_at;
     uint64_t began;
-    unsigned number, sent; /* sent: 0 is the greeting's turn, 1 LOGIN's */
+    unsigned number, sent; /* 0: the greeting is awaited, 1: the answer to LOGIN, more: to APPEND */
 };
 
 static struct {
     struct message messages[MESSAGES_MAX];
-    size_t count, next, live, out_room;
+    size_t count, next, live, logged_in, out_room;
+    struct session *all;
     uint64_t first, last, done, until;
     const char *user, *password;
     int epoll;
@@ -125,31 +127,46 @@ static void end(struct session *s)
     run.live--;
 }
 
+static void next_message(struct session *s)
+{
+    s->began = wire_now();
+    s->answer_n = s->out_at = 0;
+    s->sent++;
+    say_append(s);
+    flush(s);
+}
+
+/* The clock starts when all are there. */
+static void start(void)
+{
+    run.first = wire_now();
+    run.until = run.first + run.until * SECOND;
+    for (size_t i = 0; i < run.live; i++)
+        next_message(&run.all[i]);
+}
+
 /* The answer is there: what comes next. */
 static void go_on(struct session *s)
 {
-    uint64_t now = wire_now();
-
-    if (s->sent > 1) {
-        latency_add(&run.latency, now - s->began);
-        run.done++;
-        run.last = now;
-    }
-    if (run.first == 0 && s->sent > 0) {
-        run.first = now;
-        run.until = now + run.until * SECOND;
-    }
-    if (s->sent > 0 && now >= run.until) {
-        end(s);
+    if (s->sent == 0) {
+        s->answer_n = s->out_at = 0;
+        s->sent++;
+        say_login(s);
+        flush(s);
         return;
     }
-    s->began = now;
-    s->answer_n = s->out_at = 0;
-    if (s->sent++ == 0)
-        say_login(s);
+    if (s->sent == 1) {
+        if (++run.logged_in == run.live)
+            start();
+        return;
+    }
+    run.last = wire_now();
+    latency_add(&run.latency, run.last - s->began);
+    run.done++;
+    if (run.last >= run.until)
+        end(s);
     else
-        say_append(s);
-    flush(s);
+        next_message(s);
 }
 
 /* The greeting is a line; after that the tagged line ends an answer. */
@@ -189,22 +206,23 @@ static void on_event(struct session *s, uint32_t events)
         go_on(s);
 }
 
-static void connect_all(struct session *all, size_t count, uint16_t port)
+static void connect_all(size_t count, uint16_t port)
 {
     run.live = count;
     for (size_t i = 0; i < count; i++) {
-        all[i].number = (unsigned)i;
-        all[i].out = malloc(run.out_room);
-        if (all[i].out == NULL || !wire_connect(&all[i].wire, 0, port))
+        struct session *s = &run.all[i];
+
+        s->number = (unsigned)i;
+        s->out = malloc(run.out_room);
+        if (s->out == NULL || !wire_connect(&s->wire, 0, port))
             give_up("connect");
-        watch(&all[i], EPOLL_CTL_ADD, EPOLLIN);
+        watch(s, EPOLL_CTL_ADD, EPOLLIN);
     }
 }
 
 int main(int argc, char **argv)
 {
     struct epoll_event events[256];
-    struct session *all;
     size_t count = argc == 7 ? strtoul(argv[2], NULL, 10) : 0;
 
     if (count == 0) {
@@ -217,10 +235,10 @@ int main(int argc, char **argv)
     read_messages(argv[6]);
     wire_files();
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
-    all = calloc(count, sizeof *all);
-    if (all == NULL || run.epoll < 0)
+    run.all = calloc(count, sizeof *run.all);
+    if (run.all == NULL || run.epoll < 0)
         return 1;
-    connect_all(all, count, (uint16_t)strtoul(argv[1], NULL, 10));
+    connect_all(count, (uint16_t)strtoul(argv[1], NULL, 10));
     while (run.live > 0) {
         int n = epoll_wait(run.epoll, events, 256, STALL_MS);
 
