@@ -81,17 +81,20 @@ class Enclosure:
             self.binds.append((path, pathlib.Path(at)))
         return path
 
-    def start(self, argv, **more):
-        """Runs it inside; what it says is in the file `stdout`."""
+    def command(self, argv):
+        """argv as it has to be run so that it runs inside."""
         script = []
         for place in PLACES:
             above = [str(f / place) for f in (self.layer, self.package) if (f / place).is_dir()]
             if above:
                 script.append(f'mount -t overlay overlay -o "lowerdir={":".join(above)}:/{place}" /{place}')
         script += ["mount -t tmpfs tmpfs /run", *(f'mount --bind "{source}" "{target}"' for source, target in self.binds), 'exec "$@"']
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join(script), "sh", *map(str, argv)]
+
+    def start(self, argv, **more):
+        """Runs it inside; what it says is in the file `stdout`."""
         with open(self.folder / "stdout", "ab") as out:
-            return subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join(script), "sh", *map(str, argv)],
-                                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, **more)
+            return subprocess.Popen(self.command(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, **more)
 
     def said(self):
         return "\n".join((self.folder / "stdout").read_text(errors="replace").splitlines()[-30:])

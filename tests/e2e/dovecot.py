@@ -1,5 +1,5 @@
 """Debian's Dovecot, unpacked and run in a mount namespace of its own (bench/packages.py): the server that mail is brought from.
-Maildir++ below `mail`, a namespace with the prefix INBOX., implicit TLS with a certificate of the test."""
+Maildir++ below `mail`, a namespace with the prefix INBOX., implicit TLS with a certificate of the test. Users of `mdbox` have their mail in that format."""
 import os
 import pathlib
 import shutil
@@ -36,6 +36,10 @@ passdb {{
     args = password={password}
 }}
 userdb {{
+    driver = passwd-file
+    args = /etc/dovecot/mdbox-users
+}}
+userdb {{
     driver = static
     args = uid=vmail gid=vmail home={mail}/%u allow_all_users=yes
 }}
@@ -60,7 +64,8 @@ service imap-login {{
 class Dovecot:
     password = PASSWORD
 
-    def __init__(self):
+    def __init__(self, more="", files=None, mdbox=()):
+        """more: configuration, which stands first; files: by path, what is to be there for it."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-dovecot-"))
         self.folder.chmod(0o755)
         self.port, self.plain = free_port(), free_port()
@@ -69,9 +74,13 @@ class Dovecot:
         self.mail, state = e.folder_of("mail", "vmail"), e.folder_of("state")
         self.vmail = e.ids["vmail"]
         self.chain, key = make_certificate(self.folder, "dovecot", ["localhost"])
-        e.add("/etc/dovecot/test.conf", CONFIG.format(data=e.data, state=state, chain=self.chain, key=key, password=PASSWORD, mail=self.mail,
-                                                      port=self.port, plain=self.plain))
-        self.process = e.start(["/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/test.conf"])
+        config = CONFIG.format(data=e.data, state=state, chain=self.chain, key=key, password=PASSWORD, mail=self.mail, port=self.port, plain=self.plain)
+        e.add("/etc/dovecot/dovecot.conf", more + config)
+        e.add("/etc/dovecot/mdbox-users", "".join(
+            f"{u}::{self.vmail}:{self.vmail}::{self.mail}/{u}::userdb_mail=mdbox:~/mdbox\n" for u in mdbox))
+        for path, text in (files or {}).items():
+            e.add(path, text)
+        self.process = e.start(["/usr/sbin/dovecot", "-F"])
         until(lambda: self.process.poll() is not None or listening(self.port), "Dovecot to listen", 60)
         if self.process.poll() is not None:
             raise RuntimeError(f"Dovecot ended with {self.process.returncode}\n{e.said()}")

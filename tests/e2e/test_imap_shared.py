@@ -7,6 +7,7 @@ import signal
 from harness import Case, letter, until
 
 imaplib.Commands.setdefault("MOVE", ("SELECTED",))
+imaplib.Commands.setdefault("NOTIFY", ("AUTH", "SELECTED"))
 ANN, BOB = "ann@home.example", "bob@home.example"
 OF_ANN = '"Other Users/ann@home.example/%s"'
 
@@ -88,6 +89,22 @@ class Shared(Case):
         self.assertEqual([row["rights"] for row in self.server.rows("mailbox", "acl", ANN, "Sent")], ["l", "lrsi"])
         self.assertEqual(self.names(self.imap(BOB)), [(OF_ANN % "Sent").strip('"')])
 
+    def test_notify(self):
+        ann, bob = self.imap(ANN), self.imap(BOB)
+        self.ok(ann.create("Heard"))
+        self.ok(ann.setacl("Heard", BOB, "lr"))
+        self.ok(bob._simple_command("NOTIFY", "SET", '(SUBTREE "Other Users" (MessageNew MessageExpunge MailboxName))'))
+        self.ok(ann.append("Heard", None, None, letter().encode()))
+
+        def heard(kind):
+            self.ok(bob.noop())
+            return [line for line in bob.response(kind)[1] if line is not None]
+        told = []
+        until(lambda: told.extend(heard("STATUS")) or told, "a STATUS of the other's mailbox")
+        self.assertIn(b'"Other Users/ann@home.example/Heard" (MESSAGES 1 ', told[0])
+        self.ok(ann.deleteacl("Heard", BOB))
+        until(lambda: any(b"NonExistent" in line and b"Heard" in line for line in heard("LIST")), "that it is gone")
+
     def test_a_removed_account_takes_its_mailboxes_along(self):
         carl = "carl@home.example"
         self.server.account(carl)
@@ -102,3 +119,58 @@ class Shared(Case):
         self.server.account(carl)
         self.assertEqual(self.names(again, '"Other Users/carl*"'), [])
         self.assertEqual(again.select('"Other Users/carl@home.example/INBOX"')[0], "NO")
+
+
+class TwoCopies(Case):
+    """Owner and grantee in different processes of the role: nothing is reached, nothing breaks, and the administrator is told."""
+    config = {"copies": {"mailbox": 2}}
+    users = [f"u{i}@home.example" for i in range(4)]
+
+    @classmethod
+    def prepare(cls):
+        cls.server.domain("home.example")
+        for user in cls.users:
+            cls.server.account(user)
+
+    def of(self, owner, folder="INBOX"):
+        return f'"Other Users/{owner}/{folder}"'
+
+    def imap(self, user):
+        c = self.server.imap(user)
+        self.addCleanup(lambda: c.shutdown() if c.state != "LOGOUT" else None)
+        return c
+
+    def test_who_is_elsewhere(self):
+        owner = self.imap(self.users[0])
+        near, far = [], []
+        for user in self.users[1:]:
+            answer = owner.setacl("INBOX", user, "lrswite")
+            self.assertEqual(answer[0], "OK", answer)
+            (far if b"another process" in answer[1][0] else near).append(user)
+        self.assertTrue(near and far, (near, far))
+        warned = self.server.cli("mailbox", "acl", self.users[0], "INBOX")
+        self.assertIn("copies { mailbox = 1 }", warned.stderr)
+        for user in near:
+            c = self.imap(user)
+            self.assertTrue(any(b"INBOX" in line for line in c.list('""', '"Other Users/*"')[1]))
+            self.assertEqual(c.select(self.of(self.users[0]))[0], "OK")
+            self.assertEqual(c.append(self.of(self.users[0]), None, None, letter().encode())[0], "OK")
+        for user in far:
+            self.of_another_process(self.imap(user), self.of(self.users[0]))
+        self.server.restart()
+        until(lambda: "shares-split" in self.server.log_text(), "the warning at the start")
+        self.of_another_process(self.imap(far[0]), self.of(self.users[0]))
+
+    def of_another_process(self, c, name):
+        self.assertEqual(c.list('""', '"Other Users/*"'), ("OK", [None]))
+        self.assertEqual(c.append("INBOX", None, None, letter().encode())[0], "OK")
+        self.assertEqual(c.select("INBOX")[0], "OK")
+        for command in (lambda: c.select(name), lambda: c.status(name, "(MESSAGES)"), lambda: c.copy("1", name), lambda: c.myrights(name),
+                        lambda: c.append(name, None, None, letter().encode()), lambda: c.setacl(name, "anyone", "lr"), lambda: c.getacl(name)):
+            if c.state != "SELECTED": # a SELECT that fails leaves nothing selected
+                self.assertEqual(c.select("INBOX")[0], "OK")
+            kind, text = command()
+            self.assertEqual(kind, "NO")
+            self.assertIn(b"[UNAVAILABLE]", text[0])
+            self.assertIn(b"another process", text[0])
+        self.assertEqual(c.noop()[0], "OK")

@@ -61,6 +61,7 @@ static void stop(void)
 {
     sessions_free(mb.sessions);
     check_accounts();
+    mailbox_peer_gone(NULL, world_directory); /* commands that wait for its word end */
     deliveries_free(mb.deliveries);
     accounts_free(mb.accounts);
     boxes_free(mb.boxes);

@@ -270,6 +270,6 @@ void ipc_send_session_close(struct channel *to, const struct msg_session_close *
 void world_drained(void)
 {
     world_backlog = 0;
-    if (drained != NULL)
+    if (drained != NULL && world_mailbox != NULL)
         drained(NULL, world_mailbox);
 }

@@ -1,7 +1,7 @@
 /* IMAP: access control lists (RFC 4314) and what they say of one's own mailboxes; NAMESPACE; LIST RETURN (MYRIGHTS). The mailboxes of
  * others are in imap_shared_test.c. Client 0 is r, 1 is ann, 2 is bob. */
-#include "imap_world.h"
 #include "roles/mailbox/store_acl.h"
+#include "shared_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-enum { R = IMAP_WORLD_ACCOUNT, ANN, BOB };
 #define ALL "lrswipkxtecda"
 
 static int setup(void **state)
@@ -20,12 +19,6 @@ static int setup(void **state)
     imap_world_open("imap_acl_test");
     client_open(0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void is_offered(void **state)
@@ -186,17 +179,17 @@ static void too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(is_offered, setup, teardown),
-        cmocka_unit_test_setup_teardown(of_the_owner, setup, teardown),
-        cmocka_unit_test_setup_teardown(entries, setup, teardown),
-        cmocka_unit_test_setup_teardown(at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(with_their_mailbox, setup, teardown),
-        cmocka_unit_test_setup_teardown(in_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(reserved_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(hints_for_the_others, setup, teardown),
-        cmocka_unit_test_setup_teardown(removed_account, setup, teardown),
-        cmocka_unit_test_setup_teardown(directory_is_away, setup, teardown),
-        cmocka_unit_test_setup_teardown(too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(is_offered, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(of_the_owner, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(entries, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(at_once, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(with_their_mailbox, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(in_lists, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(reserved_names, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(hints_for_the_others, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(removed_account, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(directory_is_away, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(too_many, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,12 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 #define SELECTED(n) "%\r\n%\r\n* " n " EXISTS\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
 
 static void one_message(void **state)
@@ -113,6 +107,25 @@ static void quota(void **state)
         {"e APPEND Sent {1}\r\n", "+ Go on\r\n"}, {"x\r\n", "e OK [APPENDUID % 2] Stored\r\n"});
 }
 
+/* Each alone fits, and is asked for; together they do not: the last one that comes is refused. */
+static void quota_of_several_at_once(void **state)
+{
+    (void)state;
+    world_quota_bytes = 1000;
+    client_open(1);
+    client_open(2);
+    CONVERSE(0, {"a APPEND Sent {9}\r\n", "+ Go on\r\n"}, {"A: b\r\n\r\nc\r\n", "a OK [APPENDUID % 1] Stored\r\n"});
+    for (unsigned c = 0; c < 3; c++)
+        client_expect(c, "a APPEND Sent {500}\r\n", "+ Go on\r\n");
+    for (unsigned c = 0; c < 3; c++)
+        for (int i = 0; i < 50; i++)
+            client_say(c, "123456789\n");
+    client_expect(1, "\r\n", "a OK [APPENDUID % 2] Stored\r\n");
+    client_expect(0, "\r\n", "a NO [OVERQUOTA] %\r\n");
+    client_expect(2, "\r\nb NOOP\r\n", "a NO [OVERQUOTA] %\r\nb OK Done\r\n");
+    client_expect(0, "b STATUS Sent (MESSAGES SIZE)\r\n", "* STATUS Sent (MESSAGES 2 SIZE 509)\r\nb OK Done\r\n");
+}
+
 /* The directory is silent: the command waits, and its client may go. */
 static void without_directory(void **state)
 {
@@ -191,7 +204,7 @@ static void replace_in_two_sessions(void **state)
     CONVERSE(1, {"c NOOP\r\n", "c OK Done\r\n"}, {"d UID SEARCH ALL\r\n", "* SEARCH 2 3\r\nd OK Done\r\n"});
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
@@ -199,7 +212,7 @@ int main(void)
         TEST(one_message),
         TEST(several_messages),
         TEST(a_large_message_in_pieces),
-        TEST(quota),
+        TEST(quota), TEST(quota_of_several_at_once),
         TEST(directory_is_away),
         TEST(without_directory),
         TEST(utf8),

@@ -25,12 +25,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 #define BODY(tag, n, size, text) {tag " FETCH " n " BODY.PEEK[]\r\n", "* " n " FETCH (BODY[] {" size "}\r\n" text ")\r\n" tag " OK Done\r\n"}
 
 static void parts(void **state)
@@ -134,7 +128,7 @@ static void large(void **state)
         world_flush();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

@@ -8,22 +8,14 @@
 
 #include <cmocka.h>
 
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
-
 static int setup(void **state)
 {
     (void)state;
     imap_world_open("imap_change_test");
     world_fill(5);
     client_open(0);
-    client_expect(0, "s SELECT INBOX\r\n", SELECTED);
+    client_select(0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void store_flags(void **state)
@@ -72,7 +64,7 @@ static void expunge(void **state)
         {"e EXPUNGE\r\n", "* 4 EXPUNGE\r\n* 1 EXPUNGE\r\ne OK Done\r\n"}, {"f UID SEARCH ALL\r\n", "* SEARCH 2 4\r\nf OK Done\r\n"},
         {"g EXPUNGE 1\r\n", "g BAD %\r\n"}, {"h UID EXPUNGE\r\n", "h BAD %\r\n"}, {"i STORE 1 +FLAGS (\\Deleted)\r\n", "%\r\ni OK Done\r\n"},
         {"j CLOSE\r\n", "j OK Done\r\n"}, {"k STATUS INBOX (MESSAGES DELETED)\r\n", "* STATUS INBOX (MESSAGES 1 DELETED 0)\r\nk OK Done\r\n"},
-        {"s SELECT INBOX\r\n", SELECTED}, {"l STORE 1 +FLAGS (\\Deleted)\r\n", "%\r\nl OK Done\r\n"}, {"m UNSELECT\r\n", "m OK Unselected\r\n"},
+        SELECT_INBOX, {"l STORE 1 +FLAGS (\\Deleted)\r\n", "%\r\nl OK Done\r\n"}, {"m UNSELECT\r\n", "m OK Unselected\r\n"},
         {"n STATUS INBOX (MESSAGES DELETED)\r\n", "* STATUS INBOX (MESSAGES 1 DELETED 1)\r\nn OK Done\r\n"});
 }
 
@@ -101,16 +93,38 @@ static void a_copy_over_the_quota_copies_nothing(void **state)
     imap_world_restart();
     world_quota_messages = 7;
     client_open(0);
-    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED}, {"a COPY 1:3 Sent\r\n", "a NO [OVERQUOTA] %\r\n"},
+    CONVERSE(0, SELECT_INBOX, {"a COPY 1:3 Sent\r\n", "a NO [OVERQUOTA] %\r\n"},
         {"b STATUS Sent (MESSAGES)\r\n", "* STATUS Sent (MESSAGES 0)\r\nb OK Done\r\n"}, {"c COPY 1:2 Sent\r\n", "c OK [COPYUID %] Done\r\n"},
         {"d MOVE 1:2 Sent\r\n", "%\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nd OK Done\r\n"});
+}
+
+/* Copies that take many turns each, beside each other and beside a delivery. */
+static void copies_at_once_keep_within_the_quota(void **state)
+{
+    (void)state;
+    imap_world_restart();
+    world_quota_messages = 1200;
+    world_fill(495); /* with the five that are there: 500 */
+    world_tick = 2000;
+    client_open(0);
+    client_open(1);
+    client_expect(0, "s SELECT INBOX\r\n", INBOX_SELECTED);
+    client_expect(1, "s SELECT INBOX\r\n", INBOX_SELECTED);
+    client_say(0, "a COPY 1:* Sent\r\n");
+    client_say(1, "a COPY 1:* Trash\r\n");
+    world_turn();
+    world_turn();
+    client_expect(0, "", "a OK [COPYUID %] Done\r\n");
+    client_expect(1, "", "a NO [OVERQUOTA] %\r\n");
+    CONVERSE(1, {"b COPY 1:200 Trash\r\n", "b OK [COPYUID %] Done\r\n"}, {"c COPY 1 Trash\r\n", "c NO [OVERQUOTA] %\r\n"},
+        {"d STATUS Trash (MESSAGES)\r\n", "* STATUS Trash (MESSAGES 200)\r\nd OK Done\r\n"});
 }
 
 static void conditional_store(void **state)
 {
     (void)state;
     client_open(1);
-    CONVERSE(1, {"s SELECT INBOX (CONDSTORE)\r\n", SELECTED},
+    CONVERSE(1, {"s SELECT INBOX (CONDSTORE)\r\n", INBOX_SELECTED},
         {"a STORE 2 (UNCHANGEDSINCE 1) +FLAGS (\\Seen)\r\n", "a OK [MODIFIED 2] Some had been changed\r\n"},
         {"b STORE 2 +FLAGS (\\Seen)\r\n", "* 2 FETCH (FLAGS (\\Seen) MODSEQ (%))\r\nb OK Done\r\n"},
         {"c STORE 2 +FLAGS.SILENT (\\Flagged)\r\n", "* 2 FETCH (MODSEQ (%))\r\nc OK Done\r\n"},
@@ -126,7 +140,7 @@ static void changes_in_many_turns(void **state)
 {
     (void)state;
     client_open(1);
-    client_expect(1, "s SELECT INBOX\r\n", SELECTED);
+    client_select(1);
     world_tick = 2000; /* one portion in the first turn */
     client_say(0, "a STORE 1:* +FLAGS (\\Flagged)\r\n");
     world_turn();
@@ -197,7 +211,7 @@ static void the_client_goes_in_the_middle(void **state)
         }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
@@ -207,7 +221,7 @@ int main(void)
         TEST(expunge),
         TEST(copy),
         TEST(move),
-        TEST(a_copy_over_the_quota_copies_nothing),
+        TEST(a_copy_over_the_quota_copies_nothing), TEST(copies_at_once_keep_within_the_quota),
         TEST(conditional_store),
         TEST(changes_in_many_turns),
         TEST(too_many_keywords_are_one_clients_trouble),

@@ -16,12 +16,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 #define SELECTED "%\r\n%\r\n* 2 EXISTS\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n"
 
 static void of_mailboxes(void **state)
@@ -68,7 +62,7 @@ static void old_names(void **state)
         {"j DELETE \"u\xcc\x88\"\r\n", "* LIST (\\NonExistent) \"/\" \"\xc3\xbc\" (\"OLDNAME\" (\"u\xcc\x88\"))\r\nj OK Done\r\n"}, {"k DELETE other\r\n", "k OK Done\r\n"});
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

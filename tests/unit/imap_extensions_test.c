@@ -16,13 +16,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
 #define UIDS_ONLY {"u ENABLE UIDONLY\r\n", "* ENABLED UIDONLY\r\nu OK Enabled\r\n"}
 
 static void offered(void **state)
@@ -31,7 +24,7 @@ static void offered(void **state)
     CONVERSE(0, {"a CAPABILITY\r\n", "* CAPABILITY IMAP4rev2 IMAP4rev1 % PARTIAL % REPLACE % UIDONLY INPROGRESS % APPENDLIMIT=52428800\r\na OK %\r\n"},
         {"b STATUS INBOX (APPENDLIMIT DELETED DELETED-STORAGE)\r\n", "* STATUS INBOX (DELETED 0 DELETED-STORAGE 0 APPENDLIMIT 52428800)\r\nb OK Done\r\n"},
         {"c LIST \"\" INBOX RETURN (STATUS (APPENDLIMIT DELETED))\r\n", "* LIST (\\HasNoChildren) \"/\" INBOX\r\n* STATUS INBOX (DELETED 0 APPENDLIMIT 52428800)\r\nc OK Done\r\n"},
-        {"s SELECT INBOX\r\n", SELECTED}, {"d STORE 1:2 +FLAGS.SILENT (\\Deleted)\r\n", "d OK Done\r\n"},
+        SELECT_INBOX, {"d STORE 1:2 +FLAGS.SILENT (\\Deleted)\r\n", "d OK Done\r\n"},
         {"e STATUS INBOX (DELETED)\r\n", "* STATUS INBOX (DELETED 2)\r\ne OK Done\r\n"}, {"f EXPUNGE\r\n", "* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nf OK Done\r\n"},
         {"g STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "* STATUS INBOX (DELETED 0 DELETED-STORAGE 0)\r\ng OK Done\r\n"});
 }
@@ -62,7 +55,7 @@ static void uids_only(void **state)
         {"d UID FETCH 5 BODY.PEEK[HEADER.FIELDS (SUBJECT)]\r\n", "* 5 UIDFETCH (BODY[HEADER.FIELDS (SUBJECT)] {15}\r\nSubject: m5\r\n\r\n)\r\nd OK Done\r\n"},
         {"e UID SEARCH ALL\r\n", "* SEARCH 1 3 4 5\r\ne OK Done\r\n"}, {"f UID MOVE 3 Sent\r\n", "* OK [COPYUID % 3 1] Moved\r\n* VANISHED 3\r\nf OK Done\r\n"},
         {"g UID REPLACE 4 INBOX {3+}\r\nabc\r\n", "* OK [APPENDUID % 6] Stored\r\n* VANISHED 4\r\n* 3 EXISTS\r\ng OK Done\r\n"});
-    CONVERSE(1, {"s SELECT INBOX\r\n", SELECTED}, {"a STORE 1 +FLAGS (\\Seen)\r\n", "* 1 FETCH (FLAGS (\\Seen))\r\na OK Done\r\n"},
+    CONVERSE(1, SELECT_INBOX, {"a STORE 1 +FLAGS (\\Seen)\r\n", "* 1 FETCH (FLAGS (\\Seen))\r\na OK Done\r\n"},
         {"b UID STORE 5 +FLAGS.SILENT (\\Deleted)\r\n", "b OK Done\r\n"}, {"c UID EXPUNGE 5\r\n", "* 2 EXPUNGE\r\nc OK Done\r\n"});
     CONVERSE(0, {"h NOOP\r\n", "* VANISHED 5\r\n* 1 UIDFETCH (FLAGS (\\Seen))\r\nh OK Done\r\n"}, {"i ENABLE CONDSTORE\r\n", "* ENABLED CONDSTORE\r\n%\r\ni OK Enabled\r\n"},
         {"j UID STORE 1 (UNCHANGEDSINCE 1) -FLAGS (\\Seen)\r\n", "j OK [MODIFIED 1] %\r\n"},
@@ -92,7 +85,7 @@ static void slowly(const char *say, const char *expected)
 static void progress(void **state)
 {
     (void)state;
-    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED});
+    CONVERSE(0, SELECT_INBOX);
     slowly("a SEARCH BODY nothing\r\n", "* OK [INPROGRESS (\"a\" 4 5)] %\r\n* SEARCH\r\na OK Done\r\n");
     slowly("b]c UID SORT (SUBJECT) UTF-8 SUBJECT m\r\n", "* OK [INPROGRESS (NIL 4 10)] %\r\n* OK [INPROGRESS (NIL 6 10)] %\r\n* OK [INPROGRESS (NIL 9 10)] %\r\n* SORT 1 2 3 4 5\r\nb]c OK Done\r\n");
     for (int i = 0; i < 7; i++) /* many are changed at a time */
@@ -103,7 +96,7 @@ static void progress(void **state)
     client_expect(0, "h SEARCH BODY nothing\r\n", "* SEARCH\r\nh OK Done\r\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

@@ -15,8 +15,6 @@ static const char mixed[] = "From: ann@a.example\r\nSubject: parts\r\nMIME-Versi
                             "--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nAAECAw==\r\n"
                             "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninside\r\n--b--\r\n";
 
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
-
 static int setup(void **state)
 {
     (void)state;
@@ -25,14 +23,8 @@ static int setup(void **state)
     world_deliver(str_of(mixed));
     world_flush();
     client_open(0);
-    client_expect(0, "s SELECT INBOX\r\n", SELECTED);
+    client_select(0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void short_items(void **state)
@@ -88,7 +80,7 @@ static void messages_that_are_gone(void **state)
 {
     (void)state;
     client_open(1);
-    CONVERSE(1, {"s SELECT INBOX\r\n", SELECTED}, {"a STORE 1 +FLAGS.SILENT (\\Deleted)\r\n", "a OK Done\r\n"}, {"b EXPUNGE\r\n", "* 1 EXPUNGE\r\nb OK Done\r\n"});
+    CONVERSE(1, SELECT_INBOX, {"a STORE 1 +FLAGS.SILENT (\\Deleted)\r\n", "a OK Done\r\n"}, {"b EXPUNGE\r\n", "* 1 EXPUNGE\r\nb OK Done\r\n"});
     CONVERSE(0, {"a FETCH 1:2 UID\r\n", "* 2 FETCH (UID 2)\r\na OK [EXPUNGEISSUED] Done\r\n"}, {"b STORE 1:2 +FLAGS (\\Seen)\r\n", "* 2 FETCH (FLAGS (\\Seen))\r\nb OK [EXPUNGEISSUED] Done\r\n"},
         {"c SEARCH ALL\r\n", "* SEARCH 2\r\nc OK [EXPUNGEISSUED] Done\r\n"}, {"d FETCH 3 UID\r\n", "d BAD %\r\n"}, {"e COPY 1 Sent\r\n", "* 1 EXPUNGE\r\ne OK Done\r\n"},
         {"f FETCH 1 UID\r\n", "* 1 FETCH (UID 2)\r\nf OK Done\r\n"});
@@ -99,7 +91,7 @@ static void where_a_client_stands_while_expunges_wait(void **state)
 {
     (void)state;
     client_open(1);
-    CONVERSE(1, {"e ENABLE QRESYNC\r\n", "%\r\ne OK Enabled\r\n"}, {"s SELECT INBOX\r\n", SELECTED});
+    CONVERSE(1, {"e ENABLE QRESYNC\r\n", "%\r\ne OK Enabled\r\n"}, SELECT_INBOX);
     CONVERSE(0, {"a STORE 1 +FLAGS.SILENT (\\Deleted)\r\n", "a OK Done\r\n"}, {"b EXPUNGE\r\n", "* 1 EXPUNGE\r\nb OK Done\r\n"});
     CONVERSE(1, {"a STORE 2 +FLAGS.SILENT (\\Seen)\r\n", "* 2 FETCH (UID 2 MODSEQ (%))\r\n* OK [HIGHESTMODSEQ %] %\r\na OK [EXPUNGEISSUED] Done\r\n"},
         {"b NOOP\r\n", "* VANISHED 1\r\nb OK Done\r\n"}, {"c STORE 1 +FLAGS.SILENT (\\Flagged)\r\n", "* 1 FETCH (UID 2 MODSEQ (%))\r\nc OK Done\r\n"},
@@ -187,7 +179,7 @@ static void in_many_turns(void **state)
     buf_clear(&whole);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

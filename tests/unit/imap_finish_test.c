@@ -17,12 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 static void finish(unsigned c)
 {
     sessions_finish(world_sessions, world_access, &(struct msg_session_finish){c + 1});
@@ -85,7 +79,7 @@ static void somebody_elses_session_stays(void **state)
     client_expect(0, "a NOOP\r\n", "a OK %\r\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

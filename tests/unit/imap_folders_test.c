@@ -1,4 +1,5 @@
 /* IMAP: LIST, LSUB, CREATE, DELETE, RENAME, SUBSCRIBE, STATUS. */
+#include "imap/command.h"
 #include "imap_world.h"
 
 #include <setjmp.h>
@@ -13,12 +14,6 @@ static int setup(void **state)
     imap_world_open("imap_folders_test");
     client_open(0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 #define FIRST "* LIST (\\HasNoChildren) \"/\" INBOX\r\n* LIST (\\HasNoChildren \\Archive) \"/\" Archive\r\n"             \
@@ -173,12 +168,27 @@ static void while_others_change_them(void **state)
     client_expect(0, "abcd\r\n", "e OK Unselected\r\n+ Go on\r\nf NO [TRYCREATE] %\r\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* One pattern more than that is refused. */
+static void many_patterns(void **state)
+{
+    char say[600];
+    int n = snprintf(say, sizeof say, "a LIST \"\" (INBOX");
+
+    (void)state;
+    for (int i = 1; i < IMAP_PATTERNS_MAX; i++)
+        n += snprintf(say + n, sizeof say - (size_t)n, " x");
+    snprintf(say + n, sizeof say - (size_t)n, ")\r\n");
+    client_expect(0, say, "* LIST (\\HasNoChildren) \"/\" INBOX\r\na OK Done\r\n");
+    snprintf(say + n, sizeof say - (size_t)n, " x)\r\n");
+    client_expect(0, say, "a BAD So many patterns%\r\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(list),
+        TEST(list), TEST(many_patterns),
         TEST(subscriptions),
         TEST(create),
         TEST(names_in_other_scripts),

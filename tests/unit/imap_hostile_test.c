@@ -24,22 +24,14 @@ enum { MANY = 1 << 12 };
 enum { MANY = 1 << 17 };
 #endif
 
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
-
 static int setup(void **state)
 {
     (void)state;
     imap_world_open("imap_hostile_test");
     world_fill(2);
     client_open(0);
-    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED});
+    CONVERSE(0, SELECT_INBOX);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void say_many(unsigned c, const char *begin, const char *piece, unsigned n, const char *end)
@@ -169,7 +161,7 @@ static void many_keywords_on_many_messages(void **state)
     assert_true(str_ifind(got, STR("FLAGS ())")) < 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

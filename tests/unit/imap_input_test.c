@@ -284,10 +284,76 @@ static void patterns_match(void **state)
             fail_msg("%s %s", cases[i].pattern, cases[i].name);
 }
 
+/* One way after the other. */
+static bool matches_somehow(const char *p, const char *n)
+{
+    if (*p == 0)
+        return *n == 0;
+    if (*p != '*' && *p != '%')
+        return *p == *n && matches_somehow(p + 1, n + 1);
+    return matches_somehow(p + 1, n) || (*n != 0 && (*p == '*' || *n != '/') && matches_somehow(p, n + 1));
+}
+
+static void random_text(char *text, const char *of, size_t most)
+{
+    size_t n = (size_t)rand() % (most + 1);
+
+    for (size_t i = 0; i < n; i++)
+        text[i] = of[(size_t)rand() % strlen(of)];
+    text[n] = 0;
+}
+
+/* With and without something long before it, so that it stands at each place of a word. */
+static void patterns_match_like_one_way_after_the_other(void **state)
+{
+    char pattern[8], name[14], both[200], long_pattern[200];
+
+    (void)state;
+    srand(1);
+    for (int i = 0; i < 30000; i++) {
+        bool is;
+
+        random_text(pattern, "ab/*%", sizeof pattern - 1);
+        random_text(name, "ab/", sizeof name - 1);
+        is = matches_somehow(pattern, name);
+        snprintf(both, sizeof both, "%.*s%s", i % 140, "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+            "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", name);
+        snprintf(long_pattern, sizeof long_pattern, "%s%s", i % 2 == 0 ? "%ccc" : "*ccc", pattern);
+        if (imap_pattern_matches(str_of(pattern), str_of(name)) != is || (i % 140 > 2 && imap_pattern_matches(str_of(long_pattern), str_of(both)) != is))
+            fail_msg("%s %s", pattern, name);
+    }
+}
+
+/* It took the third power of their lengths: minutes for this. */
+static void patterns_from_hell_cost_little(void **state)
+{
+    static char pattern[60000], name[2000];
+    struct str p = {pattern, 0}, n = {name, sizeof name};
+
+    (void)state;
+    memset(name, 'a', sizeof name);
+    pattern[p.n++] = '*';
+    pattern[p.n++] = '%';
+    memset(pattern + p.n, 'a', 900);
+    p.n += 900;
+    pattern[p.n++] = 'b';
+    for (int i = 0; i < 1000; i++)
+        assert_false(imap_pattern_matches(p, n));
+    pattern[--p.n] = '%';
+    assert_true(imap_pattern_matches(p, n));
+    for (p.n = 0; p.n < sizeof pattern; p.n++)
+        pattern[p.n] = p.n % 2 == 0 ? '*' : '%';
+    for (int i = 0; i < 100; i++)
+        assert_true(imap_pattern_matches(p, n));
+    n.n = 0;
+    assert_true(imap_pattern_matches(p, n));
+}
+
 static void names_may_be_what_can_be_said(void **state)
 {
     static const char *const fine[] = {"a", "a/b", "a b/\xc3\xbc", "&", "INBOX/x"};
-    static const char *const wrong[] = {"", "/a", "a/", "a//b", "a*", "%", "a\nb", "\xff"};
+    static const char *const wrong[] = {"", "/a", "a/", "a//b", "a*", "%", "a\nb", "\xff", "a\x7f",
+        "a\xc2\x9b", "\xe2\x80\xa8" "b", "\xe2\x80\xa9"}; /* RFC 6855, section 3 */
     const char *why;
 
     (void)state;
@@ -341,6 +407,8 @@ int main(void)
         cmocka_unit_test(names_travel_in_modified_utf7),
         cmocka_unit_test(only_one_way_to_write_a_name_is_taken),
         cmocka_unit_test(patterns_match),
+        cmocka_unit_test(patterns_match_like_one_way_after_the_other),
+        cmocka_unit_test(patterns_from_hell_cost_little),
         cmocka_unit_test(names_may_be_what_can_be_said),
         cmocka_unit_test(strings_are_written_as_they_can_be_read),
     };

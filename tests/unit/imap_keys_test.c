@@ -91,12 +91,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 /* Those that are not found, as SEARCH tells them. */
 static void others(const char *found, char out[64])
 {
@@ -196,7 +190,7 @@ static void thousands_of_keys(void **state)
     many("", "NOT THREADID T# ", 2000, "TEXT last", "4");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

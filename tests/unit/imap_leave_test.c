@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
-
 enum { MESSAGES = 500, LEAVER = 0, OTHER = 1, SLOW = 2000 };
 
 static int setup(void **state)
@@ -21,23 +19,9 @@ static int setup(void **state)
     world_fill(MESSAGES);
     for (unsigned c = 0; c < 3; c++) {
         client_open(c);
-        client_expect(c, "s SELECT INBOX\r\n", SELECTED);
+        client_select(c);
     }
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
-static void got(unsigned c, const char *expected)
-{
-    struct str text = client_got(c);
-
-    if (!text_matches(str_of(expected), text))
-        world_expected("", str_of(expected), text);
 }
 
 /* A few turns: more than nothing of it is done, and less than all. */
@@ -187,7 +171,7 @@ static void too_many(void **state)
 
     for (unsigned c = 3; c < SESSIONS_LEFT + 3; c++) {
         client_open(c);
-        client_expect(c, "s SELECT INBOX\r\n", SELECTED);
+        client_select(c);
     }
     world_tick = SLOW;
     for (unsigned c = 2; c < SESSIONS_LEFT + 3; c++)
@@ -218,16 +202,16 @@ static void account_goes(void **state)
     sessions_end_account(world_sessions, IMAP_WORLD_ACCOUNT);
     assert_int_equal(sessions_count(world_sessions), 0);
     world_tick = WORLD_TICK;
-    got(OTHER, "");
+    client_was_told(OTHER, "");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(store, setup, teardown), cmocka_unit_test_setup_teardown(copy, setup, teardown),
-        cmocka_unit_test_setup_teardown(move, setup, teardown), cmocka_unit_test_setup_teardown(expunge, setup, teardown),
-        cmocka_unit_test_setup_teardown(rename_inbox, setup, teardown), cmocka_unit_test_setup_teardown(fetch, setup, teardown),
-        cmocka_unit_test_setup_teardown(access_goes, setup, teardown), cmocka_unit_test_setup_teardown(undone, setup, teardown),
-        cmocka_unit_test_setup_teardown(too_many, setup, teardown), cmocka_unit_test_setup_teardown(account_goes, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(store, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(copy, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(move, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(expunge, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(rename_inbox, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(fetch, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(access_goes, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(undone, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(too_many, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(account_goes, setup, imap_world_teardown)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

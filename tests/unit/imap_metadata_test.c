@@ -18,12 +18,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 static void set_and_get(void **state)
 {
     (void)state;
@@ -216,11 +210,11 @@ static void not_before_it_is_on_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(set_and_get, setup, teardown), cmocka_unit_test_setup_teardown(names_of_entries, setup, teardown),
-        cmocka_unit_test_setup_teardown(depth_and_size, setup, teardown), cmocka_unit_test_setup_teardown(of_the_server, setup, teardown),
-        cmocka_unit_test_setup_teardown(special_use, setup, teardown), cmocka_unit_test_setup_teardown(with_their_mailbox, setup, teardown),
-        cmocka_unit_test_setup_teardown(limits, setup, teardown), cmocka_unit_test_setup_teardown(bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(list, setup, teardown), cmocka_unit_test_setup_teardown(not_before_it_is_on_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(set_and_get, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(names_of_entries, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(depth_and_size, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(of_the_server, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(special_use, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(with_their_mailbox, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(limits, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(bytes, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(list, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(not_before_it_is_on_disk, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

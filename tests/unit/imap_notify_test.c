@@ -22,12 +22,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 /* What client 0 hears without having said anything. */
 static void hears(const char *expected)
 {
@@ -334,15 +328,15 @@ static void in_small_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(grammar, setup, teardown), cmocka_unit_test_setup_teardown(status_of_others, setup, teardown),
-        cmocka_unit_test_setup_teardown(only_the_last_state, setup, teardown), cmocka_unit_test_setup_teardown(failed_changes_are_not_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_selected_mailbox, setup, teardown), cmocka_unit_test_setup_teardown(nothing_of_the_selected_mailbox, setup, teardown),
-        cmocka_unit_test_setup_teardown(selected_delayed, setup, teardown), cmocka_unit_test_setup_teardown(where_it_stands, setup, teardown),
-        cmocka_unit_test_setup_teardown(new_messages_are_fetched, setup, teardown),
-        cmocka_unit_test_setup_teardown(names, setup, teardown), cmocka_unit_test_setup_teardown(annotations, setup, teardown),
-        cmocka_unit_test_setup_teardown(metadata_enabled, setup, teardown), cmocka_unit_test_setup_teardown(overflow, setup, teardown),
-        cmocka_unit_test_setup_teardown(in_small_turns, setup, teardown),
-        cmocka_unit_test_setup_teardown(while_the_database_is_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(grammar, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(status_of_others, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(only_the_last_state, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(failed_changes_are_not_told, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_selected_mailbox, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(nothing_of_the_selected_mailbox, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(selected_delayed, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(where_it_stands, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(new_messages_are_fetched, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(names, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(annotations, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(metadata_enabled, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(overflow, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(in_small_turns, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(while_the_database_is_closed, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

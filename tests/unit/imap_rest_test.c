@@ -24,12 +24,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 static bool rests(void)
 {
     world_later(11 * SECOND);
@@ -123,7 +117,7 @@ static void the_account_goes_while_it_rests(void **state)
     client_expect(0, "a EXAMINE INBOX\r\n", "* FLAGS (%)\r\n* OK %\r\n* 0 EXISTS\r\n* 0 RECENT\r\n* OK %\r\n* OK %\r\n* OK %\r\n* OK %\r\na OK %\r\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

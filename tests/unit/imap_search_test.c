@@ -4,10 +4,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
-
-#define SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
 
 static int setup(void **state)
 {
@@ -15,15 +14,9 @@ static int setup(void **state)
     imap_world_open("imap_search_test");
     world_fill(5);
     client_open(0);
-    CONVERSE(0, {"s SELECT INBOX\r\n", SELECTED}, {"a STORE 1,3 +FLAGS.SILENT (\\Seen k)\r\n", "* FLAGS (%)\r\n%\r\na OK Done\r\n"},
+    CONVERSE(0, SELECT_INBOX, {"a STORE 1,3 +FLAGS.SILENT (\\Seen k)\r\n", "* FLAGS (%)\r\n%\r\na OK Done\r\n"},
         {"b STORE 2 +FLAGS.SILENT (\\Deleted)\r\n", "b OK Done\r\n"}, {"c UID EXPUNGE 2\r\n", "* 2 EXPUNGE\r\nc OK Done\r\n"});
     return 0; /* uids 1 3 4 5 */
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
 }
 
 static void keys(void **state)
@@ -39,6 +32,23 @@ static void keys(void **state)
         {"q SEARCH SINCE 1-Jan-2020 SMALLER 100000 LARGER 3\r\n", "* SEARCH 1 2 3 4\r\nq OK Done\r\n"}, {"r SEARCH BEFORE 1-Jan-2020\r\n", "* SEARCH\r\nr OK Done\r\n"},
         {"s SEARCH YOUNGER 10000\r\n", "* SEARCH 1 2 3 4\r\ns OK Done\r\n"}, {"t SEARCH HEADER X-None \"\"\r\n", "* SEARCH\r\nt OK Done\r\n"},
         {"u SEARCH 9:12\r\n", "* SEARCH\r\nu OK Done\r\n"}, {"v SEARCH HEADER SUBJECT \"\"\r\n", "* SEARCH 1 2 3 4\r\nv OK Done\r\n"});
+}
+
+/* What a program costs was asked of each key twice at each level: with fifty levels it never ended. */
+static void nested_deeply(void **state)
+{
+    char say[400], or[1000];
+    int n = snprintf(say, sizeof say, "a SEARCH"), m = snprintf(or, sizeof or, "b SEARCH");
+
+    (void)state;
+    for (int i = 0; i < 48; i++) {
+        n += snprintf(say + n, sizeof say - (size_t)n, " NOT");
+        m += snprintf(or + m, sizeof or - (size_t)m, "%s", i % 2 == 0 ? " OR SEEN" : " NOT");
+    }
+    snprintf(say + n, sizeof say - (size_t)n, " BODY \"text of 4\"\r\n");
+    snprintf(or + m, sizeof or - (size_t)m, " BODY \"text of 4\"\r\n");
+    client_expect(0, say, "* SEARCH 3\r\na OK Done\r\n");
+    client_expect(0, or, "* SEARCH 1 2 3\r\nb OK Done\r\n");
 }
 
 static void extended(void **state)
@@ -110,12 +120,12 @@ static void in_many_turns(void **state)
     world_tick = WORLD_TICK;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(keys),
+        TEST(keys), TEST(nested_deeply),
         TEST(extended),
         TEST(partial),
         TEST(partial_saved),

@@ -15,12 +15,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 #define SELECTED(exists, uidnext)                                                                                     \
     "* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)\r\n"                                                     \
     "* OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft \\*)] Flags\r\n"                             \
@@ -180,7 +174,7 @@ static void quota_of_the_account(void **state)
     CONVERSE(0, {"a GETQUOTA \"\"\r\n", "* QUOTA \"\" (STORAGE 1 10 MESSAGE 2 7)\r\na OK Done\r\n"});
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

@@ -2,8 +2,8 @@
  * no more, crossing from one account to the other; and what others do meanwhile: removal, rest, failures. Client 0 is r, the owner; 1 is
  * ann, 2 is bob. */
 #include "base/clock.h"
-#include "imap_world.h"
 #include "roles/mailbox/store_acl.h"
+#include "shared_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,31 +13,11 @@
 
 #include <cmocka.h>
 
-enum { R = IMAP_WORLD_ACCOUNT, ANN, BOB };
-#define OF_R "\"Other Users/r@home.example/"
-
 static int setup(void **state)
 {
     (void)state;
-    imap_world_open("imap_shared_attack_test");
-    client_open(0);
-    client_open_as(1, ANN);
-    client_open_as(2, BOB);
+    shared_world_open("imap_shared_attack_test");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
-static void grant(const char *mailbox, const char *who, const char *rights)
-{
-    char text[200];
-
-    snprintf(text, sizeof text, "g SETACL %s %s %s\r\n", mailbox, who, rights);
-    client_expect(0, text, "g OK Done\r\n");
 }
 
 /* What it says is not looked at. */
@@ -57,7 +37,7 @@ static void hidden_is_as_if_not_there(void **state)
         const char *before, *after;
     } commands[] = {{"SELECT ", ""}, {"EXAMINE ", ""}, {"STATUS ", " (MESSAGES)"}, {"DELETE ", ""}, {"RENAME ", " " OF_R "x\""}, {"GETACL ", ""},
         {"SETACL ", " ann@home.example lr"}, {"DELETEACL ", " anyone"}, {"LISTRIGHTS ", " anyone"}, {"MYRIGHTS ", ""}, {"GETQUOTAROOT ", ""},
-        {"GETMETADATA ", " /shared/comment"}, {"SETMETADATA ", " (/private/comment \"x\")"}};
+        {"CREATE ", ""}, {"GETMETADATA ", " /shared/comment"}, {"SETMETADATA ", " (/private/comment \"x\")"}};
 
     (void)state;
     client_expect(0, "a CREATE secret\r\n", "a OK [%] Created\r\n");
@@ -83,9 +63,10 @@ static void hidden_is_as_if_not_there(void **state)
     }
     CONVERSE(1, {"a APPEND " OF_R "secret\" {4}\r\n", "a NO [TRYCREATE] There is no such mailbox\r\n"},
         {"b APPEND " OF_R "nowhere\" {4}\r\n", "b NO [TRYCREATE] There is no such mailbox\r\n"},
-        {"c CREATE " OF_R "secret\"\r\n", "c NO [NOPERM] The owner has not granted to make mailboxes there\r\n"},
-        {"d CREATE " OF_R "nowhere\"\r\n", "d NO [NOPERM] The owner has not granted to make mailboxes there\r\n"},
-        {"e CREATE " OF_R "secret/x\"\r\n", "e NO [NOPERM] The owner has not granted to make mailboxes there\r\n"});
+        {"c CREATE " OF_R "secret\"\r\n", "c NO [NONEXISTENT] There is no such mailbox\r\n"},
+        {"d CREATE " OF_R "nowhere\"\r\n", "d NO [NONEXISTENT] There is no such mailbox\r\n"},
+        {"e CREATE " OF_R "secret/x\"\r\n", "e NO [NONEXISTENT] There is no such mailbox\r\n"},
+        {"f CREATE " OF_R "bad//name\"\r\n", "f NO [NONEXISTENT] There is no such mailbox\r\n"});
 }
 
 static void patterns_find_nothing_hidden(void **state)
@@ -95,8 +76,8 @@ static void patterns_find_nothing_hidden(void **state)
 
     (void)state;
     does(0, "a CREATE secret/below\r\n");
-    grant("secret", "ann@home.example", "rswipkxtea");
-    grant("secret/below", "bob@home.example", "l");
+    owner_grants("secret", "ann@home.example", "rswipkxtea");
+    owner_grants("secret/below", "bob@home.example", "l");
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char say[200];
         struct str got;
@@ -117,7 +98,7 @@ static void patterns_find_nothing_hidden(void **state)
 static void strange_names(void **state)
 {
     (void)state;
-    grant("INBOX", "ann@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "lr");
     CONVERSE(1, {"a SELECT \"Other Users/r@home.example\"\r\n", "a NO [NONEXISTENT] %\r\n"}, {"b SELECT \"Other Users/r@home.example/\"\r\n", "b NO [NONEXISTENT] %\r\n"},
         {"c SELECT \"Other Users//INBOX\"\r\n", "c NO [NONEXISTENT] %\r\n"}, {"d SELECT \"Other Users\"\r\n", "d NO [NONEXISTENT] %\r\n"},
         {"e SELECT \"Other Users/r@home.example//INBOX\"\r\n", "e NO [NONEXISTENT] %\r\n"},
@@ -134,15 +115,15 @@ static void across_the_border(void **state)
 {
     (void)state;
     does(0, "a CREATE p/q\r\n");
-    grant("p", "ann@home.example", "lrswipkxte");
-    grant("p/q", "ann@home.example", "lrswipkxte");
+    owner_grants("p", "ann@home.example", "lrswipkxte");
+    owner_grants("p/q", "ann@home.example", "lrswipkxte");
     does(1, "a CREATE mine\r\n");
     CONVERSE(1, {"a RENAME mine " OF_R "p/mine\"\r\n", "a NO [CANNOT] %\r\n"}, {"b RENAME INBOX " OF_R "p/mine\"\r\n", "b NO [CANNOT] %\r\n"},
         {"c RENAME " OF_R "p/q\" mine2\r\n", "c NO [CANNOT] %\r\n"}, {"d RENAME " OF_R "p/q\" \"Other Users/r@home.example\"\r\n", "d NO [CANNOT] %\r\n"},
         {"e RENAME " OF_R "p/q\" \"Other Users/r@home.example/\"\r\n", "e NO [CANNOT] %\r\n"},
         {"f RENAME " OF_R "p/q\" " OF_R "p/q/s\"\r\n", "f NO [CANNOT] %\r\n"}, {"g RENAME " OF_R "p\" " OF_R "top\"\r\n", "g NO [NOPERM] %\r\n"},
-        {"h RENAME " OF_R "p/q\" " OF_R "p/s\"\r\n", "h OK Done\r\n"});
-    grant("INBOX", "ann@home.example", "lrswipkxtea");
+        {"h RENAME \"Other Users/R@home.Example/p/q\" \"Other Users/R@Home.example/p/s\"\r\n", "h OK Done\r\n"});
+    owner_grants("INBOX", "ann@home.example", "lrswipkxtea");
     CONVERSE(1, {"i RENAME " OF_R "INBOX\" " OF_R "p/all\"\r\n", "i NO [CANNOT] %\r\n"}, {"j DELETE " OF_R "INBOX\"\r\n", "j NO [CANNOT] %\r\n"});
 }
 
@@ -151,11 +132,11 @@ static void parts_of_hidden_messages(void **state)
 {
     (void)state;
     world_fill(2);
-    grant("Sent", "ann@home.example", "lri");
+    owner_grants("Sent", "ann@home.example", "lri");
     CONVERSE(1, {"a APPEND INBOX CATENATE (URL \"/Other%20Users/r%40home.example/INBOX/;UID=1/;SECTION=TEXT\")\r\n", "a NO [BADURL %] %\r\n"},
         {"b APPEND " OF_R "Sent\" CATENATE (URL \"/Other%20Users/r%40home.example/INBOX/;UID=1\")\r\n", "b NO [BADURL %] %\r\n"},
         {"c APPEND INBOX CATENATE (URL \"/Other%20Users/nobody%40home.example/INBOX/;UID=1\")\r\n", "c NO [BADURL %] %\r\n"});
-    grant("INBOX", "ann@home.example", "r");
+    owner_grants("INBOX", "ann@home.example", "r");
     CONVERSE(1, {"d APPEND INBOX CATENATE (TEXT {6+}\r\na: b\r\n URL \"/Other%20Users/r%40home.example/INBOX/;UID=1/;SECTION=TEXT\" "
         "URL \"/Other%20Users/r%40home.example/INBOX/;UID=2/;SECTION=TEXT\")\r\n", "d OK [APPENDUID % 1] Stored\r\n"},
         {"e SELECT INBOX\r\n", "* %\r\n* %\r\n* 1 EXISTS\r\n* %\r\n* %\r\n* %\r\n* %\r\n* %\r\n* %\r\ne OK [READ-WRITE] Selected\r\n"},
@@ -170,10 +151,10 @@ static void parts_of_hidden_messages(void **state)
         {"l APPEND INBOX CATENATE (URL \";UID=1/;SECTION=TEXT\")\r\n", "l OK [APPENDUID % 2] Stored\r\n"},
         {"m APPEND INBOX CATENATE (URL \"Sent/;UID=1/;SECTION=TEXT\")\r\n", "m OK [APPENDUID % 3] Stored\r\n"});
     /* What is replaced may not be removed any more when the new one is there. */
-    grant("INBOX", "ann@home.example", "lrite");
+    owner_grants("INBOX", "ann@home.example", "lrite");
     does(1, "n SELECT " OF_R "INBOX\"\r\n");
     client_expect(1, "o REPLACE 1 " OF_R "INBOX\" {6}\r\n", "+ %\r\n");
-    grant("INBOX", "ann@home.example", "-e");
+    owner_grants("INBOX", "ann@home.example", "-e");
     client_expect(1, "a: d\r\n\r\n", "o NO [NOPERM] %\r\n");
     client_expect(1, "p NOOP\r\n", "p OK Done\r\n");
     does(0, "a SELECT Sent\r\n");
@@ -185,7 +166,7 @@ static void administration_is_of_one_mailbox(void **state)
 {
     (void)state;
     does(0, "a CREATE p/q\r\n");
-    grant("p", "ann@home.example", "la");
+    owner_grants("p", "ann@home.example", "la");
     CONVERSE(1, {"a SETACL " OF_R "p/q\" ann@home.example lr\r\n", "a NO [NONEXISTENT] %\r\n"}, {"b SETACL " OF_R "INBOX\" ann@home.example lr\r\n", "b NO [NONEXISTENT] %\r\n"},
         {"c GETACL " OF_R "p/q\"\r\n", "c NO [NONEXISTENT] %\r\n"}, {"d CREATE " OF_R "p/s\"\r\n", "d NO [NOPERM] %\r\n"},
         {"e SETACL " OF_R "p\" ann@home.example +k\r\n", "e OK Done\r\n"}, {"f CREATE " OF_R "p/s\"\r\n", "f OK [%] Created\r\n"});
@@ -196,12 +177,12 @@ static void a_name_is_no_grant(void **state)
 {
     (void)state;
     does(0, "a CREATE p\r\n");
-    grant("p", "ann@home.example", "lrswipkxte");
+    owner_grants("p", "ann@home.example", "lrswipkxte");
     does(0, "a DELETE p\r\nb CREATE p\r\n");
     client_expect(1, "a SELECT " OF_R "p\"\r\n", "a NO [NONEXISTENT] %\r\n");
-    grant("p", "ann@home.example", "lx");
+    owner_grants("p", "ann@home.example", "lx");
     client_expect(1, "b DELETE " OF_R "p\"\r\n", "b OK Done\r\n");
-    client_expect(1, "c CREATE " OF_R "p\"\r\n", "c NO [NOPERM] %\r\n");
+    client_expect(1, "c CREATE " OF_R "p\"\r\n", "c NO [NONEXISTENT] %\r\n");
 }
 
 /* The right to read is taken away while it is selected, idling, and with NOTIFY. */
@@ -209,8 +190,8 @@ static void taken_away_while_selected(void **state)
 {
     (void)state;
     world_fill(1);
-    grant("INBOX", "ann@home.example", "lrswite");
-    grant("INBOX", "bob@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "lrswite");
+    owner_grants("INBOX", "bob@home.example", "lr");
     does(1, "a SELECT " OF_R "INBOX\"\r\n");
     does(2, "a SELECT " OF_R "INBOX\"\r\n");
     client_expect(2, "b NOTIFY SET (SELECTED (MessageNew (UID BODY.PEEK[TEXT]) MessageExpunge FlagChange)) (personal (MailboxName))\r\n", "b OK %\r\n");
@@ -228,7 +209,7 @@ static void taken_away_while_selected(void **state)
         {"h SORT (SUBJECT) UTF-8 ALL\r\n", "h NO [NOPERM] %\r\n"}, {"i THREAD REFERENCES UTF-8 ALL\r\n", "i NO [NOPERM] %\r\n"}, {"j NOOP\r\n", "j OK Done\r\n"},
         {"k APPEND INBOX CATENATE (URL \";UID=1/;SECTION=TEXT\")\r\n", "k NO [BADURL %] %\r\n"}, {"l REPLACE 1 INBOX {4}\r\n", "l NO [NOPERM] %\r\n"});
     CONVERSE(2, {"c FETCH 1:* FLAGS\r\n", "c NO [NONEXISTENT] %\r\n"}, {"d NOOP\r\n", "d OK Done\r\n"}, {"e CLOSE\r\n", "e OK %\r\n"});
-    grant("INBOX", "ann@home.example", "+r");
+    owner_grants("INBOX", "ann@home.example", "+r");
     CONVERSE(1, {"m NOOP\r\n", "* 3 EXISTS\r\n* 1 FETCH (FLAGS (\\Flagged))\r\nm OK Done\r\n"}, {"n FETCH 1 UID\r\n", "* FLAGS %\r\n* OK [PERMANENTFLAGS (%)] %\r\n* 1 FETCH (UID 1)\r\nn OK Done\r\n"});
 }
 
@@ -236,7 +217,7 @@ static void taken_away_while_selected(void **state)
 static void notify_while_idling(void **state)
 {
     (void)state;
-    grant("INBOX", "ann@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "lr");
     does(1, "a APPEND INBOX {13+}\r\nSubject: own\r\n\r\n");
     does(1, "b SELECT " OF_R "INBOX\"\r\n");
     client_expect(1, "c NOTIFY SET (SELECTED (MessageNew (UID BODY.PEEK[TEXT]) MessageExpunge)) (personal (MessageNew MessageExpunge))\r\n", "c OK %\r\n");
@@ -250,10 +231,10 @@ static void notify_while_idling(void **state)
 static void notify(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "lrik");
+    owner_grants("Sent", "ann@home.example", "lrik");
     client_expect(0, "a NOTIFY SET (personal (MailboxName MessageNew MessageExpunge))\r\n", "a OK %\r\n");
     client_expect(1, "a NOTIFY SET (personal (MailboxName MessageNew MessageExpunge)) (subtree \"Other Users\" (MessageNew MessageExpunge))\r\n", "a OK %\r\n");
-    client_expect(1, "b APPEND " OF_R "Sent\" {4+}\r\na: b\r\n", "b OK %\r\n");
+    client_expect(1, "b APPEND " OF_R "Sent\" {4+}\r\na: b\r\n", "* STATUS " OF_R "Sent\" (MESSAGES 1 %)\r\nb OK %\r\n");
     client_expect(0, "", "* STATUS Sent (MESSAGES 1 UIDNEXT 2 UIDVALIDITY % UNSEEN 1)\r\n");
     client_expect(1, "c CREATE " OF_R "Sent/x\"\r\n", "c OK %\r\n");
     client_expect(0, "", "* LIST (\\HasNoChildren) \"/\" Sent/x\r\n* LIST (\\Subscribed \\HasChildren \\Sent) \"/\" Sent\r\n");
@@ -267,7 +248,7 @@ static void the_owner_is_removed(void **state)
 {
     (void)state;
     world_fill(1);
-    grant("INBOX", "ann@home.example", "lrswite");
+    owner_grants("INBOX", "ann@home.example", "lrswite");
     does(1, "a SELECT " OF_R "INBOX\"\r\n");
     does(2, "a SELECT INBOX\r\n");
     world_account_gone[0] = true;
@@ -282,12 +263,39 @@ static void the_owner_is_removed(void **state)
     world_account_gone[0] = false;
 }
 
+/* One of the two databases of a session that waits cannot be written any more: it is sent away, so that it can be opened anew. */
+static void one_is_broken_meanwhile(void **state)
+{
+    (void)state;
+    owner_grants("INBOX", "ann@home.example", "lrs");
+    client_close(0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct box *box = boxes_find(world_boxes, i % 2 == 0 ? R : ANN);
+        struct err err = {0};
+
+        does(1, "a SELECT " OF_R "INBOX\"\r\n");
+        if (i < 2)
+            client_expect(1, "b IDLE\r\n", "+ idling\r\n");
+        err_set(&err, ERR_TEMPORARY, "no sync");
+        box->broken = true; /* as a sync leaves it that fails */
+        box_fail(box, &err);
+        world_run();
+        client_expect(1, "", "* BYE [UNAVAILABLE] %\r\n");
+        assert_false(imap_clients[1].open);
+        client_open(0);
+        client_open_as(1, ANN);
+        client_expect(0, "c SUBSCRIBE x\r\n", "c OK Done\r\n");
+        client_expect(1, "c SUBSCRIBE x\r\n", "c OK Done\r\n");
+        client_close(0);
+    }
+}
+
 /* Both databases are closed while everybody waits, and opened again: what one had selected is still there. */
 static void resting(void **state)
 {
     (void)state;
     world_fill(2);
-    grant("INBOX", "ann@home.example", "lrswite");
+    owner_grants("INBOX", "ann@home.example", "lrswite");
     does(1, "a SELECT " OF_R "INBOX\"\r\n");
     client_expect(1, "b IDLE\r\n", "+ idling\r\n");
     world_later(20 * SECOND);
@@ -308,7 +316,7 @@ static void gone_in_the_middle(void **state)
 {
     (void)state;
     world_fill(20);
-    grant("INBOX", "ann@home.example", "lrswite");
+    owner_grants("INBOX", "ann@home.example", "lrswite");
     world_tick = 2000;
     for (unsigned turns = 1; turns < 60; turns += 4) {
         client_close(1);
@@ -332,7 +340,7 @@ static void cut_off_while_moving(void **state)
 {
     (void)state;
     world_fill(5);
-    grant("INBOX", "ann@home.example", "lrswite");
+    owner_grants("INBOX", "ann@home.example", "lrswite");
     for (unsigned flushes = 0; flushes < 4; flushes++) {
         unsigned here = 0, there = 0;
         struct str got;
@@ -360,20 +368,21 @@ static void cut_off_while_moving(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(hidden_is_as_if_not_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(patterns_find_nothing_hidden, setup, teardown),
-        cmocka_unit_test_setup_teardown(strange_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(across_the_border, setup, teardown),
-        cmocka_unit_test_setup_teardown(parts_of_hidden_messages, setup, teardown),
-        cmocka_unit_test_setup_teardown(administration_is_of_one_mailbox, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_name_is_no_grant, setup, teardown),
-        cmocka_unit_test_setup_teardown(taken_away_while_selected, setup, teardown),
-        cmocka_unit_test_setup_teardown(notify_while_idling, setup, teardown),
-        cmocka_unit_test_setup_teardown(notify, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_owner_is_removed, setup, teardown),
-        cmocka_unit_test_setup_teardown(resting, setup, teardown),
-        cmocka_unit_test_setup_teardown(gone_in_the_middle, setup, teardown),
-        cmocka_unit_test_setup_teardown(cut_off_while_moving, setup, teardown),
+        cmocka_unit_test_setup_teardown(hidden_is_as_if_not_there, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(patterns_find_nothing_hidden, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(strange_names, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(across_the_border, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(parts_of_hidden_messages, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(administration_is_of_one_mailbox, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(a_name_is_no_grant, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(taken_away_while_selected, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(notify_while_idling, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(notify, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_owner_is_removed, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(one_is_broken_meanwhile, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(resting, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(gone_in_the_middle, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(cut_off_while_moving, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* IMAP: mailboxes of others (RFC 4314, RFC 2342): finding, reading, changing them as far as the owner allows. Client 0 is r, the owner;
  * 1 is ann, 2 is bob. */
-#include "imap_world.h"
 #include "roles/mailbox/store_acl.h"
+#include "shared_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,41 +11,22 @@
 
 #include <cmocka.h>
 
-enum { R = IMAP_WORLD_ACCOUNT, ANN, BOB };
-#define OF_R "\"Other Users/r@home.example/"
 #define ALL "lrswipkxtecda"
 
 static int setup(void **state)
 {
     (void)state;
-    imap_world_open("imap_shared_test");
-    client_open(0);
-    client_open_as(1, ANN);
-    client_open_as(2, BOB);
+    shared_world_open("imap_shared_test");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
-static void grant(const char *mailbox, const char *who, const char *rights)
-{
-    char text[200];
-
-    snprintf(text, sizeof text, "g SETACL %s %s %s\r\n", mailbox, who, rights);
-    client_expect(0, text, "g OK Done\r\n");
 }
 
 static void listing(void **state)
 {
     (void)state;
     CONVERSE(0, {"a CREATE p/q/s\r\n", "a OK [%] Created\r\n"}, {"b CREATE hidden\r\n", "b OK [%] Created\r\n"});
-    grant("p/q/s", "ann@home.example", "lr");
-    grant("INBOX", "ann@home.example", "l");
-    grant("hidden", "ann@home.example", "rswite");
+    owner_grants("p/q/s", "ann@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "l");
+    owner_grants("hidden", "ann@home.example", "rswite");
     CONVERSE(1, {"a LIST \"\" \"Other Users*\"\r\n",
         "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users\"\r\n"
         "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users/r@home.example\"\r\n"
@@ -60,12 +41,12 @@ static void listing(void **state)
         {"e LIST \"\" " OF_R "p/q/s\" RETURN (MYRIGHTS STATUS (MESSAGES) METADATA (/shared/comment))\r\n",
             "* LIST (\\HasNoChildren) \"/\" " OF_R "p/q/s\"\r\n* MYRIGHTS " OF_R "p/q/s\" lr\r\n* STATUS " OF_R "p/q/s\" (MESSAGES 0)\r\n"
             "* METADATA " OF_R "p/q/s\" (/shared/comment NIL)\r\ne OK Done\r\n"},
-        {"f LIST \"\" " OF_R "INBOX\" RETURN (STATUS (MESSAGES) MYRIGHTS)\r\n",
+        {"f LIST \"\" " OF_R "INBOX\" RETURN (STATUS (MESSAGES) METADATA (/shared/comment) MYRIGHTS)\r\n",
             "* LIST (\\HasNoChildren) \"/\" " OF_R "INBOX\"\r\n* MYRIGHTS " OF_R "INBOX\" l\r\nf OK Done\r\n"},
         {"g LIST \"\" Sen%\r\n", "* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\ng OK Done\r\n"});
     client_expect(2, "a LIST \"\" \"Other Users*\"\r\n", "a OK Done\r\n");
     client_expect(0, "a LIST \"\" \"Other Users*\"\r\n", "a OK Done\r\n");
-    grant("INBOX", "anyone", "l");
+    owner_grants("INBOX", "anyone", "l");
     client_expect(2, "b LIST \"\" \"Other Users/*\"\r\n", "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users/r@home.example\"\r\n"
         "* LIST (\\HasNoChildren) \"/\" " OF_R "INBOX\"\r\nb OK Done\r\n");
 }
@@ -73,13 +54,13 @@ static void listing(void **state)
 static void subscriptions(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "lr");
+    owner_grants("Sent", "ann@home.example", "lr");
     CONVERSE(1, {"a SUBSCRIBE " OF_R "Sent\"\r\n", "a OK Done\r\n"},
         {"b LSUB \"\" \"Other Users*\"\r\n", "* LSUB () \"/\" " OF_R "Sent\"\r\nb OK Done\r\n"},
         {"c LIST (SUBSCRIBED) \"\" O*\r\n", "* LIST (\\Subscribed \\HasNoChildren) \"/\" " OF_R "Sent\"\r\nc OK Done\r\n"},
         {"d LIST (SUBSCRIBED RECURSIVEMATCH) \"\" O%\r\n",
             "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\nd OK Done\r\n"});
-    grant("Sent", "ann@home.example", "-l");
+    owner_grants("Sent", "ann@home.example", "-l");
     CONVERSE(1, {"e LIST (SUBSCRIBED) \"\" O*\r\n", "* LIST (\\NonExistent \\Noselect \\Subscribed \\HasNoChildren) \"/\" " OF_R "Sent\"\r\ne OK Done\r\n"},
         {"f UNSUBSCRIBE " OF_R "Sent\"\r\n", "f OK Done\r\n"}, {"g LSUB \"\" O*\r\n", "g OK Done\r\n"});
 }
@@ -89,7 +70,7 @@ static void reading(void **state)
     (void)state;
     world_fill(2);
     client_expect(0, "a STORE 1 +FLAGS (\\Seen)\r\n", "a BAD %\r\n");
-    grant("INBOX", "ann@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "lr");
     CONVERSE(1, {"a SELECT \"other users/r@home.example/INBOX\"\r\n", "a NO [NONEXISTENT] %\r\n"},
         {"b SELECT \"Other Users/R@home.Example/inbox\"\r\n",
             "* FLAGS (%)\r\n* OK [PERMANENTFLAGS ()] %\r\n* 2 EXISTS\r\n* 0 RECENT\r\n* OK [UNSEEN 1] %\r\n* OK [UIDVALIDITY %] %\r\n"
@@ -115,7 +96,7 @@ static void together(void **state)
 {
     (void)state;
     world_fill(1);
-    grant("INBOX", "ann@home.example", "lrs");
+    owner_grants("INBOX", "ann@home.example", "lrs");
     client_say(1, "a SELECT " OF_R "INBOX\"\r\n");
     client_say(0, "a SELECT INBOX\r\n");
     world_flush();
@@ -147,7 +128,7 @@ static void flags_by_right(void **state)
     client_say(0, "a SELECT INBOX\r\nb STORE 1 FLAGS (\\Answered \\Seen kept)\r\nc UNSELECT\r\n");
     world_flush();
     (void)client_got(0);
-    grant("INBOX", "ann@home.example", "lrst");
+    owner_grants("INBOX", "ann@home.example", "lrst");
     client_expect(1, "a SELECT " OF_R "INBOX\"\r\n", "* FLAGS (%)\r\n* OK [PERMANENTFLAGS (\\Seen \\Deleted)] %\r\n* 1 EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %] %\r\n"
         "* OK [UIDNEXT 2] %\r\n* OK [HIGHESTMODSEQ %] %\r\n* OK [MAILBOXID (F261-1)] %\r\na OK [READ-WRITE] Selected\r\n");
     CONVERSE(1, {"b STORE 1 +FLAGS (\\Flagged \\Deleted new)\r\n", "* 1 FETCH (FLAGS (\\Seen \\Answered \\Deleted kept))\r\nb OK Done\r\n"},
@@ -155,7 +136,7 @@ static void flags_by_right(void **state)
         {"d STORE 1 -FLAGS (\\Answered kept)\r\n", "d NO [NOPERM] %\r\n"}, {"e STORE 1 +FLAGS (new)\r\n", "e NO [NOPERM] %\r\n"},
         {"f STORE 1 FLAGS.SILENT (\\Deleted)\r\n", "f OK Done\r\n"}, {"g FETCH 1 FLAGS\r\n", "* 1 FETCH (FLAGS (\\Answered \\Deleted kept))\r\ng OK Done\r\n"},
         {"h EXPUNGE\r\n", "h NO [NOPERM] %\r\n"}, {"i UID EXPUNGE 1\r\n", "i NO [NOPERM] %\r\n"}, {"j MOVE 1 Sent\r\n", "j NO [NOPERM] %\r\n"});
-    grant("INBOX", "ann@home.example", "lrwe");
+    owner_grants("INBOX", "ann@home.example", "lrwe");
     CONVERSE(1, {"k NOOP\r\n", "k OK Done\r\n"},
         {"l STORE 1 FLAGS (\\Seen \\Draft other)\r\n",
             "* FLAGS (%)\r\n* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Draft kept \\*)] %\r\n* FLAGS (%)\r\n* OK [PERMANENTFLAGS (%)] %\r\n"
@@ -167,13 +148,13 @@ static void closing_without_the_right(void **state)
 {
     (void)state;
     world_fill(1);
-    grant("INBOX", "ann@home.example", "lrt");
+    owner_grants("INBOX", "ann@home.example", "lrt");
     client_say(1, "a SELECT " OF_R "INBOX\"\r\n");
     world_flush();
     (void)client_got(1);
     CONVERSE(1, {"b STORE 1 +FLAGS (\\Deleted)\r\n", "* 1 FETCH (FLAGS (\\Deleted))\r\nb OK Done\r\n"}, {"c CLOSE\r\n", "c OK %\r\n"},
         {"d STATUS " OF_R "INBOX\" (MESSAGES)\r\n", "* STATUS " OF_R "INBOX\" (MESSAGES 1)\r\nd OK Done\r\n"});
-    grant("INBOX", "ann@home.example", "+e");
+    owner_grants("INBOX", "ann@home.example", "+e");
     client_say(1, "e SELECT " OF_R "INBOX\"\r\n");
     world_flush();
     (void)client_got(1);
@@ -183,15 +164,15 @@ static void closing_without_the_right(void **state)
 static void appending(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "lri");
+    owner_grants("Sent", "ann@home.example", "lri");
     CONVERSE(1, {"a APPEND " OF_R "Sent\" (\\Seen \\Flagged word) {4}\r\n", "+ %\r\n"}, {"a: b\r\n", "a OK [APPENDUID % 1] Stored\r\n"},
         {"b APPEND " OF_R "INBOX\" {4}\r\n", "b NO [TRYCREATE] %\r\n"}, {"c APPEND " OF_R "nowhere\" {4}\r\n", "c NO [TRYCREATE] %\r\n"},
         {"d APPEND \"Other Users/nobody@home.example/Sent\" {4}\r\n", "d NO [TRYCREATE] %\r\n"},
         {"e APPEND \"Other Users/ann@home.example/Sent\" {4}\r\n", "e NO [TRYCREATE] %\r\n"});
-    grant("Sent", "ann@home.example", "lriw");
+    owner_grants("Sent", "ann@home.example", "lriw");
     CONVERSE(1, {"f APPEND " OF_R "Sent\" (\\Seen \\Flagged word) {4}\r\n", "+ %\r\n"}, {"a: b\r\n", "f OK [APPENDUID % 2] Stored\r\n"},
         {"g APPEND " OF_R "Sent\" {4+}\r\na: b (\\Deleted) {4+}\r\na: c\r\n", "g OK [APPENDUID % 3:4] Stored\r\n"});
-    grant("Sent", "ann@home.example", "lr");
+    owner_grants("Sent", "ann@home.example", "lr");
     client_expect(1, "h APPEND " OF_R "Sent\" {4}\r\n", "h NO [NOPERM] %\r\n");
     client_say(0, "a SELECT Sent\r\n");
     world_flush();
@@ -203,9 +184,9 @@ static void appending(void **state)
 static void appending_and_taken_away(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "lri");
+    owner_grants("Sent", "ann@home.example", "lri");
     client_expect(1, "a APPEND " OF_R "Sent\" {4}\r\n", "+ %\r\n");
-    grant("Sent", "ann@home.example", "lr");
+    owner_grants("Sent", "ann@home.example", "lr");
     client_expect(1, "a: b\r\n", "a NO [NOPERM] %\r\n");
     client_expect(1, "b STATUS " OF_R "Sent\" (MESSAGES)\r\n", "* STATUS " OF_R "Sent\" (MESSAGES 0)\r\nb OK Done\r\n");
 }
@@ -217,7 +198,7 @@ static void copying(void **state)
     client_say(0, "a SELECT INBOX\r\nb STORE 1 +FLAGS (\\Seen \\Flagged one)\r\nc STORE 2 +FLAGS (\\Deleted two)\r\n");
     world_flush();
     (void)client_got(0);
-    grant("INBOX", "ann@home.example", "lr");
+    owner_grants("INBOX", "ann@home.example", "lr");
     client_say(1, "a SELECT " OF_R "INBOX\"\r\n");
     world_flush();
     (void)client_got(1);
@@ -232,13 +213,13 @@ static void copying(void **state)
         "* 2 FETCH (FLAGS (\\Deleted two) BODY[TEXT] {12}\r\nText of 2.\r\n ENVELOPE (NIL \"m2\" %))\r\n"
         "* 3 FETCH (FLAGS () BODY[TEXT] {12}\r\nText of 3.\r\n ENVELOPE (NIL \"m3\" %))\r\nh OK Done\r\n");
     /* The other way round, flags as far as they may be set; and from one mailbox of r to another. */
-    grant("Sent", "ann@home.example", "lrit");
+    owner_grants("Sent", "ann@home.example", "lrit");
     client_expect(1, "i COPY 1:2 " OF_R "Sent\"\r\n", "i OK [COPYUID % 1:2 1:2] Done\r\n");
     client_say(1, "j SELECT " OF_R "INBOX\"\r\n");
     world_flush();
     (void)client_got(1);
     client_expect(1, "k COPY 1:2 " OF_R "Sent\"\r\n", "k OK [COPYUID % 1:2 3:4] Done\r\n");
-    grant("Sent", "ann@home.example", "+sw");
+    owner_grants("Sent", "ann@home.example", "+sw");
     client_expect(1, "l COPY 1:2 " OF_R "Sent\"\r\n", "l OK [COPYUID % 1:2 5:6] Done\r\n");
     client_say(0, "d SELECT Sent\r\n");
     world_flush();
@@ -251,14 +232,14 @@ static void moving(void **state)
 {
     (void)state;
     world_fill(3);
-    grant("INBOX", "ann@home.example", "lrte");
+    owner_grants("INBOX", "ann@home.example", "lrte");
     client_say(1, "a SELECT " OF_R "INBOX\"\r\n");
     world_flush();
     (void)client_got(1);
     CONVERSE(1, {"b MOVE 1:2 Archive\r\n", "* OK [COPYUID % 1:2 1:2] Copied\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nb OK Done\r\n"},
         {"c UID MOVE 1 Archive\r\n", "c OK Done\r\n"}, {"d STATUS Archive (MESSAGES)\r\n", "* STATUS Archive (MESSAGES 2)\r\nd OK Done\r\n"},
         {"e STATUS " OF_R "INBOX\" (MESSAGES)\r\n", "* STATUS " OF_R "INBOX\" (MESSAGES 1)\r\ne OK Done\r\n"});
-    grant("INBOX", "ann@home.example", "+i");
+    owner_grants("INBOX", "ann@home.example", "+i");
     client_say(1, "f SELECT Archive\r\n");
     world_flush();
     (void)client_got(1);
@@ -272,15 +253,15 @@ static void making_mailboxes(void **state)
 {
     (void)state;
     client_expect(0, "a CREATE p\r\n", "a OK [%] Created\r\n");
-    grant("p", "ann@home.example", "lrk");
+    owner_grants("p", "ann@home.example", "lrk");
     CONVERSE(1, {"a CREATE " OF_R "p/q/s\"\r\n", "a OK [MAILBOXID (F261-%)] Created\r\n"}, {"b CREATE " OF_R "other\"\r\n", "b NO [NOPERM] %\r\n"},
         {"c CREATE " OF_R "Sent/x\"\r\n", "c NO [NOPERM] %\r\n"}, {"d MYRIGHTS " OF_R "p/q/s\"\r\n", "* MYRIGHTS " OF_R "p/q/s\" lrkc\r\nd OK Done\r\n"},
         {"e CREATE " OF_R "p/q\"\r\n", "e NO [ALREADYEXISTS] %\r\n"}, {"e CREATE " OF_R "p/u\" (USE (\\Trash))\r\n", "e NO [USEATTR] %\r\n"}, {"f DELETE " OF_R "p/q/s\"\r\n", "f NO [NOPERM] %\r\n"},
         {"g RENAME " OF_R "p/q\" " OF_R "p/t\"\r\n", "g NO [NOPERM] %\r\n"});
     client_expect(0, "b GETACL p/q/s\r\n", "* ACL p/q/s r@home.example " ALL " ann@home.example lrkc\r\nb OK Done\r\n");
-    grant("p/q", "ann@home.example", "+x");
+    owner_grants("p/q", "ann@home.example", "+x");
     client_expect(1, "h RENAME " OF_R "p/q\" " OF_R "p/t\"\r\n", "h NO [NOPERM] %\r\n"); /* what is below it */
-    grant("p/q/s", "ann@home.example", "+x");
+    owner_grants("p/q/s", "ann@home.example", "+x");
     CONVERSE(1, {"i RENAME " OF_R "p/q\" " OF_R "top\"\r\n", "i NO [NOPERM] %\r\n"}, {"j RENAME " OF_R "p/q\" mine\r\n", "j NO [CANNOT] %\r\n"},
         {"k RENAME " OF_R "p/q\" \"Other Users/bob@home.example/p/q\"\r\n", "k NO [CANNOT] %\r\n"},
         {"l RENAME " OF_R "p/q\" " OF_R "p/t\"\r\n", "l OK Done\r\n"}, {"m DELETE " OF_R "p/t/s\"\r\n", "m OK Done\r\n"});
@@ -290,7 +271,7 @@ static void making_mailboxes(void **state)
 static void administering(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "la");
+    owner_grants("Sent", "ann@home.example", "la");
     CONVERSE(1, {"a GETACL " OF_R "Sent\"\r\n", "* ACL " OF_R "Sent\" r@home.example " ALL " ann@home.example la\r\na OK Done\r\n"},
         {"b SETACL " OF_R "Sent\" bob@home.example lr\r\n", "b OK Done\r\n"},
         {"c LISTRIGHTS " OF_R "Sent\" bob@home.example\r\n", "* LISTRIGHTS " OF_R "Sent\" bob@home.example \"\" l r s w i p k x t e c d a\r\nc OK Done\r\n"},
@@ -303,21 +284,21 @@ static void administering(void **state)
 static void negative_rights(void **state)
 {
     (void)state;
-    grant("Sent", "anyone", "lrs");
-    grant("Sent", "ann@home.example", "w");
-    grant("Sent", "-ann@home.example", "s");
-    grant("Sent", "-bob@home.example", "lr");
+    owner_grants("Sent", "anyone", "lrs");
+    owner_grants("Sent", "ann@home.example", "w");
+    owner_grants("Sent", "-ann@home.example", "s");
+    owner_grants("Sent", "-bob@home.example", "lr");
     client_expect(1, "a MYRIGHTS " OF_R "Sent\"\r\n", "* MYRIGHTS " OF_R "Sent\" lrw\r\na OK Done\r\n");
     client_expect(2, "a MYRIGHTS " OF_R "Sent\"\r\n", "a NO [NONEXISTENT] %\r\n");
     client_expect(2, "b LIST \"\" \"Other Users/*\"\r\n", "b OK Done\r\n");
-    grant("Sent", "-anyone", "w");
+    owner_grants("Sent", "-anyone", "w");
     client_expect(1, "b MYRIGHTS " OF_R "Sent\"\r\n", "* MYRIGHTS " OF_R "Sent\" lr\r\nb OK Done\r\n");
 }
 
 static void quota_of_the_owner(void **state)
 {
     (void)state;
-    grant("Sent", "ann@home.example", "lrite");
+    owner_grants("Sent", "ann@home.example", "lrite");
     world_quota_messages = 1;
     client_expect(1, "a GETQUOTAROOT " OF_R "Sent\"\r\n",
         "* QUOTAROOT " OF_R "Sent\" \"Other Users/r@home.example\"\r\n* QUOTA \"Other Users/r@home.example\" (MESSAGE 0 1)\r\na OK Done\r\n");
@@ -335,38 +316,47 @@ static void annotations(void **state)
 {
     (void)state;
     client_expect(0, "a SETMETADATA Sent (/private/comment \"r\" /shared/comment \"all\")\r\n", "a OK Done\r\n");
-    grant("Sent", "ann@home.example", "lr");
+    owner_grants("Sent", "ann@home.example", "lr");
     CONVERSE(1, {"a GETMETADATA " OF_R "Sent\" (/private/comment /shared/comment /private/specialuse)\r\n",
         "* METADATA " OF_R "Sent\" (/private/comment NIL)\r\n* METADATA " OF_R "Sent\" (/shared/comment \"all\")\r\n"
         "* METADATA " OF_R "Sent\" (/private/specialuse NIL)\r\na OK Done\r\n"},
         {"b SETMETADATA " OF_R "Sent\" (/private/comment \"a\")\r\n", "b OK Done\r\n"}, {"c SETMETADATA " OF_R "Sent\" (/shared/comment \"a\")\r\n", "c NO [NOPERM] %\r\n"},
         {"d SETMETADATA " OF_R "Sent\" (/private/specialuse NIL)\r\n", "d NO [NOPERM] %\r\n"},
         {"e GETMETADATA " OF_R "Sent\" /private/comment\r\n", "* METADATA " OF_R "Sent\" (/private/comment \"a\")\r\ne OK Done\r\n"});
+    /* However many of their own others keep there, the owner has room for his. */
+    for (unsigned i = 1; i < 200; i++) {
+        char say[100];
+
+        snprintf(say, sizeof say, "f SETMETADATA " OF_R "Sent\" (/private/vendor/v/n%u \"x\")\r\n", i);
+        client_expect(1, say, "f OK Done\r\n");
+    }
+    client_expect(1, "g SETMETADATA " OF_R "Sent\" (/private/x \"x\")\r\n", "g NO [METADATA TOOMANY] %\r\n");
+    client_expect(0, "g SETMETADATA Sent (/private/x \"x\" /shared/x \"x\")\r\n", "g OK Done\r\n");
     client_expect(0, "b GETMETADATA Sent /private/comment\r\n", "* METADATA Sent (/private/comment \"r\")\r\nb OK Done\r\n");
-    grant("Sent", "ann@home.example", "lw");
+    owner_grants("Sent", "ann@home.example", "lw");
     client_expect(1, "f SETMETADATA " OF_R "Sent\" (/shared/comment \"a\")\r\n", "f OK Done\r\n");
-    grant("Sent", "ann@home.example", "la");
+    owner_grants("Sent", "ann@home.example", "la");
     client_expect(1, "g GETMETADATA " OF_R "Sent\" /private/comment\r\n", "g NO [NOPERM] %\r\n");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(listing, setup, teardown),
-        cmocka_unit_test_setup_teardown(subscriptions, setup, teardown),
-        cmocka_unit_test_setup_teardown(reading, setup, teardown),
-        cmocka_unit_test_setup_teardown(together, setup, teardown),
-        cmocka_unit_test_setup_teardown(flags_by_right, setup, teardown),
-        cmocka_unit_test_setup_teardown(closing_without_the_right, setup, teardown),
-        cmocka_unit_test_setup_teardown(appending, setup, teardown),
-        cmocka_unit_test_setup_teardown(appending_and_taken_away, setup, teardown),
-        cmocka_unit_test_setup_teardown(copying, setup, teardown),
-        cmocka_unit_test_setup_teardown(moving, setup, teardown),
-        cmocka_unit_test_setup_teardown(making_mailboxes, setup, teardown),
-        cmocka_unit_test_setup_teardown(administering, setup, teardown),
-        cmocka_unit_test_setup_teardown(negative_rights, setup, teardown),
-        cmocka_unit_test_setup_teardown(quota_of_the_owner, setup, teardown),
-        cmocka_unit_test_setup_teardown(annotations, setup, teardown),
+        cmocka_unit_test_setup_teardown(listing, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(subscriptions, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(reading, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(together, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(flags_by_right, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(closing_without_the_right, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(appending, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(appending_and_taken_away, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(copying, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(moving, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(making_mailboxes, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(administering, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(negative_rights, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(quota_of_the_owner, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(annotations, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,12 +17,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 static void quietly(unsigned c, const char *say)
 {
     client_say(c, say);
@@ -211,14 +205,14 @@ static void within(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(criteria, setup, teardown),
-        cmocka_unit_test_setup_teardown(returns, setup, teardown),
-        cmocka_unit_test_setup_teardown(threads, setup, teardown),
-        cmocka_unit_test_setup_teardown(messages_that_are_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(many_turns, setup, teardown),
-        cmocka_unit_test_setup_teardown(previews, setup, teardown),
-        cmocka_unit_test_setup_teardown(thread_ids, setup, teardown),
-        cmocka_unit_test_setup_teardown(within, setup, teardown),
+        cmocka_unit_test_setup_teardown(criteria, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(returns, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(threads, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(messages_that_are_gone, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(many_turns, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(previews, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(thread_ids, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(within, setup, imap_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

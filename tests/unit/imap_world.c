@@ -195,6 +195,12 @@ int imap_world_close(void)
     return failures;
 }
 
+int imap_world_teardown(void **state)
+{
+    (void)state;
+    return imap_world_close();
+}
+
 void imap_world_restart(void)
 {
     imap_world_stop();
@@ -450,6 +456,19 @@ void client_expect(unsigned c, const char *say, const char *expected)
     got = client_got(c);
     if (!text_matches(str_of(expected), got))
         world_expected(say, str_of(expected), got);
+}
+
+void client_was_told(unsigned c, const char *expected)
+{
+    struct str got = client_got(c);
+
+    if (!text_matches(str_of(expected), got))
+        world_expected("", str_of(expected), got);
+}
+
+void client_select(unsigned c)
+{
+    client_expect(c, "s SELECT INBOX\r\n", INBOX_SELECTED);
 }
 
 void client_converse(unsigned c, const struct conversation *lines, size_t n)

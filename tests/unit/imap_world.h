@@ -32,6 +32,7 @@ void world_later(int64_t time); /* so much has passed, microseconds */
 
 void imap_world_open(const char *name);
 int imap_world_close(void);  /* checks that nothing is held any more; how many expectations failed */
+int imap_world_teardown(void **state); /* the same */
 void imap_world_restart(void); /* as after a crash: what was not committed is lost */
 /* The same in two, with something done to the files between. */
 void imap_world_stop(void);
@@ -47,6 +48,7 @@ void world_index(void); /* fills the index until it knows everything */
 void client_open(unsigned c);
 void client_open_as(unsigned c, int64_t account);
 void client_close(unsigned c); /* the connection is lost */
+void client_select(unsigned c); /* INBOX */
 void client_say(unsigned c, const char *text);
 void client_say_bytes(unsigned c, struct str bytes);
 void client_pay(unsigned c, uint64_t bytes);
@@ -64,6 +66,8 @@ void world_check(void); /* store_check */
 void world_expected(const char *what, struct str expected, struct str got);
 /* Says, lets the world become quiet, and compares: '%' in what is expected stands for anything within a line. */
 void client_expect(unsigned c, const char *say, const char *expected);
+/* What it got without asking, since it was looked at last. */
+void client_was_told(unsigned c, const char *expected);
 bool text_matches(struct str pattern, struct str text);
 struct conversation {
     const char *say, *expected;
@@ -72,5 +76,8 @@ void client_converse(unsigned c, const struct conversation *lines, size_t n);
 #define CONVERSE(c, ...)                                                                                              \
     client_converse(c, (const struct conversation[]){__VA_ARGS__},                                                    \
         sizeof((const struct conversation[]){__VA_ARGS__}) / sizeof(struct conversation))
+/* In a conversation; and the answer, when there is mail that was not seen. */
+#define SELECT_INBOX {"s SELECT INBOX\r\n", INBOX_SELECTED}
+#define INBOX_SELECTED "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n"
 /* So many small messages in INBOX, subjects "m1", "m2" ... */
 void world_fill(unsigned n);

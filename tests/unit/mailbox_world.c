@@ -13,6 +13,7 @@ uint64_t world_asked_account;
 void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
 void (*world_directory_noted)(const struct msg_share_note *m);
 void (*world_session)(uint64_t id, struct str bytes);
+unsigned world_copies;
 static uint64_t next_id;
 
 void world_open(void)
@@ -22,6 +23,7 @@ void world_open(void)
     world_access = &access_;
     world_web = &web;
     world_connections = 8;
+    world_copies = 1;
     world_granted = world_asked = next_id = 0;
     world_session = NULL;
     world_directory_asked = NULL;
@@ -96,7 +98,7 @@ unsigned role_copy(const struct role *role)
 unsigned role_copies(const struct role *role)
 {
     (void)role;
-    return 1;
+    return world_copies;
 }
 
 void *role_state(struct role *role)

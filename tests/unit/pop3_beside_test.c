@@ -17,22 +17,8 @@ static int setup(void **state)
     imap_world_open("pop3_beside_test");
     world_fill(MESSAGES);
     client_open(IMAP);
-    client_expect(IMAP, "s SELECT INBOX\r\n", "%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\n%\r\ns OK [READ-WRITE] Selected\r\n");
+    client_select(IMAP);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
-static void got(unsigned c, const char *expected)
-{
-    struct str text = client_got(c);
-
-    if (!text_matches(str_of(expected), text))
-        world_expected("", str_of(expected), text);
 }
 
 static void open_pop(unsigned c)
@@ -66,13 +52,13 @@ static void login_waits_for_the_change(void **state)
     sessions_data(world_sessions, world_access, &(struct msg_session_data){POP + 1, STR("STAT\r\n")});
     world_turn();
     boxes_finish(world_boxes);
-    got(POP, "");
+    client_was_told(POP, "");
     end_change();
-    got(POP, "+OK % messages (% octets)\r\n+OK % %\r\n");
+    client_was_told(POP, "+OK % messages (% octets)\r\n+OK % %\r\n");
     client_expect(POP, "QUIT\r\n", "+OK Goodbye, % messages left\r\n");
     open_pop(POP);
     world_flush();
-    got(POP, "+OK 2 messages (% octets)\r\n");
+    client_was_told(POP, "+OK 2 messages (% octets)\r\n");
 }
 
 /* The maildrop is locked by the one that waits. */
@@ -85,19 +71,19 @@ static void login_waits_so_long(void **state)
     open_pop(POP + 1);
     world_box()->held++; /* somebody else's work, that does not end */
     world_flush();
-    got(POP, "");
-    got(POP + 1, "-ERR [IN-USE] Another session has this mailbox open\r\n");
+    client_was_told(POP, "");
+    client_was_told(POP + 1, "-ERR [IN-USE] Another session has this mailbox open\r\n");
     assert_true(sessions_due(world_sessions) <= clock_monotonic() + SESSION_LATER);
     world_later(SESSION_LATER);
     world_turn();
-    got(POP, "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n");
+    client_was_told(POP, "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later\r\n");
     assert_false(imap_clients[POP].open);
     assert_true(sessions_due(world_sessions) == INT64_MAX);
     world_box()->held--;
     end_change();
     open_pop(POP);
     world_flush();
-    got(POP, "+OK 500 messages (% octets)\r\n");
+    client_was_told(POP, "+OK 500 messages (% octets)\r\n");
 }
 
 static void the_client_goes_while_login_waits(void **state)
@@ -109,7 +95,7 @@ static void the_client_goes_while_login_waits(void **state)
     client_close(POP);
     assert_true(sessions_due(world_sessions) == INT64_MAX);
     end_change();
-    got(IMAP, "a OK Done\r\n");
+    client_was_told(IMAP, "a OK Done\r\n");
 }
 
 /* What was rolled back meanwhile is nothing to a login. */
@@ -124,15 +110,15 @@ static void login_after_a_rollback(void **state)
     err_set(&err, ERR_TEMPORARY, "somebody's storage failed");
     box_fail(world_box(), &err);
     end_change();
-    got(POP, "+OK 500 messages (% octets)\r\n");
-    got(IMAP, "a NO [UNAVAILABLE] %\r\n");
+    client_was_told(POP, "+OK 500 messages (% octets)\r\n");
+    client_was_told(IMAP, "a NO [UNAVAILABLE] %\r\n");
 }
 
 static void log_in_and_mark(void)
 {
     open_pop(POP);
     world_flush();
-    got(POP, "+OK 500 messages (% octets)\r\n");
+    client_was_told(POP, "+OK 500 messages (% octets)\r\n");
     client_expect(POP, "DELE 1\r\nDELE 500\r\n", "+OK Message 1 deleted\r\n+OK Message 500 deleted\r\n");
 }
 
@@ -144,9 +130,9 @@ static void quit_waits_for_the_change(void **state)
     client_say(POP, "QUIT\r\n");
     world_turn();
     boxes_finish(world_boxes);
-    got(POP, "");
+    client_was_told(POP, "");
     end_change();
-    got(POP, "+OK Goodbye, 498 messages left\r\n");
+    client_was_told(POP, "+OK Goodbye, 498 messages left\r\n");
     client_expect(IMAP, "b NOOP\r\n", "a OK [EXPUNGEISSUED] Done\r\n* 500 EXPUNGE\r\n* 1 EXPUNGE\r\nb OK Done\r\n");
     assert_false(imap_clients[POP].open);
 }
@@ -164,7 +150,7 @@ static void quit_with_what_is_undone(void **state)
     err_set(&err, ERR_TEMPORARY, "somebody's storage failed");
     box_fail(world_box(), &err);
     end_change();
-    got(POP, "-ERR [SYS/TEMP] Deleted messages were not removed\r\n");
+    client_was_told(POP, "-ERR [SYS/TEMP] Deleted messages were not removed\r\n");
     client_expect(IMAP, "b NOOP\r\n", "a NO [UNAVAILABLE] %\r\nb OK Done\r\n");
 }
 
@@ -178,7 +164,7 @@ static void the_client_goes_after_quit(void **state)
     world_turn();
     client_close(POP);
     end_change();
-    got(IMAP, "a OK [EXPUNGEISSUED] Done\r\n");
+    client_was_told(IMAP, "a OK [EXPUNGEISSUED] Done\r\n");
     client_expect(IMAP, "b NOOP\r\n", "* 500 EXPUNGE\r\n* 1 EXPUNGE\r\nb OK Done\r\n");
 }
 
@@ -218,14 +204,14 @@ static void the_client_goes_in_the_removal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(login_waits_for_the_change, setup, teardown),
-        cmocka_unit_test_setup_teardown(login_waits_so_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_client_goes_while_login_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(login_after_a_rollback, setup, teardown),
-        cmocka_unit_test_setup_teardown(quit_waits_for_the_change, setup, teardown),
-        cmocka_unit_test_setup_teardown(quit_with_what_is_undone, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_client_goes_after_quit, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_client_goes_in_the_removal, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(login_waits_for_the_change, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(login_waits_so_long, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_client_goes_while_login_waits, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(login_after_a_rollback, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(quit_waits_for_the_change, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(quit_with_what_is_undone, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_client_goes_after_quit, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_client_goes_in_the_removal, setup, imap_world_teardown)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,6 +361,7 @@ void world_time_out(void)
 {
     struct conn *now[CONNS_MAX];
 
+    world.now++; /* they began before */
     memcpy(now, conns, sizeof now);
     for (size_t i = 0; i < CONNS_MAX; i++)
         if (now[i] != NULL && conns[i] == now[i] && !conns[i]->closed) {

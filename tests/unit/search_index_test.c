@@ -31,12 +31,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return imap_world_close();
-}
-
 static struct search_index_size size_of_index(void)
 {
     struct search_index_size size = {0};
@@ -284,7 +278,7 @@ static void rules_are_as_they_were(void **state)
     grams_free(g);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, imap_world_teardown)
 
 int main(void)
 {

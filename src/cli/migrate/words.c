@@ -6,10 +6,11 @@ bool migrate_name(struct buf *out, struct str name)
 {
     const char *why;
 
-    for (size_t i = 0; i < name.n; i++) {
-        unsigned char c = (unsigned char)name.p[i];
+    while (name.n > 0) {
+        size_t bad = imap_name_bad_character(name);
 
-        buf_add_char(out, c < ' ' || c == 0x7f || c == '*' || c == '%' ? '_' : name.p[i]);
+        buf_add_char(out, bad > 0 ? '_' : name.p[0]);
+        name = str_skip(name, bad > 0 ? bad : 1);
     }
     return !out->failed && imap_name_is_valid(buf_str(out), &why);
 }

@@ -146,6 +146,7 @@ struct imap_search_key {
     struct str name, text;         /* text is UTF-8 */
     int64_t day;
     uint64_t number;
+    int cost;                      /* for who searches: the parser leaves it 0 */
 };
 enum imap_return { IMAP_RETURN_MIN = 1, IMAP_RETURN_MAX = 2, IMAP_RETURN_ALL = 4, IMAP_RETURN_COUNT = 8, IMAP_RETURN_SAVE = 16,
     IMAP_RETURN_PARTIAL = 32 };
@@ -210,6 +211,7 @@ struct imap_copy {
 /* ---- GETMETADATA, SETMETADATA (RFC 5464) ---- */
 enum { IMAP_ENTRY_NAME_MAX = 255, IMAP_ENTRIES_MAX = 1000 };
 enum { IMAP_FIELDS_MAX = 1000 }; /* names in one list of header fields */
+enum { IMAP_PATTERNS_MAX = 200 }; /* of one LIST */
 enum imap_depth { IMAP_DEPTH_NONE, IMAP_DEPTH_ONE, IMAP_DEPTH_ALL };
 struct imap_entry {
     struct str name;  /* "/shared/comment", in small letters */

@@ -1,4 +1,4 @@
-/* Mailbox names: modified UTF-7 (RFC 3501, section 5.1.3), LIST patterns, what a name may be. See write.h. */
+/* Mailbox names: modified UTF-7 (RFC 3501, section 5.1.3), what a name may be. See write.h. */
 #include "write.h"
 
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
@@ -179,52 +179,24 @@ bool imap_mutf7_decode(struct buf *out, struct str text)
     return !out->failed;
 }
 
-/* ---- patterns and names ---- */
-
-/* Greedy with one place to come back to for each kind of wildcard: linear in practice, never exponential. */
-static bool matches(struct str pattern, struct str name)
-{
-    size_t p = 0, n = 0, star_p = SIZE_MAX, star_n = 0, percent_p = SIZE_MAX, percent_n = 0;
-
-    for (;;) {
-        char c = p < pattern.n ? pattern.p[p] : 0;
-
-        if (c == '*') {
-            star_p = ++p;
-            star_n = n;
-            percent_p = SIZE_MAX;
-        } else if (c == '%') {
-            percent_p = ++p;
-            percent_n = n;
-        } else if (n < name.n && p < pattern.n && c == name.p[n]) {
-            p++;
-            n++;
-        } else if (n == name.n && p == pattern.n) {
-            return true;
-        } else if (percent_p != SIZE_MAX && percent_n < name.n && name.p[percent_n] != '/') {
-            p = percent_p;
-            n = ++percent_n;
-        } else if (star_p != SIZE_MAX && star_n < name.n) {
-            p = star_p;
-            n = ++star_n;
-            percent_p = SIZE_MAX;
-        } else {
-            return false;
-        }
-    }
-}
-
-bool imap_pattern_matches(struct str pattern, struct str name)
-{
-    struct str first = str_sub(pattern, 0, 5);
-
-    /* INBOX in any case, alone or as the top of a tree. */
-    if (str_ieq(first, STR("INBOX")) && str_starts(name, STR("INBOX")) && (pattern.n == 5 || str_find(STR("/*%"), pattern.p[5]) >= 0))
-        return matches(str_skip(pattern, 5), str_skip(name, 5));
-    return matches(pattern, name);
-}
+/* ---- what a name may be ---- */
 
 enum { NAME_MAX_BYTES = 1000, NAME_MAX_LEVELS = 100 };
+
+size_t imap_name_bad_character(struct str s)
+{
+    if (s.n > 0 && (s.p[0] == '*' || s.p[0] == '%'))
+        return 1;
+    return str_starts(s, STR("\xe2\x80\xa8")) || str_starts(s, STR("\xe2\x80\xa9")) ? 3 : str_control(s);
+}
+
+static bool has_bad_character(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (imap_name_bad_character(str_skip(name, i)) > 0)
+            return true;
+    return false;
+}
 
 bool imap_name_is_valid(struct str name, const char **why)
 {
@@ -238,9 +210,8 @@ bool imap_name_is_valid(struct str name, const char **why)
         *why = "A mailbox name is UTF-8";
     else if (name.p[0] == '/' || name.p[name.n - 1] == '/')
         *why = "A mailbox name neither begins nor ends with /";
-    for (size_t i = 0; i < name.n && *why == NULL; i++)
-        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f || name.p[i] == '*' || name.p[i] == '%')
-            *why = "A mailbox name has no control characters, no * and no %";
+    else if (has_bad_character(name))
+        *why = "A mailbox name has no control characters, no * and no %";
     while (*why == NULL && str_next(&rest, '/', &level))
         if (level.n == 0 || ++levels > NAME_MAX_LEVELS)
             *why = level.n == 0 ? "A mailbox name has no empty level" : "A mailbox name has at most 100 levels";

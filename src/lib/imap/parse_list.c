@@ -88,6 +88,8 @@ static bool patterns(struct imap_parser *p, struct imap_list *list)
         return imap_list_mailbox(p, &list->patterns[list->pattern_count++]);
     list->extended = true;
     do {
+        if (list->pattern_count == IMAP_PATTERNS_MAX)
+            return imap_expected(p, "So many patterns in one command are too many");
         if (!imap_list_mailbox(p, &list->patterns[list->pattern_count++]))
             return false;
     } while (imap_take(p, ' '));

@@ -18,8 +18,12 @@ void imap_write_date_time(struct buf *out, int64_t time); /* "22-Nov-2026 03:30:
 bool imap_mutf7_decode(struct buf *out, struct str text);
 void imap_mutf7_encode(struct buf *out, struct str utf8);
 
-/* LIST patterns: `*` and `%` (RFC 9051, section 6.3.9), hierarchy separator '/'. INBOX matches in any case. */
+/* LIST patterns: `*` and `%` (RFC 9051, section 6.3.9), hierarchy separator '/'. INBOX matches in any case. What
+ * has more than 2,047 bytes matches nothing. */
 bool imap_pattern_matches(struct str pattern, struct str name);
-/* A name somebody may create: UTF-8, no control characters, no empty level, no `*` or `%`, at most 1000 bytes and
+/* A name somebody may create: UTF-8, no control characters or separators of lines, no empty level, no `*` or `%`, at most 1000 bytes and
  * 100 levels. *why tells in words. */
 bool imap_name_is_valid(struct str name, const char **why);
+/* Bytes of the character that s begins with, if it is one that no name may have: a wildcard, a control character of either set, a
+ * separator of lines or paragraphs (RFC 6855, section 3); else 0. */
+size_t imap_name_bad_character(struct str s);

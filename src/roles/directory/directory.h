@@ -67,6 +67,9 @@ void on_secret_ask(struct role *role, struct channel *from, const struct msg_sec
 void on_pools_ask(struct role *role, struct channel *from, const struct msg_pools_ask *m);
 void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m);
 /* shares.c */
+/* Says in the log when some who share with each other are served by different ones of so many copies of mailbox, which cannot reach each
+ * other's databases; how many pairs. */
+int64_t shares_look_for_splits(struct directory *d, unsigned copies);
 void on_name_ask(struct role *role, struct channel *from, const struct msg_name_ask *m);
 void on_share_note(struct role *role, struct channel *from, const struct msg_share_note *m);
 void on_shares_ask(struct role *role, struct channel *from, const struct msg_shares_ask *m);

@@ -136,6 +136,8 @@ int main(int argc, char **argv)
     auth_open(d);
     control_open(d);
     keys_load(d);
+    if (role_copy(role) == 0 && role_peers(role, ROLE_MAILBOX) > 1)
+        (void)shares_look_for_splits(d, role_peers(role, ROLE_MAILBOX));
     role_sandbox(role);
     code = role_run(role);
     password_cache_wipe(&d->passwords);

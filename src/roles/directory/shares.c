@@ -4,6 +4,8 @@
  * A note that could not be written is lost: the owner's mailbox notes it again when it is opened. */
 #include "directory.h"
 
+#include "base/log.h"
+
 #include <inttypes.h>
 
 enum { OWNERS_MAX = 1000 };
@@ -27,6 +29,22 @@ void on_name_ask(struct role *role, struct channel *from, const struct msg_name_
         reply.address = name_str(&a.key);
     }
     ipc_send_name_reply(from, &reply);
+}
+
+int64_t shares_look_for_splits(struct directory *d, unsigned copies)
+{
+    struct stmt *s = store_stmt(&d->store, SQL_SHARE_SPLIT);
+    struct err err = {0};
+    int64_t splits;
+
+    stmt_int(s, copies);
+    splits = stmt_row(s) ? column_int(s, 0) : 0;
+    if (!stmt_done(s, &err))
+        answers_trouble(d, "shares", &err);
+    else if (splits > 0)
+        log_warning("shares-split", "pairs=%" PRId64 " copies=%u reason=who shares mailboxes with each other must be served by one process: set copies { mailbox = 1 }",
+            splits, copies);
+    return splits;
 }
 
 static bool has_share(struct directory *d, int64_t grantee, int64_t owner, bool *has, struct err *err)

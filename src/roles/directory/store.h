@@ -53,6 +53,7 @@ bool name_set(struct name *name, struct str text);
     X(SHARE_HAS, "SELECT 1 FROM share WHERE grantee = $1 AND owner = $2")                          \
     X(SHARE_PUT, "INSERT INTO share (grantee, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING")      \
     X(SHARE_REMOVE, "DELETE FROM share WHERE grantee = $1 AND owner = $2")                         \
+    X(SHARE_SPLIT, "SELECT count(*) FROM share WHERE grantee <> 0 AND grantee % $1 <> owner % $1")  \
     X(SHARE_FORGET, "DELETE FROM share WHERE grantee = $1 OR owner = $1")                          \
     X(SHARE_LIST, "SELECT DISTINCT account.id, account.key FROM share JOIN account ON account.id " \
                   "= share.owner WHERE share.grantee IN (0, $1) AND share.owner <> $1 ORDER BY "   \

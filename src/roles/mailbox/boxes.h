@@ -53,6 +53,7 @@ struct box {
     struct list watchers;
     bool elsewhere; /* on another file system than the folder of all */
     unsigned held; /* changes that take several turns are under way: the transaction must not be committed yet */
+    uint64_t promised_messages, promised_bytes; /* what these will add yet: whether it fits was looked at before they began */
     uint64_t rollbacks; /* whoever works in a transaction for longer than a turn looks whether it grew */
     bool broken; /* a sync failed: this handle can promise nothing any more; when nobody uses it the
                   * next opens another */

@@ -28,8 +28,11 @@ struct acl_command {
     struct account_waiter naming;
     struct acl_entry entries[ACL_ENTRIES_MAX];
     size_t n, at;
-    bool telling;
+    bool telling, splits; /* some of them cannot reach the folder */
 };
+
+static const char split_text[] = "Some of these are served by another process of the role mailbox than the owner and cannot reach the folder: "
+    "sharing needs copies { mailbox = 1 }.";
 
 static struct channel *asker(const struct acl_command *c)
 {
@@ -83,6 +86,7 @@ static void on_name(struct account_waiter *w, const struct account_info *info)
     } else {
         if (info->found)
             tell_entry(c, &c->entries[c->at], info->address);
+        c->splits |= info->found && !shares_is_ours(accounts_shares(c->accounts), c->entries[c->at].grantee);
         c->at++;
     }
     if (!c->telling)
@@ -97,10 +101,12 @@ static void tell_on(struct acl_command *c)
     c->telling = true;
     while (c->at < c->n) {
         before = c->at;
-        if (c->entries[c->at].grantee == ACL_ANYONE)
+        if (c->entries[c->at].grantee == ACL_ANYONE) {
             tell_entry(c, &c->entries[c->at++], STR("anyone"));
-        else
+            c->splits |= role_copies(c->role) > 1;
+        } else {
             accounts_get(c->accounts, (uint64_t)c->entries[c->at].grantee, &c->naming);
+        }
         if (c->at == before) {
             c->telling = false;
             return;
@@ -109,7 +115,7 @@ static void tell_on(struct acl_command *c)
     if (c->at > c->n)
         end(c, EX_TEMPFAIL, "the directory cannot be asked now");
     else
-        end(c, 0, "");
+        end(c, 0, c->splits ? split_text : "");
 }
 
 static void tell(struct acl_command *c)

@@ -234,7 +234,7 @@ static void write_prefix(const struct delivery *d, struct buf *out)
 static bool fits(const struct delivery *d, uint64_t size)
 {
     struct store_totals has = store_totals(d->box->store);
-    uint64_t bytes = (uint64_t)has.bytes, messages = (uint64_t)has.messages;
+    uint64_t bytes = (uint64_t)has.bytes + d->box->promised_bytes, messages = (uint64_t)has.messages + d->box->promised_messages;
 
     if (d->info.quota_messages != 0 && messages >= d->info.quota_messages)
         return false;

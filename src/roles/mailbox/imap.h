@@ -132,11 +132,12 @@ struct imap {
     } telling;
 
     struct account_waiter asking; /* for the quota, or for a name */
-    int64_t asking_until;         /* for the quota: so long (monotonic) */
+    int64_t asking_until;         /* directory has so long to answer (monotonic) */
     struct account_info quota;
     imap_step *with_quota;
 
     bool holding;           /* the transaction, over several turns */
+    uint64_t promised_messages, promised_bytes; /* of the box, meanwhile */
     uint64_t rollbacks;     /* of the box when that began */
 
     void *work;             /* of the command under way, in the arena */
@@ -178,12 +179,14 @@ MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the comm
 MUST_CHECK bool imap_hold(struct imap *im);
 MUST_CHECK bool imap_still_holds(struct imap *im);
 void imap_release(struct imap *im);
+/* Held: so much will be added yet, which imap_fits has allowed; and so much of that has been. What is left is forgotten with
+ * imap_release. So that changes of several turns and deliveries beside them do not each fit alone and exceed the quota together. */
+void imap_promise(struct imap *im, uint64_t messages, uint64_t bytes);
+void imap_promise_kept(struct imap *im, uint64_t messages, uint64_t bytes);
 /* The storage failed inside the transaction: all that shared it has failed, and the command is answered NO. */
 void imap_undo(struct imap *im, const struct err *err);
 /* Calls `then` when im->quota is known (at once, mostly); NO was said otherwise. */
 void imap_with_quota(struct imap *im, imap_step *then);
-/* Directory was away for too long: NO was said. */
-bool imap_quota_is_late(struct imap *im);
 /* Says NO [OVERQUOTA] and false when so much more does not fit. */
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes);
 /* RFC 7162, section 6: a client takes the highest modseq it was told for where it stands, unless it is told that it stands
@@ -193,6 +196,16 @@ void imap_tell_where_it_stands(struct imap *im);
 void imap_view_woken(struct imap *im);
 /* A folder of im->box by name, or NULL with NO [code] said. */
 struct folder *imap_folder(struct imap *im, struct str name, const char *code);
+
+/* ---- imap_ask.c ---- */
+/* Asks directory and waits: `ready` is called when it has answered, or with its failure when it is away or has not answered for
+ * SESSION_LATER. May be called before this returns; it clears im->waiting, sets the step and wakes the session. */
+void imap_ask_address(struct imap *im, struct str address, shares_ready *ready); /* with im->locating.waiter */
+void imap_ask_owners(struct imap *im, shares_ready *ready);                      /* the same */
+/* With im->asking. A patient one also waits while directory is away: it may just be being started. */
+void imap_ask_account(struct imap *im, int64_t account, bool patient, account_ready *ready);
+/* The time is over: `ready` was told of a failure. */
+bool imap_directory_is_late(struct imap *im);
 
 /* ---- imap_verbs.c ---- */
 void imap_run_command(struct imap *im); /* im->command */
@@ -217,9 +230,13 @@ unsigned imap_view_rights(struct imap *im);
 /* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not
  * know of it. f NULL: it is not there. */
 MUST_CHECK bool imap_may(struct imap *im, struct box *box, const struct folder *f, unsigned all, unsigned any, const char *code);
+/* One of these, and that of looking it up, is needed for annotations (RFC 5464, section 3.3). */
+enum { IMAP_RIGHTS_OF_METADATA = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST };
+bool imap_may_read_annotations(unsigned rights);
 /* The flags that these rights allow to change; keywords go with ACL_WRITE. */
 unsigned imap_flags_of_rights(unsigned rights);
-/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said. */
+/* May a mailbox be made under that name in im->box, as far as rights go? False: NO was said; as if there were no such account to
+ * who may look up none of its mailboxes. */
 MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 /* "F12", unlike those of all others. */
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
@@ -235,6 +252,8 @@ void imap_view_open(struct imap *im, struct folder *f, bool read_only);
 void imap_view_close(struct imap *im);
 /* Its rows may be told: nobody has taken that right away. */
 bool imap_view_may_read(struct imap *im);
+/* It was not opened with EXAMINE; else NO was said. */
+MUST_CHECK bool imap_view_may_write(struct imap *im);
 /* The box rests, and has another store later; false: the mailbox cannot be read any more. */
 void imap_view_rest(struct imap *im);
 MUST_CHECK bool imap_view_wake(struct imap *im, struct err *err);
@@ -288,7 +307,9 @@ void imap_notify_end(struct imap *im); /* as it was before */
 void imap_notify_rest(struct imap *im); /* the database is closed, and opened again */
 void imap_notify_wake(struct imap *im);
 void imap_notify_nothing(struct imap *im); /* NOTIFY NONE */
-uint64_t imap_notify_who(const struct imap *im); /* for store_by */
+uint64_t imap_notify_who(const struct imap *im); /* of im->box, for store_by */
+void imap_notify_forget(struct imap *im, const struct box *box); /* it is to be let go */
+bool imap_notify_others_behind(const struct imap *im); /* something is to be told of mailboxes of others */
 /* The events (enum imap_event) of the selected mailbox that may be told. */
 unsigned imap_notify_selected(const struct imap *im);
 bool imap_notify_is_behind(const struct imap *im);
@@ -314,8 +335,8 @@ uint64_t imap_thread_id(struct str refs);
 /* "PREVIEW ..." of a message; `lazy`: NIL unless it is kept already (imap_preview.c). */
 MUST_CHECK bool imap_write_preview(struct imap *im, const struct store_message *m, bool lazy, struct err *err);
 
-/* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_change.c,
- * imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
+/* ---- the commands: imap_basic.c, imap_select.c, imap_folders.c, imap_list.c, imap_append.c, imap_fetch.c, imap_store.c,
+ * imap_expunge.c, imap_copy.c, imap_search.c, imap_sort.c, imap_thread.c, imap_quota.c, imap_metadata.c ---- */
 imap_step imap_on_capability, imap_on_noop, imap_on_logout, imap_on_id, imap_on_enable, imap_on_namespace, imap_on_idle;
 imap_step imap_on_compress, imap_on_unauthenticate;
 imap_step imap_on_select, imap_on_close, imap_on_unselect, imap_on_check;
@@ -339,7 +360,7 @@ MUST_CHECK bool imap_special_use(struct imap *im, struct str use, const struct f
 struct str imap_special_name(struct str use); /* as we write it; empty: there is none such */
 /* "* VANISHED (EARLIER) ..." for what is gone of `known` (empty: of all) since that modseq (imap_select.c). */
 MUST_CHECK bool imap_tell_vanished(struct imap *im, struct folder *f, const struct imap_set *known, int64_t since, struct err *err);
-/* CLOSE: expunges, says nothing of it, unselects and answers. */
+/* CLOSE: expunges, says nothing of it, unselects and answers (imap_expunge.c). */
 void imap_expunge_and_close(struct imap *im);
 /* A line while idling. */
 void imap_idle_line(struct imap *im, struct str line);
@@ -360,5 +381,5 @@ void imap_leave_the_other(struct imap *im);
 void imap_note_shares(struct imap *im);
 /* The largest message that APPEND takes, bytes. */
 int64_t imap_append_limit(const struct imap *im);
-/* RENAME of INBOX: its messages move to a new mailbox (imap_change.c). */
+/* RENAME of INBOX: its messages move to a new mailbox (imap_copy.c). */
 void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str name, struct folder **f, struct err *err));

@@ -81,10 +81,7 @@ static void find_identifier(struct imap *im, struct acl_change *c, imap_step *th
     } else if (str_ieq(who, STR("anyone"))) {
         then(im);
     } else {
-        im->locating.waiter.ready = on_identifier;
-        im->waiting = true;
-        im->step = imap_is_waiting;
-        shares_find(shares_of(im), who, &im->locating.waiter);
+        imap_ask_address(im, who, on_identifier);
     }
 }
 
@@ -110,7 +107,10 @@ static void on_changed(struct imap *im, bool stored)
     }
     if (store_acl_has(im->box->store, c->entry.grantee, &has, &err))
         shares_note(shares_of(im), im->box->account, c->entry.grantee, has);
-    imap_ok(im, NULL, "Done");
+    if (c->entry.rights != 0 && c->entry.grantee != ACL_ANYONE && !shares_is_ours(shares_of(im), c->entry.grantee))
+        imap_ok(im, NULL, "Done, but that account is served by another process and cannot reach the mailbox: tell the administrator");
+    else
+        imap_ok(im, NULL, "Done");
 }
 
 /* There is room for another one, or there is one already. */
@@ -267,12 +267,15 @@ static void add_entry(struct imap *im, struct acl_listing *l, const struct acl_e
     buf_clear(&who);
 }
 
+static void name_some(struct imap *im);
+
 static void on_name(struct account_waiter *w, const struct account_info *info)
 {
     struct imap *im = CONTAINER(w, struct imap, asking);
     struct acl_listing *l = im->work;
 
     l->asked = im->waiting = false;
+    im->step = name_some;
     l->failed = info == NULL;
     if (info != NULL && info->found) {
         add_entry(im, l, &l->entries[l->at], info->address);
@@ -296,9 +299,8 @@ static void name_some(struct imap *im)
             l->at++;
             continue;
         }
-        l->asked = im->waiting = true;
-        im->asking.ready = on_name;
-        accounts_get(im->info->accounts, (uint64_t)l->entries[l->at].grantee, &im->asking);
+        l->asked = true;
+        imap_ask_account(im, l->entries[l->at].grantee, false, on_name);
         if (l->asked)
             return;
     }

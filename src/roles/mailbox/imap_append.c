@@ -382,7 +382,7 @@ static void complete(struct imap *im)
         imap_no(im, a->code, a->why);
         return;
     }
-    if (!imap_begin(im))
+    if (!append_fits(im, 0, 0) || !imap_begin(im)) /* others have added something meanwhile */
         return;
     if (add_all(im, &err))
         imap_when_synced(im, on_stored);

@@ -18,7 +18,7 @@ bool imap_begin(struct imap *im)
     struct err err = {0};
 
     if (box_begin(im->box, &err)) {
-        store_by(im->box->store, im->box == im->home ? imap_notify_who(im) : 0);
+        store_by(im->box->store, imap_notify_who(im));
         return true;
     }
     imap_failed(im, &err);
@@ -48,9 +48,30 @@ bool imap_still_holds(struct imap *im)
 
 void imap_release(struct imap *im)
 {
+    imap_promise_kept(im, im->promised_messages, im->promised_bytes);
     if (im->holding)
         im->box->held--;
     im->holding = false;
+}
+
+void imap_promise(struct imap *im, uint64_t messages, uint64_t bytes)
+{
+    im->promised_messages = messages;
+    im->promised_bytes = bytes;
+    im->box->promised_messages += messages;
+    im->box->promised_bytes += bytes;
+}
+
+void imap_promise_kept(struct imap *im, uint64_t messages, uint64_t bytes)
+{
+    if (messages > im->promised_messages)
+        messages = im->promised_messages;
+    if (bytes > im->promised_bytes)
+        bytes = im->promised_bytes;
+    im->promised_messages -= messages;
+    im->promised_bytes -= bytes;
+    im->box->promised_messages -= messages;
+    im->box->promised_bytes -= bytes;
 }
 
 void imap_undo(struct imap *im, const struct err *err)

@@ -288,10 +288,9 @@ static bool on_message(void *arg, const struct store_message *m)
 /* Where the range of the set that holds `uid` ends. */
 static uint32_t range_end(const struct imap_set *set, uint32_t uid)
 {
-    for (size_t i = 0; i < set->n && !set->saved; i++)
-        if (set->ranges[i].from <= uid && uid <= set->ranges[i].to)
-            return set->ranges[i].to;
-    return uid;
+    size_t i = set->saved ? set->n : imap_set_from(set, uid);
+
+    return i < set->n && set->ranges[i].from <= uid ? set->ranges[i].to : uid;
 }
 
 /* ---- the end: what was shown is marked as seen ---- */

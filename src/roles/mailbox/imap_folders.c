@@ -140,12 +140,12 @@ static bool check_new_name(struct imap *im, struct str name)
 {
     const char *why;
 
+    if (!imap_may_create(im, name)) /* first: only who may learn what is there hears what is wrong with a name */
+        return false;
     if (!imap_name_is_valid(name, &why))
         imap_no(im, "CANNOT", why);
     else if (im->box == im->home && imap_is_reserved(im, name))
         imap_no(im, "CANNOT", "Mailboxes of others have such names");
-    else if (!imap_may_create(im, name))
-        return false;
     else if (store_folder_find(store_of(im), name) != NULL)
         refuse_existing(im, store_folder_find(store_of(im), name));
     else if (too_many(im, name))
@@ -264,7 +264,7 @@ static bool may_rename(struct imap *im, struct str from, struct str *to)
         may = !is_below(f->name, from) || (imap_rights(im, im->box, f) & ACL_DELETE) != 0;
     if (!may)
         imap_no(im, "NOPERM", "The owner has not granted that for all mailboxes below it");
-    else if (!str_starts(*to, prefix) || to->n == prefix.n || str_eq(from, STR("INBOX"))) {
+    else if (!str_istarts(*to, prefix) || to->n == prefix.n || str_eq(from, STR("INBOX"))) {
         imap_no(im, "CANNOT", "A mailbox of another user stays with that user");
         may = false;
     } else

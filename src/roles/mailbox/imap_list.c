@@ -274,7 +274,7 @@ static bool tell_list(struct imap *im, const struct name *name, bool child_info,
         imap_write_myrights(im, name->text, rights);
     if (rights & ACL_READ && list->returns & IMAP_LIST_RETURN_STATUS)
         imap_write_status(im, im->box, f, name->text, list->status);
-    return !(rights & ACL_LOOKUP) || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
+    return !imap_may_read_annotations(rights) || !(list->returns & IMAP_LIST_RETURN_METADATA) ||
            imap_tell_annotations(im, f, name->text, list->metadata, list->metadata_count, err);
 }
 
@@ -409,10 +409,7 @@ void imap_on_list(struct imap *im)
     } else if (!may_match_others(im)) {
         begin_telling(im);
     } else {
-        im->locating.waiter.ready = on_owners;
-        im->waiting = true;
-        im->step = collect_shared;
-        shares_list(accounts_shares(im->info->accounts), im->home->account, &im->locating.waiter);
+        imap_ask_owners(im, on_owners);
     }
 }
 

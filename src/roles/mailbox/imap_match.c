@@ -72,6 +72,15 @@ static bool is_text(enum imap_key key)
     return key == IMAP_KEY_HEADER || key == IMAP_KEY_BODY || key == IMAP_KEY_TEXT;
 }
 
+/* 0: in the row, 1: in the header, 2: in the body. */
+static int own_cost(const struct imap_search_key *k)
+{
+    if (k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT)
+        return 2;
+    return k->key == IMAP_KEY_HEADER || k->key == IMAP_KEY_THREADID || (k->key >= IMAP_KEY_SENT_BEFORE && k->key <= IMAP_KEY_SENT_SINCE);
+}
+
+/* A key costs what the dearest one below it does. */
 static bool prepare(struct match *m, struct imap_search_key *k)
 {
     struct imap *im = m->im;
@@ -87,9 +96,13 @@ static bool prepare(struct match *m, struct imap_search_key *k)
         return false;
     if (is_text(k->key))
         k->number = scan_add(m->scan, k);
-    for (struct imap_search_key *c = k->first; c != NULL; c = c->next)
+    k->cost = own_cost(k);
+    for (struct imap_search_key *c = k->first; c != NULL; c = c->next) {
         if (!prepare(m, c))
             return false;
+        if (c->cost > k->cost)
+            k->cost = c->cost;
+    }
     return true;
 }
 
@@ -208,23 +221,11 @@ static bool is_thread(struct match *m, struct str text)
 
 static bool matches(struct match *m, const struct imap_search_key *k);
 
-/* 0: in the row, 1: in the header, 2: in the body. */
-static int cost(const struct imap_search_key *k)
-{
-    int most = k->key == IMAP_KEY_BODY || k->key == IMAP_KEY_TEXT ? 2 : k->key == IMAP_KEY_HEADER ||
-        k->key == IMAP_KEY_THREADID || (k->key >= IMAP_KEY_SENT_BEFORE && k->key <= IMAP_KEY_SENT_SINCE);
-
-    for (const struct imap_search_key *c = k->first; c != NULL; c = c->next)
-        if (cost(c) > most)
-            most = cost(c);
-    return most;
-}
-
 static bool all_match(struct match *m, const struct imap_search_key *k)
 {
     for (int price = 0; price <= 2; price++)
         for (const struct imap_search_key *c = k->first; c != NULL; c = c->next)
-            if (cost(c) == price && !matches(m, c))
+            if (c->cost == price && !matches(m, c))
                 return false;
     return true;
 }
@@ -237,7 +238,7 @@ static bool matches(struct match *m, const struct imap_search_key *k)
     case IMAP_KEY_ALL: case IMAP_KEY_OLD: return true;
     case IMAP_KEY_AND: return all_match(m, k);
     case IMAP_KEY_OR:
-        return cost(k->first) <= cost(k->first->next) ? matches(m, k->first) || matches(m, k->first->next)
+        return k->first->cost <= k->first->next->cost ? matches(m, k->first) || matches(m, k->first->next)
                                                       : matches(m, k->first->next) || matches(m, k->first);
     case IMAP_KEY_NOT: return !matches(m, k->first);
     case IMAP_KEY_SEQUENCE: case IMAP_KEY_UID: return in_set(m, k);

@@ -248,32 +248,42 @@ static bool check_entry(struct imap *im, int64_t folder, const struct imap_entry
     return f == NULL || !is_special(folder, e->name) || e->value.n == 0 || imap_special_use(im, e->value, f, &special);
 }
 
-/* Everything is known before the transaction that others share is touched. */
-static bool check_room(struct imap *im, int64_t folder, struct err *err)
+/* Of the owner's entries and the shared ones, or of others'. *fits false: NO was said. */
+static bool check_room_of(struct imap *im, int64_t folder, bool of_others, bool *fits, struct err *err)
 {
     const struct imap_metadata *m = &im->command.metadata;
     struct annotation_usage usage;
     int64_t here, bytes;
 
-    if (!store_annotation_usage(im->box->store, folder, &usage, err))
+    if (!store_annotation_usage(im->box->store, folder, of_others, &usage, err))
         return false;
     here = usage.here;
     bytes = usage.bytes;
     for (size_t i = 0; i < m->n; i++) {
         int64_t was, is = store_annotation_counts(m->entries[i].name, m->entries[i].value);
 
-        if (is_special(folder, m->entries[i].name))
+        if (is_special(folder, m->entries[i].name) ||
+            store_annotation_is_of_others(im->box->store, place(im, folder), m->entries[i].name) != of_others)
             continue;
         if (!store_annotation_size(im->box->store, place(im, folder), m->entries[i].name, &was, err))
             return false;
         here += (is > 0) - (was > 0);
         bytes += is - was;
     }
+    *fits = false;
     if (here > ANNOTATIONS_MAX && here > usage.here)
         imap_no(im, "METADATA TOOMANY", "This has too many annotations");
     else if (bytes > ANNOTATIONS_BYTES && bytes > usage.bytes)
         imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
+    else
+        *fits = true;
     return true;
+}
+
+/* Everything is known before the transaction that others share is touched. */
+static bool check_room(struct imap *im, int64_t folder, bool *fits, struct err *err)
+{
+    return check_room_of(im, folder, false, fits, err) && (!*fits || check_room_of(im, folder, true, fits, err));
 }
 
 static bool set_entry(struct imap *im, int64_t folder, const struct imap_entry *e, struct err *err)
@@ -310,17 +320,18 @@ void imap_on_setmetadata(struct imap *im)
     const struct imap_metadata *m = &im->command.metadata;
     struct err err = {0};
     int64_t folder;
+    bool fits;
 
     if (!find_place(im, &folder))
         return;
     for (size_t i = 0; i < m->n; i++)
         if (!check_entry(im, folder, &m->entries[i]))
             return;
-    if (!check_room(im, folder, &err)) {
+    if (!check_room(im, folder, &fits, &err)) {
         imap_failed(im, &err);
         return;
     }
-    if (im->step != NULL || !imap_begin(im)) /* it was answered */
+    if (!fits || !imap_begin(im))
         return;
     for (size_t i = 0; i < m->n; i++)
         if (!set_entry(im, folder, &m->entries[i], &err)) {
@@ -333,12 +344,13 @@ void imap_on_setmetadata(struct imap *im)
 
 bool imap_annotations_may_be_copied(struct imap *im, const struct folder *f)
 {
-    struct annotation_usage usage;
+    struct annotation_usage usage = {0}, others = {0};
     struct err err = {0};
 
-    if (!store_annotation_usage(im->box->store, f->id, &usage, &err))
+    if (!store_annotation_usage(im->box->store, f->id, false, &usage, &err) || !store_annotation_usage(im->box->store, f->id, true, &others, &err))
         imap_failed(im, &err);
-    else if (usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES)
+    else if ((usage.here > 0 && usage.bytes + usage.here_bytes > ANNOTATIONS_BYTES) ||
+             (others.here > 0 && others.bytes + others.here_bytes > ANNOTATIONS_BYTES))
         imap_no(im, "OVERQUOTA", "The annotations of the account take too much room");
     else
         return true;

@@ -102,10 +102,7 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
     place->name = arena_str(&im->arena, str_ieq(there, STR("INBOX")) ? STR("INBOX") : there);
     im->locating.place = place;
     im->locating.then = then;
-    im->locating.waiter.ready = on_found;
-    im->waiting = true;
-    im->step = imap_is_waiting;
-    shares_find(accounts_shares(im->info->accounts), address, &im->locating.waiter);
+    imap_ask_address(im, address, on_found);
 }
 
 bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const char *code)
@@ -115,7 +112,7 @@ bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const ch
     if (place->failed)
         imap_no(im, "UNAVAILABLE", "The mailbox cannot be found now, try again later");
     else if (place->elsewhere)
-        imap_no(im, "UNAVAILABLE", "Mailboxes of others need a server with one copy of the role mailbox");
+        imap_no(im, "UNAVAILABLE", "Its owner is served by another process: that needs copies { mailbox = 1 } in the configuration of this server");
     else
         imap_no(im, code, "There is no such mailbox");
     return false;
@@ -178,6 +175,11 @@ bool imap_may(struct imap *im, struct box *box, const struct folder *f, unsigned
     return false;
 }
 
+bool imap_may_read_annotations(unsigned rights)
+{
+    return rights & ACL_LOOKUP && rights & IMAP_RIGHTS_OF_METADATA;
+}
+
 unsigned imap_flags_of_rights(unsigned rights)
 {
     return (rights & ACL_SEEN ? IMAP_SEEN : 0u) | (rights & ACL_TO_DELETE ? IMAP_DELETED : 0u) |
@@ -198,16 +200,37 @@ static struct folder *nearest_above(struct store *s, struct str name)
     return f;
 }
 
+static void note_lookup(void *arg, int64_t folder, unsigned rights)
+{
+    (void)folder;
+    *(bool *)arg |= (rights & ACL_LOOKUP) != 0;
+}
+
+/* Some mailbox of that account may be looked up, so that the account is no secret. */
+static bool knows_something(struct imap *im)
+{
+    struct err err = {0};
+    bool any = false;
+
+    return store_acl_folders(im->box->store, im->home->account, note_lookup, &any, &err) && any;
+}
+
 bool imap_may_create(struct imap *im, struct str name)
 {
     struct folder *f;
 
     if (im->box == im->home)
         return true;
+    f = store_folder_find(im->box->store, name);
+    if (f != NULL && imap_rights(im, im->box, f) & ACL_LOOKUP) /* he will hear that it is there */
+        return true;
     f = nearest_above(im->box->store, name);
     if (f != NULL && imap_rights(im, im->box, f) & ACL_CREATE)
         return true;
-    imap_no(im, "NOPERM", "The owner has not granted to make mailboxes there");
+    if (knows_something(im))
+        imap_no(im, "NOPERM", "The owner has not granted to make mailboxes there");
+    else
+        imap_no(im, "NONEXISTENT", "There is no such mailbox"); /* as if there were no such account */
     return false;
 }
 

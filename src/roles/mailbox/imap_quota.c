@@ -1,7 +1,6 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208), and the quota of other commands. See imap.h. One root, "", for the account; mailboxes
  * of somebody else have that of his account, "Other Users/ADDRESS", whose figures GETQUOTAROOT tells alone. */
 #include "imap.h"
-#include "base/clock.h"
 
 #include <inttypes.h>
 
@@ -11,7 +10,7 @@ static void on_account(struct account_waiter *w, const struct account_info *info
 {
     struct imap *im = CONTAINER(w, struct imap, asking);
 
-    im->waiting = im->asking.patient = false;
+    im->waiting = false;
     if (info == NULL || !info->found) {
         imap_no(im, "UNAVAILABLE", "The quota cannot be looked up now, try again later");
     } else {
@@ -24,23 +23,8 @@ static void on_account(struct account_waiter *w, const struct account_info *info
 
 void imap_with_quota(struct imap *im, imap_step *then)
 {
-    im->asking.ready = on_account;
     im->with_quota = then;
-    im->waiting = true;
-    im->step = imap_is_waiting;
-    im->asking.patient = true; /* directory may just be being started */
-    accounts_get(im->info->accounts, (uint64_t)im->box->account, &im->asking);
-    if (link_in_list(&im->asking.link))
-        im->asking_until = session_wake_later(im->session);
-}
-
-bool imap_quota_is_late(struct imap *im)
-{
-    if (!im->asking.patient || !link_in_list(&im->asking.link) || clock_monotonic() < im->asking_until)
-        return false;
-    list_remove(&im->asking.link);
-    on_account(&im->asking, NULL);
-    return true;
+    imap_ask_account(im, im->box->account, true, on_account);
 }
 
 bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
@@ -48,6 +32,8 @@ bool imap_fits(struct imap *im, uint64_t messages, uint64_t bytes)
     struct store_totals has = store_totals(im->box->store);
     uint64_t most_messages = im->quota.quota_messages, most_bytes = im->quota.quota_bytes;
 
+    messages += im->box->promised_messages;
+    bytes += im->box->promised_bytes;
     if ((most_messages == 0 || (uint64_t)has.messages + messages <= most_messages) &&
         (most_bytes == 0 || (uint64_t)has.bytes + bytes <= most_bytes))
         return true;

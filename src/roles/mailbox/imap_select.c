@@ -278,7 +278,7 @@ void imap_on_unselect(struct imap *im)
     imap_ok(im, NULL, "Unselected");
 }
 
-/* CLOSE expunges without telling (RFC 9051, section 6.4.1): imap_change.c does that, then comes back. */
+/* CLOSE expunges without telling (RFC 9051, section 6.4.1): imap_expunge.c does that, then comes back. */
 void imap_on_close(struct imap *im)
 {
     if (im->view.read_only || im->view.folder->now.deleted == 0 || !(imap_view_rights(im) & ACL_EXPUNGE))

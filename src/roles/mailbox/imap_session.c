@@ -169,11 +169,17 @@ void imap_tell_progress(struct imap *im, uint32_t at, unsigned phase, unsigned p
 
 /* ---- waiting for the disk ---- */
 
+/* A session that waits, in IDLE or between two commands, keeps its own box and that of the selected mailbox. */
+static bool has_broken_box(const struct imap *im)
+{
+    return im->home->broken || imap_box_between(im)->broken;
+}
+
 static void on_visible(struct box_watcher *w)
 {
     struct imap *im = CONTAINER(w, struct imap, watcher);
 
-    if (im->box->broken || (im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
+    if (has_broken_box(im) || (im->idling && imap_view_is_behind(im)) || imap_notify_wants_turn(im))
         session_wake(im->session);
 }
 
@@ -235,7 +241,9 @@ static void wake_box(struct imap *im, struct box *box)
 {
     struct err err = {0};
 
-    if (!im->closed && (box->store != NULL || im->unread.n > 0 || im->deflated.n > 0) && !box_wake(box, &err))
+    bool needed = box->store != NULL || im->unread.n > 0 || im->deflated.n > 0 || (box == im->home && imap_notify_others_behind(im));
+
+    if (!im->closed && needed && !box_wake(box, &err))
         end_without_mailbox(im, &err);
 }
 
@@ -437,7 +445,7 @@ static enum session_next work(struct imap *im)
     wake_boxes(im);
     imap_begin_turn(im, IMAP_TURN);
     do {
-        if (im->waiting && !imap_quota_is_late(im))
+        if (im->waiting && !imap_directory_is_late(im))
             return SESSION_WAITS_INPUT;
         if (im->step != NULL)
             im->step(im);
@@ -445,7 +453,7 @@ static enum session_next work(struct imap *im)
             return SESSION_RETURNS;
         else if (im->finishing && !im->closed && !has_input(im) && im->literal == NULL && imap_input_is_between(&im->input))
             leave(im);
-        else if (im->box->broken && !im->closed)
+        else if (has_broken_box(im) && !im->closed)
             leave_broken_box(im);
         else if (im->closed)
             return SESSION_ENDS;
@@ -558,6 +566,11 @@ static bool session_uses(void *machine, const struct box *box)
     return box == im->view.box || box == im->place.box || box == im->source.box || box == im->box;
 }
 
+static void session_forget(void *machine, const struct box *box)
+{
+    imap_notify_forget(machine, box);
+}
+
 const struct protocol imap_protocol = {
     .name = "imap", .open = session_open, .input = session_input, .run = session_run, .output = session_output, .taken = session_taken,
-    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .go_on = session_go_on};
+    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .forget = session_forget, .go_on = session_go_on};

@@ -153,6 +153,7 @@ static bool add_message(struct imap *im, struct transfer *t, struct folder *to, 
     m->message.more = m->more;
     if (!store_put_end(im->box->store, &m->writer, err) || !store_message_add(im->box->store, to, &m->message, &uid, err))
         return false;
+    imap_promise_kept(im, 1, (uint64_t)m->message.size);
     imap_set_add(&t->from_writer, m->uid);
     imap_set_add(&t->to_writer, uid);
     return true;
@@ -194,7 +195,8 @@ static void begin_adding(struct imap *im)
 
     if (t->lost)
         refuse(im);
-    else if (imap_may(im, im->box, to, ACL_INSERT, 0, "TRYCREATE") && imap_hold(im)) {
+    else if (imap_may(im, im->box, to, ACL_INSERT, 0, "TRYCREATE") && imap_fits(im, t->count, t->bytes) && imap_hold(im)) {
+        imap_promise(im, t->count, t->bytes);
         t->next = t->messages.head.next;
         store_new_modseq(im->box->store);
         im->step = add_some;

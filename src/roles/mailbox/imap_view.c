@@ -91,6 +91,13 @@ bool imap_view_wake(struct imap *im, struct err *err)
     return true;
 }
 
+bool imap_view_may_write(struct imap *im)
+{
+    if (im->view.read_only)
+        imap_no(im, "READ-ONLY", "The mailbox was opened with EXAMINE");
+    return !im->view.read_only;
+}
+
 /* ---- numbers ---- */
 
 bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)

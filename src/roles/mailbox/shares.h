@@ -28,7 +28,7 @@ void shares_find(struct shares *s, struct str address, struct shares_waiter *w);
 void shares_list(struct shares *s, int64_t account, struct shares_waiter *w);
 /* A hint for shares_list of the grantee; may be lost. */
 void shares_note(struct shares *s, int64_t owner, int64_t grantee, bool granted);
-/* The mailbox of that account is in this process. */
+/* The mailbox of that account is in this process; another one can neither be opened here nor open what is here. */
 bool shares_is_ours(const struct shares *s, int64_t account);
 
 void shares_name_reply(struct shares *s, const struct msg_name_reply *m);

@@ -56,12 +56,20 @@ bool store_annotation_size(struct store *s, struct annotation_place at, struct s
     return stmt_done(get, err);
 }
 
-bool store_annotation_usage(struct store *s, int64_t folder, struct annotation_usage *usage, struct err *err)
+bool store_annotation_is_of_others(const struct store *s, struct annotation_place at, struct str name)
+{
+    int64_t owner = owner_of(at, name);
+
+    return owner != 0 && owner != s->account;
+}
+
+bool store_annotation_usage(struct store *s, int64_t folder, bool of_others, struct annotation_usage *usage, struct err *err)
 {
     struct stmt *sum = store_stmt(s, SQL_ANNOTATION_USAGE);
 
     stmt_int(sum, folder);
     stmt_int(sum, s->account);
+    stmt_int(sum, of_others);
     *usage = (struct annotation_usage){0};
     if (stmt_row(sum))
         *usage = (struct annotation_usage){column_int(sum, 0), column_int(sum, 1), column_int(sum, 2)};

@@ -2,7 +2,7 @@
  * of them (RFC 6154, section 5.4). What changes them needs an open transaction. Names are valid and in small letters.
  *
  * /shared entries have one value, /private ones one for each account that may use the folder: `reader`. All of a database
- * take at most ANNOTATIONS_BYTES, which is not a part of the quota. */
+ * take at most ANNOTATIONS_BYTES, which is not a part of the quota; those of others as much again. */
 #pragma once
 #include "store_folder.h"
 
@@ -20,11 +20,13 @@ MUST_CHECK bool store_annotations_walk(struct store *s, struct annotation_place 
     store_annotation_fn *tell, void *arg, struct err *err);
 /* A value of .p NULL removes it. */
 MUST_CHECK bool store_annotation_set(struct store *s, struct annotation_place at, struct str name, struct str value, struct err *err);
-/* How many there are at that place, whoever has them, and how many bytes they and all of the database take. */
+/* How many there are at that place, and how many bytes they and all of the database take: those that are shared and the account's own, or
+ * `of_others` the /private ones of others, which are bounded apart, so that nobody takes the owner's room. */
 struct annotation_usage {
     int64_t here, here_bytes, bytes;
 };
-MUST_CHECK bool store_annotation_usage(struct store *s, int64_t folder, struct annotation_usage *usage, struct err *err);
+MUST_CHECK bool store_annotation_usage(struct store *s, int64_t folder, bool of_others, struct annotation_usage *usage, struct err *err);
+bool store_annotation_is_of_others(const struct store *s, struct annotation_place at, struct str name);
 /* The size an entry has now, as it counts; 0: there is none. */
 MUST_CHECK bool store_annotation_size(struct store *s, struct annotation_place at, struct str name, int64_t *size, struct err *err);
 /* What one of these counts. */

@@ -21,7 +21,7 @@ static void on_start_tls(void *owner)
 {
     struct connection *k = owner;
     const struct target *t = &k->plan->targets[k->winner->candidate.target];
-    bool verify = k->require_tls || k->tls == TLS_VERIFIED || k->tls == TLS_IMPLICIT;
+    bool verify = k->require_tls || k->way.tls == TLS_VERIFIED || k->way.tls == TLS_IMPLICIT;
     char ip[IP_TEXT];
 
     k->winner->tls_handshake = true;
@@ -238,14 +238,20 @@ static size_t target_index(const struct connection *k, const struct delivery *d)
     return PLAN_TARGETS;
 }
 
-/* Lets the delivery go: to another server when one is left and somebody may still get it there. */
+/* Is another server left, and somebody who may still get it there? */
+static bool goes_on(const struct delivery *d)
+{
+    return delivery_may_go_on(d) && has_untried(d) && d->attempts < ATTEMPTS_MAX;
+}
+
+/* Lets the delivery go: to another server, or back to queue. */
 static void move_on(struct connection *k, const struct client_outcome *rest)
 {
     struct delivery *d = k->d;
 
     k->d = NULL;
     d->carrier = NULL;
-    if (delivery_may_go_on(d) && has_untried(d) && d->attempts < ATTEMPTS_MAX) {
+    if (goes_on(d)) {
         delivery_reopen(d);
         site_take(k->relay, d, true);
         site_wake(k->relay, k->site);
@@ -273,6 +279,7 @@ void carry_transaction_done(struct connection *k)
 
     k->txn_done = false;
     k->messages++;
+    site_answers(k->site, &k->way);
     if (d->queue == NULL) {
         orphan_ended(k);
         return;
@@ -289,7 +296,7 @@ void carry_transaction_done(struct connection *k)
  * again, so that one broken handshake opens no window for who listens. */
 static bool retry_in_plain(struct connection *k, size_t target)
 {
-    if (!k->failure.tls || k->tls != TLS_OPPORTUNISTIC || k->require_tls || target == PLAN_TARGETS ||
+    if (!k->failure.tls || k->way.tls != TLS_OPPORTUNISTIC || k->require_tls || target == PLAN_TARGETS ||
         k->d->plain & (1u << target))
         return false;
     k->d->plain |= 1u << target;
@@ -302,6 +309,18 @@ static bool was_stale(const struct connection *k)
 {
     return k->messages > 0 && k->failure.stage == STAGE_MAIL && k->failure.outcome.reason == REASON_NETWORK &&
            !k->failure.busy;
+}
+
+/* The session came to nothing: the server let nobody in, hung up or talked nonsense before it gave a verdict on
+ * any message, and not because of what this message needs. */
+static void note_failure(struct connection *k, const struct client_outcome *outcome)
+{
+    bool broken = outcome->reason == REASON_NETWORK || outcome->reason == REASON_PROTOCOL;
+
+    if (k->messages > 0 || (k->was_ready && !broken) || k->require_tls || k->failure.unsuitable ||
+        outcome->status != DELIVERY_DEFERRED || goes_on(k->d))
+        return;
+    site_failed(k->relay, k->site, &k->way, &(struct site_failure){k->began, false, outcome});
 }
 
 void carry_session_failed(struct connection *k)
@@ -334,5 +353,6 @@ void carry_session_failed(struct connection *k)
             if (!d->rcpts[i]->reported && !d->rcpts[i]->has_result)
                 delivery_result(k->relay, d, d->rcpts[i], &outcome, k);
     }
+    note_failure(k, &outcome);
     move_on(k, &outcome);
 }

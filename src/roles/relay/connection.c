@@ -32,10 +32,8 @@ static struct connection *create(struct relay *relay, struct site *site, struct 
     k->relay = relay;
     k->site = site;
     k->plan = plan_hold(d->plan);
-    k->route = d->route;
-    k->tls = d->tls;
-    k->credential = d->credential;
-    k->pool = str_dup(d->pool);
+    k->way = d->way;
+    k->way.pool = str_dup(d->way.pool);
     k->require_tls = (d->m.flags & TXN_REQUIRETLS) != 0;
     k->d = d;
     k->since = k->began = clock_monotonic();
@@ -70,7 +68,7 @@ void connection_free(struct connection *k)
     event_free(k->timer);
     wipe_login(k);
     plan_drop(k->plan);
-    str_free(&k->pool);
+    str_free(&k->way.pool);
     site_connection_closed(relay, k->site);
     metric_set(&open_now, (int64_t)relay->connection_count);
     free(k);
@@ -100,7 +98,7 @@ static void ask_login(struct connection *k)
     }
     k->state = CONNECTION_LOGIN;
     k->secret_id = role_next_id(k->relay->role);
-    ipc_send_secret_ask(directory, &(struct msg_secret_ask){k->secret_id, k->credential});
+    ipc_send_secret_ask(directory, &(struct msg_secret_ask){k->secret_id, k->way.credential});
     event_add(k->timer, &(struct timeval){LOGIN_SECONDS, 0});
 }
 
@@ -114,7 +112,7 @@ void connection_open(struct relay *relay, struct site *site, struct delivery *d)
     if (k->require_tls && !d->plan->secure)
         give_up(k, &(struct client_outcome){DELIVERY_FAILED, REASON_TLS, 550, false, false,
                        STR("5.7.10 Encryption needed: REQUIRETLS, and the MX records are not signed (DNSSEC)")});
-    else if (k->credential != 0)
+    else if (k->way.credential != 0)
         ask_login(k);
     else
         dial_start(k);
@@ -156,28 +154,26 @@ void connection_directory_gone(struct relay *relay)
 void connection_dial_failed(struct connection *k)
 {
     struct client_outcome outcome = {DELIVERY_DEFERRED, REASON_NETWORK, 451, false, false, str_of(k->error)};
-    bool down = !k->only_source_trouble && k->d->attempts == 1;
     struct relay *relay = k->relay;
-    struct site *site = k->site;
     struct delivery *d = k->d;
 
     if (k->only_source_trouble)
         outcome.reason = REASON_OTHER;
     k->d = NULL;
     d->carrier = NULL;
-    if (down)
-        site_down(relay, site, &outcome);
+    if (!k->only_source_trouble)
+        site_failed(relay, k->site, &k->way, &(struct site_failure){k->began, d->attempts == 1, &outcome});
     delivery_finish(relay, d, &outcome, NULL);
     connection_free(k);
 }
 
 static struct client_settings settings_of(const struct connection *k)
 {
-    struct client_settings s = {.lmtp = k->route == ROUTE_LMTP, .tls = k->tls, .require_tls = k->require_tls,
+    struct client_settings s = {.lmtp = k->way.route == ROUTE_LMTP, .tls = k->way.tls, .require_tls = k->require_tls,
         .auth_in_clear = ip_is_loopback(&k->winner->ip), .hello = str_of(k->winner->hello),
-        .has_login = k->credential != 0, .user = buf_str(&k->user), .secret = buf_str(&k->secret)};
+        .has_login = k->way.credential != 0, .user = buf_str(&k->user), .secret = buf_str(&k->secret)};
 
-    s.plain_only = k->tls == TLS_OPPORTUNISTIC && !k->require_tls &&
+    s.plain_only = k->way.tls == TLS_OPPORTUNISTIC && !k->require_tls &&
                    (k->d->plain & (1u << k->winner->candidate.target)) != 0;
     return s;
 }
@@ -225,7 +221,7 @@ static void on_secured(void *owner)
     struct connection *k = a->k;
 
     a->tls_handshake = false;
-    k->verified = k->require_tls || k->tls == TLS_VERIFIED || k->tls == TLS_IMPLICIT;
+    k->verified = k->require_tls || k->way.tls == TLS_VERIFIED || k->way.tls == TLS_IMPLICIT;
     client_secured(k->client, k->verified);
     connection_step(k);
 }
@@ -378,7 +374,7 @@ void connection_session_ready(struct connection *k)
 {
     bool verified;
 
-    site_up(k->site);
+    k->was_ready = true;
     if (k->messages == 0)
         metric_add(client_is_secure(k->client, &verified) ? &with_tls : &without_tls, 1);
 }
@@ -394,7 +390,7 @@ static bool leads_there(const struct connection *k, const struct delivery *d)
 
 bool connection_fits(const struct connection *k, const struct delivery *d)
 {
-    if (k->route != d->route || k->tls != d->tls || k->credential != d->credential || !str_eq(k->pool, d->pool))
+    if (!way_equal(&k->way, &d->way))
         return false;
     if (d->m.flags & TXN_REQUIRETLS && !(k->verified && d->plan->secure))
         return false;

@@ -32,11 +32,7 @@ struct connection {
     struct site *site;
     struct plan *plan;
     enum connection_state state;
-    /* who may share it */
-    enum route_kind route;
-    enum route_tls tls;
-    uint64_t credential;
-    struct str pool; /* owned */
+    struct way way; /* who may share it */
     bool require_tls, verified;
     /* dialing */
     struct candidate candidates[PLAN_TARGETS * PLAN_ADDRESSES];
@@ -54,6 +50,7 @@ struct connection {
     bool failed;
     struct client_failure failure;
     char failure_text[1100];
+    bool was_ready;      /* for mail, once at least */
     bool txn_done;
     size_t messages;
     /* the delivery */

@@ -69,13 +69,13 @@ static void keep_message(struct relay *relay, struct delivery *d, const struct m
     d->m = (struct client_message){.flags = m->flags, .size = m->size, .priority = m->priority,
         .has_by = m->deliver_by != 0};
     d->deliver_by = m->deliver_by;
-    d->route = m->route <= ROUTE_LMTP ? (enum route_kind)m->route : ROUTE_MX;
-    d->tls = m->tls <= TLS_IMPLICIT ? (enum route_tls)m->tls : TLS_VERIFIED;
-    d->credential = m->credential;
+    d->way.route = m->route <= ROUTE_LMTP ? (enum route_kind)m->route : ROUTE_MX;
+    d->way.tls = m->tls <= TLS_IMPLICIT ? (enum route_tls)m->tls : TLS_VERIFIED;
+    d->way.credential = m->credential;
     keep(d, &d->destination, m->destination);
     keep(d, &d->domain, m->domain);
     keep(d, &d->hosts, m->hosts);
-    keep(d, &d->pool, m->pool);
+    keep(d, &d->way.pool, m->pool);
     keep(d, &d->m.sender, m->sender);
     keep(d, &d->m.envid, m->envid);
     keep(d, &d->m.body, m->body);
@@ -177,7 +177,7 @@ void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, co
     r->result = *outcome;
     snprintf(r->text, sizeof r->text, "%.*s", STR_ARG(outcome->text));
     r->result.text = str_of(r->text);
-    if (r->result.status == DELIVERY_RELAYED && d->route == ROUTE_LMTP)
+    if (r->result.status == DELIVERY_RELAYED && d->way.route == ROUTE_LMTP)
         r->result.status = DELIVERY_DELIVERED;
     if (k != NULL)
         connection_describe(k, r);

@@ -44,12 +44,12 @@ static void finish_lookup(struct destination *dest);
 
 static uint64_t hash_of(const struct delivery *d)
 {
-    return map_hash_istr(d->destination) + (uint64_t)d->route * 31 + (uint64_t)d->tls;
+    return map_hash_istr(d->destination) + (uint64_t)d->way.route * 31 + (uint64_t)d->way.tls;
 }
 
 static bool is_for(const struct destination *dest, const struct delivery *d)
 {
-    return dest->route == d->route && dest->tls == d->tls && str_ieq(dest->name, d->destination) &&
+    return dest->route == d->way.route && dest->tls == d->way.tls && str_ieq(dest->name, d->destination) &&
            str_eq(dest->hosts, d->hosts);
 }
 
@@ -66,8 +66,8 @@ static struct destination *find_or_add(struct relay *relay, struct delivery *d)
     dest->name = str_dup(d->destination);
     dest->hosts = str_dup(d->hosts);
     dest->domain = str_dup(d->domain);
-    dest->route = d->route;
-    dest->tls = d->tls;
+    dest->route = d->way.route;
+    dest->tls = d->way.tls;
     list_init(&dest->waiting);
     map_add(&relay->destinations, &dest->node, hash_of(d));
     return dest;

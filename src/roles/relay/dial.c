@@ -56,7 +56,7 @@ static bool connect_from_pool(struct connection *k, struct attempt *a, const str
 
     for (int i = 0; i < SOURCES_TRIED; i++) {
         enum pools_result result =
-            pools_pick(&k->relay->pools, k->pool, a->ip.family, clock_monotonic(), &source);
+            pools_pick(&k->relay->pools, k->way.pool, a->ip.family, clock_monotonic(), &source);
 
         if (result != POOLS_ANY && result != POOLS_SOURCE) {
             static const char *const words[] = {[POOLS_NO_FAMILY] = "has no address of this family",
@@ -64,7 +64,7 @@ static bool connect_from_pool(struct connection *k, struct attempt *a, const str
 
             if (err.kind == ERR_NONE || result == POOLS_UNKNOWN)
                 snprintf(k->error, sizeof k->error, "4.3.5 the source address pool \"%.*s\" %s",
-                    k->pool.n ? (int)k->pool.n : 7, k->pool.n ? k->pool.p : "default", words[result]);
+                    k->way.pool.n ? (int)k->way.pool.n : 7, k->way.pool.n ? k->way.pool.p : "default", words[result]);
             return false;
         }
         choose_name(k, a, source);

@@ -18,6 +18,8 @@
 #include "ipc/role.h"
 #include "plan.h"
 #include "pools.h"
+#include "rest.h"
+#include "way.h"
 
 struct ssl_ctx_st;
 struct event;
@@ -107,10 +109,8 @@ struct delivery {
     uint64_t message;
     struct client_message m;
     int64_t deliver_by;    /* wall time, 0 for none */
-    enum route_kind route;
-    enum route_tls tls;
-    uint64_t credential;
-    struct str destination, domain, hosts, pool;
+    struct way way;
+    struct str destination, domain, hosts;
     struct rcpt **rcpts;
     size_t n, capacity;
     bool going;            /* deliver_go came */
@@ -178,9 +178,17 @@ void site_connection_closed(struct relay *relay, struct site *site);
 void site_connection_idle(struct relay *relay, struct site *site, struct link *idle); /* into the idle list */
 void site_worked(struct relay *relay, struct site *site, struct destination *from);
 void site_busy(struct relay *relay, struct site *site, struct destination *from);
-/* No server of it could be reached: those that wait fail like the one that tried. */
-void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome);
-void site_up(struct site *site);
+
+struct site_failure {
+    int64_t began; /* monotonic */
+    bool unreachable; /* no server could be connected to */
+    const struct client_outcome *outcome;
+};
+
+/* An attempt came to nothing, at all servers there are. Where none could be reached, or attempts in a row
+ * failed (rest.h), those that wait to go the same way fail like the one that tried, and one tries at a time. */
+void site_failed(struct relay *relay, struct site *site, const struct way *way, const struct site_failure *failure);
+void site_answers(struct site *site, const struct way *way); /* a server gave its verdict on a message */
 bool site_is_slow(const struct site *site);
 /* Once a second, for each connection that waits for the server: a site of which nothing is known may not
  * do so for ever, even if each of its answers comes in time. */

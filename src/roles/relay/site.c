@@ -12,6 +12,8 @@
 enum { FIRST_LIMIT = 5, KEEP_SECONDS = 120, KEEP_SLOW_SECONDS = 1800, POOLS_SECONDS = 30, WAKE_AT_ONCE = 4 };
 enum { TRIAL_SECONDS = 30 }; /* spent at a site of which nothing is known, with nothing delivered */
 
+static struct metric spared = METRIC_COUNTER("staffetta_relay_put_off_total",
+    "Deliveries that were not tried, since attempts in a row at the same servers had failed.");
 static struct metric sites_open = METRIC_GAUGE("staffetta_relay_sites", "Sets of servers known now.");
 
 struct site {
@@ -24,7 +26,8 @@ struct site {
     size_t connections;
     size_t limit, successes;
     int64_t lowered;      /* when the limit fell last */
-    bool down;            /* nobody could be reached: one tries at a time */
+    bool down;            /* nobody could be reached, or it failed often: one tries at a time */
+    struct rests rests;
     enum standing standing;
     int64_t worked;       /* when something was delivered last */
     int64_t spent, spent_at; /* seconds its servers were waited for since; when the last one was counted */
@@ -52,6 +55,7 @@ static struct site *find_or_add(struct relay *relay, const struct plan *plan)
     site->refilled = clock_monotonic();
     list_init(&site->waiting);
     list_init(&site->idle);
+    rests_init(&site->rests);
     map_add(&relay->sites, &site->node, hash);
     metric_set(&sites_open, (int64_t)relay->sites.count);
     return site;
@@ -251,12 +255,27 @@ static bool may_connect(struct relay *relay, struct site *site)
     return false;
 }
 
+/* Was it not tried, since the way it has to go rests? One that has been at another server goes on. */
+static bool put_off(struct relay *relay, struct site *site, struct delivery *d)
+{
+    struct rest_outcome rest;
+
+    if (d->attempts > 0 || !rests_now(&site->rests, &d->way, clock_monotonic(), &rest))
+        return false;
+    metric_add(&spared, 1);
+    delivery_finish(relay, d, &rest.outcome, NULL);
+    return true;
+}
+
 static void pump(struct relay *relay, struct site *site)
 {
     while (!relay->draining && relay->pools.known && !list_empty(&site->waiting) && may_start(relay, site)) {
         struct delivery *d = CONTAINER(list_first(&site->waiting), struct delivery, link);
-        struct connection *k = idle_for(site, d);
+        struct connection *k;
 
+        if (put_off(relay, site, d))
+            continue;
+        k = idle_for(site, d);
         if (k == NULL && !may_connect(relay, site))
             return;
         list_remove(&d->link);
@@ -329,9 +348,10 @@ void site_connection_idle(struct relay *relay, struct site *site, struct link *i
     wake_hungry(relay, true); /* it may make room for another site */
 }
 
-void site_up(struct site *site)
+void site_answers(struct site *site, const struct way *way)
 {
     site->down = false;
+    rests_worked(&site->rests, way);
 }
 
 void site_worked(struct relay *relay, struct site *site, struct destination *from)
@@ -384,11 +404,22 @@ void site_busy(struct relay *relay, struct site *site, struct destination *from)
     send_window(relay, site, from);
 }
 
-void site_down(struct relay *relay, struct site *site, const struct client_outcome *outcome)
+void site_failed(struct relay *relay, struct site *site, const struct way *way, const struct site_failure *failure)
 {
+    int64_t seconds = rests_failed(&site->rests, way, failure->began, clock_monotonic(), failure->outcome);
+
+    if (seconds > 0)
+        log_info("site-rests", "servers=%.*s seconds=%lld pool=%.*s text=%.*s", STR_ARG(str_trim(site->signature)),
+            (long long)seconds, STR_ARG(way->pool), STR_ARG(failure->outcome->text));
+    if (seconds == 0 && !failure->unreachable)
+        return;
     site->down = true;
-    LIST_EACH(&site->waiting, it)
-        delivery_finish(relay, CONTAINER(it, struct delivery, link), outcome, NULL);
+    LIST_EACH(&site->waiting, it) {
+        struct delivery *d = CONTAINER(it, struct delivery, link);
+
+        if (!put_off(relay, site, d) && way_equal(&d->way, way) && d->attempts == 0)
+            delivery_finish(relay, d, failure->outcome, NULL);
+    }
 }
 
 /* ---- time ---- */
@@ -399,6 +430,7 @@ static void free_site(struct relay *relay, struct site *site)
     list_remove(&site->awake);
     list_remove(&site->hungry);
     str_free(&site->signature);
+    rests_clear(&site->rests);
     free(site);
     metric_set(&sites_open, (int64_t)relay->sites.count);
 }

@@ -1,0 +1,99 @@
+/* EXPUNGE and CLOSE (RFC 9051, sections 6.4.1 and 6.4.3). See imap.h.
+ *
+ * One transaction, held open over as many turns as it takes, committed and synced before the answer: all of it is there, or
+ * nothing. */
+#include "imap.h"
+
+#include <inttypes.h>
+
+struct expunging {
+    uint32_t at; /* the next uid to look at */
+    struct imap_set set;
+    bool closes;
+};
+
+static void on_expunged(struct imap *im, bool stored)
+{
+    struct expunging *e = im->work;
+
+    if (!stored) {
+        imap_no(im, "UNAVAILABLE", "The messages could not be removed, try again later");
+        return;
+    }
+    if (e->closes)
+        imap_view_close(im);
+    if (!e->closes && im->enabled & IMAP_ENABLED_CONDSTORE) {
+        imap_answer_begin(im, "OK");
+        buf_addf(&im->answer, "[HIGHESTMODSEQ %" PRId64 "] Done", im->view.folder->shown_modseq);
+        imap_answer_end(im);
+    } else {
+        imap_ok(im, NULL, "Done");
+    }
+}
+
+struct deleted {
+    struct imap *im;
+    uint32_t uids[200];
+    size_t n;
+};
+
+static bool note_deleted(void *arg, const struct store_message *m)
+{
+    struct deleted *d = arg;
+    struct expunging *e = d->im->work;
+    bool wanted = m->flags & IMAP_DELETED && uid_set_has(&d->im->view.known, m->uid);
+
+    e->at = m->uid + 1;
+    if (wanted && (e->closes || !d->im->command.uid || imap_view_next(d->im, &e->set, m->uid) == m->uid))
+        d->uids[d->n++] = m->uid;
+    return d->n < sizeof d->uids / sizeof *d->uids && !imap_pause(d->im);
+}
+
+static void expunge_some(struct imap *im)
+{
+    struct expunging *e = im->work;
+    struct folder *f = im->view.folder;
+    struct deleted d = {.im = im};
+    struct err err = {0};
+    bool found, done = true;
+
+    if (!imap_still_holds(im))
+        return;
+    if (e->at >= im->view.uidnext || f->now.deleted == 0) {
+        imap_release(im);
+        imap_when_synced(im, on_expunged);
+        return;
+    }
+    done = store_flags_walk(im->box->store, f, e->at, im->view.uidnext - 1, -1, note_deleted, &d, &err);
+    if (done && d.n == 0 && !imap_pause(im))
+        e->at = im->view.uidnext;
+    for (size_t i = 0; i < d.n && done; i++)
+        done = store_message_expunge(im->box->store, f, d.uids[i], &found, &err);
+    if (!done)
+        imap_undo(im, &err);
+    else
+        imap_tell_progress(im, e->at, 0, 1);
+}
+
+static void expunge(struct imap *im, bool closes)
+{
+    struct expunging *e = arena_alloc(&im->arena, sizeof *e);
+
+    *e = (struct expunging){.at = 1, .set = im->command.copy.set, .closes = closes};
+    im->work = e;
+    if (!imap_hold(im))
+        return;
+    store_new_modseq(im->box->store);
+    im->step = expunge_some;
+}
+
+void imap_on_expunge(struct imap *im)
+{
+    if (imap_view_may_write(im) && (!im->command.uid || imap_view_resolve(im, &im->command.copy.set, true)))
+        expunge(im, false);
+}
+
+void imap_expunge_and_close(struct imap *im)
+{
+    expunge(im, true);
+}
