@@ -124,7 +124,8 @@ struct tunnel *tunnel_new(struct web *web, struct conn *conn, struct str args, i
     t->id = role_next_id(web->role);
     t->serial = channel_serial(mailbox);
     t->copy = channel_copy(mailbox);
-    t->credit = t->allowed = SESSION_WINDOW;
+    t->credit = SESSION_WINDOW;
+    t->allowed = SESSION_OUTPUT_WINDOW;
     list_add_last(&web->tunnels, &t->link);
     channel_on_drained(mailbox, on_drained);
     channel_gave(mailbox, HANDOVER_SESSION);
