@@ -19,5 +19,6 @@ struct imap_notify {
 };
 
 struct imap;
+size_t imap_notify_memory(const struct imap *im); /* bytes that it keeps */
 /* The events (enum imap_event) of a mailbox that is not selected, by its name. */
 unsigned imap_notify_events(struct imap *im, struct str name);
