@@ -2,6 +2,7 @@
 #include "cli/backup.h"
 #include "cli/archive.h"
 #include "cli/migrate/migrate.h"
+#include "cli/offline.h"
 #include "cli/usage.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +43,11 @@ static bool read_line(struct peer *p, char line[LINE], struct err *err)
     }
 }
 
-static void add_row(struct rows *rows, const char *what, const char *file, const struct archive *a)
+/* found: what was seen in it, or NULL. */
+static void add_row(struct rows *rows, const char *what, const char *file, const struct archive *a, const json_t *found)
 {
+    const char *key;
+    const json_t *value;
     struct buf row;
 
     buf_init(&row, 16 * 1024);
@@ -54,6 +59,8 @@ static void add_row(struct rows *rows, const char *what, const char *file, const
     json_str(&row, "made", str_of(a->time));
     json_int(&row, "size", (int64_t)a->size);
     json_str(&row, "sha256", str_of(a->sum));
+    json_object_foreach ((json_t *)(uintptr_t)found, key, value)
+        json_int(&row, key, json_integer_value(value));
     json_close(&row);
     rows_add(rows, buf_str(&row));
     buf_clear(&row);
@@ -177,7 +184,7 @@ static int backup(const struct cli *cli, struct str address, const char *file, s
         code = cli_fail(EX_IOERR, "%s", err.text);
     } else if (code == EXIT_OK) {
         migrate_progress(NULL);
-        add_row(rows, "written", file, &a);
+        add_row(rows, "written", file, &a, NULL);
     }
     peer_close(&p);
     return code;
@@ -192,6 +199,30 @@ static int verify(const char *file, struct archive *a)
     if (archive_verify(file, a, &err))
         return EXIT_OK;
     return cli_fail(migrate_code(&err), "%s", err.text);
+}
+
+static bool keep_row(void *owner, struct str json)
+{
+    json_t **row = owner;
+
+    json_decref(*row);
+    *row = json_loadb(json.p, json.n, 0, NULL);
+    return true;
+}
+
+/* The checksum here; whether it is a mailbox that could be restored says a process of mailbox's program. */
+static int verify_all(const char *file, struct rows *rows)
+{
+    struct archive a;
+    json_t *found = NULL;
+    int code = verify(file, &a);
+
+    if (code == EXIT_OK)
+        code = offline_program("mailbox", "--verify", file, keep_row, &found);
+    if (code == EXIT_OK)
+        add_row(rows, "sound", file, &a, found);
+    json_decref(found);
+    return code;
 }
 
 static bool send_file(struct peer *p, const char *file, const struct archive *a, struct err *err)
@@ -268,7 +299,7 @@ static int restore(const struct cli *cli, struct str address, const char *file, 
         if (code != EXIT_OK)
             cli_fail(code, "%s", err.text);
         else
-            add_row(rows, "restored", file, &a);
+            add_row(rows, "restored", file, &a, NULL);
     }
     peer_close(&p);
     return code;
@@ -276,15 +307,8 @@ static int restore(const struct cli *cli, struct str address, const char *file, 
 
 int backup_run(const struct cli *cli, const struct verb_call *call, struct rows *rows)
 {
-    struct archive a;
-    int code;
-
-    if (strcmp(call->verb->name, "verify") == 0) {
-        code = verify(call->words[0].p, &a);
-        if (code == EXIT_OK)
-            add_row(rows, "sound", call->words[0].p, &a);
-        return code;
-    }
+    if (strcmp(call->verb->name, "verify") == 0)
+        return verify_all(call->words[0].p, rows);
     if (strcmp(call->verb->name, "backup") == 0)
         return backup(cli, call->words[0], call->words[1].p, rows);
     return restore(cli, call->words[0], call->words[1].p, args_has_word(buf_str(&call->args), "overwrite"), rows);

@@ -7,6 +7,7 @@ import signal
 from harness import Case, letter, until
 
 imaplib.Commands.setdefault("MOVE", ("SELECTED",))
+imaplib.Commands.setdefault("NOTIFY", ("AUTH", "SELECTED"))
 ANN, BOB = "ann@home.example", "bob@home.example"
 OF_ANN = '"Other Users/ann@home.example/%s"'
 
@@ -87,6 +88,22 @@ class Shared(Case):
         cli("account", "restore", ANN, kept, "--overwrite")
         self.assertEqual([row["rights"] for row in self.server.rows("mailbox", "acl", ANN, "Sent")], ["l", "lrsi"])
         self.assertEqual(self.names(self.imap(BOB)), [(OF_ANN % "Sent").strip('"')])
+
+    def test_notify(self):
+        ann, bob = self.imap(ANN), self.imap(BOB)
+        self.ok(ann.create("Heard"))
+        self.ok(ann.setacl("Heard", BOB, "lr"))
+        self.ok(bob._simple_command("NOTIFY", "SET", '(SUBTREE "Other Users" (MessageNew MessageExpunge MailboxName))'))
+        self.ok(ann.append("Heard", None, None, letter().encode()))
+
+        def heard(kind):
+            self.ok(bob.noop())
+            return [line for line in bob.response(kind)[1] if line is not None]
+        told = []
+        until(lambda: told.extend(heard("STATUS")) or told, "a STATUS of the other's mailbox")
+        self.assertIn(b'"Other Users/ann@home.example/Heard" (MESSAGES 1 ', told[0])
+        self.ok(ann.deleteacl("Heard", BOB))
+        until(lambda: any(b"NonExistent" in line and b"Heard" in line for line in heard("LIST")), "that it is gone")
 
     def test_a_removed_account_takes_its_mailboxes_along(self):
         carl = "carl@home.example"

@@ -234,7 +234,7 @@ static void notify(void **state)
     owner_grants("Sent", "ann@home.example", "lrik");
     client_expect(0, "a NOTIFY SET (personal (MailboxName MessageNew MessageExpunge))\r\n", "a OK %\r\n");
     client_expect(1, "a NOTIFY SET (personal (MailboxName MessageNew MessageExpunge)) (subtree \"Other Users\" (MessageNew MessageExpunge))\r\n", "a OK %\r\n");
-    client_expect(1, "b APPEND " OF_R "Sent\" {4+}\r\na: b\r\n", "b OK %\r\n");
+    client_expect(1, "b APPEND " OF_R "Sent\" {4+}\r\na: b\r\n", "* STATUS " OF_R "Sent\" (MESSAGES 1 %)\r\nb OK %\r\n");
     client_expect(0, "", "* STATUS Sent (MESSAGES 1 UIDNEXT 2 UIDVALIDITY % UNSEEN 1)\r\n");
     client_expect(1, "c CREATE " OF_R "Sent/x\"\r\n", "c OK %\r\n");
     client_expect(0, "", "* LIST (\\HasNoChildren) \"/\" Sent/x\r\n* LIST (\\Subscribed \\HasChildren \\Sent) \"/\" Sent\r\n");

@@ -18,14 +18,6 @@ static bool failed(const struct db_copy *c, int rc, struct err *err)
     return err_set(err, ERR_TEMPORARY, "%s cannot be copied: %s", c->name, sqlite3_errstr(rc));
 }
 
-/* The view is kept by a transaction that has read something. */
-static bool keep_view(struct db_copy *c, struct err *err)
-{
-    int rc = sqlite3_exec(c->from->raw, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
-
-    return rc == SQLITE_OK || failed(c, rc, err);
-}
-
 static bool open_target(struct db_copy *c, const char *to, struct err *err)
 {
     int rc = sqlite3_open_v2(to, &c->to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
@@ -45,7 +37,7 @@ bool db_copy_begin(struct db_copy **out, const char *from, const char *to, struc
     *out = NULL;
     c->name = "the database";
     unlink(to);
-    if (!db_open_read_only(&c->from, from, err) || !keep_view(c, err) || !open_target(c, to, err)) {
+    if (!db_open_read_only(&c->from, from, err) || !db_keep_view(c->from, err) || !open_target(c, to, err)) {
         db_copy_free(c);
         return false;
     }

@@ -169,4 +169,5 @@ static void backup_close(void *machine)
 }
 
 const struct protocol backup_protocol = {
-    "backup", backup_open, backup_input, backup_run, backup_output, backup_taken, backup_close, NULL, NULL, NULL, false};
+    .name = "backup", .open = backup_open, .input = backup_input, .run = backup_run, .output = backup_output, .taken = backup_taken,
+    .close = backup_close};

@@ -319,7 +319,9 @@ void imap_notify_end(struct imap *im); /* as it was before */
 void imap_notify_rest(struct imap *im); /* the database is closed, and opened again */
 void imap_notify_wake(struct imap *im);
 void imap_notify_nothing(struct imap *im); /* NOTIFY NONE */
-uint64_t imap_notify_who(const struct imap *im); /* for store_by */
+uint64_t imap_notify_who(const struct imap *im); /* of im->box, for store_by */
+void imap_notify_forget(struct imap *im, const struct box *box); /* it is to be let go */
+bool imap_notify_others_behind(const struct imap *im); /* something is to be told of mailboxes of others */
 /* The events (enum imap_event) of the selected mailbox that may be told. */
 unsigned imap_notify_selected(const struct imap *im);
 bool imap_notify_is_behind(const struct imap *im);

@@ -18,7 +18,7 @@ bool imap_begin(struct imap *im)
     struct err err = {0};
 
     if (box_begin(im->box, &err)) {
-        store_by(im->box->store, im->box == im->home ? imap_notify_who(im) : 0);
+        store_by(im->box->store, imap_notify_who(im));
         return true;
     }
     imap_failed(im, &err);

@@ -7,6 +7,8 @@
 #include "imap.h"
 #include "imap_notify.h"
 
+#include <stdio.h>
+
 /* ---- names, subscriptions ---- */
 
 static bool is_there(struct imap *im, struct str name)
@@ -24,15 +26,13 @@ static bool has_children(struct imap *im, struct str name)
     return false;
 }
 
-static void tell_name(struct imap *im, struct str name, bool exists, bool subscribed, struct str before)
+static void write_name(struct imap *im, struct str name, const char *attributes, struct str special, struct str before)
 {
-    const struct folder *f = exists ? store_folder_find(im->home->store, name) : NULL;
     struct buf *out = &im->out;
 
-    buf_addf(out, "* LIST (%s%s%s", exists ? "" : "\\NonExistent \\Noselect ", subscribed ? "\\Subscribed " : "",
-        has_children(im, name) ? "\\HasChildren" : "\\HasNoChildren");
-    if (f != NULL && f->special.n > 0)
-        buf_addf(out, " %.*s", STR_ARG(f->special));
+    buf_addf(out, "* LIST (%s", attributes);
+    if (special.n > 0)
+        buf_addf(out, " %.*s", STR_ARG(special));
     buf_add(out, STR(") \"/\" "));
     imap_write_mailbox(out, name, imap_utf8(im));
     if (before.n > 0) {
@@ -43,6 +43,17 @@ static void tell_name(struct imap *im, struct str name, bool exists, bool subscr
     buf_add(out, STR("\r\n"));
 }
 
+static void tell_name(struct imap *im, struct str name, bool exists, bool subscribed, struct str before)
+{
+    const struct folder *f = exists ? store_folder_find(im->home->store, name) : NULL;
+    bool children = has_children(im, name) || imap_notify_sees_below(im, name);
+    char attributes[100];
+
+    snprintf(attributes, sizeof attributes, "%s%s%s", exists ? "" : "\\NonExistent \\Noselect ", subscribed ? "\\Subscribed " : "",
+        children ? "\\HasChildren" : "\\HasNoChildren");
+    write_name(im, name, attributes, f != NULL ? f->special : STR(""), before);
+}
+
 static bool is_subscribed(struct imap *im, struct str name)
 {
     struct err err = {0};
@@ -51,22 +62,27 @@ static bool is_subscribed(struct imap *im, struct str name)
     return store_is_subscribed(im->home->store, name, &subscribed, &err) && subscribed;
 }
 
+void imap_notify_tell_name(struct imap *im, struct str name, bool exists, struct str before)
+{
+    tell_name(im, name, exists, is_subscribed(im, name), before);
+}
+
 /* The one above is affected too (RFC 5465, section 5.4). */
 static void tell_parent(struct imap *im, struct str name)
 {
     ptrdiff_t slash = str_rfind(name, '/');
     struct str above = str_sub(name, 0, slash < 0 ? 0 : (size_t)slash);
 
-    if (slash > 0 && imap_notify_events(im, above) & IMAP_EVENT_NAME)
+    if (slash > 0 && imap_notify_events(im, above, true) & IMAP_EVENT_NAME)
         tell_name(im, above, is_there(im, above), is_subscribed(im, above), STR(""));
 }
 
 static void on_name(struct imap *im, const struct store_event *e)
 {
-    unsigned events = imap_notify_events(im, e->name);
+    unsigned events = imap_notify_events(im, e->name, true);
 
     if (e->kind == STORE_RENAMED)
-        events |= imap_notify_events(im, e->what);
+        events |= imap_notify_events(im, e->what, true);
     if (events & IMAP_EVENT_NAME)
         tell_name(im, e->name, e->kind != STORE_DELETED, is_subscribed(im, e->name), e->what);
     if (e->kind != STORE_RENAMED)
@@ -75,21 +91,18 @@ static void on_name(struct imap *im, const struct store_event *e)
 
 static void on_subscription(struct imap *im, const struct store_event *e)
 {
-    if (imap_notify_events(im, e->name) & IMAP_EVENT_SUBSCRIPTION)
-        tell_name(im, e->name, is_there(im, e->name), e->kind == STORE_SUBSCRIBED, STR(""));
+    if (imap_notify_events(im, e->name, true) & IMAP_EVENT_SUBSCRIPTION)
+        tell_name(im, e->name, is_there(im, e->name) || imap_notify_sees(im, e->name), e->kind == STORE_SUBSCRIBED, STR(""));
 }
 
 /* ---- annotations ---- */
 
 /* Names only (RFC 5464, section 4.4.2); /private ones of another account are none of ours. */
-static void on_annotations(struct imap *im, const struct store_event *e)
+void imap_notify_tell_annotations(struct imap *im, struct str name, const struct store_event *e)
 {
-    const struct folder *f = store_folder_by_id(im->home->store, e->folder);
-    struct str name = f != NULL ? f->name : STR(""), rest = e->what, entry;
+    struct str rest = e->what, entry;
     size_t before = im->out.n, told = 0;
 
-    if ((f == NULL && e->folder != 0) || !(imap_notify_events(im, name) & (f != NULL ? IMAP_EVENT_METADATA : IMAP_EVENT_SERVER_METADATA)))
-        return;
     buf_add(&im->out, STR("* METADATA "));
     imap_write_mailbox(&im->out, name, imap_utf8(im));
     while (rest.n > 0 && str_next(&rest, '\n', &entry)) {
@@ -104,23 +117,34 @@ static void on_annotations(struct imap *im, const struct store_event *e)
         im->out.n = before;
 }
 
+static void on_annotations(struct imap *im, const struct store_event *e)
+{
+    const struct folder *f = store_folder_by_id(im->home->store, e->folder);
+    struct str name = f != NULL ? f->name : STR("");
+
+    if ((f != NULL || e->folder == 0) && imap_notify_events(im, name, true) & (f != NULL ? IMAP_EVENT_METADATA : IMAP_EVENT_SERVER_METADATA))
+        imap_notify_tell_annotations(im, name, e);
+}
+
 /* ---- messages of other mailboxes ---- */
 
-static void on_messages(struct imap *im, const struct folder *f)
+void imap_notify_tell_messages(struct imap *im, const struct box *box, const struct folder *f, struct str name, bool messages, bool own)
 {
-    unsigned events, items = IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_UNSEEN;
-    bool messages = f->messages_at > im->notify->version;
+    unsigned items = IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_UNSEEN;
 
-    if (f == im->view.folder)
-        return;
-    events = imap_notify_events(im, f->name);
-    if (!(events & (messages ? IMAP_EVENT_NEW : IMAP_EVENT_FLAGS)))
+    if (!(imap_notify_events(im, name, own) & (messages ? IMAP_EVENT_NEW : IMAP_EVENT_FLAGS)))
         return;
     if (messages)
         items |= IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT;
     if (im->enabled & IMAP_ENABLED_CONDSTORE)
         items |= IMAP_STATUS_HIGHESTMODSEQ;
-    imap_write_status(im, im->home, f, f->name, items);
+    imap_write_status(im, box, f, name, items);
+}
+
+static void on_messages(struct imap *im, const struct folder *f)
+{
+    if (f != im->view.folder)
+        imap_notify_tell_messages(im, im->home, f, f->name, f->messages_at > im->notify->version, true);
 }
 
 /* ---- all of it, in order ---- */
@@ -136,10 +160,11 @@ static void on_event(struct imap *im, const struct store_event *e)
     case STORE_SUBSCRIBED:
     case STORE_UNSUBSCRIBED: on_subscription(im, e); break;
     case STORE_ANNOTATED: on_annotations(im, e); break;
+    case STORE_RIGHTS: break; /* the owner has all */
     }
 }
 
-static void overflow(struct imap *im)
+void imap_notify_overflow(struct imap *im)
 {
     if (!im->notify->on) {
         im->notify->version = store_version(im->home->store);
@@ -154,7 +179,7 @@ bool imap_notify_is_behind(const struct imap *im)
     return im->notify != NULL && im->home->store != NULL && im->notify->version != store_version(im->home->store);
 }
 
-bool imap_events_tell(struct imap *im)
+static bool tell_own(struct imap *im)
 {
     struct store *s = im->home->store;
     struct imap_notify *n = im->notify;
@@ -164,7 +189,7 @@ bool imap_events_tell(struct imap *im)
     if (!imap_notify_is_behind(im))
         return true;
     if (store_events_lost(s, n->version)) {
-        overflow(im);
+        imap_notify_overflow(im);
         return true;
     }
     e = store_event_after(s, n->version);
@@ -184,6 +209,11 @@ bool imap_events_tell(struct imap *im)
     }
     n->version = store_version(s);
     return true;
+}
+
+bool imap_events_tell(struct imap *im)
+{
+    return tell_own(im) && (!imap_notify_others_behind(im) || imap_notify_others_tell(im));
 }
 
 /* ---- the selected mailbox ---- */
@@ -255,5 +285,5 @@ bool imap_notify_wants_turn(const struct imap *im)
 {
     const struct imap_notify *n = im->notify;
 
-    return n != NULL && (imap_notify_is_behind(im) || n->new_from != 0 || (n->on && n->set.selected != NULL && imap_view_is_behind(im)));
+    return n != NULL && (imap_notify_is_behind(im) || imap_notify_others_behind(im) || n->new_from != 0 || (n->on && n->set.selected != NULL && imap_view_is_behind(im)));
 }

@@ -18,6 +18,7 @@ struct imap_notify *imap_notify_get(struct imap *im)
         return n;
     n = im->notify = xcalloc(1, sizeof *n);
     arena_init(&n->arena, NOTIFY_ARENA_MAX);
+    list_init(&n->owners);
     imap_notify_wake(im);
     return n;
 }
@@ -54,6 +55,7 @@ void imap_notify_end(struct imap *im)
         return;
     if (im->home->store != NULL)
         store_unlisten(im->home->store);
+    imap_notify_others_end(im);
     set_free(im->notify);
     free(im->notify);
     im->notify = NULL;
@@ -63,6 +65,7 @@ void imap_notify_nothing(struct imap *im)
 {
     struct imap_notify *n = imap_notify_get(im);
 
+    imap_notify_others_end(im);
     set_free(n);
     n->on = true;
     n->version = store_version(im->home->store);
@@ -74,11 +77,6 @@ void imap_notify_nothing(struct imap *im)
 size_t imap_notify_memory(const struct imap *im)
 {
     return im->notify != NULL ? im->notify->text.n + im->notify->arena.used : 0;
-}
-
-uint64_t imap_notify_who(const struct imap *im)
-{
-    return im->notify != NULL ? im->notify->who : 0;
 }
 
 /* ---- who wants what ---- */
@@ -108,11 +106,11 @@ static bool is_subscribed(struct imap *im, struct str name)
 }
 
 /* `subscribed`: -1 until it is known, so that it is asked once however many groups there are. */
-static bool matches(struct imap *im, const struct imap_notify_group *g, struct str name, int *subscribed)
+static bool matches(struct imap *im, const struct imap_notify_group *g, struct str name, bool own, int *subscribed)
 {
     switch (g->filter) {
     case IMAP_NOTIFY_INBOXES:
-    case IMAP_NOTIFY_PERSONAL: return true;
+    case IMAP_NOTIFY_PERSONAL: return own;
     case IMAP_NOTIFY_SUBSCRIBED:
         if (*subscribed < 0)
             *subscribed = is_subscribed(im, name);
@@ -126,14 +124,14 @@ static bool matches(struct imap *im, const struct imap_notify_group *g, struct s
 }
 
 /* Several groups may be about one mailbox. */
-unsigned imap_notify_events(struct imap *im, struct str name)
+unsigned imap_notify_events(struct imap *im, struct str name, bool own)
 {
     const struct imap_notify_set *set = &im->notify->set;
     unsigned events = im->enabled & IMAP_ENABLED_METADATA ? IMAP_EVENT_METADATA | IMAP_EVENT_SERVER_METADATA : 0;
     int subscribed = -1;
 
     for (size_t i = 0; i < set->n; i++)
-        if ((set->groups[i].events & ~events) != 0 && matches(im, &set->groups[i], name, &subscribed))
+        if ((set->groups[i].events & ~events) != 0 && matches(im, &set->groups[i], name, own, &subscribed))
             events |= set->groups[i].events;
     return events;
 }
@@ -154,6 +152,11 @@ struct status_walk {
     size_t n, at;
 };
 
+static unsigned condstore(const struct imap *im)
+{
+    return im->enabled & IMAP_ENABLED_CONDSTORE ? IMAP_STATUS_HIGHESTMODSEQ : 0;
+}
+
 /* RFC 5465, section 3.1: what each response must have. */
 static unsigned status_items(unsigned events)
 {
@@ -172,10 +175,12 @@ static void tell_status(struct imap *im)
         if (imap_pause(im))
             return;
         f = store_folder_by_id(im->home->store, w->folders[w->at]);
-        events = f == NULL || f == im->view.folder ? 0 : imap_notify_events(im, f->name) & IMAP_EVENTS_MESSAGE;
+        events = f == NULL || f == im->view.folder ? 0 : imap_notify_events(im, f->name, true) & IMAP_EVENTS_MESSAGE;
         if (events != 0)
-            imap_write_status(im, im->home, f, f->name, status_items(events) | (im->enabled & IMAP_ENABLED_CONDSTORE ? IMAP_STATUS_HIGHESTMODSEQ : 0));
+            imap_write_status(im, im->home, f, f->name, status_items(events) | condstore(im));
     }
+    if (!imap_notify_others_status(im, status_items(0) | condstore(im)))
+        return;
     imap_ok(im, NULL, "You will hear of it");
 }
 
@@ -193,6 +198,16 @@ static void begin_status(struct imap *im)
         w->folders[w->n++] = f->id;
     im->work = w;
     im->step = tell_status;
+}
+
+static void begin_telling(struct imap *im)
+{
+    const struct imap_notify_set *set = &im->notify->set;
+
+    if (set->status)
+        begin_status(im);
+    else
+        imap_ok(im, NULL, set->is_set ? "You will hear of it" : "You will hear of nothing");
 }
 
 static void refuse_events(struct imap *im)
@@ -235,10 +250,10 @@ void imap_on_notify(struct imap *im)
         im->notify->text = text;
         im->notify->arena = arena;
         im->notify->set = set;
-        if (set.status)
-            begin_status(im);
+        if (imap_notify_wants_others(im))
+            imap_notify_others_begin(im, begin_telling);
         else
-            imap_ok(im, NULL, set.is_set ? "You will hear of it" : "You will hear of nothing");
+            begin_telling(im);
         return;
     }
     arena_clear(&arena);

@@ -242,7 +242,9 @@ static void wake_box(struct imap *im, struct box *box)
 {
     struct err err = {0};
 
-    if (!im->closed && (box->store != NULL || im->unread.n > 0 || im->deflated.n > 0) && !box_wake(box, &err))
+    bool needed = box->store != NULL || im->unread.n > 0 || im->deflated.n > 0 || (box == im->home && imap_notify_others_behind(im));
+
+    if (!im->closed && needed && !box_wake(box, &err))
         end_without_mailbox(im, &err);
 }
 
@@ -569,6 +571,11 @@ static bool session_uses(void *machine, const struct box *box)
     return box == im->view.box || box == im->place.box || box == im->source.box || box == im->box;
 }
 
+static void session_forget(void *machine, const struct box *box)
+{
+    imap_notify_forget(machine, box);
+}
+
 const struct protocol imap_protocol = {
     .name = "imap", .open = session_open, .input = session_input, .run = session_run, .output = session_output, .taken = session_taken,
-    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .go_on = session_go_on};
+    .close = session_close, .finish = session_finish, .left = session_left, .uses = session_uses, .forget = session_forget, .go_on = session_go_on};

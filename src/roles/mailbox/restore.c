@@ -362,4 +362,5 @@ static void restore_close(void *machine)
 }
 
 const struct protocol restore_protocol = {
-    "restore", restore_open, restore_input, restore_run, restore_output, restore_taken, restore_close, NULL, NULL, NULL, true};
+    .name = "restore", .open = restore_open, .input = restore_input, .run = restore_run, .output = restore_output, .taken = restore_taken,
+    .close = restore_close, .without_box = true};

@@ -167,6 +167,8 @@ static bool uses(const struct session *s, int64_t account)
 {
     const struct box *box = boxes_find(s->all->boxes, account);
 
+    if (box != NULL && s->protocol->forget != NULL && s->machine != NULL)
+        s->protocol->forget(s->machine, box);
     return s->info.account == account ||
            (box != NULL && s->protocol->uses != NULL && s->machine != NULL && s->protocol->uses(s->machine, box));
 }

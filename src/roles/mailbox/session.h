@@ -39,6 +39,7 @@ struct protocol {
     void (*finish)(void *machine); /* shutting down: end between two commands; NULL: the client ends it */
     struct str (*left)(void *machine); /* after SESSION_RETURNS: what the client sent behind; at most what access may send */
     bool (*uses)(void *machine, const struct box *box); /* also those of others; NULL: only its own */
+    void (*forget)(void *machine, const struct box *box); /* what it can do without is to be left now; NULL: nothing of that kind */
     bool without_box;              /* info.box stays NULL */
     /* The client is gone. True: something is half done that others would lose with it; call again in another turn. What there
      * is to say goes nowhere. NULL: never. */

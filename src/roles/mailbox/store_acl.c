@@ -109,6 +109,7 @@ bool store_acl_set(struct store *s, const struct folder *f, const struct acl_ent
     struct stmt *set = store_stmt(s, entry->rights == 0 ? SQL_ACL_REMOVE : SQL_ACL_PUT);
 
     s->names++;
+    events_add_rights(s, f->id);
     bind_entry(set, s, f, entry);
     if (entry->rights != 0)
         stmt_int(set, entry->rights);
@@ -150,6 +151,7 @@ bool store_acl_forget(struct store *s, int64_t grantee, struct err *err)
     struct stmt *forget = store_stmt(s, SQL_ACL_FORGET);
 
     s->names++;
+    events_add_rights(s, 0);
     stmt_int(forget, s->account);
     stmt_int(forget, grantee);
     return stmt_run(forget, err);

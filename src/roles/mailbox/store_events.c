@@ -83,6 +83,11 @@ void events_add(struct store *s, enum store_event_kind kind, const struct folder
     (void)add(s, kind, f->id, f->name, before);
 }
 
+void events_add_rights(struct store *s, int64_t folder)
+{
+    (void)add(s, STORE_RIGHTS, folder, STR(""), STR(""));
+}
+
 void events_add_subscription(struct store *s, struct str name, bool subscribed)
 {
     (void)add(s, subscribed ? STORE_SUBSCRIBED : STORE_UNSUBSCRIBED, 0, name, STR(""));

@@ -9,13 +9,14 @@
 #include "store_folder.h"
 
 enum { EVENTS_MAX = 2000 };
-enum store_event_kind { STORE_CREATED, STORE_DELETED, STORE_RENAMED, STORE_SUBSCRIBED, STORE_UNSUBSCRIBED, STORE_ANNOTATED };
+enum store_event_kind { STORE_CREATED, STORE_DELETED, STORE_RENAMED, STORE_SUBSCRIBED, STORE_UNSUBSCRIBED, STORE_ANNOTATED,
+    STORE_RIGHTS };
 
 struct store_event {
     struct link link;
     uint64_t version;
     enum store_event_kind kind;
-    int64_t folder;  /* ANNOTATED: which, 0 for the account */
+    int64_t folder;  /* ANNOTATED: which, 0 for the account; RIGHTS: the same, 0 for any */
     struct str name; /* of the folder, then */
     struct str what; /* RENAMED: the name before; ANNOTATED: entries, a line each */
     uint64_t by;     /* who did it: store_by */

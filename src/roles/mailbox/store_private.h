@@ -176,11 +176,16 @@ MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struc
 /* ---- store_acl.c ---- */
 MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 
+/* ---- store.c ---- */
+enum { STORE_VERSION = 7 }; /* of the schema */
+extern const char *const store_steps[];
+struct store *store_new(int64_t account);
+MUST_CHECK bool store_migrate_step(struct db *db, bool *more, struct err *err);
+MUST_CHECK bool store_load(struct store *s, struct err *err); /* its database is open */
+
 /* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
-MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */
-MUST_CHECK bool backup_has_our_tables(struct db *db, const char *const *steps, size_t n, struct err *err);
-MUST_CHECK bool backup_is_plausible(struct db *db, struct err *err);
-MUST_CHECK bool backup_names_are_plausible(struct store *s, struct err *err);
+MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* whatever its version */
+MUST_CHECK bool backup_has_our_tables(struct db *db, size_t version, struct err *err); /* those of that version, and no others */
 
 /* ---- store_annotation.c ---- */
 MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
@@ -192,6 +197,7 @@ void annotations_synced(struct store *s);
 void events_prepare(struct store *s);
 void events_free(struct store *s);
 void events_add(struct store *s, enum store_event_kind kind, const struct folder *f, struct str before);
+void events_add_rights(struct store *s, int64_t folder);
 void events_add_subscription(struct store *s, struct str name, bool subscribed);
 void events_committed(struct store *s);
 void events_rolled_back(struct store *s);
@@ -205,9 +211,6 @@ struct uid_change {
     int64_t was, is, size;
 };
 void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
-
-/* Whether a block of the database says what its messages say; *why is set when it does not. */
-MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_flags.c; the folder's uids are loaded ---- */
 

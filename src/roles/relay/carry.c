@@ -279,6 +279,7 @@ void carry_transaction_done(struct connection *k)
 
     k->txn_done = false;
     k->messages++;
+    site_answers(k->site, &k->way);
     if (d->queue == NULL) {
         orphan_ended(k);
         return;
@@ -310,11 +311,14 @@ static bool was_stale(const struct connection *k)
            !k->failure.busy;
 }
 
-/* The session came to nothing before the server was ready, and not because of what this message needs. */
+/* The session came to nothing: the server let nobody in, hung up or talked nonsense before it gave a verdict on
+ * any message, and not because of what this message needs. */
 static void note_failure(struct connection *k, const struct client_outcome *outcome)
 {
-    if (k->was_ready || k->require_tls || k->failure.unsuitable || outcome->status != DELIVERY_DEFERRED ||
-        goes_on(k->d))
+    bool broken = outcome->reason == REASON_NETWORK || outcome->reason == REASON_PROTOCOL;
+
+    if (k->messages > 0 || (k->was_ready && !broken) || k->require_tls || k->failure.unsuitable ||
+        outcome->status != DELIVERY_DEFERRED || goes_on(k->d))
         return;
     site_failed(k->relay, k->site, &k->way, &(struct site_failure){k->began, false, outcome});
 }

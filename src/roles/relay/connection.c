@@ -374,7 +374,6 @@ void connection_session_ready(struct connection *k)
 {
     bool verified;
 
-    site_answers(k->site, &k->way);
     k->was_ready = true;
     if (k->messages == 0)
         metric_add(client_is_secure(k->client, &verified) ? &with_tls : &without_tls, 1);

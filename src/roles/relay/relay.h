@@ -185,10 +185,10 @@ struct site_failure {
     const struct client_outcome *outcome;
 };
 
-/* An attempt found no server that was ready for mail. Where none could be reached, or attempts in a row
+/* An attempt came to nothing, at all servers there are. Where none could be reached, or attempts in a row
  * failed (rest.h), those that wait to go the same way fail like the one that tried, and one tries at a time. */
 void site_failed(struct relay *relay, struct site *site, const struct way *way, const struct site_failure *failure);
-void site_answers(struct site *site, const struct way *way); /* a server is ready for mail */
+void site_answers(struct site *site, const struct way *way); /* a server gave its verdict on a message */
 bool site_is_slow(const struct site *site);
 /* Once a second, for each connection that waits for the server: a site of which nothing is known may not
  * do so for ever, even if each of its answers comes in time. */

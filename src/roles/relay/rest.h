@@ -15,8 +15,7 @@ enum { REST_FAILURES = 3, REST_SECONDS_MAX = 60, REST_WAYS = 16 };
 
 void rests_init(struct rests *rests);
 void rests_clear(struct rests *rests);
-/* An attempt that began then came to nothing before the server was ready for mail. Attempts that ran beside
- * each other count as one. From the third in a row on the way rests for a second, then twice as long each
+/* An attempt that began then came to nothing: no message got a verdict. Attempts that ran beside each other count as one. From the third in a row on the way rests for a second, then twice as long each
  * time, up to a minute. Returns the seconds; 0 while it may be tried at once. */
 int64_t rests_failed(struct rests *rests, const struct way *way, int64_t began, int64_t now,
     const struct client_outcome *why);
