@@ -119,6 +119,7 @@ struct imap {
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
     bool tells_all;         /* of the selected mailbox, whatever NOTIFY says */
+    uint32_t limited;       /* MESSAGELIMIT: the command works on messages from this uid on only; 0: on all it names */
     bool unasked;           /* the command under way is the server's own: its end is not told */
     struct imap_notify *notify; /* NULL: neither NOTIFY was used nor METADATA enabled */
     int64_t said_modseq;    /* the highest one that the command told */
@@ -209,6 +210,18 @@ void imap_ask_owners(struct imap *im, shares_ready *ready);                     
 void imap_ask_account(struct imap *im, int64_t account, bool patient, account_ready *ready);
 /* The time is over: `ready` was told of a failure. */
 bool imap_directory_is_late(struct imap *im);
+
+/* ---- imap_limit.c ---- */
+/* "MESSAGELIMIT 1000", for NO. */
+const char *imap_limit_code(struct imap *im);
+bool imap_is_over_limit(const struct imap *im, uint64_t messages);
+/* The lowest uid of a resolved set that a command may work on; 0: it may on all. */
+uint32_t imap_limit_least(const struct imap *im, const struct imap_set *set);
+/* From now on the set has no others, and the answer says so. */
+void imap_limit_set(struct imap *im, struct imap_set *set);
+/* The same for what a program whose sets are resolved has to look at. */
+uint32_t imap_limit_search(struct imap *im, const struct imap_search_key *root);
+void imap_limit_tell(struct imap *im); /* the tagged answer is complete */
 
 /* ---- imap_verbs.c ---- */
 void imap_run_command(struct imap *im); /* im->command */

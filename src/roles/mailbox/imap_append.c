@@ -88,6 +88,10 @@ bool append_open_message(struct imap *im, uint64_t size)
         append_refuse(im, "LIMIT", "Too many messages in one APPEND");
         return false;
     }
+    if (imap_is_over_limit(im, a->count + 1)) {
+        append_refuse(im, imap_limit_code(im), "Nothing was stored, these are too many messages");
+        return false;
+    }
     if (a->piece.n > 0)
         write_piece(im);
     m = xcalloc(1, sizeof *m);

@@ -78,6 +78,14 @@ bool finding_begin(struct imap *im, struct finding *f, struct imap_search_key *r
     f->match = match_new(im, root);
     if (f->match == NULL)
         return false;
+    f->least = imap_limit_search(im, root);
+    if (f->least != 0 && im->command.verb != IMAP_SEARCH) {
+        imap_no(im, imap_limit_code(im), "These are too many messages, narrow it down by their uids");
+        return false;
+    }
+    im->limited = f->least;
+    if (f->least != 0)
+        f->at = f->least;
     f->candidates = f->all ? NULL : candidates_new(im, root);
     return true;
 }
@@ -98,7 +106,10 @@ void finding_clear(struct finding *f)
 /* All that the client knows and that is still there. */
 static bool find_all(struct imap *im, struct finding *f)
 {
-    uid_set_copy(&f->uids, &im->view.known);
+    if (f->least == 0)
+        uid_set_copy(&f->uids, &im->view.known);
+    for (uint32_t uid = f->least; uid != 0 && (uid = uid_set_next(&im->view.known, uid)) != 0; uid++)
+        uid_set_add(&f->uids, uid);
     for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->shown, uid)) != 0; uid++)
         uid_set_remove(&f->uids, uid);
     return true;

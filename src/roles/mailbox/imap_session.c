@@ -78,6 +78,7 @@ void imap_answer_begin(struct imap *im, const char *status)
 
 void imap_answer_end(struct imap *im)
 {
+    imap_limit_tell(im);
     buf_add(&im->answer, STR("\r\n"));
     im->step = finish;
 }

@@ -104,6 +104,7 @@ bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
 {
     struct imap_view *v = &im->view;
 
+    set->least = 0;
     if (set->saved)
         return true;
     if (!uid)
@@ -126,6 +127,8 @@ uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint3
 {
     const struct imap_view *v = &im->view;
 
+    if (from < set->least)
+        from = set->least;
     if (set->saved) {
         uint32_t uid = uid_set_next(&v->saved, from);
 

@@ -250,6 +250,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
     s->info.message_limit = (uint64_t)role_config(all->role)->limits.message_size;
+    s->info.command_limit = (m->flags & SESSION_ADMIN) != 0 ? 0 : (uint32_t)role_config(all->role)->limits.imap_message_limit;
     s->info.flags = m->flags;
     s->info.login = str_dup(m->login);
     s->info.client = str_dup(m->client);
