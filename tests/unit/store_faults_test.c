@@ -57,7 +57,7 @@ static bool op_create(struct store *s)
 
 static bool op_rename(struct store *s)
 {
-    return store_folder_rename(s, store_folder_find(s, STR("a")), STR("z"), &err);
+    return store_folder_rename(s, STR("a"), STR("z"), &err);
 }
 
 static bool op_delete(struct store *s)

@@ -100,8 +100,8 @@ static bool rename_tree(void)
     }
     if (collides)
         return true;
-    assert_false(store_folder_collides(s, real(m), str_of(to)));
-    if (!store_folder_rename(s, real(m), str_of(to), &err))
+    assert_false(store_folder_collides(s, real(m)->name, str_of(to)));
+    if (!store_folder_rename(s, real(m)->name, str_of(to), &err))
         return false;
     for (size_t i = 0; i < now.n; i++)
         if (is_of_tree(now.folders[i].name, from)) {

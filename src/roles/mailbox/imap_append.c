@@ -242,6 +242,8 @@ static void on_stored(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The message could not be written, try again later");
         return;
     }
+    if (a->grammar.written.p != NULL && im->enabled & IMAP_ENABLED_REV2) /* RFC 9051, section 6.3.12 */
+        imap_tell_name(im, "", imap_full_name(im, im->place.name), a->grammar.written);
     if (a->replaces) { /* RFC 8508, section 3.3: before the old one goes */
         write_appenduid(&im->out, a, "* OK ");
         buf_add(&im->out, STR("\r\n"));

@@ -172,8 +172,10 @@ void imap_view_tell_keywords(struct imap *im)
         permanent.keywords = flags.keywords;
         permanent.keyword_count = flags.keyword_count;
         imap_write_flags(&im->out, &permanent);
-        im->out.n--;
-        buf_add(&im->out, STR(" \\*)"));
+        if (flags.keyword_count < STORE_KEYWORDS_MAX) { /* else no new one can be made (RFC 9051, section 7.1) */
+            im->out.n--;
+            buf_add(&im->out, STR(" \\*)"));
+        }
     }
     buf_add(&im->out, STR("] Flags\r\n"));
     v->keywords_told = v->folder->keywords_durable;

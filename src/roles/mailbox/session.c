@@ -50,7 +50,7 @@ static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refuse
     "Sessions that could not be opened.");
 
 static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol,
-    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol};
+    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol, [SESSION_CHECK] = &check_protocol};
 
 struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
