@@ -233,7 +233,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "x.test MX 10 mx1.test\nx.test MX 20 mx2.test\nmx1.test A 192.0.2.1\nmx2.test A 192.0.2.2\ny.test MX 10 mx2.test\n"
         "y.test MX 20 mx1.test\nz.test MX 10 mx3.test\nmx3.test AAAA 2001:db8::3\nmx3.test A 192.0.2.3\n"
         "two.test MX 10 mx4.test\nmx4.test A 192.0.2.1\nmx4.test A 192.0.2.2\nbroken.test FAIL\nnull.test MX 0 .\nquiet.test SILENT\n"
-        "xn--b-xga.test A 192.0.2.1\nme.test A 192.0.2.1\n");
+        "xn--b-eha.test A 192.0.2.1\nme.test A 192.0.2.1\n");
     world_server("192.0.2.1", "PIPELINING|STARTTLS");
     world_server("192.0.2.2", "PIPELINING");
     world_server("192.0.2.3", "");
