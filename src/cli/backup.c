@@ -5,6 +5,7 @@
 #include "cli/offline.h"
 #include "cli/usage.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "ipc/args.h"
 
@@ -156,7 +157,7 @@ static bool take_backup(struct peer *p, const char *file, struct archive *a, str
     stamp(a);
     if (await_data(p, &a->size, err) && write_archive(p, part, a, err)) {
         if (rename(part, file) == 0)
-            return true;
+            return folder_sync_parent(file, err);
         err_set(err, ERR_TEMPORARY, "%s: %s", file, strerror(errno));
     }
     unlink(part);
@@ -252,8 +253,13 @@ static int heard(struct peer *p, const char *hoped, char line[LINE], struct err 
     struct str rest, code;
     uint64_t value;
 
-    if (!read_line(p, line, err))
-        return EXIT_TEMPFAIL;
+    for (;;) {
+        if (!read_line(p, line, err))
+            return EXIT_TEMPFAIL;
+        if (!str_starts(str_of(line), STR("CHECK ")))
+            break;
+        migrate_progress("checking: %s s", line + 6);
+    }
     if (str_starts(str_of(line), str_of(hoped)))
         return EXIT_OK;
     rest = str_skip(str_of(line), 6);
@@ -300,6 +306,45 @@ static int restore(const struct cli *cli, struct str address, const char *file, 
             cli_fail(code, "%s", err.text);
         else
             add_row(rows, "restored", file, &a, NULL);
+    }
+    peer_close(&p);
+    return code;
+}
+
+/* ---- check ---- */
+
+static void add_sound(struct rows *rows, int64_t account, struct str numbers)
+{
+    static const char *const names[] = {"messages", "indexed", "index_bytes"};
+    struct str word;
+    uint64_t value;
+    struct buf row;
+
+    buf_init(&row, 1024);
+    json_open(&row);
+    json_int(&row, "account", account);
+    json_str(&row, "result", STR("sound"));
+    for (size_t i = 0; i < 3; i++)
+        json_int(&row, names[i], str_next_word(&numbers, &word) && str_to_u64(word, INT64_MAX, &value) ? (int64_t)value : 0);
+    json_close(&row);
+    rows_add(rows, buf_str(&row));
+    buf_clear(&row);
+}
+
+int check_mailbox(const struct cli *cli, int64_t account, struct rows *rows)
+{
+    char line[LINE];
+    struct err err = {0};
+    struct peer p;
+    int code = peer_open_local(&p, cli, account, "check");
+
+    if (code == EXIT_OK) {
+        code = heard(&p, "SOUND ", line, &err);
+        migrate_progress(NULL);
+        if (code != EXIT_OK)
+            cli_fail(code, "%s", err.text);
+        else
+            add_sound(rows, account, str_skip(str_of(line), 6));
     }
     peer_close(&p);
     return code;

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 
 import harness
-from harness import PASSWORD, Case, Talk, until
+from harness import PASSWORD, Case, until
+from talk import Talk
 
 SIZE = int(os.environ.get("STAFFETTA_MESSAGES", "300" if harness.sanitized() else "1000"))
 SUBJECT = re.compile(rb"^Subject: (\S+)", re.M)

@@ -10,8 +10,9 @@ import ssl
 import subprocess
 
 import scram
-from harness import PASSWORD, Case, Talk, letter, until
+from harness import PASSWORD, Case, letter, until
 from mailcase import plain
+from talk import Talk
 
 imaplib.Commands.setdefault("MOVE", ("SELECTED",))
 USERS = ("ann", "bob", "carl", "dora", "emil", "fritz", "gerd", "hans", "ida")

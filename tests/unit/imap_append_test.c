@@ -147,6 +147,43 @@ static void without_directory(void **state)
     world_run();
 }
 
+/* Many at once: each is let in by what there is when it comes, and looked at again when it is complete. Never more than the quota is
+ * accepted, and no more is refused than must be. */
+static void many_at_once(void **state)
+{
+    enum { AT_ONCE = 8, SIZE = 100, FIT = 4 };
+    char body[SIZE + 1];
+    unsigned stored = 0, refused = 0;
+
+    (void)state;
+    memset(body, 'x', SIZE);
+    body[SIZE] = 0;
+    world_quota_bytes = FIT * SIZE + SIZE / 2;
+    imap_world_restart();
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        client_open(c);
+        client_expect(c, "a APPEND INBOX {100}\r\n", "+ Go on\r\n");
+    }
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        client_say(c, body);
+        client_say(c, "\r\n");
+        if (c % 3 == 0)
+            world_run();
+    }
+    world_flush();
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        struct str got = client_got(c);
+
+        stored += text_matches(STR("a OK % Stored\r\n"), got);
+        refused += text_matches(STR("a NO [OVERQUOTA] %\r\n"), got);
+    }
+    assert_int_equal(stored, FIT);
+    assert_int_equal(refused, AT_ONCE - FIT);
+    client_say(0, "b STATUS INBOX (MESSAGES SIZE)\r\n");
+    world_flush();
+    assert_true(str_ifind(client_got(0), STR("MESSAGES 4 SIZE 400")) >= 0);
+}
+
 static void utf8(void **state)
 {
     (void)state;
@@ -215,6 +252,7 @@ int main(void)
         TEST(quota), TEST(quota_of_several_at_once),
         TEST(directory_is_away),
         TEST(without_directory),
+        TEST(many_at_once),
         TEST(utf8),
         TEST(replace),
         TEST(replace_and_quota),

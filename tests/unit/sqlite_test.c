@@ -139,6 +139,69 @@ static void size_counts_pages(void **state)
     db_close(db);
 }
 
+static const char big[] = "INSERT INTO thing (name, body) VALUES (hex(randomblob(8)), randomblob(60000))";
+
+/* The second write of the commit is told to fail, and there is none. */
+static void a_commit_is_one_write(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && db_exec(db, big, &err));
+    fault_at(2, false);
+    assert_true(db_commit(db, &err));
+    assert_false(fault_happened());
+    fault_at(0, false);
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    db_close(db);
+}
+
+/* Half of it is in the log then, and the next commit is written over it. */
+static void a_commit_whose_write_fails_is_undone(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && db_exec(db, big, &err));
+    fault_at(1, false);
+    assert_false(db_commit(db, &err));
+    assert_true(fault_happened());
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 0);
+    assert_true(db_begin(db, &err) && add(db, "next", &err) && db_commit(db, &err));
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    assert_true(db_check_integrity(db, &err));
+    db_close(db);
+}
+
+/* Its first pages are in the log before it ends, and it reads them there. */
+static void a_transaction_larger_than_the_cache_reads_itself(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    for (int end = 0; end < 2; end++) {
+        assert_true(db_begin(db, &err));
+        for (int i = 0; i < 60; i++)
+            assert_true(db_exec(db, big, &err));
+        assert_int_equal(count(db, "SELECT sum(length(body)) FROM thing"), 60 * 60000);
+        if (end == 0)
+            db_rollback(db);
+        else
+            assert_true(db_commit(db, &err));
+    }
+    assert_true(db_check_integrity(db, &err));
+    db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_int_equal(count(db, "SELECT sum(length(body)) FROM thing"), 60 * 60000);
+    db_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +212,9 @@ int main(void)
         cmocka_unit_test_setup(a_sync_inside_a_transaction_is_not_that_of_its_commit, fresh),
         cmocka_unit_test_setup(own_changes_are_no_news, fresh),
         cmocka_unit_test_setup(size_counts_pages, fresh),
+        cmocka_unit_test_setup(a_commit_is_one_write, fresh),
+        cmocka_unit_test_setup(a_commit_whose_write_fails_is_undone, fresh),
+        cmocka_unit_test_setup(a_transaction_larger_than_the_cache_reads_itself, fresh),
     };
     int failed;
 

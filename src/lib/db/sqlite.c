@@ -40,6 +40,7 @@
 #include "base/folder.h"
 #include "db/driver.h"
 #include "db/sqlite_checked.h"
+#include "db/sqlite_gather.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -294,7 +295,8 @@ static bool open_checked(struct db *db)
     return sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes) == SQLITE_OK;
 }
 
-static bool open_to_write(struct db **out, const char *path, enum db_sync sync, const char *vfs, int busy_ms, struct err *err)
+static bool open_to_write(struct db **out, const char *path, enum db_sync sync, const char *vfs, bool checked, int busy_ms,
+    struct err *err)
 {
     struct db *db;
 
@@ -305,7 +307,7 @@ static bool open_to_write(struct db **out, const char *path, enum db_sync sync, 
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if ((vfs != NULL && !open_checked(db)) || !prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
+    if ((checked && !open_checked(db)) || !prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
         (sync == DB_SYNC_FULL && !sync_names(db, err))) {
         db_close(db);
         return false;
@@ -316,12 +318,12 @@ static bool open_to_write(struct db **out, const char *path, enum db_sync sync, 
 
 bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
 {
-    return open_to_write(out, path, sync, NULL, busy_ms, err);
+    return open_to_write(out, path, sync, sqlite_gather_vfs(), false, busy_ms, err);
 }
 
 bool db_open_derived(struct db **out, const char *path, struct err *err)
 {
-    return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), 1000, err);
+    return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), true, 1000, err);
 }
 
 static bool open_to_read(struct db **out, const char *path, int flags, struct err *err)

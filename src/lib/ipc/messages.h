@@ -241,7 +241,7 @@ enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, D
 
 /* ---- access to mailbox: a session after login; web to mailbox: a session of the administrator ---- */
 /* BACKUP and RESTORE, and the flag ADMIN, are for web alone. */
-enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE };
+enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE, SESSION_CHECK };
 enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2, SESSION_ADMIN = 4 };
 /* Each side may have at most the bytes in flight that the other granted with session_more; both start
  * with SESSION_WINDOW. input: what the client had sent already. */

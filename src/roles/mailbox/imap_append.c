@@ -88,6 +88,10 @@ bool append_open_message(struct imap *im, uint64_t size)
         append_refuse(im, "LIMIT", "Too many messages in one APPEND");
         return false;
     }
+    if (imap_is_over_limit(im, a->count + 1)) {
+        append_refuse(im, imap_limit_code(im), "Nothing was stored, these are too many messages");
+        return false;
+    }
     if (a->piece.n > 0)
         write_piece(im);
     m = xcalloc(1, sizeof *m);
@@ -238,6 +242,8 @@ static void on_stored(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The message could not be written, try again later");
         return;
     }
+    if (a->grammar.written.p != NULL && im->enabled & IMAP_ENABLED_REV2) /* RFC 9051, section 6.3.12 */
+        imap_tell_name(im, "", imap_full_name(im, im->place.name), a->grammar.written);
     if (a->replaces) { /* RFC 8508, section 3.3: before the old one goes */
         write_appenduid(&im->out, a, "* OK ");
         buf_add(&im->out, STR("\r\n"));

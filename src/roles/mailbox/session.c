@@ -50,7 +50,7 @@ static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refuse
     "Sessions that could not be opened.");
 
 static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol,
-    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol};
+    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol, [SESSION_CHECK] = &check_protocol};
 
 struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
@@ -250,6 +250,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
     s->info.message_limit = (uint64_t)role_config(all->role)->limits.message_size;
+    s->info.command_limit = (m->flags & SESSION_ADMIN) != 0 ? 0 : (uint32_t)role_config(all->role)->limits.imap_message_limit;
     s->info.flags = m->flags;
     s->info.login = str_dup(m->login);
     s->info.client = str_dup(m->client);

@@ -68,9 +68,9 @@ bool store_names_are_on_disk(const struct store *s);
 /* All of these need an open transaction. Names are valid already (imap_name_is_valid). */
 MUST_CHECK bool store_folder_create(struct store *s, struct str name, struct str special, struct folder **folder, struct err *err);
 /* Some folder below the new name stands where one below this would come to stand (store_folder_rename would fail). */
-bool store_folder_collides(struct store *s, struct folder *folder, struct str to);
-/* The folder and all below it. Not INBOX: its messages are moved (RFC 9051, section 6.3.6). */
-MUST_CHECK bool store_folder_rename(struct store *s, struct folder *folder, struct str to, struct err *err);
+bool store_folder_collides(struct store *s, struct str from, struct str to);
+/* The folder of that name, if there is one, and all below it. Not INBOX: its messages are moved (RFC 9051, section 6.3.6). */
+MUST_CHECK bool store_folder_rename(struct store *s, struct str from, struct str to, struct err *err);
 /* The name is free at once; the messages go bit by bit (store_sweep). Nobody watches it. */
 MUST_CHECK bool store_folder_delete(struct store *s, struct folder *folder, struct err *err);
 

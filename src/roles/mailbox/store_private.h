@@ -170,6 +170,7 @@ void folders_rolled_back(struct store *s);
 MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */
 int64_t folder_touch(struct store *s, struct folder *f);
+void folder_put_in_order(struct store *s, struct folder *f); /* into the list, by its name */
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
 
