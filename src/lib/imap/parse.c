@@ -298,13 +298,19 @@ bool imap_partial(struct imap_parser *p, int64_t *from, int64_t *to)
     return true;
 }
 
-void *imap_room(struct imap_parser *p, size_t each, size_t size)
+void *imap_room_for(struct imap_parser *p, size_t most, size_t each, size_t size)
 {
-    void *room = arena_alloc(p->arena, (p->rest.n / each + 1) * size);
+    size_t n = p->rest.n / each + 1;
+    void *room = arena_alloc(p->arena, (n < most ? n : most) * size);
 
     if (room == NULL)
         imap_expected(p, "The command is too large");
     return room;
+}
+
+void *imap_room(struct imap_parser *p, size_t each, size_t size)
+{
+    return imap_room_for(p, SIZE_MAX, each, size);
 }
 
 /* ---- flags ---- */

@@ -295,7 +295,7 @@ bool imap_parse_sort(struct imap_parser *p, struct imap_command *c)
 
     if (!returns(p, search) || !imap_space(p) || !imap_need(p, '('))
         return false;
-    search->sort = imap_room(p, 2, sizeof *search->sort);
+    search->sort = imap_room_for(p, 16, 2, sizeof *search->sort); /* more than there are criteria */
     if (search->sort == NULL)
         return false;
     do {

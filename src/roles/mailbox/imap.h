@@ -22,6 +22,7 @@ enum {
     IMAP_OUTPUT_MAX = 8 * 1024 * 1024, /* what one step may add fits above the mark */
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
     IMAP_UNREAD_MAX = 128 * 1024,
+    IMAP_MEMORY_MAX = 192 * 1024 * 1024, /* of all sessions of an account, beyond the little each has */
     IMAP_TURN = 5000,                  /* microseconds of work */
     IMAP_LOOKS = 2,                    /* so often a turn goes on whatever the time */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
@@ -142,6 +143,8 @@ struct imap {
     uint64_t rollbacks;     /* of the box when that began */
 
     void *work;             /* of the command under way, in the arena */
+    size_t gathered;        /* bytes that `work` has outside the arena, as far as they are counted */
+    size_t borrowed;        /* of home->lent */
     imap_step *clean;       /* frees what `work` has outside the arena; called at the end of the command */
 };
 
@@ -253,6 +256,15 @@ unsigned imap_flags_of_rights(unsigned rights);
 MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 /* "F12", unlike those of all others. */
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
+
+/* ---- imap_memory.c ---- */
+/* The command has so many bytes outside of the arena now. False: with that all sessions of the account hold too much. */
+MUST_CHECK bool imap_gathers(struct imap *im, size_t bytes);
+/* What it holds is counted anew; false: that is too much, NO was said. */
+MUST_CHECK bool imap_has_memory(struct imap *im);
+bool imap_gathered_too_much(struct err *err); /* always false: err says so */
+MUST_CHECK bool imap_keeps_within_memory(struct imap *im); /* at the end of a turn; false: it has so much output that it must end */
+void imap_forget_memory(struct imap *im); /* the session ends */
 
 /* ---- imap_transfer.c ---- */
 /* COPY and MOVE to im->place in another account, or where not all flags may be kept. The set is resolved. */

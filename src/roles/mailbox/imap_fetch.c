@@ -65,7 +65,9 @@ bool fetch_tree(struct imap *im, struct fetch *f, struct err *err)
         return false;
     arena_clear(&f->tree_arena);
     f->tree = mime_tree_unpack(f->info.tree, &f->tree_arena);
-    return f->tree != NULL || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
+    if (f->tree == NULL)
+        return err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
+    return imap_gathers(im, f->tree_arena.used) || imap_gathered_too_much(err);
 }
 
 static bool write_thread_id(struct imap *im, const struct fetch *f, struct err *err)
