@@ -29,6 +29,7 @@ static void message(const char *type, const char *encoding, struct str body)
     snprintf(say, sizeof say, "a APPEND INBOX {%zu+}\r\n", text.n);
     client_say(0, say);
     client_say_bytes(0, buf_str(&text));
+    buf_clear(&text);
     client_say(0, "\r\ns SELECT INBOX\r\n");
     world_flush();
     (void)client_got(0);
