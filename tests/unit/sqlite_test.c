@@ -107,6 +107,65 @@ static void a_sync_inside_a_transaction_is_not_that_of_its_commit(void **state)
     db_close(db);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[4096];
+    size_t n;
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+
+    assert_true(in != NULL && out != NULL);
+    while ((n = fread(bytes, 1, sizeof bytes, in)) > 0)
+        assert_int_equal(fwrite(bytes, 1, n, out), n);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* What another process would find if this one were gone now. */
+static int64_t count_in_files(const char *sql)
+{
+    char other[sizeof path + 8], log[sizeof path + 8], other_log[sizeof path + 16];
+    struct err err = {0};
+    struct db *db;
+    int64_t n;
+
+    snprintf(other, sizeof other, "%s.copy", path);
+    snprintf(log, sizeof log, "%s-wal", path);
+    snprintf(other_log, sizeof other_log, "%s.copy-wal", path);
+    copy_file(path, other);
+    copy_file(log, other_log);
+    assert_true(db_open(&db, other, DB_SYNC_LATER, 10, &err));
+    n = count(db, sql);
+    db_close(db);
+    remove(other);
+    remove(other_log);
+    return n;
+}
+
+/* Also where it was too large for the cache, and pages that were in the log already were changed again. */
+static void a_commit_is_in_the_files_when_it_returns(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+    char name[20];
+
+    (void)state;
+    assert_true(add(db, "small", &err));
+    assert_int_equal(count_in_files("SELECT count(*) FROM thing"), 1);
+    for (int round = 0; round < 3; round++) {
+        assert_true(db_begin(db, &err));
+        for (int i = 0; i < 3000; i++) {
+            snprintf(name, sizeof name, "large %d %d", round, i);
+            assert_true(add(db, name, &err));
+        }
+        assert_true(db_exec(db, "UPDATE thing SET body = randomblob(1000)", &err));
+        assert_true(db_exec(db, "UPDATE thing SET body = zeroblob(900) WHERE id < 100", &err));
+        assert_true(db_commit(db, &err));
+        assert_int_equal(count_in_files("SELECT count(*) FROM thing"), 1 + 3000 * (round + 1));
+        assert_int_equal(count_in_files("SELECT count(*) FROM thing WHERE length(body) = 900"), 99);
+    }
+    db_close(db);
+}
+
 static void own_changes_are_no_news(void **state)
 {
     struct db *db = opened(DB_SYNC_FULL);
@@ -210,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup(a_file_that_cannot_be_written_is_not_opened, fresh),
         cmocka_unit_test_setup(a_failed_sync_is_remembered, fresh),
         cmocka_unit_test_setup(a_sync_inside_a_transaction_is_not_that_of_its_commit, fresh),
+        cmocka_unit_test_setup(a_commit_is_in_the_files_when_it_returns, fresh),
         cmocka_unit_test_setup(own_changes_are_no_news, fresh),
         cmocka_unit_test_setup(size_counts_pages, fresh),
         cmocka_unit_test_setup(a_commit_is_one_write, fresh),

@@ -1,6 +1,10 @@
 /* See sqlite_gather.h. A process gathers for one log at a time, in one buffer: the log of a transaction that is not at its end yet
  * may keep it, and others are written through.
  *
+ * Gathered is what makes the log longer. What is written again inside it goes straight to the file: a transaction too large for the
+ * cache changes pages it has logged already, and once its last page is written gives all its headers new checksums, the
+ * one that ends the commit too.
+ *
  * Of the log SQLite writes: its header; for each page a header of 24 bytes, with the size of the database in the page that ends a
  * commit and 0 in all others, and the page. A commit is shown to others (and to the connection itself) after that last
  * write. Pages of a transaction that is too large for the cache come before; only the connection itself may read these,
@@ -22,6 +26,7 @@ struct log_file {
     sqlite3_file base;
     sqlite3_file *real; /* behind this struct */
     bool ends;          /* the page that comes next ends a commit */
+    sqlite3_int64 end;  /* behind all that was written since the log began anew */
 };
 
 static sqlite3_vfs *below;
@@ -84,14 +89,21 @@ static bool is_last_header(const unsigned char *p, int n)
 
 static int put(struct log_file *log, const void *p, int n, sqlite3_int64 at)
 {
+    bool longer = at == 0 || at >= log->end;
     int rc;
 
-    if (gather(log, p, n, at))
+    if (longer && gather(log, p, n, at))
         return SQLITE_OK;
     rc = write_gathered(log);
     if (rc != SQLITE_OK)
         return rc;
-    return gather(log, p, n, at) ? SQLITE_OK : log->real->pMethods->xWrite(log->real, p, n, at);
+    return longer && gather(log, p, n, at) ? SQLITE_OK : log->real->pMethods->xWrite(log->real, p, n, at);
+}
+
+static void note_end(struct log_file *log, int n, sqlite3_int64 at)
+{
+    if (at == 0 || at + n > log->end)
+        log->end = at + n;
 }
 
 static int g_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
@@ -100,7 +112,9 @@ static int g_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
     bool ended = log->ends;
     int rc = put(log, p, n, at);
 
-    log->ends = is_last_header(p, n);
+    log->ends = is_last_header(p, n) && (at == 0 || at >= log->end);
+    if (rc == SQLITE_OK)
+        note_end(log, n, at);
     if (!ended)
         return rc;
     if (rc == SQLITE_OK)
@@ -203,6 +217,7 @@ static int g_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *f, int 
         return below->xOpen(below, name, f, flags, out);
     log->base.pMethods = NULL;
     log->ends = false;
+    log->end = 0;
     log->real = (sqlite3_file *)(void *)(log + 1);
     log->real->pMethods = NULL;
     rc = below->xOpen(below, name, log->real, flags, out);
