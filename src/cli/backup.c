@@ -69,8 +69,22 @@ static void add_row(struct rows *rows, const char *what, const char *file, const
 
 /* ---- backup ---- */
 
-/* Up to "DATA size". */
-static bool await_data(struct peer *p, uint64_t *size, struct err *err)
+/* "ERROR code text": the code, and the text. */
+static int refusal(const char *line, struct err *err)
+{
+    struct str rest = str_skip(str_of(line), 6), code;
+    uint64_t value;
+
+    if (!str_starts(str_of(line), STR("ERROR ")) || !str_next_word(&rest, &code) || !str_to_u64(code, 127, &value) || value == 0) {
+        err_set(err, ERR_TEMPORARY, "the server says: %s", line);
+        return EXIT_TEMPFAIL;
+    }
+    err_set(err, ERR_TEMPORARY, "%.*s", STR_ARG(str_trim(rest)));
+    return (int)value;
+}
+
+/* Up to "DATA size". The code. */
+static int await_data(struct peer *p, uint64_t *size, struct err *err)
 {
     char line[LINE];
 
@@ -79,20 +93,19 @@ static bool await_data(struct peer *p, uint64_t *size, struct err *err)
         uint64_t at, of;
         struct str rest = str_skip(text, 5), word;
 
-        if (str_starts(text, STR("ERROR ")))
-            return err_set(err, ERR_TEMPORARY, "%s", line + 6);
-        if (str_starts(text, STR("DATA ")))
-            return str_to_u64(rest, INT64_MAX, size) || err_set(err, ERR_TEMPORARY, "the server says: %s", line);
-        if (str_starts(text, STR("COPY ")) && str_next_word(&rest, &word) && str_to_u64(word, INT64_MAX, &at) &&
-            str_to_u64(str_trim(rest), INT64_MAX, &of) && of > 0)
+        if (str_starts(text, STR("DATA ")) && str_to_u64(rest, INT64_MAX, size))
+            return EXIT_OK;
+        if (!str_starts(text, STR("COPY ")))
+            return refusal(line, err);
+        if (str_next_word(&rest, &word) && str_to_u64(word, INT64_MAX, &at) && str_to_u64(str_trim(rest), INT64_MAX, &of) && of > 0)
             migrate_progress("copying: %" PRIu64 "%%", at * 100 / of);
     }
-    return false;
+    return EXIT_TEMPFAIL;
 }
 
 static bool put(FILE *f, const char *path, const void *bytes, size_t n, struct err *err)
 {
-    return fwrite(bytes, 1, n, f) == n || err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+    return fwrite(bytes, 1, n, f) == n || err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
 }
 
 static bool take_data(struct peer *p, FILE *f, const char *path, struct archive *a, struct err *err)
@@ -136,32 +149,36 @@ static bool write_archive(struct peer *p, const char *path, struct archive *a, s
     bool done;
 
     if (f == NULL)
-        return err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+        return err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
     done = take_data(p, f, path, a, err);
     if (done) {
         archive_write(a, trailer);
         done = put(f, path, trailer, sizeof trailer, err);
     }
     if (done && (fflush(f) != 0 || fsync(fd) != 0))
-        done = err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+        done = err_set(err, ERR_PERMANENT, "%s: %s", path, strerror(errno));
     fclose(f);
     return done;
 }
 
-/* The name appears when all of it is on disk. */
-static bool take_backup(struct peer *p, const char *file, struct archive *a, struct err *err)
+/* The name appears when all of it is on disk. The code: EX_IOERR when it is for the file. */
+static int take_backup(struct peer *p, const char *file, struct archive *a, struct err *err)
 {
     char part[PATH_ROOM];
+    int code;
 
     snprintf(part, sizeof part, "%s.part", file);
     stamp(a);
-    if (await_data(p, &a->size, err) && write_archive(p, part, a, err)) {
+    code = await_data(p, &a->size, err);
+    if (code != EXIT_OK)
+        return code;
+    if (write_archive(p, part, a, err)) {
         if (rename(part, file) == 0)
-            return folder_sync_parent(file, err);
-        err_set(err, ERR_TEMPORARY, "%s: %s", file, strerror(errno));
+            return folder_sync_parent(file, err) ? EXIT_OK : EX_IOERR;
+        err_set(err, ERR_PERMANENT, "%s: %s", file, strerror(errno));
     }
     unlink(part);
-    return false;
+    return err->kind == ERR_PERMANENT ? EX_IOERR : EXIT_TEMPFAIL;
 }
 
 static int backup(const struct cli *cli, struct str address, const char *file, struct rows *rows)
@@ -180,12 +197,13 @@ static int backup(const struct cli *cli, struct str address, const char *file, s
     a.account = (uint64_t)account;
     snprintf(a.address, sizeof a.address, "%.*s", STR_ARG(address));
     code = peer_open_local(&p, cli, account, "backup");
-    if (code == EXIT_OK && !take_backup(&p, file, &a, &err)) {
+    if (code == EXIT_OK) {
+        code = take_backup(&p, file, &a, &err);
         migrate_progress(NULL);
-        code = cli_fail(EX_IOERR, "%s", err.text);
-    } else if (code == EXIT_OK) {
-        migrate_progress(NULL);
-        add_row(rows, "written", file, &a, NULL);
+        if (code != EXIT_OK)
+            cli_fail(code, "%s", err.text);
+        else
+            add_row(rows, "written", file, &a, NULL);
     }
     peer_close(&p);
     return code;
@@ -250,9 +268,6 @@ static bool send_file(struct peer *p, const char *file, const struct archive *a,
 /* Its code, and the text; 0 for what was hoped for. */
 static int heard(struct peer *p, const char *hoped, char line[LINE], struct err *err)
 {
-    struct str rest, code;
-    uint64_t value;
-
     for (;;) {
         if (!read_line(p, line, err))
             return EXIT_TEMPFAIL;
@@ -260,15 +275,7 @@ static int heard(struct peer *p, const char *hoped, char line[LINE], struct err 
             break;
         migrate_progress("checking: %s s", line + 6);
     }
-    if (str_starts(str_of(line), str_of(hoped)))
-        return EXIT_OK;
-    rest = str_skip(str_of(line), 6);
-    if (!str_starts(str_of(line), STR("ERROR ")) || !str_next_word(&rest, &code) || !str_to_u64(code, 127, &value) || value == 0) {
-        err_set(err, ERR_TEMPORARY, "the server says: %s", line);
-        return EXIT_TEMPFAIL;
-    }
-    err_set(err, ERR_TEMPORARY, "%.*s", STR_ARG(str_trim(rest)));
-    return (int)value;
+    return str_starts(str_of(line), str_of(hoped)) ? EXIT_OK : refusal(line, err);
 }
 
 static int give_back(struct peer *p, const char *file, const struct archive *a, bool overwrite, struct err *err)

@@ -15,7 +15,9 @@ struct db_copy {
 
 static bool failed(const struct db_copy *c, int rc, struct err *err)
 {
-    return err_set(err, ERR_TEMPORARY, "%s cannot be copied: %s", c->name, sqlite3_errstr(rc));
+    bool damaged = (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+
+    return err_set(err, damaged ? ERR_DAMAGED : ERR_TEMPORARY, "%s cannot be copied: %s", c->name, sqlite3_errstr(rc));
 }
 
 static bool open_target(struct db_copy *c, const char *to, struct err *err)

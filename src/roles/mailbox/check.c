@@ -30,10 +30,12 @@ struct check {
     struct buf out;
 };
 
-static void fail(struct check *c, int code, const char *why)
+static void fail(struct check *c, const struct err *err)
 {
-    log_warning("check-failed", "account=%" PRId64 " reason=%s", c->info->account, why);
-    buf_addf(&c->out, "ERROR %d %s\n", code, why);
+    int code = err->kind == ERR_TEMPORARY ? EX_TEMPFAIL : err->kind == ERR_DAMAGED ? EX_DATAERR : EX_NOINPUT;
+
+    log_warning("check-failed", "account=%" PRId64 " reason=%s", c->info->account, err->text);
+    buf_addf(&c->out, "ERROR %d %s\n", code, err->text);
     c->ended = true;
 }
 
@@ -55,10 +57,8 @@ static void *check_open(struct session *session)
     c->began = c->told = clock_monotonic();
     buf_init(&c->out, 8192);
     c->box = boxes_enter_existing(session_boxes(session), c->info->account, &err);
-    if (c->box == NULL)
-        fail(c, EX_NOINPUT, err.text);
-    else if (!open_view(c, session_boxes(session), &err))
-        fail(c, err.kind == ERR_DAMAGED ? EX_DATAERR : EX_TEMPFAIL, err.text);
+    if (c->box == NULL || !open_view(c, session_boxes(session), &err))
+        fail(c, &err);
     return c;
 }
 
@@ -78,7 +78,7 @@ static void go_on(struct check *c)
     bool done;
 
     if (!store_check_step(c->check, now + TURN, &done, &err)) {
-        fail(c, err.kind == ERR_TEMPORARY ? EX_TEMPFAIL : EX_DATAERR, err.text);
+        fail(c, &err);
     } else if (done) {
         say_sound(c);
     } else if (now - c->told >= tell_every) {
@@ -130,9 +130,11 @@ static void check_close(void *machine)
 static void check_finish(void *machine)
 {
     struct check *c = machine;
+    struct err err = {0};
 
+    err_set(&err, ERR_TEMPORARY, "the server is being stopped; try again");
     if (!c->ended)
-        fail(c, EX_TEMPFAIL, "the server is being stopped; try again");
+        fail(c, &err);
 }
 
 const struct protocol check_protocol = {

@@ -18,7 +18,7 @@
 #include "store_message.h"
 
 enum {
-    IMAP_OUTPUT_HIGH = 24 * 1024, /* less than half a window: access sends one piece while the next is made */
+    IMAP_OUTPUT_HIGH = 56 * 1024, /* less than half a window: access sends one piece while the next is made */
     IMAP_OUTPUT_MAX = 8 * 1024 * 1024, /* what one step may add fits above the mark */
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
     IMAP_UNREAD_MAX = 128 * 1024,

@@ -245,7 +245,7 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->peer = channel_role(from);
     s->copy = channel_copy(from);
     s->id = m->id;
-    s->credit = SESSION_WINDOW;
+    s->credit = SESSION_OUTPUT_WINDOW;
     s->granted = SESSION_WINDOW;
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
@@ -369,7 +369,7 @@ void sessions_more(struct sessions *all, struct channel *from, const struct msg_
 
     if (s == NULL)
         return;
-    if (m->bytes > SESSION_WINDOW || s->credit + m->bytes > SESSION_WINDOW) {
+    if (m->bytes > SESSION_OUTPUT_WINDOW || s->credit + m->bytes > SESSION_OUTPUT_WINDOW) {
         log_warning("session-credit", "account=%" PRId64, s->info.account);
         session_end(s);
         return;

@@ -17,7 +17,7 @@ static const struct {
     const char *farewell;
 } protocols[] = {
     [SESSION_IMAP] = {"imap", 10 * MINUTE, "* BYE nothing came for 10 minutes; start the command again\r\n"},
-    [SESSION_BACKUP] = {"backup", 2 * MINUTE, "ERROR 75 nothing was read for 2 minutes; start the command again\n"},
+    [SESSION_BACKUP] = {"backup", 2 * MINUTE, ""}, /* it is in the middle of bytes that it counts */
     [SESSION_RESTORE] = {"restore", 2 * MINUTE, "ERROR 75 nothing came for 2 minutes; start the command again\n"},
     [SESSION_CHECK] = {"check", 2 * MINUTE, "ERROR 75 nothing was read for 2 minutes; start the command again\n"},
 };
@@ -124,7 +124,8 @@ struct tunnel *tunnel_new(struct web *web, struct conn *conn, struct str args, i
     t->id = role_next_id(web->role);
     t->serial = channel_serial(mailbox);
     t->copy = channel_copy(mailbox);
-    t->credit = t->allowed = SESSION_WINDOW;
+    t->credit = SESSION_WINDOW;
+    t->allowed = SESSION_OUTPUT_WINDOW;
     list_add_last(&web->tunnels, &t->link);
     channel_on_drained(mailbox, on_drained);
     channel_gave(mailbox, HANDOVER_SESSION);

@@ -4,7 +4,7 @@
  *
  * goes to the mailbox that owns the account, and back, byte for byte, as access does it for users. protocol: imap,
  * backup, restore or check. The answer is the line {"session":"imap"}, then the session's bytes until one side closes. Each
- * side has at most SESSION_WINDOW bytes in flight. */
+ * side has at most the bytes in flight that ipc/messages.h says. */
 #pragma once
 #include "net/conn.h"
 #include "web.h"
