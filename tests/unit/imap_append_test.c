@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -124,6 +125,26 @@ static void quota_of_several_at_once(void **state)
     client_expect(0, "\r\n", "a NO [OVERQUOTA] %\r\n");
     client_expect(2, "\r\nb NOOP\r\n", "a NO [OVERQUOTA] %\r\nb OK Done\r\n");
     client_expect(0, "b STATUS Sent (MESSAGES SIZE)\r\n", "* STATUS Sent (MESSAGES 2 SIZE 509)\r\nb OK Done\r\n");
+}
+
+/* What is known of each is written when the next one begins, and is true of it. */
+static void structures_of_several(void **state)
+{
+    static const char part[] = "Subject: s%u\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/x%u\r\n\r\na\r\n--b\r\n\r\nb\r\n--b--\r\n";
+    char message[300], say[400];
+
+    (void)state;
+    for (unsigned i = 1; i <= 3; i++) {
+        snprintf(message, sizeof message, part, i, i);
+        snprintf(say, sizeof say, "%s {%zu+}\r\n%s", i == 1 ? "a APPEND Sent" : "", strlen(message), message);
+        client_say(0, say);
+        world_run();
+    }
+    client_expect(0, "\r\n", "a OK [APPENDUID % 1:3] Stored\r\n");
+    CONVERSE(0, {"s SELECT Sent\r\n", SELECTED("3")}, {"b FETCH 1:3 BODY\r\n",
+        "* 1 FETCH (BODY ((\"text\" \"x1\" %)(%) \"mixed\"))\r\n* 2 FETCH (BODY ((\"text\" \"x2\" %)(%) \"mixed\"))\r\n"
+        "* 3 FETCH (BODY ((\"text\" \"x3\" %)(%) \"mixed\"))\r\nb OK Done\r\n"},
+        {"c SORT (REVERSE SUBJECT) UTF-8 ALL\r\n", "* SORT 3 2 1\r\nc OK Done\r\n"});
 }
 
 /* The directory is silent: the command waits, and its client may go. */
@@ -249,7 +270,7 @@ int main(void)
         TEST(one_message),
         TEST(several_messages),
         TEST(a_large_message_in_pieces),
-        TEST(quota), TEST(quota_of_several_at_once),
+        TEST(quota), TEST(quota_of_several_at_once), TEST(structures_of_several),
         TEST(directory_is_away),
         TEST(without_directory),
         TEST(many_at_once),

@@ -325,20 +325,31 @@ static const struct {
 bool imap_flags_room(struct imap_parser *p, struct imap_flags *flags)
 {
     *flags = (struct imap_flags){0};
-    flags->keywords = imap_room(p, 2, sizeof *flags->keywords);
+    flags->keywords = imap_room_for(p, IMAP_KEYWORDS_MAX, 2, sizeof *flags->keywords);
     return flags->keywords != NULL;
+}
+
+/* All who use the mailbox are told of it, in one line with the others. */
+static bool one_keyword(struct imap_parser *p, struct imap_flags *flags)
+{
+    struct str name;
+
+    if (!imap_atom(p, &name))
+        return imap_expected(p, "A flag expected");
+    if (name.n > IMAP_KEYWORD_MAX || !str_is_printable(name))
+        return imap_expected(p, "A keyword has at most 200 characters of US-ASCII");
+    if (flags->keyword_count == IMAP_KEYWORDS_MAX)
+        return imap_expected(p, "So many keywords at once are too many");
+    flags->keywords[flags->keyword_count++] = name;
+    return true;
 }
 
 bool imap_one_flag(struct imap_parser *p, struct imap_flags *flags)
 {
     struct str name;
 
-    if (!imap_take(p, '\\')) {
-        if (!imap_atom(p, &name))
-            return imap_expected(p, "A flag expected");
-        flags->keywords[flags->keyword_count++] = name;
-        return true;
-    }
+    if (!imap_take(p, '\\'))
+        return one_keyword(p, flags);
     if (!imap_atom(p, &name))
         return false;
     for (size_t i = 0; i < sizeof system_flags / sizeof *system_flags; i++)

@@ -303,6 +303,21 @@ void imap_on_rename(struct imap *im)
 
 /* ---- subscriptions ---- */
 
+/* They are beside the quota. False: NO was said. */
+static bool has_room_for_subscription(struct imap *im)
+{
+    struct err err = {0};
+    int64_t n;
+
+    if (!store_subscription_count(store_of(im), &n, &err))
+        imap_failed(im, &err);
+    else if (n >= STORE_SUBSCRIPTIONS_MAX)
+        imap_no(im, "LIMIT", "There are too many subscriptions");
+    else
+        return true;
+    return false;
+}
+
 static void subscribe(struct imap *im, bool subscribed)
 {
     struct err err = {0};
@@ -312,7 +327,7 @@ static void subscribe(struct imap *im, bool subscribed)
         imap_no(im, "CANNOT", why);
         return;
     }
-    if (!imap_begin(im))
+    if ((subscribed && !has_room_for_subscription(im)) || !imap_begin(im))
         return;
     if (store_subscribe(store_of(im), im->command.mailbox.name, subscribed, &err))
         imap_when_synced(im, on_done);

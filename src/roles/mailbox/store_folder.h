@@ -8,7 +8,7 @@
 #include "store.h"
 #include "uid_set.h"
 
-enum { STORE_KEYWORD_SHIFT = 8, STORE_KEYWORD_BITS = 48, STORE_KEYWORDS_MAX = 2000, STORE_FOLDERS_MAX = 20000 };
+enum { STORE_KEYWORD_SHIFT = 8, STORE_KEYWORD_BITS = 48, STORE_KEYWORDS_MAX = 2000, STORE_FOLDERS_MAX = 20000, STORE_SUBSCRIPTIONS_MAX = 20000 };
 
 struct folder_counts {
     int64_t uidnext, modseq, messages, bytes, unseen, deleted, deleted_bytes, expunged_floor;
@@ -75,6 +75,7 @@ MUST_CHECK bool store_folder_rename(struct store *s, struct str from, struct str
 MUST_CHECK bool store_folder_delete(struct store *s, struct folder *folder, struct err *err);
 
 MUST_CHECK bool store_subscribe(struct store *s, struct str name, bool subscribed, struct err *err);
+MUST_CHECK bool store_subscription_count(struct store *s, int64_t *count, struct err *err);
 MUST_CHECK bool store_is_subscribed(struct store *s, struct str name, bool *subscribed, struct err *err);
 typedef void store_name_fn(void *arg, struct str name);
 MUST_CHECK bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct err *err);

@@ -88,6 +88,7 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(COUNT_SUBSCRIPTIONS, "SELECT COUNT(*) FROM subscription WHERE account = $1")                              \
     X(IS_SUBSCRIBED, "SELECT 1 FROM subscription WHERE account = $1 AND name = $2")                              \
     X(GET_ANNOTATION, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
     X(WALK_ANNOTATIONS, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 ORDER BY name") \
