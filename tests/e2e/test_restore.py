@@ -215,6 +215,23 @@ class Restores(Backup, Case):
         self.assertNotIn(b"c OK", s.file.read())
         s.close()
 
+    @unittest.skipUnless(os.environ.get("STAFFETTA_LONG"), "takes two minutes of waiting: STAFFETTA_LONG=1")
+    def test_who_stops_in_the_middle(self):
+        """It is told after two minutes, and another restore may begin."""
+        self.fill("bob", 2)
+        database = self.backup("bob", "stopped")
+        s = Session(self.server, self.number("bob"), "restore")
+        s.socket.settimeout(200)
+        s.send(f"RESTORE {len(database)} overwrite {hashlib.sha256(database).hexdigest()}\n".encode())
+        self.assertEqual(s.line(), "READY")
+        s.send(database[:5000])
+        self.assertIn("ERROR 75 nothing came for 2 minutes", s.line())
+        self.assertEqual(s.line(), "")
+        s.close()
+        self.assertIn("session-silent", self.server.log_text())
+        until(lambda: not self.database("bob", ".restore").exists(), "what it had sent to be removed")
+        self.say("restore", "bob@home.example", self.file("stopped"), "--overwrite")
+
     def test_killed_in_the_middle(self):
         """The old mailbox or the new one, and the next restore does what it says."""
         chance = random.Random(int(os.environ.get("STAFFETTA_SEED", "1")))
