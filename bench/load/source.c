@@ -9,7 +9,7 @@
  * JSON: counts, seconds, and percentiles of how long a message took, from the connect (further
  * messages of a connection: from MAIL) to the answer after the final dot. With --hold it opens the
  * connections, says EHLO, tells "holding", and keeps them until standard input ends; with --drip too
- * it goes on to DATA and then says a byte a second on each.
+ * it goes on to DATA and then says a byte a second on each. With --lmtp it says LHLO, and each message has one recipient.
  */
 #include "latency.h"
 #include "wanted.h"
@@ -195,9 +195,14 @@ static bool next_message(struct session *s)
         s, MAIL, "MAIL FROM:<%s>%s%s\r\n", wanted.from, *wanted.parameters ? " " : "", wanted.parameters);
 }
 
+static bool say_hello(struct session *s)
+{
+    return say(s, HELLO, "%s load.example\r\n", wanted.lmtp ? "LHLO" : "EHLO");
+}
+
 static bool on_greeting(struct session *s)
 {
-    return say(s, HELLO, "EHLO load.example\r\n");
+    return say_hello(s);
 }
 
 static bool on_hello(struct session *s)
@@ -361,7 +366,7 @@ static void shake_hands(struct session *s)
         fail(s, "no TLS");
     else if (r == WIRE_AGAIN)
         watch(s, s->wire.wants_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
-    else if (!say(s, HELLO, "EHLO load.example\r\n"))
+    else if (!say_hello(s))
         fail(s, "connection lost");
 }
 

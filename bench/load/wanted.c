@@ -25,7 +25,7 @@ static void usage(void)
                     "       [--size=BYTES] [--from=ADDRESS] [--rcpt=ADDRESS WITH %%d OR %%a] [--cycle=N] "
                     "[--each=RECIPIENTS A MESSAGE]\n"
                     "       [--sources=LOOPBACK ADDRESSES] [--auth=BASE64 OF PLAIN] "
-                    "[--parameters=OF MAIL] [--starttls] [--hold [--drip]] [--skip=RECIPIENTS OF THE CYCLE]\n");
+                    "[--parameters=OF MAIL] [--starttls] [--lmtp] [--hold [--drip]] [--skip=RECIPIENTS OF THE CYCLE]\n");
     exit(64);
 }
 
@@ -53,6 +53,7 @@ static const struct {
     {"starttls", NULL, NULL, &wanted.starttls},
     {"hold", NULL, NULL, &wanted.hold},
     {"drip", NULL, NULL, &wanted.drip},
+    {"lmtp", NULL, NULL, &wanted.lmtp},
 };
 
 /* "name=value" or "name" into its row; false when it is neither. */
@@ -88,6 +89,6 @@ void wanted_read(int argc, char **argv)
             usage();
     }
     if (!wanted.port || wanted.port > UINT16_MAX ||
-        (wanted.messages == UINT64_MAX && !wanted.seconds && !wanted.hold))
+        (wanted.messages == UINT64_MAX && !wanted.seconds && !wanted.hold) || (wanted.lmtp && wanted.each > 1))
         usage();
 }

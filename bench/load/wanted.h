@@ -7,7 +7,7 @@
 struct wanted {
     uint64_t port, sessions, messages, seconds, many, size, cycle, each, sources, skip;
     const char *from, *rcpt, *auth, *parameters;
-    bool starttls, hold, drip;
+    bool starttls, hold, drip, lmtp;
 };
 
 extern struct wanted wanted;

@@ -26,5 +26,5 @@ const struct verb account_verbs[] = {
     {"restore", "ADDRESS FILE", 2, 2, restore_options,
         "gives an account the mailbox of a backup; one that is not empty is replaced with --overwrite only", LAYOUT_DETAILS,
         VERB_BACKUP},
-    {"verify", "FILE", 1, 1, NULL, "tells whether a backup is what was written", LAYOUT_DETAILS, VERB_BACKUP},
+    {"verify", "FILE", 1, 1, NULL, "tells whether a backup is whole and could be restored: checksum, pages, counts, every message", LAYOUT_DETAILS, VERB_BACKUP},
     {0}};

@@ -10,11 +10,25 @@
 
 static const char head[] = "\n\nSTAFFETTA BACKUP 1\n";
 
+static void sum_of_text(const char *text, size_t n, char sum[ARCHIVE_SUM + 1])
+{
+    unsigned char raw[crypto_hash_sha256_BYTES];
+
+    crypto_hash_sha256(raw, (const unsigned char *)text, n);
+    sodium_bin2hex(sum, ARCHIVE_SUM + 1, raw, sizeof raw);
+}
+
 void archive_write(const struct archive *a, char out[ARCHIVE_TRAILER])
 {
+    char seal[ARCHIVE_SUM + 1];
+    size_t n;
+
     memset(out, '\n', ARCHIVE_TRAILER);
-    out[snprintf(out, ARCHIVE_TRAILER, "%saddress %s\naccount %" PRIu64 "\ntime %s\nsize %" PRIu64 "\nsha256 %s\n", head, a->address,
-        a->account, a->time, a->size, a->sum)] = '\n';
+    n = (size_t)snprintf(out, ARCHIVE_TRAILER, "%saddress %s\naccount %" PRIu64 "\ntime %s\nsize %" PRIu64 "\nsha256 %s\n", head, a->address,
+        a->account, a->time, a->size, a->sum);
+    sum_of_text(out, n, seal);
+    n += (size_t)snprintf(out + n, ARCHIVE_TRAILER - n, "seal %s\n", seal);
+    out[n] = '\n';
 }
 
 static bool copy_text(char *to, size_t room, struct str from)
@@ -26,31 +40,52 @@ static bool copy_text(char *to, size_t room, struct str from)
     return true;
 }
 
+/* Which line it was, as a bit; 0: none of ours. */
+static unsigned take_line(struct archive *a, struct str key, struct str value)
+{
+    if (str_eq(key, STR("address")) && copy_text(a->address, sizeof a->address, value))
+        return 1;
+    if (str_eq(key, STR("account")) && str_to_u64(value, INT64_MAX, &a->account))
+        return 2;
+    if (str_eq(key, STR("time")) && copy_text(a->time, sizeof a->time, value))
+        return 4;
+    if (str_eq(key, STR("size")) && str_to_u64(value, INT64_MAX, &a->size))
+        return 8;
+    if (str_eq(key, STR("sha256")) && value.n == ARCHIVE_SUM && copy_text(a->sum, sizeof a->sum, value))
+        return 16;
+    return 0;
+}
+
+/* The last line, over all before it; backups of the first versions have none. */
+static bool seal_is_right(struct str trailer, struct str line, struct str value)
+{
+    char seal[ARCHIVE_SUM + 1];
+
+    sum_of_text(trailer.p, (size_t)(line.p - trailer.p), seal);
+    return str_eq(value, str_of(seal));
+}
+
 bool archive_parse(struct str trailer, struct archive *a)
 {
-    struct str line, key;
-    unsigned found = 0;
+    struct str rest = str_skip(trailer, sizeof head - 1), line, all, key;
+    unsigned found = 0, one;
 
     *a = (struct archive){0};
     if (trailer.n != ARCHIVE_TRAILER || !str_starts(trailer, str_of(head)))
         return false;
-    trailer = str_skip(trailer, sizeof head - 1);
-    while (str_next(&trailer, '\n', &line)) {
-        if (!str_next_word(&line, &key))
+    while (str_next(&rest, '\n', &line)) {
+        all = line;
+        if (line.n == 0)
             continue;
+        if ((found & 32) != 0 || !str_next_word(&line, &key))
+            return false;
         line = str_trim(line);
-        if (str_eq(key, STR("address")) && copy_text(a->address, sizeof a->address, line))
-            found |= 1;
-        else if (str_eq(key, STR("account")) && str_to_u64(line, INT64_MAX, &a->account))
-            found |= 2;
-        else if (str_eq(key, STR("time")) && copy_text(a->time, sizeof a->time, line))
-            found |= 4;
-        else if (str_eq(key, STR("size")) && str_to_u64(line, INT64_MAX, &a->size))
-            found |= 8;
-        else if (str_eq(key, STR("sha256")) && line.n == ARCHIVE_SUM && copy_text(a->sum, sizeof a->sum, line))
-            found |= 16;
+        one = str_eq(key, STR("seal")) && seal_is_right(trailer, all, line) ? 32 : take_line(a, key, line);
+        if (one == 0 || (found & one) != 0)
+            return false;
+        found |= one;
     }
-    return found == 31;
+    return (found & 31) == 31;
 }
 
 static bool damaged(struct err *err, const char *path, const char *why)

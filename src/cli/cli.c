@@ -12,7 +12,7 @@ enum { LONGEST_CONFIG = 100000 };
 
 static const struct command commands[] = {
     {"serve", "run the mail server", "serve [-c FILE]", serve_run, NULL},
-    {"check-config", "test the configuration file", "check-config [-c FILE]", check_config_run, NULL},
+    {"check-config", "test the configuration file", "check-config [FILE]", check_config_run, NULL},
     {"status", "processes, listeners, queue", NULL, verb_run, status_verbs},
     {"domain", "the domains this server is responsible for", NULL, verb_run, domain_verbs},
     {"account", "mailboxes and their passwords", NULL, verb_run, account_verbs},
@@ -26,7 +26,7 @@ static const struct command commands[] = {
     {"check-sandbox", "let every role try what it must not be able to do", NULL, verb_run, check_sandbox_verbs},
     {"sendmail", "take a message from a program, as /usr/sbin/sendmail does", "sendmail [OPTIONS] [RECIPIENT...]",
         sendmail_run, NULL},
-    {"help", "this list, or one command", "help [COMMAND]", help_run, NULL},
+    {"help", "this list, or one command", "help [COMMAND [VERB]]", help_run, NULL},
     {"version", "the version", "version", version_run, NULL},
 };
 
@@ -136,13 +136,19 @@ void cli_program_path(const char *role, struct buf *path)
     buf_addf(path, "%s/staffetta-%s%c", folder != NULL && folder[0] ? folder : LIBEXECDIR, role, 0);
 }
 
+/* The option whose value is the next word. */
+static bool is_config(const char *word)
+{
+    return strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0;
+}
+
 /* The options before the command; *used is how many words they took. */
 static int global_options(struct cli *cli, int argc, char **argv, int *used)
 {
     int i = 1;
 
     for (; i < argc && argv[i][0] == '-'; i++) {
-        if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc)
+        if (is_config(argv[i]) && i + 1 < argc)
             cli->config_path = argv[++i];
         else if (strncmp(argv[i], "--config=", 9) == 0)
             cli->config_path = argv[i] + 9;
@@ -153,7 +159,7 @@ static int global_options(struct cli *cli, int argc, char **argv, int *used)
         else if (strcmp(argv[i], "-V") == 0 || strcmp(argv[i], "--version") == 0)
             return version_run(cli, 1, argv) - 1;
         else
-            return cli_usage(NULL, "unknown option %s", argv[i]);
+            return cli_usage(NULL, is_config(argv[i]) ? "%s needs a FILE" : "unknown option %s", argv[i]);
     }
     *used = i;
     return EXIT_OK;
@@ -165,7 +171,7 @@ static int strip_options(struct cli *cli, int argc, char **argv, bool *help)
     int n = 0;
 
     for (int i = 0; i < argc; i++) {
-        bool value = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+        bool value = is_config(argv[i]);
 
         if (strcmp(argv[i], "--") == 0) {
             while (i < argc)

@@ -6,22 +6,36 @@
 #include <stdio.h>
 #include <string.h>
 
-void help_command(const struct command *command, bool to_stderr)
+static void show_verb(FILE *out, const char *before, const struct command *command, const struct verb *v)
 {
-    FILE *out = to_stderr ? stderr : stdout;
     struct buf usage;
 
     buf_init(&usage, 16384);
+    verb_write_usage(&usage, command, v);
+    fprintf(out, "%s staffetta %.*s\n", before, STR_ARG(usage));
+    if (out == stdout)
+        fprintf(out, "           %s\n", v->summary);
+    buf_clear(&usage);
+}
+
+void help_command(const struct command *command, bool to_stderr)
+{
+    FILE *out = to_stderr ? stderr : stdout;
+
     if (command->verbs == NULL)
         fprintf(out, "usage: staffetta %s\n", command->usage);
-    for (const struct verb *v = command->verbs; v != NULL && v->name != NULL; v++) {
-        buf_reset(&usage);
-        verb_write_usage(&usage, command, v);
-        fprintf(out, "%s staffetta %.*s\n", v == command->verbs ? "usage:" : "      ", STR_ARG(usage));
-        if (!to_stderr)
-            fprintf(out, "           %s\n", v->summary);
-    }
-    buf_clear(&usage);
+    for (const struct verb *v = command->verbs; v != NULL && v->name != NULL; v++)
+        show_verb(out, v == command->verbs ? "usage:" : "      ", command, v);
+}
+
+static int help_verb(const struct command *command, const char *name)
+{
+    const struct verb *v = command->verbs != NULL ? verb_find(command, name) : NULL;
+
+    if (v == NULL || v->name[0] == 0)
+        return cli_usage(command, "%s has no \"%s\"", command->name, name);
+    show_verb(stdout, "usage:", command, v);
+    return EXIT_OK;
 }
 
 static void list_commands(void)
@@ -34,7 +48,7 @@ static void list_commands(void)
         printf("  %-14s %s\n", all[i].name, all[i].summary);
     printf("\n  -c, --config FILE   the configuration (default %s)\n"
            "  --json              one JSON object a line instead of tables\n\n"
-           "staffetta help COMMAND tells more; so do staffetta(1) and staffetta.conf(5).\n",
+           "staffetta help COMMAND [VERB] tells more; so do staffetta(1) and staffetta.conf(5).\n",
         CONFIG_FILE);
 }
 
@@ -51,9 +65,13 @@ int help_run(struct cli *cli, int argc, char **argv)
         manual_print();
         return EXIT_OK;
     }
-    command = argc == 2 ? cli_find(argv[1]) : NULL;
+    command = cli_find(argv[1]);
     if (command == NULL)
         return cli_usage(cli_find("help"), "unknown command \"%s\"", argv[1]);
+    if (argc > 3)
+        return cli_usage(cli_find("help"), "too many arguments");
+    if (argc == 3)
+        return help_verb(command, argv[2]);
     printf("%s: %s\n\n", command->name, command->summary);
     help_command(command, false);
     return EXIT_OK;

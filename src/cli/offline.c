@@ -27,6 +27,7 @@ static const char *role_of(const char *command)
 /* One run of a role's program. */
 struct job {
     const char *program, *config, *command;
+    const char *option, *word; /* instead: what it is to do with no server's data */
     struct str args;
     unsigned copy, copies;
     remote_row_fn *row;
@@ -42,7 +43,10 @@ _Noreturn static void become_role(const struct job *job, int in, int out)
     setenv("STAFFETTA_COPY", copy, 1);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
-    execl(job->program, job->program, "--command", job->config, job->command, "-", (char *)NULL);
+    if (job->option != NULL)
+        execl(job->program, job->program, job->option, job->word, (char *)NULL);
+    else
+        execl(job->program, job->program, "--command", job->config, job->command, "-", (char *)NULL);
     fprintf(stderr, "staffetta: %s: %s\n", job->program, strerror(errno));
     _exit(EXIT_UNAVAILABLE);
 }
@@ -128,6 +132,20 @@ static int run_copies(struct job *job, const struct config *config)
     return worst;
 }
 
+int offline_program(const char *role, const char *option, const char *word, remote_row_fn *row, void *owner)
+{
+    struct job job = {.option = option, .word = word, .copies = 1, .row = row, .owner = owner};
+    struct buf path;
+    int code;
+
+    buf_init(&path, 8192);
+    cli_program_path(role, &path);
+    job.program = path.p;
+    code = run_role(&job);
+    buf_clear(&path);
+    return code;
+}
+
 static int not_running(const struct cli *cli)
 {
     if (access(cli->config_path, F_OK) != 0) /* then its sockets are elsewhere, too */
@@ -162,7 +180,8 @@ int offline_command(const struct cli *cli, const char *command, struct str args,
     } else {
         buf_reset(&path);
         cli_program_path(role, &path);
-        code = run_copies(&(struct job){path.p, cli->config_path, command, args, 0, 1, row, owner}, config);
+        code = run_copies(&(struct job){.program = path.p, .config = cli->config_path, .command = command, .args = args, .copies = 1, .row = row,
+            .owner = owner}, config);
     }
     buf_clear(&path);
     config_free(config);

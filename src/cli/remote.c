@@ -209,6 +209,21 @@ int remote_command(const struct cli *cli, const char *command, struct str args, 
     return code;
 }
 
+bool remote_is_running(const struct cli *cli)
+{
+    struct buf path;
+    int fd, why;
+    bool is;
+
+    buf_init(&path, 4096);
+    cli_socket_path(cli, "control.sock", &path);
+    is = connect_to(path.p, &fd, &why);
+    if (is)
+        close(fd);
+    buf_clear(&path);
+    return is || (why != ENOENT && why != ECONNREFUSED && why != ENOTDIR);
+}
+
 /* ---- sessions ---- */
 
 /* The line that answers: nothing behind it may be taken, it belongs to the session. */

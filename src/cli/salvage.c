@@ -13,8 +13,8 @@ static int salvage(const struct cli *cli, int argc, char **argv)
 
     (void)cli;
     if (argc != 3)
-        return cli_usage(cli_find("queue"),
-            "salvage: expected the FILE of a shard, such as /var/lib/staffetta/queue/queue-0.db");
+        return verb_usage(cli_find("queue"), verb_find(cli_find("queue"), "salvage"),
+            "expected the FILE of a shard, such as /var/lib/staffetta/queue/queue-0.db");
     buf_init(&path, 4096);
     cli_program_path("queue", &path);
     execl(path.p, path.p, "--salvage", argv[2], (char *)NULL);

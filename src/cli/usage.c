@@ -1,4 +1,5 @@
 #include "cli/usage.h"
+#include "cli/backup.h"
 #include "cli/remote.h"
 #include "cli/verb.h"
 #include "base/json.h"
@@ -7,6 +8,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -118,7 +120,10 @@ int usage_mailbox(const struct cli *cli, const struct verb *verb, struct str arg
 
     if (code != EXIT_OK)
         return code;
-    code = ask_mailbox(cli, verb->name, account, &u);
+    if (strcmp(verb->name, "check") == 0 && remote_is_running(cli))
+        code = check_mailbox(cli, json_integer_value(json_object_get(account, "id")), rows);
+    else
+        code = ask_mailbox(cli, verb->name, account, &u);
     json_decref(account);
     if (code == EXIT_OK && u.folders > 0 && !rows->json) /* programs add for themselves */
         add_total(&u);

@@ -10,14 +10,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int usage_error(const struct command *command, const struct verb_call *call, const char *why)
+int verb_usage(const struct command *command, const struct verb *verb, const char *why)
 {
     struct buf usage;
 
-    if (call->verb == NULL)
+    if (verb == NULL)
         return cli_usage(command, "%s", why);
     buf_init(&usage, 4096);
-    verb_write_usage(&usage, command, call->verb);
+    verb_write_usage(&usage, command, verb);
     fprintf(stderr, "staffetta: %s\nusage: staffetta %.*s\n", why, STR_ARG(usage));
     buf_clear(&usage);
     return EXIT_USAGE;
@@ -63,7 +63,7 @@ int verb_run(struct cli *cli, int argc, char **argv)
     int code = verb_parse(command, argc, argv, &call, &err);
 
     if (code != EXIT_OK) {
-        code = usage_error(command, &call, err.text);
+        code = verb_usage(command, call.verb, err.text);
     } else if (add_password(&call, &code)) {
         struct rows rows;
 

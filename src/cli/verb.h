@@ -49,6 +49,8 @@ struct verb_call {
     bool named; /* the first word had to be sent as name=..., so the others go as to=... */
 };
 
+/* The verb of that name, or the one of a command without names; NULL: there is none. */
+const struct verb *verb_find(const struct command *command, const char *name);
 /* Fills the call from the words after the command's name; argv[0] is the command. Returns 0, or
  * EXIT_USAGE with a message in err. */
 int verb_parse(const struct command *command, int argc, char **argv, struct verb_call *call, struct err *err);
@@ -58,6 +60,8 @@ void verb_add_setting(struct verb_call *call, const char *name, struct str value
 
 /* The run function of every command with verbs. */
 int verb_run(struct cli *cli, int argc, char **argv);
+/* The usage of a verb (NULL: of the whole command) on standard error, after a reason; always EXIT_USAGE. */
+int verb_usage(const struct command *command, const struct verb *verb, const char *why);
 /* "domain add NAME [--kind=...]" of one verb. */
 void verb_write_usage(struct buf *out, const struct command *command, const struct verb *verb);
 

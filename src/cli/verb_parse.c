@@ -5,7 +5,7 @@
 
 enum { ARGS = 60000 };
 
-static const struct verb *find_verb(const struct command *command, const char *name)
+const struct verb *verb_find(const struct command *command, const char *name)
 {
     for (const struct verb *v = command->verbs; v->name != NULL; v++)
         if (v->name[0] == 0 || (name != NULL && strcmp(v->name, name) == 0))
@@ -134,7 +134,7 @@ int verb_parse(const struct command *command, int argc, char **argv, struct verb
     int words = 0;
 
     buf_init(&call->args, ARGS);
-    call->verb = find_verb(command, argc > 1 ? argv[1] : NULL);
+    call->verb = verb_find(command, argc > 1 ? argv[1] : NULL);
     for (size_t i = 0; i < sizeof call->words / sizeof *call->words; i++)
         call->words[i] = STR("");
     call->json = call->ask_password = call->password_given = call->named = false;

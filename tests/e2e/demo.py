@@ -7,6 +7,7 @@ import atexit
 import imaplib
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import smtplib
@@ -51,7 +52,8 @@ def write_wrapper(server, programs):
     """demo/staffetta: the command line, for this server."""
     script = server.folder / "staffetta"
     drop = f"setpriv --reuid={harness.NOBODY} --regid={harness.NOBODY} --clear-groups " if os.geteuid() == 0 else ""
-    script.write_text(f"#!/bin/sh\nexport STAFFETTA_CONFIG='{server.file}' STAFFETTA_LIBEXEC='{programs}'\nexec {drop}'{programs}/staffetta' \"$@\"\n")
+    config, folder = shlex.quote(str(server.file)), shlex.quote(str(programs))
+    script.write_text(f'#!/bin/sh\nexport STAFFETTA_CONFIG={config} STAFFETTA_LIBEXEC={folder}\nexec {drop}{folder}/staffetta "$@"\n')
     script.chmod(0o755)
     return script
 
@@ -96,7 +98,8 @@ def show_connect(server, script):
     for user, password in USERS.items():
         print(f"     user {user}   password {password}")
     print(f"   The certificate is self-signed ({server.chain}). Mail to far.example goes to the sink and is shown here.")
-    print(f"   Try:  {script} status\n         {script} queue summary\n         {script} account add carl@demo.example")
+    typed = shlex.quote(str(script))
+    print(f"   Try:  {typed} status\n         {typed} queue summary\n         {typed} account add carl@demo.example")
     print(f"   Everything is in {server.folder}; the log is server.log there. Ctrl-C stops it.", flush=True)
 
 

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 
 import harness
-from harness import PASSWORD, Case, Talk, until
+from harness import PASSWORD, Case, until
+from imap_line import Line
 
 SIZE = int(os.environ.get("STAFFETTA_MESSAGES", "300" if harness.sanitized() else "1000"))
 SUBJECT = re.compile(rb"^Subject: (\S+)", re.M)
@@ -27,42 +28,6 @@ def message(mark, size=0, more=""):
         return f"{head}Content-Type: text/plain; charset=utf-8\r\n\r\n{text}".encode()
     return (f'{head}Content-Type: multipart/alternative; boundary="=_b"\r\n\r\n--=_b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}'
             f"\r\n--=_b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>{text}</p>\r\n--=_b--\r\n").encode()
-
-
-class Line(Talk):
-    """A bare IMAP client: each command has a tag of its own; gives the untagged lines and the tagged answer."""
-
-    def reply(self):
-        return self.line()
-
-    def say(self, command, tag=None):
-        self.count = getattr(self, "count", 0) + 1
-        tag = tag or f"t{self.count}"
-        self.raw(f"{tag} {command}\r\n" if isinstance(command, str) else f"{tag} ".encode() + command + b"\r\n")
-        return self.answer(tag)
-
-    def answer(self, tag):
-        lines = []
-        while True:
-            line = self.line()
-            if line.startswith(tag + " "):
-                return lines, line[len(tag) + 1:]
-            lines.append(line)
-
-    def ok(self, command):
-        lines, answer = self.say(command)
-        assert answer.startswith("OK"), f"{command[:200]!r}: {answer}"
-        return lines
-
-    def starttls(self, context, name=None):
-        assert self.say("STARTTLS")[1].startswith("OK")
-        self.s = context.wrap_socket(self.s)
-        self.buffer = b""
-
-    def append(self, folder, messages, flags=""):
-        """MULTIAPPEND, a hundred at a time."""
-        for at in range(0, len(messages), 100):
-            self.ok(f'APPEND "{folder}"'.encode() + b"".join(b" (%s) {%d+}\r\n%s" % (flags.encode(), len(m), m) for m in messages[at:at + 100]))
 
 
 class Clients(Case):

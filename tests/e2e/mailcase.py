@@ -1,7 +1,8 @@
 """A case with one domain and two accounts, and helpers to speak SMTP to it line by line."""
 import base64
 
-from harness import PASSWORD, Case, Talk, until
+from harness import PASSWORD, Case, until
+from talk import Talk
 
 
 def plain(user, password=PASSWORD):

@@ -38,7 +38,7 @@ class Scram:
 
 
 def converse(talk, mechanism, scram, ok="235", go="334"):
-    """AUTH over a bare connection (harness.Talk) of SMTP; gives the last reply."""
+    """AUTH over a bare connection (talk.Talk) of SMTP; gives the last reply."""
     code, text = talk.say(f"AUTH {mechanism} {base64.b64encode(scram.first()).decode()}")
     if code != 334:
         return code, text

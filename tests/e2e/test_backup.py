@@ -4,29 +4,12 @@ import re
 import signal
 import sqlite3
 
-from harness import LIMIT, PASSWORD, Case, letter, until
+from harness import Case, letter, until
+from test_restore import Backup
 
 
-class Backups(Case):
-    kills = True
+class Backups(Backup, Case):
     users = ("ann", "bob", "carl", "dora", "emil", "fritz")
-
-    @classmethod
-    def prepare(cls):
-        cls.server.domain("home.example")
-        for user in cls.users:
-            cls.server.account(f"{user}@home.example")
-
-    def say(self, *words, code=0):
-        done = self.server.cli("account", *words, check=False)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done.stdout + done.stderr
-
-    def file(self, name="backup"):
-        return self.server.folder / "data" / f"{self.id().rsplit('.', 1)[1]}.{name}"
-
-    def number(self, user):
-        return self.server.rows("account", "show", f"{user}@home.example")[0]["id"]
 
     def files(self, number):
         return sorted(p.name for p in (self.server.data / "mailbox").rglob(f"{number}.*"))

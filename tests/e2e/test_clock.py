@@ -13,8 +13,9 @@ import time
 import unittest
 import urllib.request
 
-from harness import PASSWORD, TOP, Case, Talk, sanitized, until
+from harness import PASSWORD, TOP, Case, sanitized, until
 from storm import Storm, integrity
+from talk import Talk
 from test_verify import verify
 
 HOUR = 3600

@@ -135,6 +135,18 @@ class Commands(Case):
         self.assertEqual(self.server.cli(check=False).returncode, 64)
         self.assertIn("0.", self.server.cli("--version").stdout)
 
+    def test_usage_of_one_verb(self):
+        """It is shown when asked for, and when that verb was called wrongly; no other is."""
+        for args, code in ((("help", "queue", "salvage"), 0), (("queue", "salvage"), 64)):
+            with self.subTest(args):
+                done = self.server.cli(*args, check=False)
+                said = done.stdout + done.stderr
+                self.assertEqual(done.returncode, code)
+                self.assertIn("usage: staffetta queue salvage FILE", said)
+                self.assertNotIn("staffetta queue list", said)
+        self.assertIn('mailbox has no "frobnicate"', self.fails("help", "mailbox", "frobnicate"))
+        self.assertIn("-c needs a FILE", self.fails("-c"))
+
     def test_check_config(self):
         good = self.server.cli("check-config", "-c", self.server.file)
         self.assertEqual(good.returncode, 0)

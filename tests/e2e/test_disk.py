@@ -10,7 +10,8 @@ import sqlite3
 import subprocess
 import unittest
 
-from harness import Case, Talk, until
+from harness import Case, until
+from talk import Talk
 
 
 class Small(Case):
@@ -126,7 +127,7 @@ class Full(Small):
 
 class Damaged(Case):
     """A shard's database with damage in it: a refusal that says what to do, and the command that does it."""
-    config = {"queue": {"retry": ["1h"]}}
+    config = {"queue": {"retry": ["1h"], "active": 40000}}  # so many that nothing is put off because it goes to one that did not answer
     kills = True
     SMALL, LARGE = 300, 6
 

@@ -1,8 +1,9 @@
 """Who comes in how: PROXY, XCLIENT, LMTP, limits of an address, time limits."""
 import socket
 
-from harness import Talk, letter, until
+from harness import letter, until
 from mailcase import Mail, plain
+from talk import Talk
 
 
 class Proxy(Mail):

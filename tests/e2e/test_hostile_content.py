@@ -6,9 +6,10 @@ import poplib
 import re
 import ssl
 
-from harness import PASSWORD, Server, Talk, letter, until
+from harness import PASSWORD, Server, letter, until
 from hostile import Case, Peer
 from mailcase import Mail
+from talk import Talk
 
 NEXT = b"MAIL FROM:<evil@b.example>\r\nRCPT TO:<ann@home.example>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
 LINE_ENDS = (b"", b"\r", b"\n", b"\r\n", b"\r\r\n", b"\n\r", b"\0", b"\r\0\n", b"\x85", b"\xe2\x80\xa8")

@@ -10,7 +10,8 @@ import unittest
 
 from harness import PASSWORD, sanitized, until
 from hostile import Client, Cut, client_context, in_crowd
-from imap_clients import Line, message
+from imap_clients import message
+from imap_line import Line
 from test_hostile_crowd import Crowd, with_files
 
 LONG = os.environ.get("STAFFETTA_LONG") == "1"

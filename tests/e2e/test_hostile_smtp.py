@@ -8,9 +8,10 @@ import pathlib
 import re
 import urllib.request
 
-from harness import Talk, sanitized, until
+from harness import sanitized, until
 from hostile import FOREVER, Client, Cut, Loop, around, client_context, in_crowd, tls_records
 from mailcase import Mail, plain
+from talk import Talk
 
 
 class Hostile(Mail):

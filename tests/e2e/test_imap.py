@@ -10,37 +10,12 @@ import ssl
 import subprocess
 
 import scram
-from harness import PASSWORD, Case, Talk, letter, until
+from harness import PASSWORD, Case, letter, until
+from imap_line import Line
 from mailcase import plain
 
 imaplib.Commands.setdefault("MOVE", ("SELECTED",))
 USERS = ("ann", "bob", "carl", "dora", "emil", "fritz", "gerd", "hans", "ida")
-
-
-class Line(Talk):
-    """A bare IMAP client: each command has a tag of its own; gives the untagged lines and the tagged answer."""
-
-    def reply(self):
-        return self.line()
-
-    def say(self, command, tag=None):
-        self.count = getattr(self, "count", 0) + 1
-        tag = tag or f"t{self.count}"
-        self.raw(f"{tag} {command}\r\n" if isinstance(command, str) else f"{tag} ".encode() + command + b"\r\n")
-        return self.answer(tag)
-
-    def answer(self, tag):
-        lines = []
-        while True:
-            line = self.line()
-            if line.startswith(tag + " "):
-                return lines, line[len(tag) + 1:]
-            lines.append(line)
-
-    def starttls(self, context, name=None):
-        assert self.say("STARTTLS")[1].startswith("OK")
-        self.s = context.wrap_socket(self.s)
-        self.buffer = b""
 
 
 class Imap(Case):

@@ -16,7 +16,8 @@ import re
 
 import harness
 from harness import PASSWORD, letter
-from imap_clients import Clients, Line, message
+from imap_clients import Clients, message
+from imap_line import Line
 from mailcase import plain
 
 HABITS = pathlib.Path(harness.TOP) / "tests" / "e2e" / "habits"

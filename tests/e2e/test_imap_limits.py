@@ -4,7 +4,8 @@ import os
 import unittest
 
 from harness import PASSWORD, until
-from imap_clients import Clients, Line
+from imap_clients import Clients
+from imap_line import Line
 from mailcase import plain
 
 

@@ -5,8 +5,9 @@ import ssl
 import subprocess
 
 import scram
-from harness import PASSWORD, Case, Talk, letter, until
+from harness import PASSWORD, Case, letter, until
 from mailcase import plain
+from talk import Talk
 
 
 class Line(Talk):

@@ -6,7 +6,8 @@ import pty
 import subprocess
 import unittest
 
-from harness import Case, Talk, letter, until
+from harness import Case, letter, until
+from talk import Talk
 
 
 class Queue(Case):

@@ -294,7 +294,7 @@ class Extensions(Relay):
 
     def test_binary_needs_chunking(self):
         s = self.sink("127.0.0.11")
-        from harness import Talk
+        from talk import Talk
         t = Talk(self.server.ports["mx"])
         self.addCleanup(t.s.close)
         t.lines("EHLO c.example", "MAIL FROM:<ann@home.example> BODY=BINARYMIME", "RCPT TO:<x@one.example>")

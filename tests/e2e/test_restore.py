@@ -42,7 +42,8 @@ class Session:
         self.socket.close()
 
 
-class Restores(Case):
+class Backup:
+    """What tests of backups share: accounts, files, and files that no server made."""
     kills = True
     users = ("ann", "bob", "carl", "dora", "emil")
 
@@ -67,23 +68,6 @@ class Restores(Case):
         number = self.number(user)
         return self.server.data / "mailbox" / f"{number % 256:02x}" / f"{number}.db{suffix}"
 
-    def fill(self, user, n, word="one"):
-        with self.server.imap(f"{user}@home.example") as c:
-            for i in range(n):
-                c.append("INBOX", "(work)", None, letter(subject=f"{word} {i}").encode())
-
-    def subjects(self, user):
-        with self.server.imap(f"{user}@home.example") as c:
-            if c.select(readonly=True)[1] == [b"0"]:
-                return []
-            _, data = c.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
-        return sorted(re.search(rb"Subject: (.*)\r", i[1])[1].decode() for i in data if isinstance(i, tuple))
-
-    def backup(self, user, name="backup"):
-        """The file, and the database in it."""
-        self.say("backup", f"{user}@home.example", self.file(name))
-        return self.file(name).read_bytes()[:-1024]
-
     def seal(self, name, database):
         """A file with a right checksum, as somebody else could make one."""
         text = f"\n\nSTAFFETTA BACKUP 1\naddress x@y.example\naccount 1\ntime 2026-01-01T00:00:00Z\nsize {len(database)}\n" \
@@ -101,6 +85,25 @@ class Restores(Case):
             db.commit()
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return self.seal(name, path.read_bytes())
+
+
+class Restores(Backup, Case):
+    def fill(self, user, n, word="one"):
+        with self.server.imap(f"{user}@home.example") as c:
+            for i in range(n):
+                c.append("INBOX", "(work)", None, letter(subject=f"{word} {i}").encode())
+
+    def subjects(self, user):
+        with self.server.imap(f"{user}@home.example") as c:
+            if c.select(readonly=True)[1] == [b"0"]:
+                return []
+            _, data = c.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        return sorted(re.search(rb"Subject: (.*)\r", i[1])[1].decode() for i in data if isinstance(i, tuple))
+
+    def backup(self, user, name="backup"):
+        """The file, and the database in it."""
+        self.say("backup", f"{user}@home.example", self.file(name))
+        return self.file(name).read_bytes()[:-1024]
 
     def test_two_at_once(self):
         """The second does nothing to the first: not with its answer, and not with its end."""
@@ -195,6 +198,7 @@ class Restores(Case):
         for file in files:
             with self.subTest(file=file.name):
                 self.say("restore", "dora@home.example", file, "--overwrite", code=65)
+                self.assertIn("cannot be restored", self.say("verify", file, code=65))
         self.assertEqual(len(self.subjects("dora")), 2)
         self.assertIn("restored", self.say("restore", "dora@home.example", self.edited("same", whole, "SELECT 1"), "--overwrite"))
         self.assertEqual(len(self.subjects("dora")), 2)
@@ -210,6 +214,23 @@ class Restores(Case):
         time.sleep(40)
         self.assertNotIn(b"c OK", s.file.read())
         s.close()
+
+    @unittest.skipUnless(os.environ.get("STAFFETTA_LONG"), "takes two minutes of waiting: STAFFETTA_LONG=1")
+    def test_who_stops_in_the_middle(self):
+        """It is told after two minutes, and another restore may begin."""
+        self.fill("bob", 2)
+        database = self.backup("bob", "stopped")
+        s = Session(self.server, self.number("bob"), "restore")
+        s.socket.settimeout(200)
+        s.send(f"RESTORE {len(database)} overwrite {hashlib.sha256(database).hexdigest()}\n".encode())
+        self.assertEqual(s.line(), "READY")
+        s.send(database[:5000])
+        self.assertIn("ERROR 75 nothing came for 2 minutes", s.line())
+        self.assertEqual(s.line(), "")
+        s.close()
+        self.assertIn("session-silent", self.server.log_text())
+        until(lambda: not self.database("bob", ".restore").exists(), "what it had sent to be removed")
+        self.say("restore", "bob@home.example", self.file("stopped"), "--overwrite")
 
     def test_killed_in_the_middle(self):
         """The old mailbox or the new one, and the next restore does what it says."""

@@ -4,8 +4,9 @@ import subprocess
 import unittest
 
 import debs
-from harness import Talk, may_mount, stage, until
+from harness import may_mount, stage, until
 from mailcase import Mail
+from talk import Talk
 
 
 class Sendmail(Mail):

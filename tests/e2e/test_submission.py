@@ -4,9 +4,10 @@ import ssl
 import subprocess
 
 import scram
-from harness import PASSWORD, Talk, in_parallel, letter, make_certificate, run
+from harness import PASSWORD, in_parallel, letter, make_certificate, run
 from mailcase import Mail, b64, plain
 from mitm import Mitm
+from talk import Talk
 
 
 class Submission(Mail):

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import unittest
 
-from harness import LIMIT, ROLES, Server, Talk, alive, free_port, greets, letter, listening, make_certificate, stage, until
+from harness import LIMIT, ROLES, Server, alive, free_port, greets, letter, listening, make_certificate, stage, until
 from mailcase import Mail
+from talk import Talk
 
 
 def accepts(server, rcpt="bob@home.example", mark="x"):

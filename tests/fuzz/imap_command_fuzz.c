@@ -39,6 +39,42 @@ static void on_url(struct str text, struct buf *out)
     arena_clear(&arena);
 }
 
+/* Row by row, a place for each character: what imap_pattern_matches does with bits. */
+static bool matches_by_rows(struct str pattern, struct str name)
+{
+    static bool at[2][2100];
+    bool *now = at[0], *next = at[1];
+
+    for (size_t i = 0; i <= name.n; i++)
+        now[i] = i == 0;
+    for (size_t p = 0; p < pattern.n; p++) {
+        char c = pattern.p[p];
+        bool *spare = now;
+
+        for (size_t i = 0; i <= name.n; i++)
+            if (c == '*' || c == '%')
+                next[i] = now[i] || (i > 0 && next[i - 1] && (c == '*' || name.p[i - 1] != '/'));
+            else
+                next[i] = i > 0 && now[i - 1] && name.p[i - 1] == c;
+        now = next;
+        next = spare;
+    }
+    return now[name.n];
+}
+
+/* The reference and the patterns of a LIST stand for names too. INBOX has rules of its own. */
+static void match_patterns(const struct imap_list *list)
+{
+    for (size_t i = 0; i < list->pattern_count; i++)
+        for (size_t k = 0; k <= list->pattern_count && k < 20; k++) {
+            struct str pattern = list->patterns[i], name = k == 0 ? list->reference : list->patterns[k - 1];
+
+            name = str_sub(name, 0, 2047);
+            if (!str_istarts(pattern, STR("INBOX")))
+                assert(imap_pattern_matches(pattern, name) == matches_by_rows(pattern, name));
+        }
+}
+
 static void on_command(struct str text, struct buf *out)
 {
     struct imap_command c;
@@ -48,6 +84,8 @@ static void on_command(struct str text, struct buf *out)
     arena_init(&arena, 8 << 20);
     if (imap_command_parse(text, text.n % 2 == 0, &arena, &c, &why)) {
         describe_command(out, &c);
+        if (c.verb == IMAP_LIST)
+            match_patterns(&c.list);
         if (c.verb == IMAP_SELECT)
             name_again(c.select.mailbox);
         if (c.verb == IMAP_FETCH && !c.fetch.set.saved) {

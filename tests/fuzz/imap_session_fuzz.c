@@ -1,6 +1,6 @@
 /* Two IMAP clients, deliveries and time on a small mailbox, and a client of another account, ann, to whom some of it may be granted.
  * Each line of the input does something: "0...", "1..." and, of ann, "2..." are lines of the clients (CRLF is added), "@" gives turns, "#" commits and syncs, "!" delivers, "^0", "^1" and "^2" lose a
- * connection and make a new one, "~" makes turns short or long, "-" lets a transaction fail. What a client gets must be
+ * connection and make a new one, "~" makes turns short or long, "=N" is the limit of messages for clients that come from then on, "-" lets a transaction fail. What a client gets must be
  * well-formed, no number may be above what it was told exists, and the account must be sound at the end. */
 #include "../unit/imap_cache.h"
 #include "../unit/imap_world.h"
@@ -64,6 +64,7 @@ static void act(struct str line)
     case '^': lose(line.n > 1 && line.p[1] > '0' && line.p[1] <= '2' ? (unsigned)(line.p[1] - '0') : 0); break;
     case '~': world_tick = world_tick == 0 ? 2000 : 0; break;
     case '-': somebody_fails(); break;
+    case '=': world_message_limit = line.n > 1 && line.p[1] >= '0' && line.p[1] <= '9' ? line.p[1] - '0' : 0; break;
     default: world_turn();
     }
     for (unsigned c = 0; c < CLIENTS; c++)

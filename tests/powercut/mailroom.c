@@ -309,8 +309,8 @@ static bool change_folders(struct store *s, mailroom_chance *chance, struct err 
         return store_folder_create(s, name, STR(""), &f, err) && append(s, f, chance, err);
     switch (chance(8)) {
     case 0: return store_folder_delete(s, f, err);
-    case 1: return store_folder_find(s, to) != NULL || str_starts(to, name) || store_folder_collides(s, f, to) ||
-                   store_folder_rename(s, f, to, err);
+    case 1: return store_folder_find(s, to) != NULL || str_starts(to, name) || store_folder_collides(s, f->name, to) ||
+                   store_folder_rename(s, f->name, to, err);
     case 2: return copy_from_inbox(s, f, err);
     case 3:
     case 4: return append(s, f, chance, err);

@@ -1,5 +1,5 @@
 /* The access role: connections that log in anew after UNAUTHENTICATE. */
-#include "access_world.h"
+#include "access_talk.h"
 #include "roles/access/imap_login.h"
 
 #include <setjmp.h>
@@ -9,60 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static int setup(void **state)
-{
-    (void)state;
-    world_open();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_close();
-    return 0;
-}
-
-/* What the client has received so far, exactly. */
-static void hears(int client, const char *expected)
-{
-    static char heard[400000];
-    ssize_t n;
-
-    world_run();
-    n = recv(client, heard, sizeof heard - 1, MSG_DONTWAIT);
-    heard[n > 0 ? n : 0] = 0;
-    if (strcmp(heard, expected) != 0)
-        fail_msg("expected: %s\n   heard: %.300s", expected, heard);
-}
-
-static void asked(const char *expected)
-{
-    world_run();
-    if (!str_eq(buf_str(&world_asked), str_of(expected)))
-        fail_msg("expected: %s\n   asked: %.*s", expected, (int)(world_asked.n > 300 ? 300 : world_asked.n), world_asked.p);
-    buf_reset(&world_asked);
-}
-
-static void say(int client, const char *text)
-{
-    assert_int_equal(send(client, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-    world_run();
-}
-
-static void directory_says(enum auth_result result, uint64_t account, unsigned rights)
-{
-    access_handlers.auth_done(NULL, world_directory, &(struct msg_auth_done){.id = world_id, .result = result,
-        .account = account, .rights = rights, .login = STR("ann")});
-    world_run();
-}
-
-static void mailbox_says(const char *text)
-{
-    access_handlers.session_data(NULL, world_mailbox, &(struct msg_session_data){world_id, str_of(text)});
-    world_run();
-}
 
 #define CAPABILITIES "CAPABILITY IMAP4rev2 IMAP4rev1 ID ENABLE LITERAL- SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN"
 #define IMAP_GREETING "* OK [" CAPABILITIES "] pop.test IMAP server ready\r\n"
@@ -148,8 +94,8 @@ static void not_any_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_imap_session_given_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(not_any_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_imap_session_given_back, access_setup, access_teardown),
+        cmocka_unit_test_setup_teardown(not_any_more, access_setup, access_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

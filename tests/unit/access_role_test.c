@@ -1,6 +1,6 @@
 /* Connections of the access role: login through directory, the stream to mailbox and its credit, peers
  * that die, limits of an address. */
-#include "access_world.h"
+#include "access_talk.h"
 #include "base/clock.h"
 #include "roles/access/imap_login.h"
 
@@ -15,66 +15,12 @@
 
 #include <cmocka.h>
 
-static int setup(void **state)
-{
-    (void)state;
-    world_open();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_close();
-    return 0;
-}
-
-/* What the client has received so far, exactly. */
-static void hears(int client, const char *expected)
-{
-    static char heard[400000];
-    ssize_t n;
-
-    world_run();
-    n = recv(client, heard, sizeof heard - 1, MSG_DONTWAIT);
-    heard[n > 0 ? n : 0] = 0;
-    if (strcmp(heard, expected) != 0)
-        fail_msg("expected: %s\n   heard: %.300s", expected, heard);
-}
-
-static void asked(const char *expected)
-{
-    world_run();
-    if (!str_eq(buf_str(&world_asked), str_of(expected)))
-        fail_msg("expected: %s\n   asked: %.*s", expected, (int)(world_asked.n > 300 ? 300 : world_asked.n), world_asked.p);
-    buf_reset(&world_asked);
-}
-
-static void say(int client, const char *text)
-{
-    assert_int_equal(send(client, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-    world_run();
-}
-
 static bool is_closed(int client)
 {
     char byte;
 
     world_run();
     return recv(client, &byte, 1, MSG_DONTWAIT) == 0;
-}
-
-static void directory_says(enum auth_result result, uint64_t account, unsigned rights)
-{
-    access_handlers.auth_done(NULL, world_directory, &(struct msg_auth_done){.id = world_id, .result = result,
-        .account = account, .rights = rights, .login = STR("ann")});
-    world_run();
-}
-
-static void mailbox_says(const char *text)
-{
-    access_handlers.session_data(NULL, world_mailbox, &(struct msg_session_data){world_id, str_of(text)});
-    world_run();
 }
 
 static int logged_in(void)
@@ -559,7 +505,7 @@ static void the_proxy_header_names_the_client(void **state)
     close(client);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, access_setup, access_teardown)
 
 int main(void)
 {

@@ -88,20 +88,6 @@ const struct config *role_config(const struct role *role)
     return &world_config;
 }
 
-void channel_gave(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
-{
-    (void)v;
-    (void)advice;
-    if (expected != found)
-        fatal("%s: %lld, %lld", check, (long long)expected, (long long)found);
-}
-
 unsigned role_peers(const struct role *role, enum role_id peer)
 {
     (void)role;
@@ -133,19 +119,6 @@ void *role_state(struct role *role)
     return &world_access;
 }
 
-size_t role_certificate_count(const struct role *role)
-{
-    (void)role;
-    return 0;
-}
-
-const struct role_certificate *role_certificate_at(const struct role *role, size_t i)
-{
-    (void)role;
-    (void)i;
-    return NULL;
-}
-
 size_t role_listener_count(const struct role *role)
 {
     (void)role;
@@ -157,12 +130,6 @@ const struct role_listener *role_listener_at(const struct role *role, size_t i)
     (void)role;
     (void)i;
     return NULL;
-}
-
-bool role_sign(struct role *role, struct str key_id, uint64_t operation, struct str input, struct buf *out)
-{
-    (void)role, (void)key_id, (void)operation, (void)input, (void)out;
-    return false;
 }
 
 enum role_id channel_role(const struct channel *c)

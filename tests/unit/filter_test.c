@@ -80,18 +80,6 @@ uint64_t channel_serial(const struct channel *c)
     return c->serial;
 }
 
-void channel_gave(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void channel_took(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
 struct buf *channel_output(struct channel *c)
 {
     return &c->out;

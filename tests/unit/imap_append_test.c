@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -126,6 +127,26 @@ static void quota_of_several_at_once(void **state)
     client_expect(0, "b STATUS Sent (MESSAGES SIZE)\r\n", "* STATUS Sent (MESSAGES 2 SIZE 509)\r\nb OK Done\r\n");
 }
 
+/* What is known of each is written when the next one begins, and is true of it. */
+static void structures_of_several(void **state)
+{
+    static const char part[] = "Subject: s%u\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/x%u\r\n\r\na\r\n--b\r\n\r\nb\r\n--b--\r\n";
+    char message[300], say[400];
+
+    (void)state;
+    for (unsigned i = 1; i <= 3; i++) {
+        snprintf(message, sizeof message, part, i, i);
+        snprintf(say, sizeof say, "%s {%zu+}\r\n%s", i == 1 ? "a APPEND Sent" : "", strlen(message), message);
+        client_say(0, say);
+        world_run();
+    }
+    client_expect(0, "\r\n", "a OK [APPENDUID % 1:3] Stored\r\n");
+    CONVERSE(0, {"s SELECT Sent\r\n", SELECTED("3")}, {"b FETCH 1:3 BODY\r\n",
+        "* 1 FETCH (BODY ((\"text\" \"x1\" %)(%) \"mixed\"))\r\n* 2 FETCH (BODY ((\"text\" \"x2\" %)(%) \"mixed\"))\r\n"
+        "* 3 FETCH (BODY ((\"text\" \"x3\" %)(%) \"mixed\"))\r\nb OK Done\r\n"},
+        {"c SORT (REVERSE SUBJECT) UTF-8 ALL\r\n", "* SORT 3 2 1\r\nc OK Done\r\n"});
+}
+
 /* The directory is silent: the command waits, and its client may go. */
 static void without_directory(void **state)
 {
@@ -145,6 +166,43 @@ static void without_directory(void **state)
     client_close(0);
     world_directory_answers = true;
     world_run();
+}
+
+/* Many at once: each is let in by what there is when it comes, and looked at again when it is complete. Never more than the quota is
+ * accepted, and no more is refused than must be. */
+static void many_at_once(void **state)
+{
+    enum { AT_ONCE = 8, SIZE = 100, FIT = 4 };
+    char body[SIZE + 1];
+    unsigned stored = 0, refused = 0;
+
+    (void)state;
+    memset(body, 'x', SIZE);
+    body[SIZE] = 0;
+    world_quota_bytes = FIT * SIZE + SIZE / 2;
+    imap_world_restart();
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        client_open(c);
+        client_expect(c, "a APPEND INBOX {100}\r\n", "+ Go on\r\n");
+    }
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        client_say(c, body);
+        client_say(c, "\r\n");
+        if (c % 3 == 0)
+            world_run();
+    }
+    world_flush();
+    for (unsigned c = 0; c < AT_ONCE; c++) {
+        struct str got = client_got(c);
+
+        stored += text_matches(STR("a OK % Stored\r\n"), got);
+        refused += text_matches(STR("a NO [OVERQUOTA] %\r\n"), got);
+    }
+    assert_int_equal(stored, FIT);
+    assert_int_equal(refused, AT_ONCE - FIT);
+    client_say(0, "b STATUS INBOX (MESSAGES SIZE)\r\n");
+    world_flush();
+    assert_true(str_ifind(client_got(0), STR("MESSAGES 4 SIZE 400")) >= 0);
 }
 
 static void utf8(void **state)
@@ -212,9 +270,10 @@ int main(void)
         TEST(one_message),
         TEST(several_messages),
         TEST(a_large_message_in_pieces),
-        TEST(quota), TEST(quota_of_several_at_once),
+        TEST(quota), TEST(quota_of_several_at_once), TEST(structures_of_several),
         TEST(directory_is_away),
         TEST(without_directory),
+        TEST(many_at_once),
         TEST(utf8),
         TEST(replace),
         TEST(replace_and_quota),

@@ -165,6 +165,7 @@ static void changes_in_many_turns(void **state)
 static void too_many_keywords_are_one_clients_trouble(void **state)
 {
     struct buf line;
+    struct str got;
 
     (void)state;
     for (int i = 0; i <= STORE_KEYWORDS_MAX / 500; i++) {
@@ -182,6 +183,14 @@ static void too_many_keywords_are_one_clients_trouble(void **state)
     client_say(0, "b STATUS INBOX (MESSAGES)\r\n");
     world_flush();
     assert_true(str_ifind(client_got(0), STR("(MESSAGES 10)")) >= 0);
+    client_open(1); /* it says so: no new one fits (RFC 9051, section 7.1) */
+    client_say(1, "a SELECT INBOX\r\n");
+    world_flush();
+    got = client_got(1);
+    assert_true(str_ifind(got, STR("[PERMANENTFLAGS (")) >= 0 && str_ifind(got, STR("\\*")) < 0);
+    client_say(1, "b SELECT Sent\r\n");
+    world_flush();
+    assert_true(str_ifind(client_got(1), STR("\\*)]")) >= 0);
 }
 
 /* The connection is lost after any number of turns of any of these. */

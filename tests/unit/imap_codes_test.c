@@ -59,6 +59,8 @@ static void old_names(void **state)
         {"f SELECT INBOX\r\n", "* OK [CLOSED] %\r\n%\r\n%\r\n* 2 EXISTS\r\n%\r\n%\r\n%\r\n%\r\n* LIST () \"/\" INBOX\r\nf OK [READ-WRITE] %\r\n"},
         {"g RENAME plain \"a\xcc\x88\"\r\n", "* LIST () \"/\" \"\xc3\xa4\" (\"OLDNAME\" (plain))\r\ng OK Done\r\n"},
         {"h RENAME \"a\xcc\x88\" plain\r\n", "* LIST () \"/\" plain (\"OLDNAME\" (\"a\xcc\x88\"))\r\nh OK Done\r\n"}, {"i RENAME plain other\r\n", "i OK Done\r\n"},
+        {"l APPEND \"u\xcc\x88\" {1+}\r\nx\r\n", "* LIST () \"/\" \"\xc3\xbc\" (\"OLDNAME\" (\"u\xcc\x88\"))\r\nl OK [APPENDUID % 1] Stored\r\n"},
+        {"m APPEND other {1+}\r\nx\r\n", "m OK [APPENDUID % 1] Stored\r\n"}, {"n APPEND \"y\xcc\x88\" {1+}\r\nx\r\n", "n NO [TRYCREATE] %\r\n"},
         {"j DELETE \"u\xcc\x88\"\r\n", "* LIST (\\NonExistent) \"/\" \"\xc3\xbc\" (\"OLDNAME\" (\"u\xcc\x88\"))\r\nj OK Done\r\n"}, {"k DELETE other\r\n", "k OK Done\r\n"});
 }
 

@@ -112,7 +112,7 @@ static void a_big_message_to_a_slow_client(void **state)
     imap_clients[0].stingy = true;
     client_say(0, "b FETCH 3 BODY.PEEK[]\r\nc NOOP\r\n");
     world_run();
-    assert_int_equal(imap_clients[0].got.n, SESSION_WINDOW);
+    assert_int_equal(imap_clients[0].got.n, SESSION_OUTPUT_WINDOW);
     for (int i = 0; i < 2000 && imap_clients[0].unpaid > 0; i++) {
         client_pay(0, 1000);
         world_run();

@@ -117,6 +117,28 @@ static void rename_(void **state)
         "* LIST (\\HasNoChildren) \"/\" y/y\r\na OK Done\r\n");
 }
 
+/* A name that only stands above others is none of a mailbox, but what is below it can be renamed by it. */
+static void rename_of_a_name_above(void **state)
+{
+    (void)state;
+    client_open(1);
+    CONVERSE(0, {"a CREATE a/b/c/d\r\n", "a OK [%] Created\r\n"}, {"b DELETE a\r\n", "b OK Done\r\n"}, {"c DELETE a/b/c\r\n", "c OK Done\r\n"},
+        {"d CREATE a/e\r\n", "d OK [%] Created\r\n"}, {"e DELETE a\r\n", "e OK Done\r\n"}, {"f CREATE ab\r\n", "f OK [%] Created\r\n"}, {"g CREATE z/b\r\n", "g OK [%] Created\r\n"},
+        {"h RENAME a z\r\n", "h NO [ALREADYEXISTS] %\r\n"}, {"i RENAME a z/b/x\r\n", "i OK Done\r\n"},
+        {"j LIST \"\" (a* z*)\r\n", "* LIST (\\HasNoChildren) \"/\" ab\r\n* LIST (\\HasChildren) \"/\" z\r\n* LIST (\\HasChildren) \"/\" z/b\r\n"
+            "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" z/b/x\r\n* LIST (\\HasChildren) \"/\" z/b/x/b\r\n"
+            "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" z/b/x/b/c\r\n* LIST (\\HasNoChildren) \"/\" z/b/x/b/c/d\r\n"
+            "* LIST (\\HasNoChildren) \"/\" z/b/x/e\r\nj OK Done\r\n"},
+        {"k RENAME z/b/x z/b/x/b/c/y\r\n", "k NO [CANNOT] %\r\n"}, {"l RENAME a q\r\n", "l NO [NONEXISTENT] %\r\n"}, {"m RENAME z/b/x ab\r\n", "m NO [ALREADYEXISTS] %\r\n"});
+    client_expect(1, "a NOTIFY SET (PERSONAL (MailboxName))\r\n", "a OK %\r\n");
+    client_expect(0, "n RENAME z/b/x q\r\n", "n OK Done\r\n");
+    client_expect(1, "", "* LIST (\\HasChildren) \"/\" q/b (\"OLDNAME\" (z/b/x/b))\r\n* LIST (\\HasNoChildren) \"/\" q/e (\"OLDNAME\" (z/b/x/e))\r\n");
+    imap_world_restart();
+    client_open(0);
+    client_expect(0, "a LIST \"\" q*\r\n", "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" q\r\n* LIST (\\HasChildren) \"/\" q/b\r\n"
+        "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" q/b/c\r\n* LIST (\\HasNoChildren) \"/\" q/b/c/d\r\n* LIST (\\HasNoChildren) \"/\" q/e\r\na OK Done\r\n");
+}
+
 static void status(void **state)
 {
     (void)state;
@@ -194,6 +216,7 @@ int main(void)
         TEST(names_in_other_scripts),
         TEST(delete),
         TEST(rename_),
+        TEST(rename_of_a_name_above),
         TEST(status),
         TEST(while_others_change_them),
     };

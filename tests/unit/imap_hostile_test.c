@@ -1,6 +1,7 @@
 /* IMAP: what no mail program sends: literals while idling, commands that ask for the same thing thousands of times, names and keywords
  * without end. The session goes on, and nobody waits long for it. */
 #include "imap_world.h"
+#include "roles/mailbox/store_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,6 +128,48 @@ static void empty_annotations(void **state)
         {"d GETMETADATA INBOX /private/comment\r\n", "* METADATA INBOX (/private/comment NIL)\r\nd OK Done\r\n"});
 }
 
+/* Whoever may set flags in a mailbox could make its FLAGS longer than a session may say: nobody could select it any more. */
+static void keywords_without_end(void **state)
+{
+    char k[300];
+    char say[400];
+
+    (void)state;
+    memset(k, 'k', sizeof k);
+    snprintf(say, sizeof say, "a STORE 1 +FLAGS.SILENT (%.200s)\r\n", k);
+    client_expect(0, say, "* FLAGS (%)\r\n%\r\na OK Done\r\n");
+    snprintf(say, sizeof say, "b STORE 1 +FLAGS.SILENT (%.201s)\r\n", k);
+    client_expect(0, say, "b BAD A keyword %\r\n");
+    snprintf(say, sizeof say, "c APPEND INBOX (x %.201s) {3+}\r\nabc\r\n", k);
+    client_expect(0, say, "c BAD A keyword %\r\n");
+    CONVERSE(0, {"d STORE 1 +FLAGS (f\xc3\xbcr)\r\n", "d BAD A keyword %\r\n"}, {"e STORE 1 +FLAGS f\xff\r\n", "e BAD A keyword %\r\n"},
+        {"f NOOP\r\n", "f OK Done\r\n"});
+    say_many(0, "g STORE 1 +FLAGS.SILENT (", "k ", 500, "\\Seen)\r\n");
+    client_expect(0, "", "* FLAGS (%)\r\n%\r\ng OK Done\r\n");
+    say_many(0, "h STORE 1 +FLAGS.SILENT (", "k ", 501, "\\Seen)\r\n");
+    client_expect(0, "", "h BAD So many keywords %\r\n");
+}
+
+/* They are beside the quota, and LIST has them all in its hands. */
+static void subscriptions_without_end(void **state)
+{
+    struct box *box = world_box();
+    struct err err = {0};
+    char name[20];
+
+    (void)state;
+    assert_true(box_begin(box, &err));
+    for (int i = 0; i < STORE_SUBSCRIPTIONS_MAX; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        assert_true(store_subscribe(box->store, str_of(name), true, &err));
+    }
+    box_touch(box);
+    world_flush();
+    CONVERSE(0, {"a SUBSCRIBE x\r\n", "a NO [LIMIT] %\r\n"}, {"b UNSUBSCRIBE n1\r\n", "b OK Done\r\n"}, {"c UNSUBSCRIBE n2\r\n", "c OK Done\r\n"});
+    while (boxes_sweep(world_boxes))
+        world_flush();
+}
+
 /* A mailbox with two thousand keywords and many messages that have the last: the flags of each are told whole. */
 static void many_keywords_on_many_messages(void **state)
 {
@@ -172,6 +215,8 @@ int main(void)
         TEST(searches_without_end),
         TEST(literals_for_names),
         TEST(empty_annotations),
+        TEST(keywords_without_end),
+        TEST(subscriptions_without_end),
         TEST(many_keywords_on_many_messages),
     };
 

@@ -353,7 +353,7 @@ static void names_may_be_what_can_be_said(void **state)
 {
     static const char *const fine[] = {"a", "a/b", "a b/\xc3\xbc", "&", "INBOX/x"};
     static const char *const wrong[] = {"", "/a", "a/", "a//b", "a*", "%", "a\nb", "\xff", "a\x7f",
-        "a\xc2\x9b", "\xe2\x80\xa8" "b", "\xe2\x80\xa9"}; /* RFC 6855, section 3 */
+        "a\xc2\x9b", "\xe2\x80\xa8z", "\xe2\x80\xa9"}; /* RFC 6855, section 3 */
     const char *why;
 
     (void)state;

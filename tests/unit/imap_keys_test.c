@@ -42,7 +42,7 @@ static const struct {
     {"ON 15-Mar-2020", "2"}, {"ON 16-Mar-2020", ""}, {"SINCE 1-Feb-2020", "1 2 3 4"}, {"SINCE 2-Feb-2020", "2 3 4"}, {"SINCE 16-Mar-2020", "3 4"},
     {"SENTBEFORE 5-Jan-2020", ""}, {"SENTBEFORE 6-Jan-2020", "1"}, {"SENTBEFORE 7-Jan-2020", "1 2"}, {"SENTON 5-Jan-2020", "1"}, {"SENTON 6-Jan-2020", "2"},
     {"SENTSINCE 6-Jan-2020", "2 3 4"}, {"SENTSINCE 7-Jan-2020", "3 4"},
-    {"OLDER 86400", "1 2"}, {"YOUNGER 86400", "3 4"}, {"YOUNGER 1000000000", "1 2 3 4"},
+    {"UIDAFTER 2", "3 4"}, {"UIDAFTER 4", ""}, {"UIDBEFORE 3", "1 2"}, {"NOT UIDBEFORE 3", "3 4"}, {"OLDER 86400", "1 2"}, {"YOUNGER 86400", "3 4"}, {"YOUNGER 1000000000", "1 2 3 4"},
     {"SAVEDSINCE 1-Feb-2020", "1 2 3 4"}, {"SAVEDBEFORE 16-Mar-2020", ""}, {"SAVEDON 15-Mar-2020", ""}, {"SAVEDATESUPPORTED", "1 2 3 4"},
     /* sizes */
     {"LARGER 100", "1 2"}, {"LARGER 300", "2"}, {"SMALLER 100", "3 4"}, {"SMALLER 1", ""}, {"LARGER 0", "1 2 3 4"}, {"SMALLER 9223372036854775807", "1 2 3 4"},
@@ -143,7 +143,7 @@ static void wrong_keys(void **state)
 {
     static const char *const wrong[] = {"", "NOT", "OR", "OR SEEN", "(", ")", "()", "(SEEN", "SEEN)", "BODY", "HEADER", "HEADER From", "KEYWORD", "KEYWORD (x)", "LARGER", "LARGER x",
         "LARGER -1", "SMALLER 9223372036854775808", "BEFORE", "BEFORE yesterday", "BEFORE 32-Jan-2020", "BEFORE 1-Foo-2020", "BEFORE 1-Jan-20", "ON 1/1/2020", "SENTON", "UID", "UID x",
-        "UID 0", "0", "1:", ":1", "1,,2", "1;2", "OLDER", "OLDER 0", "YOUNGER x", "MODSEQ", "MODSEQ x", "MODSEQ \"/flags/x\" all", "MODSEQ \"/flags/x\" some 1", "EMAILID", "THREADID",
+        "UID 0", "UIDAFTER 0", "UIDAFTER", "UIDBEFORE *", "UIDBEFORE 1:2", "UIDAFTER 4294967296", "0", "1:", ":1", "1,,2", "1;2", "OLDER", "OLDER 0", "YOUNGER x", "MODSEQ", "MODSEQ x", "MODSEQ \"/flags/x\" all", "MODSEQ \"/flags/x\" some 1", "EMAILID", "THREADID",
         "SAVEDON", "NONSENSE", "SEEN NONSENSE", "SEEN  ", "CHARSET", "CHARSET UTF-8", "RETURN", "RETURN (", "RETURN (MIN", "RETURN (MIN) ", "RETURN (NONSENSE) ALL"};
     char command[200];
 

@@ -14,6 +14,7 @@ void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account)
 void (*world_directory_noted)(const struct msg_share_note *m);
 void (*world_session)(uint64_t id, struct str bytes);
 unsigned world_copies;
+int64_t world_message_limit;
 static uint64_t next_id;
 
 void world_open(void)
@@ -24,6 +25,7 @@ void world_open(void)
     world_web = &web;
     world_connections = 8;
     world_copies = 1;
+    world_message_limit = 0;
     world_granted = world_asked = next_id = 0;
     world_session = NULL;
     world_directory_asked = NULL;
@@ -39,26 +41,6 @@ void world_close(void)
 uint64_t channel_serial(const struct channel *c)
 {
     return c->serial;
-}
-
-void channel_gave(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void channel_took(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
-{
-    (void)v;
-    (void)advice;
-    if (expected != found)
-        fatal("%s: %lld, %lld", check, (long long)expected, (long long)found);
 }
 
 unsigned channel_copy(const struct channel *c)
@@ -85,6 +67,7 @@ const struct config *role_config(const struct role *role)
 
     (void)role;
     config.limits.message_size = 50 * 1024 * 1024;
+    config.limits.imap_message_limit = world_message_limit;
     config.limits.connections_per_account = (int64_t)world_connections;
     return &config;
 }

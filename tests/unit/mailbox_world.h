@@ -19,6 +19,7 @@ extern uint64_t world_asked;   /* id of the last account_ask */
 extern uint64_t world_asked_account; /* whose */
 extern uint64_t world_granted; /* sum of session_more */
 extern unsigned world_copies; /* of this role; we are copy 0 */
+extern int64_t world_message_limit; /* limits.imap_message_limit */
 extern uint64_t world_connections; /* limits.connections_per_account */
 extern uint64_t world_returns; /* the session that wants to give its connection back */
 /* When set, name_ask (with the address) and shares_ask (with the account), and share_note, go there too. */

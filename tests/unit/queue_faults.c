@@ -3,23 +3,12 @@
 #include <stdio.h>
 
 static int64_t time_passed, frozen;
-static unsigned fail_in;
-static bool has_failed, disk_full;
 
 int64_t __real_clock_now(void);
 int64_t __real_clock_monotonic(void);
 int64_t __wrap_clock_now(void);
 int64_t __wrap_clock_monotonic(void);
-bool __real_db_begin(struct db *db, struct err *err);
-bool __real_db_commit(struct db *db, struct err *err);
-bool __real_stmt_run(struct stmt *s, struct err *err);
-bool __real_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
 bool __real_stmt_done(struct stmt *s, struct err *err);
-bool __wrap_db_begin(struct db *db, struct err *err);
-bool __wrap_db_commit(struct db *db, struct err *err);
-bool __wrap_stmt_run(struct stmt *s, struct err *err);
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
-bool __wrap_stmt_done(struct stmt *s, struct err *err);
 
 int64_t __wrap_clock_now(void)
 {
@@ -29,83 +18,6 @@ int64_t __wrap_clock_now(void)
 int64_t __wrap_clock_monotonic(void)
 {
     return (frozen ? frozen : __real_clock_monotonic()) + time_passed;
-}
-
-jmp_buf world_death;
-static unsigned die_in;
-
-static bool fails(struct err *err)
-{
-    if (die_in > 0 && --die_in == 0) {
-        has_failed = true;
-        longjmp(world_death, 1);
-    }
-    if (fail_in == 0 || --fail_in > 0)
-        return false;
-    has_failed = true;
-    err_set(err, ERR_TEMPORARY, "injected failure");
-    return true;
-}
-
-bool __wrap_db_begin(struct db *db, struct err *err)
-{
-    return !fails(err) && __real_db_begin(db, err);
-}
-
-bool __wrap_db_commit(struct db *db, struct err *err)
-{
-    if (disk_full)
-        return err_set(err, ERR_TEMPORARY, "disk full (injected)");
-    return !fails(err) && __real_db_commit(db, err);
-}
-
-bool __wrap_stmt_run(struct stmt *s, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_run(s, err);
-}
-
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_run_count(s, changed, err);
-}
-
-bool __wrap_stmt_done(struct stmt *s, struct err *err)
-{
-    if (fails(err)) {
-        (void)!__real_stmt_done(s, NULL);
-        return false;
-    }
-    return __real_stmt_done(s, err);
-}
-
-void world_fail_at(unsigned n)
-{
-    fail_in = n;
-    has_failed = false;
-}
-
-void world_die_at(unsigned n)
-{
-    die_in = n;
-    has_failed = false;
-}
-
-bool world_failed(void)
-{
-    return has_failed;
-}
-
-void world_disk_full(bool full)
-{
-    disk_full = full;
 }
 
 void faults_begin(void)

@@ -23,6 +23,7 @@
 #include "ipc/ipc.h"
 #include "roles/queue/queue.h"
 #include "scratch.h"
+#include "sql_faults.h"
 
 struct world {
     struct queue *queue;
@@ -116,11 +117,3 @@ void world_accept_twice(void);
 int64_t world_count(const char *table);
 /* Nothing is left, on disk or in memory. */
 void assert_empty(void);
-/* Makes the nth SQL call from now fail (1 is the next); 0 for none. */
-void world_fail_at(unsigned n);
-bool world_failed(void); /* whether that happened */
-/* The process dies at its nth SQL call: world_dies_at, then (setjmp(world_death) == 0) ... */
-void world_die_at(unsigned n);
-extern jmp_buf world_death;
-/* From now on every commit fails, or works again. */
-void world_disk_full(bool full);

@@ -216,27 +216,66 @@ static void ways_rest_by_themselves(void **state)
 
 static const struct client_outcome lost = {DELIVERY_DEFERRED, REASON_NETWORK, 451, false, false, {"lost", 4}};
 
+static int64_t fail_at(struct rests *rests, const struct way *way, uint64_t sender, bool offered, int64_t began, int64_t now)
+{
+    const struct rest_failure failure = {began, false, offered, &lost};
+    int64_t own, all = rests_failed(rests, (struct rest_key){way, sender}, &failure, now, &own);
+
+    return offered && sender == 1 ? own : all;
+}
+
 static void longer_each_time_up_to_a_minute(void **state)
 {
     static const int64_t seconds[] = {0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60};
     const struct way way = {.route = ROUTE_MX, .pool = STR("p")};
+    const struct rest_key one = {&way, 1}, two = {&way, 2};
+    struct rest_outcome outcome;
+    struct rests rests;
+    int64_t now = SECOND;
+
+    (void)state;
+    for (int offered = 0; offered < 2; offered++) {
+        rests_init(&rests);
+        for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+            assert_false(rests_now(&rests, one, now, &outcome));
+            assert_int_equal(fail_at(&rests, &way, 1, offered, now, now + 5), seconds[i]);
+            assert_int_equal(fail_at(&rests, &way, 1, offered, now, now + 5), 0); /* it ran beside the first */
+            now += 5 + seconds[i] * SECOND;
+            if (seconds[i] == 0)
+                continue;
+            assert_true(rests_now(&rests, one, now - 1, &outcome));
+            assert_int_equal(rests_now(&rests, two, now - 1, &outcome), !offered);
+            assert_int_equal(rests_trial(&rests, one), offered ? TRIAL_OF_SENDER : TRIAL_OF_ALL);
+            assert_int_equal(rests_trial(&rests, two), offered ? TRIAL_NONE : TRIAL_OF_ALL);
+        }
+        rests_worked(&rests, one);
+        assert_int_equal(rests.count, 0);
+        assert_int_equal(fail_at(&rests, &way, 1, offered, now, now), 0);
+        rests_clear(&rests);
+    }
+}
+
+/* What may be the fault of messages puts everybody off only after three senders, and for a second. */
+static void the_mail_of_three_senders(void **state)
+{
+    static const int64_t seconds[] = {0, 0, 1, 1, 1, 1, 1, 1};
+    const struct way way = {.route = ROUTE_MX};
+    const struct rest_key nobody = {&way, 99};
     struct rest_outcome outcome;
     struct rests rests;
     int64_t now = SECOND;
 
     (void)state;
     rests_init(&rests);
-    for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
-        assert_false(rests_now(&rests, &way, now, &outcome));
-        assert_int_equal(rests_failed(&rests, &way, now, now + 5, &lost), seconds[i]);
-        assert_int_equal(rests_failed(&rests, &way, now, now + 5, &lost), 0); /* it ran beside the first */
-        now += 5 + seconds[i] * SECOND;
-        if (seconds[i] > 0)
-            assert_true(rests_now(&rests, &way, now - 1, &outcome));
+    for (uint64_t i = 0; i < 8; i++, now += 5 * SECOND) {
+        assert_int_equal(fail_at(&rests, &way, 10 + i % 3, true, now, now), seconds[i]);
+        assert_int_equal(fail_at(&rests, &way, 10 + i % 3, true, now, now), 0); /* the same again */
+        assert_int_equal(rests_now(&rests, nobody, now, &outcome), seconds[i] > 0);
     }
-    rests_worked(&rests, &way);
-    assert_int_equal(rests.count, 0);
-    assert_int_equal(rests_failed(&rests, &way, now, now, &lost), 0);
+    now -= 5 * SECOND;
+    rests_worked(&rests, nobody); /* the last one, failed again and again, rests on; nobody else does */
+    assert_false(rests_now(&rests, nobody, now, &outcome));
+    assert_true(rests_now(&rests, (struct rest_key){&way, 10 + 7 % 3}, now, &outcome));
     rests_clear(&rests);
 }
 
@@ -248,10 +287,10 @@ static void many_ways_take_little_room(void **state)
     (void)state;
     rests_init(&rests);
     for (int i = 0; i < 1000; i++) {
-        struct way way = {.route = ROUTE_MX, .pool = {name, (size_t)snprintf(name, sizeof name, "pool%d", i)}};
+        struct way way = {.route = ROUTE_MX, .pool = {name, (size_t)snprintf(name, sizeof name, "pool%d", i / 2)}};
 
-        rests_failed(&rests, &way, i, i, &lost);
-        assert_in_range(rests.count, 1, REST_WAYS);
+        fail_at(&rests, &way, 1, i % 2, i, i);
+        assert_in_range(rests.count, 1, RESTS_MAX);
     }
     rests_clear(&rests);
 }
@@ -270,6 +309,7 @@ int main(void)
         cmocka_unit_test(refusals_of_mail_are_no_failures),
         cmocka_unit_test(ways_rest_by_themselves),
         cmocka_unit_test(longer_each_time_up_to_a_minute),
+        cmocka_unit_test(the_mail_of_three_senders),
         cmocka_unit_test(many_ways_take_little_room),
     };
 

@@ -98,30 +98,10 @@ uint64_t channel_serial(const struct channel *c)
     return c->serial;
 }
 
-void channel_gave(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
 size_t channel_backlog(const struct channel *c)
 {
     (void)c;
     return 0;
-}
-
-void channel_took(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
-{
-    (void)v;
-    (void)advice;
-    if (expected != found)
-        fatal("%s: %lld, %lld", check, (long long)expected, (long long)found);
 }
 
 /* ---- messages out ---- */

@@ -10,15 +10,9 @@
 
 #define GOOD "AHVzZXIAZ29vZA=="     /* \0user\0good */
 #define BAD "AHVzZXIAYmFk"          /* \0user\0bad */
-#define WITH(service)                                                                              \
-    struct bench b;                                                                                \
-    (void)state;                                                                                   \
-    bench_init(&b, service);                                                                       \
-    bench_start(&b)
-
 static void plain_works_with_and_without_initial_response(void **state)
 {
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     converse(&b, {"auth plain " GOOD, "235 2.7.0"}, {"AUTH PLAIN " GOOD, "503 5.5.1 You are logged in already"});
     bench_clear(&b);
@@ -33,7 +27,7 @@ static void plain_works_with_and_without_initial_response(void **state)
 
 static void the_last_data_of_a_mechanism_is_confirmed(void **state)
 {
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     converse(&b, {"AUTH SCRAM-SHA-256", "334 Y2hhbGxlbmdl\r\n"}, {"Z29vZA==", "334 dj1wcm9vZg==\r\n"});
     converse(&b, {"", "235 2.7.0"}, {"MAIL FROM:<user@mine.example>", "250"});
@@ -65,7 +59,7 @@ static void mistakes_are_told_apart(void **state)
         {"AUTH PLAIN " BAD, "535 5.7.8"},
         {"MAIL FROM:<user@mine.example>", "530 5.7.0"},
     };
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
 
     bench_secure(&b);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -77,7 +71,7 @@ static void mistakes_are_told_apart(void **state)
 
 static void auth_has_its_place(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     bench_secure(&b);
     converse(&b, {"AUTH PLAIN " GOOD, "502 5.5.1"});
     bench_clear(&b);
@@ -98,7 +92,7 @@ static void auth_has_its_place(void **state)
 
 static void failures_get_slower(void **state)
 {
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     converse(&b, {"AUTH PLAIN " BAD, "535 5.7.8"});
     assert_int_equal(b.delayed, SECOND / 2);
@@ -123,7 +117,7 @@ static void failures_get_slower(void **state)
 
 static void a_ban_ends_the_session(void **state)
 {
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     b.ban = true;
     exchange(&b, "AUTH PLAIN " BAD "\r\n",
@@ -135,7 +129,7 @@ static void a_ban_ends_the_session(void **state)
 static void long_responses_fit_and_longer_ones_do_not(void **state)
 {
     static char line[20000];
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     converse(&b, {"AUTH LOGIN", "334"});
     memset(line, 'A', sizeof line);
@@ -153,7 +147,7 @@ static void long_responses_fit_and_longer_ones_do_not(void **state)
 
 static void a_client_that_leaves_cancels(void **state)
 {
-    WITH(SERVICE_SUBMISSION);
+    GREETED(SERVICE_SUBMISSION);
     bench_secure(&b);
     converse(&b, {"AUTH LOGIN", "334"}, {"c2lsZW50", NULL});
     assert_true(smtp_waits(b.s));

@@ -317,3 +317,8 @@ void bench_login(struct bench *b)
     bench_secure(b);
     converse(b, {"AUTH PLAIN AHVzZXIAZ29vZA==", "235 2.7.0"}); /* \0user\0good */
 }
+
+bool holds(const struct buf *text, const char *part)
+{
+    return str_ifind(buf_str(text), str_of(part)) >= 0;
+}

@@ -52,3 +52,15 @@ void exchange_at(struct bench *b, struct str bytes, const char *replies, const c
 /* EHLO under TLS, and logged in. */
 void bench_secure(struct bench *b);
 void bench_login(struct bench *b);
+
+/* Does the text hold these words, in any case? */
+bool holds(const struct buf *text, const char *part);
+
+/* How a test of cmocka begins: with a session that is not started yet, or with one that was greeted. */
+#define WITH(service)                                                                              \
+    struct bench b;                                                                                \
+    (void)state;                                                                                   \
+    bench_init(&b, service)
+#define GREETED(service)                                                                           \
+    WITH(service);                                                                                 \
+    bench_start(&b)

@@ -9,16 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define WITH(service)                                                                              \
-    struct bench b;                                                                                \
-    (void)state;                                                                                   \
-    bench_init(&b, service)
-
-static bool in(const struct buf *text, const char *part)
-{
-    return str_ifind(buf_str(text), str_of(part)) >= 0;
-}
-
 static void greets_and_says_goodbye(void **state)
 {
     WITH(SERVICE_MX);
@@ -38,7 +28,7 @@ static void helo_is_enough_for_a_message(void **state)
     bench_start(&b);
     converse(&b, {"HELO c", "250 mail.test\r\n"}, {"MAIL FROM:<>", "250 2.1.0"}, {"RCPT TO:<u@x.example>", "250 2.1.5"},
         {"DATA", "354"}, {"hello", NULL}, {".", "250 2.0.0 queued"});
-    assert_true(in(&b.envelope, "protocol=SMTP"));
+    assert_true(holds(&b.envelope, "protocol=SMTP"));
     bench_clear(&b);
 }
 
@@ -292,7 +282,7 @@ static void xclient_is_for_listed_networks(void **state)
             "220 mail.test"},
         {"MAIL FROM:<>", "503 5.5.1 Send EHLO first"}, {"EHLO inner.example", "250"}, {"MAIL FROM:<a@x.example>", "250"},
         {"RCPT TO:<x@remote.example>", "250"}, {"XCLIENT ADDR=10.0.0.2", "503"}, {"DATA", "354"}, {".", "250"});
-    assert_true(in(&b.envelope, "login=joe+x client=10.0.0.1 helo=inner.example protocol=ESMTP"));
+    assert_true(holds(&b.envelope, "login=joe+x client=10.0.0.1 helo=inner.example protocol=ESMTP"));
     converse(&b, {"XCLIENT ADDR=IPV6:2001:db8::5", "220"}, {"EHLO c", "250"}, {"MAIL FROM:<a@x.example>", "250"},
         {"RCPT TO:<x@remote.example>", "550 5.7.1"});
     bench_clear(&b);

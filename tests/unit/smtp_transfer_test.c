@@ -7,12 +7,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define WITH(service)                                                                              \
-    struct bench b;                                                                                \
-    (void)state;                                                                                   \
-    bench_init(&b, service);                                                                       \
-    bench_start(&b)
-
 static void open_txn(struct bench *b, const char *mail)
 {
     converse(b, {b->set.service == SERVICE_LMTP ? "LHLO c" : "EHLO c", "250"}, {mail, "250"},
@@ -21,7 +15,7 @@ static void open_txn(struct bench *b, const char *mail)
 
 static void content_arrives_unstuffed(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     converse(&b, {"DATA now", "501 5.5.4"}, {"DATA", "354"});
     exchange(&b, "Subject: x\r\n\r\n..dot\r\n.\r\n", "250 2.0.0 queued\r\n");
@@ -50,7 +44,7 @@ static void smuggled_commands_stay_content(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        WITH(SERVICE_MX);
+        GREETED(SERVICE_MX);
         open_txn(&b, "MAIL FROM:<>");
         converse(&b, {"DATA", "354"});
         exchange_at(&b, cases[i].content, cases[i].reply, __FILE__, __LINE__);
@@ -66,7 +60,7 @@ static void smuggled_commands_stay_content(void **state)
 static void big_messages_are_refused_at_their_end(void **state)
 {
     static char block[60000];
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     for (size_t i = 0; i < sizeof block; i++)
         block[i] = i % 100 == 98 ? '\r' : i % 100 == 99 ? '\n' : 'x';
     open_txn(&b, "MAIL FROM:<> SIZE=10");
@@ -95,7 +89,7 @@ static void the_verdict_is_passed_on(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        WITH(SERVICE_MX);
+        GREETED(SERVICE_MX);
         b.verdict = cases[i].verdict;
         b.verdict_text = cases[i].text;
         open_txn(&b, "MAIL FROM:<>");
@@ -111,7 +105,7 @@ static void the_verdict_is_passed_on(void **state)
 static void filter_may_fail_at_any_moment(void **state)
 {
     for (int moment = 0; moment < 3; moment++) {
-        WITH(SERVICE_MX);
+        GREETED(SERVICE_MX);
         b.silent_filter = true;
         open_txn(&b, "MAIL FROM:<>");
         if (moment == 0) {
@@ -138,7 +132,7 @@ static void filter_may_fail_at_any_moment(void **state)
 
 static void an_early_acceptance_is_not_believed(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     converse(&b, {"DATA", "354"}, {"half", NULL});
     smtp_txn_done(b.s, 250, STR("2.0.0 lies"));
@@ -148,7 +142,7 @@ static void an_early_acceptance_is_not_believed(void **state)
 
 static void nothing_is_read_until_the_message_is_safe(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     b.silent_filter = true;
     open_txn(&b, "MAIL FROM:<>");
     converse(&b, {"DATA", "354"});
@@ -161,7 +155,7 @@ static void nothing_is_read_until_the_message_is_safe(void **state)
 
 static void lmtp_answers_for_each_recipient(void **state)
 {
-    WITH(SERVICE_LMTP);
+    GREETED(SERVICE_LMTP);
     open_txn(&b, "MAIL FROM:<>");
     converse(&b, {"RCPT TO:<unknown@x.example>", "550"}, {"RCPT TO:<v@x.example>", "250"}, {"DATA", "354"});
     exchange(&b, "x\r\n.\r\nNOOP\r\n", "250 2.0.0 queued\r\n250 2.0.0 queued\r\n250 2.0.0 Ok\r\n");
@@ -174,7 +168,7 @@ static void lmtp_answers_for_each_recipient(void **state)
  * waits for as many would hang. All of them are one error, or the last ones would never be sent. */
 static void lmtp_answers_for_recipients_named_twice(void **state)
 {
-    WITH(SERVICE_LMTP);
+    GREETED(SERVICE_LMTP);
     open_txn(&b, "MAIL FROM:<>");
     converse(&b, {"RCPT TO:<u@x.example>", "250"}, {"RCPT TO:<u@x.example>", "250 2.1.5 Ok, once"}, {"DATA", "354"});
     exchange(&b, "x\r\n.\r\nNOOP\r\n", "250 2.0.0 queued\r\n250 2.0.0 queued\r\n250 2.0.0 queued\r\n250 2.0.0 Ok\r\n");
@@ -191,7 +185,7 @@ static void lmtp_answers_for_recipients_named_twice(void **state)
 
 static void chunks_make_a_message(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     exchange(&b, "BDAT 5\r\nab\r\n.BDAT 2\r\n\r\nBDAT 0 LAST\r\nNOOP\r\n",
         "250 2.0.0 5 octets taken\r\n250 2.0.0 2 octets taken\r\n250 2.0.0 queued\r\n250 2.0.0 Ok\r\n");
@@ -202,7 +196,7 @@ static void chunks_make_a_message(void **state)
 
 static void chunks_may_be_binary(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<> BODY=BINARYMIME");
     converse(&b, {"DATA", "503 5.5.1 BODY=BINARYMIME needs BDAT"});
     exchange(&b, "BDAT 8 LAST\r\na\0\n\r\r\n.\n", "250 2.0.0 queued\r\n");
@@ -213,7 +207,7 @@ static void chunks_may_be_binary(void **state)
 
 static void text_chunks_are_checked(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     exchange(&b, "BDAT 4\r\na\n.\nBDAT 2\r\nabBDAT 2 LAST\r\n\r\n",
         "554 5.6.0 The message holds a LF without CR\r\n554 5.6.0 The message holds a LF without CR\r\n"
@@ -228,7 +222,7 @@ static void text_chunks_are_checked(void **state)
 
 static void stray_chunks_are_read_and_dropped(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     exchange(&b, "BDAT 6\r\nQUIT\r\nNOOP\r\n", "503 5.5.1 BDAT needs MAIL and RCPT first\r\n250 2.0.0 Ok\r\n");
     converse(&b, {"EHLO c", "250"}, {"MAIL FROM:<>", "250"}, {"RCPT TO:<unknown@x.example>", "550"});
     exchange(&b, "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "554 5.5.1 No valid recipients\r\n250 2.0.0 Ok\r\n");
@@ -242,7 +236,7 @@ static void stray_chunks_are_read_and_dropped(void **state)
 
 static void bdat_and_data_do_not_mix(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     exchange(&b, "BDAT 2\r\n\r\nDATA\r\nRCPT TO:<v@x.example>\r\nMAIL FROM:<>\r\nRSET\r\nBDAT 2\r\n\r\n",
         "250 2.0.0 2 octets taken\r\n503 5.5.1 The message is being sent with BDAT\r\n"
@@ -258,7 +252,7 @@ static void a_chunk_of_unknown_size_ends_the_session(void **state)
         STR("BDAT 99999999999999999999\r\n")};
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        WITH(SERVICE_MX);
+        GREETED(SERVICE_MX);
         open_txn(&b, "MAIL FROM:<>");
         exchange_at(&b, cases[i], "501 5.5.4 Syntax: BDAT size [LAST]\r\n", __FILE__, __LINE__);
         assert_true(b.closed);
@@ -269,7 +263,7 @@ static void a_chunk_of_unknown_size_ends_the_session(void **state)
 static void big_chunks_are_refused(void **state)
 {
     static char block[60000];
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     for (size_t i = 0; i < sizeof block; i++)
         block[i] = i % 100 == 98 ? '\r' : i % 100 == 99 ? '\n' : 'x';
     open_txn(&b, "MAIL FROM:<>");
@@ -288,7 +282,7 @@ static void big_chunks_are_refused(void **state)
 
 static void filter_may_fail_between_chunks(void **state)
 {
-    WITH(SERVICE_MX);
+    GREETED(SERVICE_MX);
     open_txn(&b, "MAIL FROM:<>");
     exchange(&b, "BDAT 2\r\n\r\n", "250 2.0.0 2 octets taken\r\n");
     smtp_txn_done(b.s, 550, STR("5.7.1 we do not like it"));
@@ -310,7 +304,7 @@ static void every_split_gives_the_same_replies(void **state)
     buf_init(&want, 1 << 20);
     for (size_t cut = 0; cut <= all.n; cut++) {
         size_t used;
-        WITH(SERVICE_MX);
+        GREETED(SERVICE_MX);
         used = bench_feed(&b, str_sub(all, 0, cut));
         bench_feed(&b, str_skip(all, used));
         if (cut == 0)

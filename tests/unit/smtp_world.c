@@ -36,29 +36,6 @@ void role_exit(struct role *role)
     role->exited = true;
 }
 
-bool role_sign(struct role *role, struct str key, uint64_t operation, struct str input, struct buf *out)
-{
-    (void)role;
-    (void)key;
-    (void)operation;
-    (void)input;
-    (void)out;
-    return false;
-}
-
-size_t role_certificate_count(const struct role *role)
-{
-    (void)role;
-    return 0;
-}
-
-const struct role_certificate *role_certificate_at(const struct role *role, size_t i)
-{
-    (void)role;
-    (void)i;
-    return NULL;
-}
-
 size_t role_listener_count(const struct role *role)
 {
     (void)role;
@@ -93,26 +70,6 @@ enum role_id channel_role(const struct channel *c)
 unsigned channel_copy(const struct channel *c)
 {
     return c->copy;
-}
-
-void channel_gave(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void channel_took(struct channel *c, enum handover what)
-{
-    (void)c;
-    (void)what;
-}
-
-void verify_equal(struct verification *v, const char *check, int64_t expected, int64_t found, const char *advice)
-{
-    (void)v;
-    (void)advice;
-    if (expected != found)
-        fatal("%s: %lld, %lld", check, (long long)expected, (long long)found);
 }
 
 struct buf *channel_output(struct channel *c)

@@ -107,6 +107,65 @@ static void a_sync_inside_a_transaction_is_not_that_of_its_commit(void **state)
     db_close(db);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[4096];
+    size_t n;
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+
+    assert_true(in != NULL && out != NULL);
+    while ((n = fread(bytes, 1, sizeof bytes, in)) > 0)
+        assert_int_equal(fwrite(bytes, 1, n, out), n);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* What another process would find if this one were gone now. */
+static int64_t count_in_files(const char *sql)
+{
+    char other[sizeof path + 8], log[sizeof path + 8], other_log[sizeof path + 16];
+    struct err err = {0};
+    struct db *db;
+    int64_t n;
+
+    snprintf(other, sizeof other, "%s.copy", path);
+    snprintf(log, sizeof log, "%s-wal", path);
+    snprintf(other_log, sizeof other_log, "%s.copy-wal", path);
+    copy_file(path, other);
+    copy_file(log, other_log);
+    assert_true(db_open(&db, other, DB_SYNC_LATER, 10, &err));
+    n = count(db, sql);
+    db_close(db);
+    remove(other);
+    remove(other_log);
+    return n;
+}
+
+/* Also where it was too large for the cache, and pages that were in the log already were changed again. */
+static void a_commit_is_in_the_files_when_it_returns(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+    char name[20];
+
+    (void)state;
+    assert_true(add(db, "small", &err));
+    assert_int_equal(count_in_files("SELECT count(*) FROM thing"), 1);
+    for (int round = 0; round < 3; round++) {
+        assert_true(db_begin(db, &err));
+        for (int i = 0; i < 3000; i++) {
+            snprintf(name, sizeof name, "large %d %d", round, i);
+            assert_true(add(db, name, &err));
+        }
+        assert_true(db_exec(db, "UPDATE thing SET body = randomblob(1000)", &err));
+        assert_true(db_exec(db, "UPDATE thing SET body = zeroblob(900) WHERE id < 100", &err));
+        assert_true(db_commit(db, &err));
+        assert_int_equal(count_in_files("SELECT count(*) FROM thing"), 1 + 3000 * (round + 1));
+        assert_int_equal(count_in_files("SELECT count(*) FROM thing WHERE length(body) = 900"), 99);
+    }
+    db_close(db);
+}
+
 static void own_changes_are_no_news(void **state)
 {
     struct db *db = opened(DB_SYNC_FULL);
@@ -139,6 +198,69 @@ static void size_counts_pages(void **state)
     db_close(db);
 }
 
+static const char big[] = "INSERT INTO thing (name, body) VALUES (hex(randomblob(8)), randomblob(60000))";
+
+/* The second write of the commit is told to fail, and there is none. */
+static void a_commit_is_one_write(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && db_exec(db, big, &err));
+    fault_at(2, false);
+    assert_true(db_commit(db, &err));
+    assert_false(fault_happened());
+    fault_at(0, false);
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    db_close(db);
+}
+
+/* Half of it is in the log then, and the next commit is written over it. */
+static void a_commit_whose_write_fails_is_undone(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    assert_true(db_begin(db, &err) && db_exec(db, big, &err));
+    fault_at(1, false);
+    assert_false(db_commit(db, &err));
+    assert_true(fault_happened());
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 0);
+    assert_true(db_begin(db, &err) && add(db, "next", &err) && db_commit(db, &err));
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_int_equal(count(db, "SELECT count(*) FROM thing"), 1);
+    assert_true(db_check_integrity(db, &err));
+    db_close(db);
+}
+
+/* Its first pages are in the log before it ends, and it reads them there. */
+static void a_transaction_larger_than_the_cache_reads_itself(void **state)
+{
+    struct db *db = opened(DB_SYNC_LATER);
+    struct err err = {0};
+
+    (void)state;
+    for (int end = 0; end < 2; end++) {
+        assert_true(db_begin(db, &err));
+        for (int i = 0; i < 60; i++)
+            assert_true(db_exec(db, big, &err));
+        assert_int_equal(count(db, "SELECT sum(length(body)) FROM thing"), 60 * 60000);
+        if (end == 0)
+            db_rollback(db);
+        else
+            assert_true(db_commit(db, &err));
+    }
+    assert_true(db_check_integrity(db, &err));
+    db_close(db);
+    db = opened(DB_SYNC_LATER);
+    assert_int_equal(count(db, "SELECT sum(length(body)) FROM thing"), 60 * 60000);
+    db_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,8 +269,12 @@ int main(void)
         cmocka_unit_test_setup(a_file_that_cannot_be_written_is_not_opened, fresh),
         cmocka_unit_test_setup(a_failed_sync_is_remembered, fresh),
         cmocka_unit_test_setup(a_sync_inside_a_transaction_is_not_that_of_its_commit, fresh),
+        cmocka_unit_test_setup(a_commit_is_in_the_files_when_it_returns, fresh),
         cmocka_unit_test_setup(own_changes_are_no_news, fresh),
         cmocka_unit_test_setup(size_counts_pages, fresh),
+        cmocka_unit_test_setup(a_commit_is_one_write, fresh),
+        cmocka_unit_test_setup(a_commit_whose_write_fails_is_undone, fresh),
+        cmocka_unit_test_setup(a_transaction_larger_than_the_cache_reads_itself, fresh),
     };
     int failed;
 

@@ -57,7 +57,7 @@ static bool op_create(struct store *s)
 
 static bool op_rename(struct store *s)
 {
-    return store_folder_rename(s, store_folder_find(s, STR("a")), STR("z"), &err);
+    return store_folder_rename(s, STR("a"), STR("z"), &err);
 }
 
 static bool op_delete(struct store *s)
@@ -214,10 +214,10 @@ static void fail_each(void **state, bool (*op)(struct store *s), bool loaded)
         if (loaded)
             OK(store_folder_load(s, store_inbox(s), &err));
         before = look(s);
-        world_fail(n);
+        world_fail_at(n);
         done = store_begin(s, &err) && op(s) && store_commit(s, &err);
         assert_true(done != world_failed());
-        world_fail(0);
+        world_fail_at(0);
         if (!done) {
             store_rollback(s);
             after = look(s);
@@ -254,10 +254,10 @@ static void whatever_statement_fails_while_opening(void **state)
     for (unsigned n = 1; !done; n++) {
         struct store *s = NULL;
 
-        world_fail(n);
+        world_fail_at(n);
         done = store_open(&s, world_path(), 7, &err);
         assert_true(done != world_failed());
-        world_fail(0);
+        world_fail_at(0);
         store_close(s);
         s = world_open();
         assert_int_equal(store_folder_count(s), 6);

@@ -313,6 +313,15 @@ static void messages_of_before_get_entries(void **state)
     store_close(s);
 }
 
+static struct store *with_flags(void)
+{
+    struct store *s = begin();
+
+    add(s, store_inbox(s), 10);
+    flag_all(s, store_inbox(s), STORE_FLAGS_ADD, STORE_SEEN, STR(""));
+    return s;
+}
+
 static void damage_is_said(void **state)
 {
     static const char *const damages[] = {
@@ -325,22 +334,7 @@ static void damage_is_said(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        struct store *s = begin();
-
-        add(s, store_inbox(s), 10);
-        flag_all(s, store_inbox(s), STORE_FLAGS_ADD, STORE_SEEN, STR(""));
-        OK(store_commit(s, &err));
-        world_check(s);
-        OK(db_exec(s->db, damages[i], &err));
-        store_close(s);
-        s = world_open();
-        if (store_check(s, &err))
-            fail_msg("not found: %s", damages[i]);
-        store_close(s);
-        world_teardown(state);
-        world_setup(state);
-    }
+    world_damages_are_found(with_flags, damages, sizeof damages / sizeof *damages);
 }
 
 int main(void)

@@ -79,13 +79,13 @@ static void a_tree_is_renamed_as_one(void **state)
     world_add(s, below, 0);
     OK(store_commit(s, &err));
     OK(store_begin(s, &err));
-    OK(store_folder_rename(s, a, STR("zz"), &err));
+    OK(store_folder_rename(s, a->name, STR("zz"), &err));
     expect_names(s, "INBOX Archive Drafts Junk Sent Trash ab zz zz/x/y ");
     store_rollback(s);
     expect_names(s, "INBOX Archive Drafts Junk Sent Trash a a/x/y ab ");
     OK(store_begin(s, &err));
-    OK(store_folder_rename(s, a, STR("q"), &err));
-    OK(store_folder_rename(s, a, STR("r"), &err));
+    OK(store_folder_rename(s, a->name, STR("q"), &err));
+    OK(store_folder_rename(s, a->name, STR("r"), &err));
     OK(store_commit(s, &err));
     world_check(s);
     assert_int_equal(store_folder_find(s, STR("r/x/y"))->id, id);
@@ -101,8 +101,8 @@ static void a_renaming_that_collides_is_known_before(void **state)
     (void)state;
     world_folder(s, "a/x");
     world_folder(s, "b/x");
-    assert_true(store_folder_collides(s, a, STR("b")));
-    assert_false(store_folder_collides(s, a, STR("c")));
+    assert_true(store_folder_collides(s, a->name, STR("b")));
+    assert_false(store_folder_collides(s, a->name, STR("c")));
     store_close(s);
 }
 
@@ -178,7 +178,7 @@ static void what_a_transaction_did_to_folders_is_taken_back(void **state)
     OK(store_begin(s, &err));
     made = world_folder(s, "b");
     world_add(s, made, 0);
-    OK(store_folder_rename(s, a, STR("c"), &err));
+    OK(store_folder_rename(s, a->name, STR("c"), &err));
     OK(store_folder_delete(s, a, &err));
     world_folder(s, "a");
     expect_names(s, "INBOX Archive Drafts Junk Sent Trash a b ");
@@ -371,7 +371,7 @@ static void a_renaming_after_a_rollback_shows_all_messages(void **state)
     world_add(s, a, 0);
     store_rollback(s);
     OK(store_begin(s, &err));
-    OK(store_folder_rename(s, a, STR("b"), &err));
+    OK(store_folder_rename(s, a->name, STR("b"), &err));
     world_sync(s);
     assert_int_equal(a->shown.count, 1);
     OK(store_begin(s, &err));

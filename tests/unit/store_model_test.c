@@ -100,8 +100,8 @@ static bool rename_tree(void)
     }
     if (collides)
         return true;
-    assert_false(store_folder_collides(s, real(m), str_of(to)));
-    if (!store_folder_rename(s, real(m), str_of(to), &err))
+    assert_false(store_folder_collides(s, real(m)->name, str_of(to)));
+    if (!store_folder_rename(s, real(m)->name, str_of(to), &err))
         return false;
     for (size_t i = 0; i < now.n; i++)
         if (is_of_tree(now.folders[i].name, from)) {
@@ -375,7 +375,7 @@ static void note_committed(void)
 
 static void commit(bool may_fail)
 {
-    world_fail(may_fail ? 1 + (unsigned)chance(20) : 0);
+    world_fail_at(may_fail ? 1 + (unsigned)chance(20) : 0);
     if (store_commit(s, &err)) {
         note_committed();
     } else {
@@ -383,7 +383,7 @@ static void commit(bool may_fail)
         now = committed;
         dirty = false;
     }
-    world_fail(0);
+    world_fail_at(0);
 }
 
 static void roll_back(void)
@@ -401,10 +401,10 @@ static void change(bool may_fail)
 
     OK(store_begin(s, &err));
     dirty = true;
-    world_fail(may_fail ? 1 + (unsigned)chance(12) : 0);
+    world_fail_at(may_fail ? 1 + (unsigned)chance(12) : 0);
     done = changes[chance(sizeof changes / sizeof *changes)]();
     assert_true(done || world_failed());
-    world_fail(0);
+    world_fail_at(0);
     if (!done)
         roll_back();
 }

@@ -79,74 +79,22 @@ int64_t world_count(struct store *s, const char *sql)
     return n;
 }
 
-/* ---- statements that fail ---- */
-
-static unsigned fail_in;
-static bool has_failed;
-
-bool __real_db_begin(struct db *db, struct err *err);
-bool __real_db_commit(struct db *db, struct err *err);
-bool __real_stmt_run(struct stmt *s, struct err *err);
-bool __real_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
-bool __real_stmt_done(struct stmt *s, struct err *err);
-bool __wrap_db_begin(struct db *db, struct err *err);
-bool __wrap_db_commit(struct db *db, struct err *err);
-bool __wrap_stmt_run(struct stmt *s, struct err *err);
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err);
-bool __wrap_stmt_done(struct stmt *s, struct err *err);
-
-void world_fail(unsigned n)
+void world_damages_are_found(struct store *(*begin)(void), const char *const *damages, size_t n)
 {
-    fail_in = n;
-    has_failed = false;
-}
+    for (size_t i = 0; i < n; i++) {
+        struct store *s = begin();
 
-bool world_failed(void)
-{
-    return has_failed;
-}
-
-static bool fails(struct err *err)
-{
-    if (fail_in == 0 || --fail_in > 0)
-        return false;
-    has_failed = true;
-    err_set(err, ERR_TEMPORARY, "injected failure");
-    return true;
-}
-
-bool __wrap_db_begin(struct db *db, struct err *err)
-{
-    return !fails(err) && __real_db_begin(db, err);
-}
-
-bool __wrap_db_commit(struct db *db, struct err *err)
-{
-    return !fails(err) && __real_db_commit(db, err);
-}
-
-/* What was bound is dropped, as after a real failure. */
-static bool fail_statement(struct stmt *s, struct err *err)
-{
-    struct err ignored = {0};
-    bool failed = fails(err);
-
-    return failed && (__real_stmt_done(s, &ignored) || true);
-}
-
-bool __wrap_stmt_run(struct stmt *s, struct err *err)
-{
-    return !fail_statement(s, err) && __real_stmt_run(s, err);
-}
-
-bool __wrap_stmt_run_count(struct stmt *s, int64_t *changed, struct err *err)
-{
-    return !fail_statement(s, err) && __real_stmt_run_count(s, changed, err);
-}
-
-bool __wrap_stmt_done(struct stmt *s, struct err *err)
-{
-    return !fail_statement(s, err) && __real_stmt_done(s, err);
+        OK(store_commit(s, &world_err));
+        world_check(s);
+        OK(db_exec(s->db, damages[i], &world_err));
+        store_close(s);
+        s = world_open();
+        if (store_check(s, &world_err))
+            fail_msg("not found: %s", damages[i]);
+        store_close(s);
+        world_teardown(NULL);
+        world_setup(NULL);
+    }
 }
 
 /* ---- memory and database ---- */

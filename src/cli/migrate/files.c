@@ -1,8 +1,11 @@
 /* See files.h. */
 #include "cli/migrate/files.h"
+#include "cli/migrate/maildir.h"
+#include "base/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,4 +47,39 @@ bool files_failed(struct err *err, const char *path)
     bool name = errno == ENAMETOOLONG || errno == ENOTDIR || errno == EISDIR || errno == ELOOP;
 
     return err_set(err, name ? ERR_LIMIT : ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+}
+
+static bool write_names(FILE *f, const struct str *names, size_t n)
+{
+    fputs("V\t2\n\n", f);
+    for (size_t i = 0; i < n; i++) {
+        struct buf line;
+
+        buf_init(&line, 8192);
+        maildir_subscription(&line, names[i]);
+        fprintf(f, "%.*s\n", STR_ARG(buf_str(&line)));
+        buf_clear(&line);
+    }
+    return fflush(f) == 0 && fsync(fileno(f)) == 0;
+}
+
+/* Levels are divided by tabs. */
+bool files_write_subscriptions(const char *place, const char *name, const struct str *names, size_t n, struct err *err)
+{
+    char path[8192 + 300], fresh[8192 + 310];
+    FILE *f;
+    int fd;
+    bool done;
+
+    snprintf(path, sizeof path, "%s/%s", place, name);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    fd = files_create(fresh);
+    f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (f == NULL)
+        return err_set(err, ERR_TEMPORARY, "%s: %s", fresh, strerror(errno));
+    done = write_names(f, names, n);
+    done = fclose(f) == 0 && done;
+    if (!done || rename(fresh, path) != 0)
+        return err_set(err, ERR_TEMPORARY, "%s: %s", path, strerror(errno));
+    return folder_sync_parent(path, err);
 }

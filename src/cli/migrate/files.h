@@ -2,6 +2,7 @@
  * puts there may not make root read what the user may not, or write where the user may not. */
 #pragma once
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -22,3 +23,5 @@ int files_create(const char *path);
 bool files_make_directory(const char *path);
 /* ERR_LIMIT when it is because of the name of a folder (another one may be written), else ERR_TEMPORARY. False. */
 bool files_failed(struct err *err, const char *path);
+/* Writes PLACE/NAME with the names of subscribed folders, as Dovecot has them: whole and on disk, or what was there stays. */
+bool files_write_subscriptions(const char *place, const char *name, const struct str *names, size_t n, struct err *err);

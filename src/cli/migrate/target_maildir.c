@@ -9,6 +9,7 @@
 #include "cli/migrate/migrate.h"
 #include "cli/migrate/target.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "imap/command.h"
 
 #include <dirent.h>
@@ -48,18 +49,6 @@ static bool failed(struct err *err, const char *path)
 static bool make_directory(const char *path, struct err *err)
 {
     return files_make_directory(path) || files_failed(err, path);
-}
-
-static bool sync_directory(const char *path, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = fd >= 0 && fsync(fd) == 0;
-
-    if (!done)
-        failed(err, path);
-    if (fd >= 0)
-        close(fd);
-    return done;
 }
 
 /* ---- what is there ---- */
@@ -261,7 +250,8 @@ static bool write_keywords(struct maildir_out *d, struct err *err)
     if (fd >= 0)
         close(fd);
     d->keywords_changed = false;
-    return (done && rename(fresh, path) == 0) || failed(err, path);
+    /* before a name of a message promises a letter */
+    return ((done && rename(fresh, path) == 0) || failed(err, path)) && folder_sync_parent(path, err);
 }
 
 static void final_name(struct maildir_out *d, struct buf *path)
@@ -322,40 +312,16 @@ static bool end_folder(void *target, struct err *err)
     if (d->dry_run)
         return true;
     snprintf(path, sizeof path, "%s/cur", d->folder);
-    return sync_directory(path, err) && sync_directory(d->folder, err);
+    return folder_sync(path, err) && folder_sync(d->folder, err) && folder_sync(d->top.p, err);
 }
 
 /* ---- all of it ---- */
 
-/* As Dovecot writes it: levels divided by tabs. */
 static bool subscriptions(void *target, const struct str *names, size_t n, struct err *err)
 {
     struct maildir_out *d = target;
-    char path[PATH_ROOM], fresh[PATH_ROOM + 8];
-    int fd;
-    FILE *f;
 
-    snprintf(path, sizeof path, "%.*s/subscriptions", STR_ARG(d->top));
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    fd = files_create(fresh);
-    f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (f == NULL)
-        return failed(err, fresh);
-    fputs("V\t2\n\n", f);
-    for (size_t i = 0; i < n; i++) {
-        struct buf line;
-
-        buf_init(&line, PATH_ROOM);
-        maildir_subscription(&line, names[i]);
-        fprintf(f, "%.*s\n", STR_ARG(buf_str(&line)));
-        buf_clear(&line);
-    }
-    if (fflush(f) != 0 || fsync(fileno(f)) != 0) {
-        fclose(f);
-        return failed(err, fresh);
-    }
-    fclose(f);
-    return rename(fresh, path) == 0 || failed(err, path);
+    return files_write_subscriptions(d->top.p, "subscriptions", names, n, err);
 }
 
 static void free_target(void *target)
@@ -382,5 +348,5 @@ bool maildir_target_new(struct target *target, const struct migration *m, struct
     buf_init(&d->keywords, 64 * 1024);
     buf_init(&d->piece, 2 * PIECE + 16);
     *target = (struct target){&type, d};
-    return d->dry_run || mkdir(d->top.p, 0700) == 0 || errno == EEXIST || failed(err, d->top.p);
+    return d->dry_run || folder_make(d->top.p, 0700, err);
 }

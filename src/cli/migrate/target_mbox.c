@@ -8,6 +8,7 @@
 #include "cli/migrate/mbox_files.h"
 #include "cli/migrate/migrate.h"
 #include "cli/migrate/target.h"
+#include "base/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +76,7 @@ static bool save_state(struct mbox_out *m, struct err *err)
     if (fd >= 0)
         close(fd);
     m->unsaved = 0;
-    return (done && rename(fresh, path) == 0) || failed(err, path);
+    return ((done && rename(fresh, path) == 0) || failed(err, path)) && folder_sync_parent(path, err);
 }
 
 /* False in *found: there is none. */
@@ -119,6 +120,8 @@ static bool make_directories(const struct mbox_out *m, struct err *err)
         path[i] = 0;
         if (!files_make_directory(path))
             return files_failed(err, path);
+        if (!folder_sync_parent(path, err))
+            return false;
     }
     return true;
 }
@@ -137,7 +140,8 @@ static bool open_file(struct mbox_out *m, bool known, struct err *err)
         return err_set(err, ERR_PERMANENT, "%s is shorter than when it was exported; export into another folder", m->path);
     if (ftruncate(m->fd, (off_t)m->size) != 0 || lseek(m->fd, (off_t)m->size, SEEK_SET) < 0)
         return failed(err, m->path);
-    return known || save_state(m, err);
+    /* the file's name is on disk before a state says how long it is */
+    return known || (folder_sync_parent(m->path, err) && save_state(m, err));
 }
 
 static bool begin_folder(void *target, struct str name, uint32_t uidvalidity, struct err *err)
@@ -243,27 +247,8 @@ static bool end(void *target, bool *again, struct err *err)
 static bool subscriptions(void *target, const struct str *names, size_t n, struct err *err)
 {
     struct mbox_out *m = target;
-    char path[PATH_ROOM];
-    FILE *f;
-    int fd;
 
-    snprintf(path, sizeof path, "%.*s/.subscriptions", STR_ARG(m->top));
-    fd = files_create(path);
-    f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (f == NULL)
-        return failed(err, path);
-    fputs("V\t2\n\n", f);
-    for (size_t i = 0; i < n; i++) {
-        struct buf line;
-
-        buf_init(&line, PATH_ROOM);
-        maildir_subscription(&line, names[i]);
-        fprintf(f, "%.*s\n", STR_ARG(buf_str(&line)));
-        buf_clear(&line);
-    }
-    if (fclose(f) != 0)
-        return failed(err, path);
-    return true;
+    return files_write_subscriptions(m->top.p, ".subscriptions", names, n, err);
 }
 
 static void free_target(void *target)
@@ -289,7 +274,5 @@ bool mbox_target_new(struct target *target, const struct migration *m, struct er
     mbox_writer_init(&out->writer);
     buf_init(&out->out, 2 * WRITE_AT);
     *target = (struct target){&type, out};
-    if (!out->dry_run && mkdir(out->top.p, 0700) != 0 && errno != EEXIST)
-        return failed(err, out->top.p);
-    return true;
+    return out->dry_run || folder_make(out->top.p, 0700, err);
 }

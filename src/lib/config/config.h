@@ -47,6 +47,7 @@
     D(idle_time, SPAN, "5m", "A client that sends nothing for this long is disconnected (RFC 5321 4.5.3.2).") \
     D(connection_time, SPAN, "2h", "Longest connection of an SMTP client in all.")                 \
     D(imap_idle_time, SPAN, "30m", "An IMAP client that has logged in and then sends nothing for this long is disconnected. At least 30m (RFC 9051, section 5.4).") \
+    D(imap_message_limit, NUMBER, "0", "So many messages one IMAP command works on, announced as MESSAGELIMIT (RFC 9738), which wants 1000 at least; 0: any number.") \
     D(search_index_from, NUMBER, "1000", "An account with so many messages gets a full-text index for SEARCH when it is used over IMAP; 0: none does.") \
     D(pop3_idle_time, SPAN, "10m", "A POP3 client that has logged in and then sends nothing for this long is disconnected; nothing is deleted. At least 10m (RFC 1939, section 3).") \
     D(pop3_session_time, SPAN, "12h", "Longest POP3 session, from login on; nothing is deleted of one that is cut.")

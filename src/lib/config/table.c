@@ -65,6 +65,7 @@ static const struct {
     {"limits", "idle_time", AMOUNT(SECOND, DAY)},
     {"limits", "connection_time", AMOUNT(SECOND, 30 * DAY)},
     {"limits", "imap_idle_time", AMOUNT(30 * MINUTE, 30 * DAY)}, /* RFC 9051, section 5.4 */
+    {"limits", "imap_message_limit", AMOUNT(0, UINT32_MAX)},
     {"limits", "search_index_from", AMOUNT(0, INT64_C(1) << 40)},
     {"limits", "pop3_idle_time", AMOUNT(10 * MINUTE, DAY)}, /* RFC 1939, section 3 */
     {"limits", "pop3_session_time", AMOUNT(SECOND, 30 * DAY)},

@@ -30,12 +30,18 @@ MUST_CHECK bool db_open(struct db **db, const char *path, enum db_sync sync, int
 MUST_CHECK bool db_open_derived(struct db **db, const char *path, struct err *err);
 /* For readers beside a running owner: never creates, never migrates, never writes. */
 MUST_CHECK bool db_open_read_only(struct db **db, const char *path, struct err *err);
+/* For a file that nobody changes meanwhile: nothing beside it is read, made or locked. */
+MUST_CHECK bool db_open_immutable(struct db **db, const char *path, struct err *err);
+/* What is read from now on is the database as it is now, until it is closed. Of one opened read only. */
+MUST_CHECK bool db_keep_view(struct db *db, struct err *err);
 void db_close(struct db *db); /* NULL is fine */
 
 /* Brings the schema to the newest version, one transaction a step. `steps` are the texts of
  * schema/NAME/0001.sql ... in order. Refuses a database whose version is above n ("made by a newer
  * Staffetta"). */
 MUST_CHECK bool db_migrate(struct db *db, const char *const *steps, size_t n, struct err *err);
+/* The next step only; *more: call again. */
+MUST_CHECK bool db_migrate_step(struct db *db, const char *const *steps, size_t n, bool *more, struct err *err);
 MUST_CHECK bool db_version(struct db *db, int64_t *version, struct err *err);
 
 MUST_CHECK bool db_begin(struct db *db, struct err *err); /* takes the write lock at once */

@@ -71,23 +71,31 @@ static bool take_step(
     return db_commit(db, err);
 }
 
-bool db_migrate(struct db *db, const char *const *steps, size_t n, struct err *err)
+bool db_migrate_step(struct db *db, const char *const *steps, size_t n, bool *more, struct err *err)
 {
     int64_t version;
 
+    *more = false;
     if (!db_version(db, &version, err))
         return false;
-    while (version >= 0 && version < (int64_t)n) {
-        if (!take_step(db, steps, n, &version, err))
-            return false;
-        version++;
+    if (version >= 0 && version < (int64_t)n) {
+        *more = true;
+        return take_step(db, steps, n, &version, err);
     }
-    if (!db_version(db, &version, err))
-        return false;
     if (version != (int64_t)n)
         return err_set(err, ERR_PERMANENT,
             "the database has version %" PRId64
             ", this program knows %zu: it was made by a newer Staffetta, install that",
             version, n);
+    return true;
+}
+
+bool db_migrate(struct db *db, const char *const *steps, size_t n, struct err *err)
+{
+    bool more = true;
+
+    while (more)
+        if (!db_migrate_step(db, steps, n, &more, err))
+            return false;
     return true;
 }

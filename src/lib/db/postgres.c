@@ -166,6 +166,17 @@ bool db_open_read_only(struct db **out, const char *path, struct err *err)
     return open_any(out, path, &(struct db){.busy_ms = 1000, .read_only = true}, err);
 }
 
+bool db_open_immutable(struct db **out, const char *path, struct err *err)
+{
+    *out = NULL;
+    return err_set(err, ERR_PERMANENT, "%s: no file is read with PostgreSQL", path);
+}
+
+bool db_keep_view(struct db *db, struct err *err)
+{
+    return err_set(err, ERR_PERMANENT, "%s: no view is kept with PostgreSQL", db->path);
+}
+
 bool db_open_derived(struct db **out, const char *path, struct err *err)
 {
     *out = NULL;

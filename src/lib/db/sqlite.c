@@ -40,6 +40,7 @@
 #include "base/folder.h"
 #include "db/driver.h"
 #include "db/sqlite_checked.h"
+#include "db/sqlite_gather.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,15 +189,33 @@ static int on_logged(void *arg, sqlite3 *raw, const char *name, int pages)
     return SQLITE_OK;
 }
 
+/* A path as the url of a file that does not change. Two slashes at its start are no name of a host. */
+static void write_immutable(struct buf *url, const char *path)
+{
+    buf_add(url, path[0] == '/' ? STR("file://") : STR("file:"));
+    for (const char *p = path; *p; p++)
+        if (*p == '%' || *p == '?' || *p == '#')
+            buf_addf(url, "%%%02x", (unsigned)*p);
+        else
+            buf_add_char(url, *p);
+    buf_addf(url, "?immutable=1%c", 0);
+}
+
 static bool open_raw(struct db **out, const char *path, int flags, const char *vfs, int busy_ms, struct err *err)
 {
     struct db *db = xcalloc(1, sizeof *db);
+    struct buf url;
     int rc;
+
+    buf_init(&url, 64 * 1024);
+    if (flags & SQLITE_OPEN_URI)
+        write_immutable(&url, path);
 
     db->path = xstrndup(path, strlen(path));
     db->named = strcmp(path, ":memory:") == 0; /* no name to sync */
     list_init(&db->stmts);
-    rc = sqlite3_open_v2(path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
+    rc = sqlite3_open_v2(flags & SQLITE_OPEN_URI ? url.p : path, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
+    buf_clear(&url);
     /* SQLite opens for reading what it could not open for writing, also when only the moment was bad (no space, no memory):
      * a handle that stays would never write again. */
     if (rc == SQLITE_OK && flags & SQLITE_OPEN_READWRITE && sqlite3_db_readonly(db->raw, "main") == 1)
@@ -276,7 +295,8 @@ static bool open_checked(struct db *db)
     return sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes) == SQLITE_OK;
 }
 
-static bool open_to_write(struct db **out, const char *path, enum db_sync sync, const char *vfs, int busy_ms, struct err *err)
+static bool open_to_write(struct db **out, const char *path, enum db_sync sync, const char *vfs, bool checked, int busy_ms,
+    struct err *err)
 {
     struct db *db;
 
@@ -287,7 +307,7 @@ static bool open_to_write(struct db **out, const char *path, enum db_sync sync, 
     db->unsynced = true;
     if (sync == DB_SYNC_LATER)
         sqlite3_wal_hook(db->raw, on_logged, db);
-    if ((vfs != NULL && !open_checked(db)) || !prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
+    if ((checked && !open_checked(db)) || !prepare_for_writing(db, busy_ms, err) || !renew_log(db, err) ||
         (sync == DB_SYNC_FULL && !sync_names(db, err))) {
         db_close(db);
         return false;
@@ -298,20 +318,20 @@ static bool open_to_write(struct db **out, const char *path, enum db_sync sync, 
 
 bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, struct err *err)
 {
-    return open_to_write(out, path, sync, NULL, busy_ms, err);
+    return open_to_write(out, path, sync, sqlite_gather_vfs(), false, busy_ms, err);
 }
 
 bool db_open_derived(struct db **out, const char *path, struct err *err)
 {
-    return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), 1000, err);
+    return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), true, 1000, err);
 }
 
-bool db_open_read_only(struct db **out, const char *path, struct err *err)
+static bool open_to_read(struct db **out, const char *path, int flags, struct err *err)
 {
     struct db *db;
 
     *out = NULL;
-    if (!open_raw(&db, path, SQLITE_OPEN_READONLY, NULL, 1000, err))
+    if (!open_raw(&db, path, SQLITE_OPEN_READONLY | flags, NULL, 1000, err))
         return false;
     if (!run(db,
             "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"
@@ -322,6 +342,21 @@ bool db_open_read_only(struct db **out, const char *path, struct err *err)
     }
     *out = db;
     return true;
+}
+
+bool db_open_read_only(struct db **out, const char *path, struct err *err)
+{
+    return open_to_read(out, path, 0, err);
+}
+
+bool db_open_immutable(struct db **out, const char *path, struct err *err)
+{
+    return open_to_read(out, path, SQLITE_OPEN_URI, err);
+}
+
+bool db_keep_view(struct db *db, struct err *err)
+{
+    return run(db, "BEGIN; SELECT count(*) FROM sqlite_schema", err);
 }
 
 void db_close(struct db *db)

@@ -1,6 +1,7 @@
 /* See sqlite_checked.h. In WAL mode the database file is written a page at a time by checkpoints: there the checksum is
  * put into a copy of the page. Reads of less than a page (the first bytes of the header) are passed on as they are. */
 #include "db/sqlite_checked.h"
+#include "db/sqlite_gather.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -182,7 +183,7 @@ const char *sqlite_checked_vfs(void)
     static sqlite3_vfs layer;
 
     if (below == NULL) {
-        below = sqlite3_vfs_find(NULL);
+        below = sqlite3_vfs_find(sqlite_gather_vfs());
         layer = *below;
         layer.szOsFile = (int)sizeof(struct checked_file) + below->szOsFile;
         layer.zName = "checked";

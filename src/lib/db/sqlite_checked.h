@@ -6,5 +6,5 @@
 
 enum { SQLITE_CHECKED_BYTES = 8 };
 
-/* The name to open a database with; the layer lies over what is the default file system at the first call. */
+/* The name to open a database with; the layer lies over that of sqlite_gather.h. */
 const char *sqlite_checked_vfs(void);

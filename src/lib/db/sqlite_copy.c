@@ -15,15 +15,9 @@ struct db_copy {
 
 static bool failed(const struct db_copy *c, int rc, struct err *err)
 {
-    return err_set(err, ERR_TEMPORARY, "%s cannot be copied: %s", c->name, sqlite3_errstr(rc));
-}
+    bool damaged = (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
 
-/* The view is kept by a transaction that has read something. */
-static bool keep_view(struct db_copy *c, struct err *err)
-{
-    int rc = sqlite3_exec(c->from->raw, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
-
-    return rc == SQLITE_OK || failed(c, rc, err);
+    return err_set(err, damaged ? ERR_DAMAGED : ERR_TEMPORARY, "%s cannot be copied: %s", c->name, sqlite3_errstr(rc));
 }
 
 static bool open_target(struct db_copy *c, const char *to, struct err *err)
@@ -45,7 +39,7 @@ bool db_copy_begin(struct db_copy **out, const char *from, const char *to, struc
     *out = NULL;
     c->name = "the database";
     unlink(to);
-    if (!db_open_read_only(&c->from, from, err) || !keep_view(c, err) || !open_target(c, to, err)) {
+    if (!db_open_read_only(&c->from, from, err) || !db_keep_view(c->from, err) || !open_target(c, to, err)) {
         db_copy_free(c);
         return false;
     }

@@ -47,6 +47,8 @@ static enum imap_append_step mailbox(struct imap_append *a, struct imap_parser *
     if (!imap_mailbox(p, &name))
         return bad(a, p, NULL);
     a->mailbox = keep(a, name);
+    if (p->written.p != NULL)
+        a->written = keep(a, p->written);
     a->state = AT_MESSAGE;
     return IMAP_APPEND_BEGIN;
 }

@@ -19,6 +19,7 @@ enum imap_append_step {
 
 struct imap_append {
     struct str mailbox;      /* in the arena, as the others */
+    struct str written;      /* the same as the client wrote it, when that is not its name; .p NULL: it is */
     struct imap_set set;     /* REPLACE: the message to be replaced, one number */
     struct imap_flags flags; /* of the message under way */
     bool has_date;

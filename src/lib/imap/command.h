@@ -69,6 +69,7 @@ enum imap_verb {
 
 /* ---- flags ---- */
 enum imap_flag { IMAP_SEEN = 1, IMAP_ANSWERED = 2, IMAP_FLAGGED = 4, IMAP_DELETED = 8, IMAP_DRAFT = 16 };
+enum { IMAP_KEYWORD_MAX = 200, IMAP_KEYWORDS_MAX = 500 }; /* bytes of one; in one list */
 struct imap_flags {
     unsigned system;       /* enum imap_flag */
     struct str *keywords;

@@ -298,13 +298,19 @@ bool imap_partial(struct imap_parser *p, int64_t *from, int64_t *to)
     return true;
 }
 
-void *imap_room(struct imap_parser *p, size_t each, size_t size)
+void *imap_room_for(struct imap_parser *p, size_t most, size_t each, size_t size)
 {
-    void *room = arena_alloc(p->arena, (p->rest.n / each + 1) * size);
+    size_t n = p->rest.n / each + 1;
+    void *room = arena_alloc(p->arena, (n < most ? n : most) * size);
 
     if (room == NULL)
         imap_expected(p, "The command is too large");
     return room;
+}
+
+void *imap_room(struct imap_parser *p, size_t each, size_t size)
+{
+    return imap_room_for(p, SIZE_MAX, each, size);
 }
 
 /* ---- flags ---- */
@@ -319,20 +325,31 @@ static const struct {
 bool imap_flags_room(struct imap_parser *p, struct imap_flags *flags)
 {
     *flags = (struct imap_flags){0};
-    flags->keywords = imap_room(p, 2, sizeof *flags->keywords);
+    flags->keywords = imap_room_for(p, IMAP_KEYWORDS_MAX, 2, sizeof *flags->keywords);
     return flags->keywords != NULL;
+}
+
+/* All who use the mailbox are told of it, in one line with the others. */
+static bool one_keyword(struct imap_parser *p, struct imap_flags *flags)
+{
+    struct str name;
+
+    if (!imap_atom(p, &name))
+        return imap_expected(p, "A flag expected");
+    if (name.n > IMAP_KEYWORD_MAX || !str_is_printable(name))
+        return imap_expected(p, "A keyword has at most 200 characters of US-ASCII");
+    if (flags->keyword_count == IMAP_KEYWORDS_MAX)
+        return imap_expected(p, "So many keywords at once are too many");
+    flags->keywords[flags->keyword_count++] = name;
+    return true;
 }
 
 bool imap_one_flag(struct imap_parser *p, struct imap_flags *flags)
 {
     struct str name;
 
-    if (!imap_take(p, '\\')) {
-        if (!imap_atom(p, &name))
-            return imap_expected(p, "A flag expected");
-        flags->keywords[flags->keyword_count++] = name;
-        return true;
-    }
+    if (!imap_take(p, '\\'))
+        return one_keyword(p, flags);
     if (!imap_atom(p, &name))
         return false;
     for (size_t i = 0; i < sizeof system_flags / sizeof *system_flags; i++)

@@ -49,6 +49,8 @@ bool imap_section(struct imap_parser *p, struct imap_section *section);
 /* An array in the arena with room for as many elements as the text can still hold: it has at least `each` bytes for
  * each. NULL over the ceiling, with `why` set. */
 void *imap_room(struct imap_parser *p, size_t each, size_t size);
+/* The same for a list that may have at most so many. */
+void *imap_room_for(struct imap_parser *p, size_t most, size_t each, size_t size);
 
 /* The parsers of arguments; `rest` begins with the blank behind the verb, if there is one. */
 bool imap_parse_fetch(struct imap_parser *p, struct imap_command *c);

@@ -6,8 +6,11 @@
 static bool path(struct imap_parser *p, struct imap_section *section)
 {
     uint64_t number;
+    size_t n = 1;
 
-    section->path = imap_room(p, 2, sizeof *section->path);
+    for (size_t i = 0; i < p->rest.n && (ascii_is_digit(p->rest.p[i]) || p->rest.p[i] == '.'); i++)
+        n += p->rest.p[i] == '.';
+    section->path = imap_room_for(p, n, 2, sizeof *section->path);
     if (section->path == NULL)
         return false;
     while (p->rest.n > 0 && ascii_is_digit(p->rest.p[0])) {
@@ -22,7 +25,7 @@ static bool path(struct imap_parser *p, struct imap_section *section)
 
 static bool header_list(struct imap_parser *p, struct imap_section *section)
 {
-    section->fields = imap_room(p, 2, sizeof *section->fields);
+    section->fields = imap_room_for(p, IMAP_FIELDS_MAX, 2, sizeof *section->fields);
     if (section->fields == NULL || !imap_space(p) || !imap_need(p, '('))
         return false;
     do {

@@ -81,7 +81,7 @@ static bool selection(struct imap_parser *p, struct imap_list *list)
 
 static bool patterns(struct imap_parser *p, struct imap_list *list)
 {
-    list->patterns = imap_room(p, 2, sizeof *list->patterns);
+    list->patterns = imap_room_for(p, IMAP_PATTERNS_MAX, 2, sizeof *list->patterns);
     if (list->patterns == NULL)
         return false;
     if (!imap_take(p, '('))
@@ -110,7 +110,7 @@ static bool metadata_entries(struct imap_parser *p, struct imap_list *list)
 {
     bool many;
 
-    list->metadata = imap_room(p, 2, sizeof *list->metadata);
+    list->metadata = imap_room_for(p, IMAP_ENTRIES_MAX + 1, 2, sizeof *list->metadata);
     if (list->metadata == NULL || !imap_space(p))
         return false;
     many = imap_take(p, '(');

@@ -120,7 +120,7 @@ static bool options(struct imap_parser *p, struct imap_metadata *m)
 
 static bool room(struct imap_parser *p, struct imap_metadata *m)
 {
-    m->entries = imap_room(p, 8, sizeof *m->entries); /* "/shared " is the shortest */
+    m->entries = imap_room_for(p, IMAP_ENTRIES_MAX, 8, sizeof *m->entries); /* "/shared " is the shortest */
     return m->entries != NULL;
 }
 

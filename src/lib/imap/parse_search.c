@@ -19,7 +19,7 @@ static struct imap_search_key *new_key(struct imap_parser *p, enum imap_key kind
 }
 
 /* What follows the name of a key. */
-enum form { ALONE, TEXT, TEXT_OF_FIELD, FIELD_AND_TEXT, DAY, NUMBER, SPAN, ATOM, UIDS, ONE_KEY, TWO_KEYS, MODSEQ };
+enum form { ALONE, TEXT, TEXT_OF_FIELD, FIELD_AND_TEXT, DAY, NUMBER, SPAN, ATOM, UIDS, UID_ABOVE, UID_BELOW, ONE_KEY, TWO_KEYS, MODSEQ };
 
 static const struct key_name {
     const char *name;
@@ -48,6 +48,7 @@ static const struct key_name {
     {"LARGER", IMAP_KEY_LARGER, NUMBER, 0, false}, {"SMALLER", IMAP_KEY_SMALLER, NUMBER, 0, false},
     {"OLDER", IMAP_KEY_OLDER, SPAN, 0, false}, {"YOUNGER", IMAP_KEY_YOUNGER, SPAN, 0, false},
     {"MODSEQ", IMAP_KEY_MODSEQ, MODSEQ, 0, false}, {"UID", IMAP_KEY_UID, UIDS, 0, false},
+    {"UIDAFTER", IMAP_KEY_UID, UID_ABOVE, 0, false}, {"UIDBEFORE", IMAP_KEY_UID, UID_BELOW, 0, false},
     {"EMAILID", IMAP_KEY_EMAILID, ATOM, 0, false}, {"THREADID", IMAP_KEY_THREADID, ATOM, 0, false},
     {"NOT", IMAP_KEY_NOT, ONE_KEY, 0, false}, {"OR", IMAP_KEY_OR, TWO_KEYS, 0, false},
 };
@@ -67,6 +68,21 @@ static bool modseq(struct imap_parser *p, uint64_t *number)
 static bool utf8_text(struct imap_parser *p, struct str *text)
 {
     return imap_astring(p, text) && (str_is_utf8(*text) || imap_expected(p, "The text is not UTF-8"));
+}
+
+/* UIDAFTER, UIDBEFORE (RFC 9738, section 3.2): one uid. Unlike 7:* the set has no message when there is none above. */
+static bool uids_beside(struct imap_parser *p, bool above, struct imap_set *set)
+{
+    uint64_t uid;
+
+    if (!imap_number(p, UINT32_MAX, &uid) || (uid == 0 && !imap_expected(p, "A uid is not 0")))
+        return false;
+    *set = (struct imap_set){.ranges = arena_alloc(p->arena, sizeof *set->ranges)};
+    if (set->ranges == NULL)
+        return imap_expected(p, "The command is too large");
+    set->ranges[0] = above ? (struct imap_range){(uint32_t)uid + 1, UINT32_MAX} : (struct imap_range){1, (uint32_t)uid - 1};
+    set->n = uid == (above ? UINT32_MAX : 1) ? 0 : 1;
+    return true;
 }
 
 static bool argument(struct imap_parser *p, const struct key_name *name, unsigned depth, struct imap_search_key *k)
@@ -93,6 +109,9 @@ static bool argument(struct imap_parser *p, const struct key_name *name, unsigne
         return imap_space(p) && imap_astring(p, &k->text);
     case UIDS:
         return imap_space(p) && imap_set(p, &k->set);
+    case UID_ABOVE:
+    case UID_BELOW:
+        return imap_space(p) && uids_beside(p, name->form == UID_ABOVE, &k->set);
     case ONE_KEY:
         return imap_space(p) && key(p, depth + 1, &k->first);
     case TWO_KEYS:
@@ -276,7 +295,7 @@ bool imap_parse_sort(struct imap_parser *p, struct imap_command *c)
 
     if (!returns(p, search) || !imap_space(p) || !imap_need(p, '('))
         return false;
-    search->sort = imap_room(p, 2, sizeof *search->sort);
+    search->sort = imap_room_for(p, 16, 2, sizeof *search->sort); /* more than there are criteria */
     if (search->sort == NULL)
         return false;
     do {

@@ -14,6 +14,7 @@ struct imap_set {
     struct imap_range *ranges;
     size_t n;
     bool saved; /* "$": the result of the last SEARCH (RFC 5182) */
+    uint32_t least; /* of a resolved one: lower numbers do not count (MESSAGELIMIT); 0: all do */
 };
 
 /* Reads a set from the beginning of *rest. False: malformed, or more than the arena allows. */

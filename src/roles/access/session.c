@@ -1,6 +1,6 @@
 /* After login: bytes from the client to the mailbox that owns the account, and back.
  *
- * Each side has at most SESSION_WINDOW bytes in flight. Out of credit, or with a full channel, the
+ * The client has at most SESSION_WINDOW bytes in flight, mailbox SESSION_OUTPUT_WINDOW. Out of credit, or with a full channel, the
  * client is not read; what mailbox sent is granted again once the client has taken it, so a client
  * that does not read costs its output mark and one window. */
 #include "access.h"
@@ -56,7 +56,8 @@ void session_begin(struct client *c, unsigned flags, struct str tag)
     c->state = CLIENT_SESSION;
     c->access->sessions.came++;
     channel_gave(mailbox, HANDOVER_SESSION);
-    c->credit = c->allowed = SESSION_WINDOW;
+    c->credit = SESSION_WINDOW;
+    c->allowed = SESSION_OUTPUT_WINDOW;
     limit_time(c);
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = c->id, .protocol = c->protocol->session,
         .flags = flags, .account = c->account, .login = c->login, .client = str_of(address), .tag = tag});

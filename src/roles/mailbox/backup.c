@@ -2,7 +2,7 @@
  *
  *   S: COPY 1000 25000          pages, now and then, while a copy of the database is made beside it (db/copy.h)
  *   S: DATA 102400000           then so many bytes, and the end
- *   S: ERROR text               instead, and the end
+ *   S: ERROR code text               instead, and the end
  *
  * The copy is made some milliseconds a turn; deliveries and sessions go on. It is one view of the database: of a moment
  * between two transactions. */
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { PAGES = 16, TURN = 5000, PIECE = 64 * 1024, PATH_ROOM = 4300 };
@@ -33,10 +34,10 @@ struct backup {
     struct buf out;
 };
 
-static void fail(struct backup *b, const char *why)
+static void fail(struct backup *b, enum err_kind kind, const char *why)
 {
     log_warning("backup-failed", "account=%" PRId64 " reason=%s", b->info->account, why);
-    buf_addf(&b->out, "ERROR %s\n", why);
+    buf_addf(&b->out, "ERROR %d %s\n", kind == ERR_DAMAGED ? EX_DATAERR : EX_TEMPFAIL, why);
     b->ended = true;
 }
 
@@ -52,9 +53,9 @@ static void *backup_open(struct session *session)
     boxes_path(b->info->box->boxes, b->info->account, "", from, sizeof from);
     boxes_path(b->info->box->boxes, b->info->account, ".backup", b->path, sizeof b->path);
     if (b->info->box->backing_up)
-        fail(b, "another backup of this account is under way");
+        fail(b, ERR_TEMPORARY, "another backup of this account is under way");
     else if (!db_copy_begin(&b->copy, from, b->path, &err))
-        fail(b, err.text);
+        fail(b, err.kind, err.text);
     else
         b->begun = b->info->box->backing_up = true;
     return b;
@@ -70,7 +71,7 @@ static void begin_sending(struct backup *b)
     b->copy = NULL;
     b->fd = open(b->path, O_RDONLY | O_CLOEXEC);
     if (b->fd < 0 || fstat(b->fd, &about) != 0)
-        fail(b, strerror(errno));
+        fail(b, ERR_TEMPORARY, strerror(errno));
     else
         buf_addf(&b->out, "DATA %" PRId64 "\n", (int64_t)about.st_size);
     unlink(b->path); /* the descriptor keeps it */
@@ -95,7 +96,7 @@ static void make_copy(struct backup *b)
 
     while (!done && clock_monotonic() < until)
         if (!db_copy_step(b->copy, PAGES, &done, &err)) {
-            fail(b, err.text);
+            fail(b, err.kind, err.text);
             return;
         }
     if (done)

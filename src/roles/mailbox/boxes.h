@@ -46,6 +46,7 @@ struct box {
     struct store *store;  /* NULL: it rests */
     unsigned users;       /* sessions and deliveries: it is not closed meanwhile */
     uint64_t sessions;    /* of those, what session.c counts, */
+    size_t lent;          /* memory that its IMAP sessions hold beyond the little each has (imap_memory.c) */
     unsigned left;        /* and of these the ones that go on without their clients */
     struct list writing;  /* waiters in the middle of a content */
     struct list batch;    /* stored in the open transaction */

@@ -115,7 +115,7 @@ static struct box *enter(const struct ask *ask)
     }
     box = boxes_enter_existing(ask->boxes, (int64_t)account, &err);
     if (box == NULL)
-        end(ask, EX_NOINPUT, err.text);
+        end(ask, err.kind == ERR_TEMPORARY ? EX_TEMPFAIL : err.kind == ERR_DAMAGED ? EX_DATAERR : EX_NOINPUT, err.text);
     return box;
 }
 

@@ -18,10 +18,11 @@
 #include "store_message.h"
 
 enum {
-    IMAP_OUTPUT_HIGH = 24 * 1024, /* less than half a window: access sends one piece while the next is made */
+    IMAP_OUTPUT_HIGH = 56 * 1024, /* less than half a window: access sends one piece while the next is made */
     IMAP_OUTPUT_MAX = 8 * 1024 * 1024, /* what one step may add fits above the mark */
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
     IMAP_UNREAD_MAX = 128 * 1024,
+    IMAP_MEMORY_MAX = 192 * 1024 * 1024, /* of all sessions of an account, beyond the little each has */
     IMAP_TURN = 5000,                  /* microseconds of work */
     IMAP_LOOKS = 2,                    /* so often a turn goes on whatever the time */
     IMAP_ERRORS_MAX = 50,              /* BADs in a row */
@@ -118,6 +119,7 @@ struct imap {
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
     bool tells_all;         /* of the selected mailbox, whatever NOTIFY says */
+    uint32_t limited;       /* MESSAGELIMIT: the command works on messages from this uid on only; 0: on all it names */
     bool unasked;           /* the command under way is the server's own: its end is not told */
     struct imap_notify *notify; /* NULL: neither NOTIFY was used nor METADATA enabled */
     int64_t said_modseq;    /* the highest one that the command told */
@@ -141,6 +143,8 @@ struct imap {
     uint64_t rollbacks;     /* of the box when that began */
 
     void *work;             /* of the command under way, in the arena */
+    size_t gathered;        /* bytes that `work` has outside the arena, as far as they are counted */
+    size_t borrowed;        /* of home->lent */
     imap_step *clean;       /* frees what `work` has outside the arena; called at the end of the command */
 };
 
@@ -207,6 +211,18 @@ void imap_ask_account(struct imap *im, int64_t account, bool patient, account_re
 /* The time is over: `ready` was told of a failure. */
 bool imap_directory_is_late(struct imap *im);
 
+/* ---- imap_limit.c ---- */
+/* "MESSAGELIMIT 1000", for NO. */
+const char *imap_limit_code(struct imap *im);
+bool imap_is_over_limit(const struct imap *im, uint64_t messages);
+/* The lowest uid of a resolved set that a command may work on; 0: it may on all. */
+uint32_t imap_limit_least(const struct imap *im, const struct imap_set *set);
+/* From now on the set has no others, and the answer says so. */
+void imap_limit_set(struct imap *im, struct imap_set *set);
+/* The same for what a program whose sets are resolved has to look at. */
+uint32_t imap_limit_search(struct imap *im, const struct imap_search_key *root);
+void imap_limit_tell(struct imap *im); /* the tagged answer is complete */
+
 /* ---- imap_verbs.c ---- */
 void imap_run_command(struct imap *im); /* im->command */
 
@@ -240,6 +256,15 @@ unsigned imap_flags_of_rights(unsigned rights);
 MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 /* "F12", unlike those of all others. */
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
+
+/* ---- imap_memory.c ---- */
+/* The command has so many bytes outside of the arena now. False: with that all sessions of the account hold too much. */
+MUST_CHECK bool imap_gathers(struct imap *im, size_t bytes);
+/* What it holds is counted anew; false: that is too much, NO was said. */
+MUST_CHECK bool imap_has_memory(struct imap *im);
+bool imap_gathered_too_much(struct err *err); /* always false: err says so */
+MUST_CHECK bool imap_keeps_within_memory(struct imap *im); /* at the end of a turn; false: it has so much output that it must end */
+void imap_forget_memory(struct imap *im); /* the session ends */
 
 /* ---- imap_transfer.c ---- */
 /* COPY and MOVE to im->place in another account, or where not all flags may be kept. The set is resolved. */

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { PIECE = 64 * 1024, MESSAGES_MAX = 1000 };
+enum { PIECE = 64 * 1024, MESSAGES_MAX = 1000, KEYWORDS_MAX = 5000 };
 
 /* ---- life ---- */
 
@@ -78,6 +78,22 @@ static struct incoming *current(struct appending *a)
 }
 
 static void write_piece(struct imap *im);
+static bool put_info(struct imap *im, struct incoming *m, struct err *err);
+
+/* Another one follows: of this one nothing stays in memory. */
+static void put_away(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct err err = {0};
+
+    if (a->piece.n > 0)
+        write_piece(im);
+    if (list_empty(&a->messages) || a->failed || !current(a)->begun || !box_begin(im->box, &err))
+        return;
+    box_touch(im->box);
+    if (!put_info(im, current(a), &err))
+        box_fail(im->box, &err); /* on_lost hears of it */
+}
 
 bool append_open_message(struct imap *im, uint64_t size)
 {
@@ -88,8 +104,16 @@ bool append_open_message(struct imap *im, uint64_t size)
         append_refuse(im, "LIMIT", "Too many messages in one APPEND");
         return false;
     }
-    if (a->piece.n > 0)
-        write_piece(im);
+    a->keywords += a->grammar.flags.keyword_count;
+    if (a->keywords > KEYWORDS_MAX) { /* they are looked up in one turn */
+        append_refuse(im, "LIMIT", "Too many keywords in one APPEND");
+        return false;
+    }
+    if (imap_is_over_limit(im, a->count + 1)) {
+        append_refuse(im, imap_limit_code(im), "Nothing was stored, these are too many messages");
+        return false;
+    }
+    put_away(im);
     m = xcalloc(1, sizeof *m);
     m->flags = a->grammar.flags;
     m->flags.system &= imap_flags_of_rights(a->rights); /* no more is kept, and that is no fault (RFC 4314, section 4) */
@@ -150,6 +174,32 @@ static bool put_piece(struct imap *im, struct incoming *m, struct str piece, str
     return store_put_piece(im->box->store, &m->writer, piece, err);
 }
 
+static bool put_info(struct imap *im, struct incoming *m, struct err *err)
+{
+    struct content_info info;
+    bool done;
+
+    if (m->summary == NULL)
+        return true;
+    summary_end(m->summary, &info);
+    done = store_info_put(im->box->store, m->writer.id, &info, err);
+    summary_free(m->summary);
+    m->summary = NULL;
+    return done;
+}
+
+/* One summary may take megabytes: of each session there is one at most, and none when all together take too much. */
+static void note_structure(struct imap *im, struct incoming *m, struct str piece)
+{
+    if (m->summary == NULL)
+        return;
+    summary_add(m->summary, piece);
+    if (imap_gathers(im, summary_memory(m->summary)))
+        return;
+    summary_free(m->summary);
+    m->summary = NULL;
+}
+
 /* Into the database, a piece at a time. */
 static void write_piece(struct imap *im)
 {
@@ -159,7 +209,7 @@ static void write_piece(struct imap *im)
 
     if (!a->failed && box_begin(im->box, &err)) {
         box_touch(im->box);
-        summary_add(m->summary, buf_str(&a->piece));
+        note_structure(im, m, buf_str(&a->piece));
         if (!put_piece(im, m, buf_str(&a->piece), &err))
             box_fail(im->box, &err); /* on_lost hears of it, if this was not the first piece */
     }
@@ -238,6 +288,8 @@ static void on_stored(struct imap *im, bool stored)
         imap_no(im, "UNAVAILABLE", "The message could not be written, try again later");
         return;
     }
+    if (a->grammar.written.p != NULL && im->enabled & IMAP_ENABLED_REV2) /* RFC 9051, section 6.3.12 */
+        imap_tell_name(im, "", imap_full_name(im, im->place.name), a->grammar.written);
     if (a->replaces) { /* RFC 8508, section 3.3: before the old one goes */
         write_appenduid(&im->out, a, "* OK ");
         buf_add(&im->out, STR("\r\n"));
@@ -264,16 +316,8 @@ static bool put_bytes(struct imap *im, struct incoming *m, struct err *err)
         return store_put_end(im->box->store, &m->writer, err);
     m->writer.id = (int64_t)msgid_new();
     m->writer.size = (int64_t)a->piece.n;
-    summary_add(m->summary, buf_str(&a->piece));
+    note_structure(im, m, buf_str(&a->piece));
     return store_put(im->box->store, m->writer.id, buf_str(&a->piece), err);
-}
-
-static bool put_info(struct imap *im, struct incoming *m, struct err *err)
-{
-    struct content_info info;
-
-    summary_end(m->summary, &info);
-    return store_info_put(im->box->store, m->writer.id, &info, err);
 }
 
 static bool add_message(struct imap *im, struct incoming *m, struct err *err)

@@ -8,7 +8,7 @@ struct fetch;
 struct incoming {
     struct link link;
     struct content_writer writer;
-    struct summary *summary;
+    struct summary *summary; /* NULL: written already, or left to whoever asks first, for want of memory */
     struct imap_flags flags;
     struct str mark; /* of an import */
     int64_t received;
@@ -22,6 +22,7 @@ struct appending {
     int64_t to_id;
     int64_t to_uidvalidity; /* told after the commit, when somebody may have deleted it */
     struct list messages; /* struct incoming */
+    size_t keywords; /* of all messages */
     size_t count;
     uint64_t bytes;       /* of all so far, announced */
     uint64_t size;        /* of the one under way, as far as it is catenated */

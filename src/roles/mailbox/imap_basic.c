@@ -15,6 +15,8 @@ void imap_write_capabilities(const struct imap *im, struct buf *out)
     buf_add(out, STR(" UNAUTHENTICATE"));
     if (im->compression == NULL)
         buf_add(out, STR(" COMPRESS=DEFLATE"));
+    if (im->info->command_limit != 0)
+        buf_addf(out, " MESSAGELIMIT=%" PRIu32, im->info->command_limit);
     buf_addf(out, " APPENDLIMIT=%" PRId64, imap_append_limit(im)); /* the same for every mailbox (RFC 7889) */
 }
 

@@ -207,14 +207,26 @@ static void on_located(struct imap *im)
 
 void imap_on_copy(struct imap *im)
 {
-    if (imap_view_resolve(im, &im->command.copy.set, im->command.uid))
+    uint32_t least;
+
+    if (!imap_view_resolve(im, &im->command.copy.set, im->command.uid))
+        return;
+    least = imap_limit_least(im, &im->command.copy.set);
+    if (least == 0) {
         imap_locate(im, im->command.copy.mailbox, &im->place, on_located);
+        return;
+    }
+    imap_answer_begin(im, "NO"); /* all or nothing */
+    buf_addf(&im->answer, "[%s %" PRIu32 "] Nothing was copied, these are too many: try those from that uid on", imap_limit_code(im), least);
+    imap_answer_end(im);
 }
 
 void imap_on_move(struct imap *im)
 {
-    if (imap_view_may_write(im))
-        imap_on_copy(im);
+    if (!imap_view_may_write(im) || !imap_view_resolve(im, &im->command.copy.set, im->command.uid))
+        return;
+    imap_limit_set(im, &im->command.copy.set);
+    imap_locate(im, im->command.copy.mailbox, &im->place, on_located);
 }
 
 /* ---- RENAME INBOX (RFC 9051, section 6.3.6): its messages move, it stays ---- */

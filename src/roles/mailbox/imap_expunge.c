@@ -10,7 +10,13 @@ struct expunging {
     uint32_t at; /* the next uid to look at */
     struct imap_set set;
     bool closes;
+    struct uid_set counted; /* MESSAGELIMIT: those of the set that are \Deleted */
 };
+
+static void clean(struct imap *im)
+{
+    uid_set_clear(&((struct expunging *)im->work)->counted);
+}
 
 static void on_expunged(struct imap *im, bool stored)
 {
@@ -41,7 +47,7 @@ static bool note_deleted(void *arg, const struct store_message *m)
 {
     struct deleted *d = arg;
     struct expunging *e = d->im->work;
-    bool wanted = m->flags & IMAP_DELETED && uid_set_has(&d->im->view.known, m->uid);
+    bool wanted = m->flags & IMAP_DELETED && uid_set_has(d->im->limited != 0 ? &e->counted : &d->im->view.known, m->uid);
 
     e->at = m->uid + 1;
     if (wanted && (e->closes || !d->im->command.uid || imap_view_next(d->im, &e->set, m->uid) == m->uid))
@@ -75,25 +81,73 @@ static void expunge_some(struct imap *im)
         imap_tell_progress(im, e->at, 0, 1);
 }
 
-static void expunge(struct imap *im, bool closes)
+static void expunge(struct imap *im)
 {
-    struct expunging *e = arena_alloc(&im->arena, sizeof *e);
+    struct expunging *e = im->work;
 
-    *e = (struct expunging){.at = 1, .set = im->command.copy.set, .closes = closes};
-    im->work = e;
+    e->at = 1;
     if (!imap_hold(im))
         return;
     store_new_modseq(im->box->store);
     im->step = expunge_some;
 }
 
+/* ---- UID EXPUNGE of more than the limit: those that are \Deleted count, so they are looked for first ---- */
+
+static bool count_deleted(void *arg, const struct store_message *m)
+{
+    struct imap *im = arg;
+    struct expunging *e = im->work;
+
+    e->at = m->uid + 1;
+    if (m->flags & IMAP_DELETED && imap_view_next(im, &e->set, m->uid) == m->uid)
+        uid_set_add(&e->counted, m->uid);
+    return !imap_pause_between_rows(im);
+}
+
+static void count_some(struct imap *im)
+{
+    struct expunging *e = im->work;
+    uint32_t before = e->at;
+    struct err err = {0};
+
+    if (e->at < im->view.uidnext && !store_flags_walk(im->box->store, im->view.folder, e->at, im->view.uidnext - 1, -1, count_deleted, im, &err)) {
+        imap_failed(im, &err);
+        return;
+    }
+    if (e->at != before && imap_pause(im) && e->at < im->view.uidnext)
+        return;
+    if (imap_is_over_limit(im, e->counted.count))
+        e->set.least = im->limited = uid_set_at(&e->counted, e->counted.count - im->info->command_limit + 1);
+    expunge(im);
+}
+
+/* ---- the commands ---- */
+
+static struct expunging *begin(struct imap *im, bool closes)
+{
+    struct expunging *e = arena_alloc(&im->arena, sizeof *e);
+
+    *e = (struct expunging){.at = 1, .set = im->command.copy.set, .closes = closes};
+    uid_set_init(&e->counted);
+    im->work = e;
+    im->clean = clean;
+    return e;
+}
+
 void imap_on_expunge(struct imap *im)
 {
-    if (imap_view_may_write(im) && (!im->command.uid || imap_view_resolve(im, &im->command.copy.set, true)))
-        expunge(im, false);
+    if (!imap_view_may_write(im) || (im->command.uid && !imap_view_resolve(im, &im->command.copy.set, true)))
+        return;
+    (void)begin(im, false);
+    if (im->command.uid && imap_is_over_limit(im, (uint64_t)im->view.folder->now.deleted))
+        im->step = count_some;
+    else
+        expunge(im);
 }
 
 void imap_expunge_and_close(struct imap *im)
 {
-    expunge(im, true);
+    (void)begin(im, true);
+    expunge(im);
 }

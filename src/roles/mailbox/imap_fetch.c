@@ -65,7 +65,9 @@ bool fetch_tree(struct imap *im, struct fetch *f, struct err *err)
         return false;
     arena_clear(&f->tree_arena);
     f->tree = mime_tree_unpack(f->info.tree, &f->tree_arena);
-    return f->tree != NULL || err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
+    if (f->tree == NULL)
+        return err_set(err, ERR_PERMANENT, "content %" PRId64 ": its structure is damaged", f->message.content);
+    return imap_gathers(im, f->tree_arena.used) || imap_gathered_too_much(err);
 }
 
 static bool write_thread_id(struct imap *im, const struct fetch *f, struct err *err)
@@ -371,6 +373,14 @@ static void give_up(struct imap *im, const struct err *err)
     imap_failed(im, err);
 }
 
+/* Both ends have one sign. */
+static uint64_t partial_length(const struct imap_fetch *what)
+{
+    int64_t a = what->partial_from, b = what->partial_to;
+
+    return (uint64_t)(a < b ? b - a : a - b) + 1;
+}
+
 /* Only so many from the beginning or the end of what the set has (RFC 9394). */
 static void keep_partial(struct imap *im, struct fetch *f)
 {
@@ -495,6 +505,12 @@ void imap_on_fetch(struct imap *im)
     }
     if (!imap_view_resolve(im, &what->set, im->command.uid))
         return;
+    if (what->partial_from == 0) {
+        imap_limit_set(im, &what->set);
+    } else if (imap_is_over_limit(im, partial_length(what))) {
+        imap_no(im, imap_limit_code(im), "The range is too long");
+        return;
+    }
     f = arena_alloc(&im->arena, sizeof *f);
     fetch_init(f);
     f->set = what->set;

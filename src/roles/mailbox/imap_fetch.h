@@ -51,6 +51,7 @@ struct fetch {
     uint64_t offset;     /* the next byte */
     struct buf text;
     struct mime_decoder decoder;
+    bool lines, after_cr; /* it is text: line ends are told as CRLF; the last byte was a CR */
     uint64_t skip, left; /* of what is decoded: not to be shown, still to be shown */
 };
 

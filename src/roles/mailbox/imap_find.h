@@ -9,6 +9,7 @@ struct finding {
     struct candidates *candidates; /* NULL: every message is looked at */
     bool all;            /* every message matches: rows need not be read */
     uint32_t at;         /* the next uid to look at; 0: all were */
+    uint32_t least;      /* MESSAGELIMIT: lower ones are not looked at */
     struct uid_set uids; /* found */
     int64_t modseq;      /* the highest of them */
 };

@@ -275,33 +275,48 @@ static bool may_rename(struct imap *im, struct str from, struct str *to)
 void imap_on_rename(struct imap *im)
 {
     struct str from = im->command.mailbox.name, to;
-    struct folder *f = imap_folder(im, from, "NONEXISTENT");
+    struct folder *f = has_children_only(im, from) ? NULL : imap_folder(im, from, "NONEXISTENT");
     struct err err = {0};
 
-    if (f == NULL || !may_rename(im, from, &im->command.mailbox.to) || !check_new_name(im, im->command.mailbox.to))
+    if ((f == NULL && !has_children_only(im, from)) || !may_rename(im, from, &im->command.mailbox.to) || !check_new_name(im, im->command.mailbox.to))
         return;
     to = im->command.mailbox.to;
     if (is_below(to, from)) {
         imap_no(im, "CANNOT", "A mailbox cannot go below itself");
         return;
     }
-    if (store_folder_collides(store_of(im), f, to)) {
+    if (store_folder_collides(store_of(im), from, to)) {
         imap_no(im, "ALREADYEXISTS", "There is a mailbox where one below this would be");
         return;
     }
-    if (f == store_inbox(store_of(im))) {
+    if (f != NULL && f == store_inbox(store_of(im))) {
         imap_rename_inbox(im, make_plain);
         return;
     }
     if (!imap_begin(im))
         return;
-    if (make_above(im, to, &err) && store_folder_rename(store_of(im), f, to, &err))
+    if (make_above(im, to, &err) && store_folder_rename(store_of(im), from, to, &err))
         imap_when_synced(im, on_renamed);
     else
         imap_undo(im, &err);
 }
 
 /* ---- subscriptions ---- */
+
+/* They are beside the quota. False: NO was said. */
+static bool has_room_for_subscription(struct imap *im)
+{
+    struct err err = {0};
+    int64_t n;
+
+    if (!store_subscription_count(store_of(im), &n, &err))
+        imap_failed(im, &err);
+    else if (n >= STORE_SUBSCRIPTIONS_MAX)
+        imap_no(im, "LIMIT", "There are too many subscriptions");
+    else
+        return true;
+    return false;
+}
 
 static void subscribe(struct imap *im, bool subscribed)
 {
@@ -312,7 +327,7 @@ static void subscribe(struct imap *im, bool subscribed)
         imap_no(im, "CANNOT", why);
         return;
     }
-    if (!imap_begin(im))
+    if ((subscribed && !has_room_for_subscription(im)) || !imap_begin(im))
         return;
     if (store_subscribe(store_of(im), im->command.mailbox.name, subscribed, &err))
         imap_when_synced(im, on_done);

@@ -341,9 +341,10 @@ static void begin_telling(struct imap *im)
     struct err err = {0};
 
     im->box = im->home;
-    im->step = tell_some;
     if (!put_in_order(im->work, &err))
         imap_failed(im, &err);
+    else if (imap_has_memory(im))
+        im->step = tell_some;
 }
 
 /* One account after the other. What is on its way to the disk in one is waited for, as with the account's own names. */

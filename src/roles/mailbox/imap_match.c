@@ -129,6 +129,11 @@ void match_free(struct match *m)
     free(m);
 }
 
+size_t match_memory(const struct match *m)
+{
+    return scan_memory(m->scan);
+}
+
 bool match_uses_modseq(const struct match *m)
 {
     return m->uses_modseq;

@@ -7,6 +7,7 @@ struct match;
 /* Makes a program ready: sequence sets become sets of uids, texts are folded. Keys live as long as the command. NULL: an
  * answer was said. */
 struct match *match_new(struct imap *im, struct imap_search_key *root);
+size_t match_memory(const struct match *m); /* bytes it has now */
 void match_free(struct match *m);
 enum match_result {
     MATCH_FAILED, /* the storage did */

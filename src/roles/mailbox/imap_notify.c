@@ -74,6 +74,11 @@ void imap_notify_nothing(struct imap *im)
     n->flags_skipped = false;
 }
 
+size_t imap_notify_memory(const struct imap *im)
+{
+    return im->notify != NULL ? im->notify->text.n + im->notify->arena.used : 0;
+}
+
 /* ---- who wants what ---- */
 
 static bool is_at_or_below(struct str name, struct str above)
@@ -214,6 +219,14 @@ static void refuse_events(struct imap *im)
     imap_answer_end(im);
 }
 
+static void refuse_memory(struct imap *im)
+{
+    struct err err = {0};
+
+    if (!imap_gathered_too_much(&err))
+        imap_failed(im, &err);
+}
+
 /* What happened in the selected mailbox before is told with this command, what happens from now on as it says. After NONE nothing
  * is told, not even of the selected mailbox. */
 void imap_on_notify(struct imap *im)
@@ -230,6 +243,8 @@ void imap_on_notify(struct imap *im)
         imap_bad(im, why);
     } else if (set.bad_event) {
         refuse_events(im);
+    } else if (!imap_gathers(im, text.n + arena.used)) {
+        refuse_memory(im);
     } else {
         imap_notify_nothing(im);
         im->notify->text = text;

@@ -25,6 +25,7 @@ struct imap_notify {
 struct imap;
 struct box;
 struct folder;
+size_t imap_notify_memory(const struct imap *im); /* bytes that it keeps */
 /* The events (enum imap_event) of a mailbox that is not selected, by its name. */
 unsigned imap_notify_events(struct imap *im, struct str name, bool own);
 void imap_notify_overflow(struct imap *im); /* says so, and tells nothing more */

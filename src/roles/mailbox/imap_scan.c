@@ -52,6 +52,11 @@ void scan_free(struct scan *s)
     free(s);
 }
 
+size_t scan_memory(const struct scan *s)
+{
+    return imap_text_memory(s->text) + s->window.capacity + s->capacity * sizeof *s->needles;
+}
+
 size_t scan_add(struct scan *s, const struct imap_search_key *key)
 {
     if (s->count == s->capacity) {

@@ -8,6 +8,7 @@ enum scan_level { SCAN_ROW, SCAN_READY, SCAN_HEADER, SCAN_BODY };
 struct scan;
 
 struct scan *scan_new(struct imap *im);
+size_t scan_memory(const struct scan *s);
 void scan_free(struct scan *s);
 /* The text (folded) of a key HEADER, BODY or TEXT, which live as long as the scan; gives its number. Before the first message. */
 size_t scan_add(struct scan *s, const struct imap_search_key *key);

@@ -78,6 +78,14 @@ bool finding_begin(struct imap *im, struct finding *f, struct imap_search_key *r
     f->match = match_new(im, root);
     if (f->match == NULL)
         return false;
+    f->least = imap_limit_search(im, root);
+    if (f->least != 0 && im->command.verb != IMAP_SEARCH) {
+        imap_no(im, imap_limit_code(im), "These are too many messages, narrow it down by their uids");
+        return false;
+    }
+    im->limited = f->least;
+    if (f->least != 0)
+        f->at = f->least;
     f->candidates = f->all ? NULL : candidates_new(im, root);
     return true;
 }
@@ -92,12 +100,16 @@ void finding_clear(struct finding *f)
     match_free(f->match);
     candidates_free(f->candidates);
     uid_set_clear(&f->uids);
+    *f = (struct finding){0};
 }
 
 /* All that the client knows and that is still there. */
 static bool find_all(struct imap *im, struct finding *f)
 {
-    uid_set_copy(&f->uids, &im->view.known);
+    if (f->least == 0)
+        uid_set_copy(&f->uids, &im->view.known);
+    for (uint32_t uid = f->least; uid != 0 && (uid = uid_set_next(&im->view.known, uid)) != 0; uid++)
+        uid_set_add(&f->uids, uid);
     for (uint32_t uid = 1; (uid = uid_set_next_gone(&im->view.known, &im->view.folder->shown, uid)) != 0; uid++)
         uid_set_remove(&f->uids, uid);
     return true;
@@ -116,6 +128,8 @@ bool finding_go_on(struct imap *im, struct finding *f, struct err *err)
 
     if (f->all)
         return find_all(im, f);
+    if (!imap_gathers(im, match_memory(f->match)))
+        return imap_gathered_too_much(err);
     if (f->candidates != NULL && !candidates_go_on(f->candidates))
         return false;
     while (!l.must_wait && (l.next = f->at = candidates_next(f->candidates, f->at)) != 0 && f->at <= last) {
@@ -218,11 +232,18 @@ static void answer(struct imap *im)
 {
     struct search *s = im->work;
     const struct uid_set *uids = &s->finding.uids;
+    struct err err = {0};
 
+    if (!imap_gathers(im, uids->count * sizeof *s->result.uids) && !imap_gathered_too_much(&err)) {
+        uid_set_clear(&im->view.saved);
+        imap_failed(im, &err);
+        return;
+    }
     s->result.uids = xcalloc((size_t)uids->count + 1, sizeof *s->result.uids);
     for (uint32_t uid = 0; s->result.n < uids->count && (uid = uid_set_next(uids, uid + 1)) != 0;)
         s->result.uids[s->result.n++] = uid;
     s->result.modseq = finding_modseq(&s->finding);
+    finding_clear(&s->finding); /* the client may take its time */
     imap_tell_result(im, &s->result);
 }
 

@@ -26,6 +26,7 @@ static void clean_work(struct imap *im)
         im->clean(im);
     im->clean = NULL;
     im->work = NULL;
+    im->gathered = 0;
 }
 
 void imap_tell_where_it_stands(struct imap *im)
@@ -77,6 +78,7 @@ void imap_answer_begin(struct imap *im, const char *status)
 
 void imap_answer_end(struct imap *im)
 {
+    imap_limit_tell(im);
     buf_add(&im->answer, STR("\r\n"));
     im->step = finish;
 }
@@ -290,7 +292,8 @@ static void on_command(struct imap *im)
     }
     if (imap_command_parse(imap_input_command(&im->input), imap_utf8(im), &im->arena, &im->command, &why)) {
         keep_tag(im, im->command.tag);
-        imap_run_command(im);
+        if (imap_has_memory(im))
+            imap_run_command(im);
         return;
     }
     keep_tag(im, im->command.tag);
@@ -481,6 +484,8 @@ static enum session_next session_run(void *machine)
         next = work(im);
         sent = imap_wire_output(im);
     }
+    if (!imap_keeps_within_memory(im))
+        return SESSION_ENDS;
     if (sent)
         return next;
     return im->wire.n >= IMAP_OUTPUT_HIGH && !im->holding ? SESSION_WAITS_OUTPUT : SESSION_GOES_ON;
@@ -546,6 +551,7 @@ static void session_close(void *machine)
     list_remove(&im->watcher.link);
     box_search_leave(im->home);
     clean_work(im);
+    imap_forget_memory(im);
     imap_view_close(im);
     imap_places_leave(im);
     imap_notify_end(im);

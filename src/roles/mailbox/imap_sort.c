@@ -70,6 +70,10 @@ static void tell(struct imap *im)
         s->result.uids[i] = items[i].uid;
     s->result.n = (uint32_t)s->n;
     s->result.modseq = finding_modseq(&s->finding);
+    finding_clear(&s->finding); /* the client may take its time */
+    arena_clear(&s->arena);
+    merge_sort_clear(&s->sorting);
+    im->gathered = s->n * sizeof *s->result.uids;
     imap_tell_result(im, &s->result);
 }
 
@@ -109,12 +113,20 @@ static bool add_item(void *arg, const struct store_message *m, const struct cont
     return true;
 }
 
+/* Items, as many again to sort them with, results, keys. */
+static bool has_memory(struct imap *im, struct err *err)
+{
+    const struct sort *s = im->work;
+
+    return imap_gathers(im, s->finding.uids.count * (2 * sizeof *s->items + sizeof *s->result.uids) + s->arena.used) || imap_gathered_too_much(err);
+}
+
 static void gather(struct imap *im)
 {
     struct sort *s = im->work;
     struct err err = {0};
 
-    if (finding_walk(im, &s->finding, &s->at, add_item, im, &err)) {
+    if (has_memory(im, &err) && finding_walk(im, &s->finding, &s->at, add_item, im, &err)) {
         merge_sort_begin(&s->sorting, s->items, s->n, sizeof *s->items, by_keys, &im->command.search);
         s->items = NULL;
         im->step = sort_some;
@@ -129,11 +141,12 @@ static void look(struct imap *im)
     struct err err = {0};
 
     if (finding_go_on(im, &s->finding, &err)) {
-        s->items = xcalloc((size_t)s->finding.uids.count + 1, sizeof *s->items);
         im->step = gather;
-    } else if (err.kind != ERR_NONE) {
-        imap_failed(im, &err);
+        if (has_memory(im, &err))
+            s->items = xcalloc((size_t)s->finding.uids.count + 1, sizeof *s->items);
     }
+    if (err.kind != ERR_NONE)
+        imap_failed(im, &err);
 }
 
 void imap_on_sort(struct imap *im)

@@ -249,6 +249,7 @@ void imap_on_store(struct imap *im)
 
     if (!imap_view_may_write(im) || !may_store(im, rights) || !imap_view_resolve(im, &what->set, im->command.uid))
         return;
+    imap_limit_set(im, &what->set);
     if (what->unchanged_since_given)
         imap_enable_condstore(im);
     w = begin(im, rights);

@@ -100,6 +100,11 @@ void imap_text_free(struct imap_text *t)
     free(t);
 }
 
+size_t imap_text_memory(const struct imap_text *t)
+{
+    return t->arena.used + t->header.capacity + t->decoded.capacity + t->folded.capacity + t->bytes.capacity + t->utf8.capacity + t->plain.capacity;
+}
+
 void imap_text_open(struct imap_text *t, const struct store_message *m, imap_text_choice *choice, void *arg)
 {
     give_up(t);

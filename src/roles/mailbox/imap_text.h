@@ -7,6 +7,7 @@
 struct imap_text;
 
 struct imap_text *imap_text_new(struct store *s);
+size_t imap_text_memory(const struct imap_text *t); /* bytes it has now */
 void imap_text_free(struct imap_text *t);
 /* Another message is read, from its beginning. Its content must stay as long as it is. `choice` (may be NULL: none): which fields
  * of the header are. */

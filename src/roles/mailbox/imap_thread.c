@@ -38,9 +38,13 @@ static void tell(struct imap *im)
 
 static void begin_telling(struct imap *im)
 {
+    struct thread *t = im->work;
+
     buf_add(&im->out, STR("* THREAD "));
-    if (((struct thread *)im->work)->finding.uids.count == 0)
+    if (t->finding.uids.count == 0)
         im->out.n--;
+    finding_clear(&t->finding); /* the client may take its time */
+    im->gathered = threads_memory(t->threads);
     im->step = tell;
 }
 
@@ -68,7 +72,9 @@ static void gather(struct imap *im)
     struct thread *t = im->work;
     struct err err = {0};
 
-    if (finding_walk(im, &t->finding, &t->at, add_message, t, &err))
+    if (!imap_gathers(im, threads_memory(t->threads)) && !imap_gathered_too_much(&err))
+        imap_failed(im, &err);
+    else if (finding_walk(im, &t->finding, &t->at, add_message, t, &err))
         im->step = sort_out;
     else if (err.kind != ERR_NONE)
         imap_failed(im, &err);

@@ -309,6 +309,10 @@ static bool fits(struct imap *im, const struct transfer *t)
         imap_no(im, "LIMIT", "Too many messages at once for the mailbox of another account");
         return false;
     }
+    if (!imap_gathers(im, (t->count + 1) * (sizeof(struct transferred) + 64))) {
+        imap_no(im, "LIMIT", "The sessions of this account take too much memory together, try again later");
+        return false;
+    }
     return imap_fits(im, t->count + 1, t->bytes + (uint64_t)t->source.size);
 }
 

@@ -154,6 +154,7 @@ void imap_run_command(struct imap *im)
     enum imap_verb verb = im->command.verb;
 
     metric_add(&commands, 1);
+    im->limited = 0;
     im->progress_due = im->turn_ends + IMAP_PROGRESS;
     im->tell_expunges = !verbs[verb].no_expunge || im->command.uid;
     im->tells_all = verb == IMAP_NOTIFY || verb == IMAP_EXPUNGE || verb == IMAP_MOVE || verb == IMAP_REPLACE; /* what these did */

@@ -104,6 +104,7 @@ bool imap_view_resolve(struct imap *im, struct imap_set *set, bool uid)
 {
     struct imap_view *v = &im->view;
 
+    set->least = 0;
     if (set->saved)
         return true;
     if (!uid)
@@ -126,6 +127,8 @@ uint32_t imap_view_next(const struct imap *im, const struct imap_set *set, uint3
 {
     const struct imap_view *v = &im->view;
 
+    if (from < set->least)
+        from = set->least;
     if (set->saved) {
         uint32_t uid = uid_set_next(&v->saved, from);
 
@@ -169,8 +172,10 @@ void imap_view_tell_keywords(struct imap *im)
         permanent.keywords = flags.keywords;
         permanent.keyword_count = flags.keyword_count;
         imap_write_flags(&im->out, &permanent);
-        im->out.n--;
-        buf_add(&im->out, STR(" \\*)"));
+        if (flags.keyword_count < STORE_KEYWORDS_MAX) { /* else no new one can be made (RFC 9051, section 7.1) */
+            im->out.n--;
+            buf_add(&im->out, STR(" \\*)"));
+        }
     }
     buf_add(&im->out, STR("] Flags\r\n"));
     v->keywords_told = v->folder->keywords_durable;

@@ -5,6 +5,7 @@
 #include "box_search.h"
 #include "mailbox.h"
 #include "mime/charset.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -160,7 +161,7 @@ static const struct role_type mailbox_role = {
     .turn = on_turn,
 };
 
-int main(int argc, char **argv)
+static int serve(int argc, char **argv)
 {
     struct role *role = role_begin(&mailbox_role, argc, argv);
     struct mailbox mb = {0};
@@ -182,4 +183,11 @@ int main(int argc, char **argv)
     boxes_free(mb.boxes);
     event_free(mb.timer);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--verify") == 0)
+        return verify_run(argv[2]);
+    return serve(argc, argv);
 }

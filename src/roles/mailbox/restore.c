@@ -3,11 +3,13 @@
  *
  *   C: RESTORE 102400000 overwrite|new sha256     then so many bytes
  *   S: READY            they may come
+ *   S: CHECK 5          now and then, while they are looked at: seconds
  *   S: DONE 123 4567    messages and bytes that are there now, and the end
  *   S: ERROR code text  an exit code and why not, and the end
  *
- * The bytes go into a file of their own, which one restore of an account at a time may have. It is synced, held against the checksum,
- * opened (it must be a mailbox, and is brought to the newest schema), given new uidvalidities, and only then renamed over the old one,
+ * The bytes go into a file of their own, which one restore of an account at a time may have. It is synced (a part at a time: a sync holds
+ * up the process), held against the checksum, opened (it must be a mailbox, and is brought to the newest schema; some milliseconds a turn),
+ * given new uidvalidities, and only then renamed over the old one,
  * which nobody uses any more and whose log is empty. So a crash at any moment leaves the old mailbox or the new one. What is left of a
  * restore that was broken off, the log of its file too, is removed by the next before it writes: that log would be applied to whatever
  * has the name. */
@@ -29,10 +31,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { LINE = 200, PATH_ROOM = 4300 };
-static const int64_t patience = 30 * SECOND;
+enum { LINE = 200, PATH_ROOM = 4300, TURN = 5000, SYNC_EVERY = 2 * 1024 * 1024 };
+static const int64_t patience = 30 * SECOND, tell_every = SECOND;
 
-enum state { AT_COMMAND, AT_BYTES, AT_PLACING, ENDED };
+enum state { AT_COMMAND, AT_BYTES, AT_CHECKING, AT_PLACING, ENDED };
 
 struct restore {
     struct session *session;
@@ -42,12 +44,15 @@ struct restore {
     enum state state;
     struct buf unread, out;
     size_t taken;
-    uint64_t size, got;
+    uint64_t size, got, synced;
     bool overwrite;
     char sum[2 * crypto_hash_sha256_BYTES + 1];
     crypto_hash_sha256_state hash;
     int fd;
     char path[PATH_ROOM], fresh[PATH_ROOM];
+    struct store_taking *taking; /* while it is looked at */
+    struct store *store;         /* what came of it */
+    int64_t told;
     int64_t until; /* everybody else has let go of the old one */
 };
 
@@ -170,6 +175,26 @@ static bool sum_is_right(struct restore *r)
     return same;
 }
 
+static void failed(struct restore *r, const struct err *err)
+{
+    end(r, err->kind == ERR_TEMPORARY ? EX_TEMPFAIL : EX_DATAERR, err->text);
+}
+
+static void begin_checking(struct restore *r)
+{
+    struct err err = {0};
+
+    close(r->fd);
+    r->fd = -1;
+    r->state = AT_CHECKING;
+    r->told = clock_monotonic();
+    r->until = r->told;
+    if (!sum_is_right(r))
+        end(r, EX_DATAERR, "the checksum is wrong");
+    else if (!store_take_begin(&r->taking, r->fresh, r->info->account, &err))
+        failed(r, &err);
+}
+
 static void take_bytes(struct restore *r)
 {
     struct str bytes = str_sub(buf_str(&r->unread), 0, r->size - r->got < r->unread.n ? (size_t)(r->size - r->got) : r->unread.n);
@@ -182,18 +207,41 @@ static void take_bytes(struct restore *r)
     r->got += bytes.n;
     r->taken += bytes.n;
     buf_consume(&r->unread, bytes.n);
-    if (r->got < r->size)
-        return;
-    if (fsync(r->fd) != 0) {
+    if ((r->got == r->size || r->got - r->synced >= SYNC_EVERY) && fsync(r->fd) != 0) {
         end(r, EX_IOERR, strerror(errno));
         return;
     }
-    close(r->fd);
-    r->fd = -1;
-    r->until = clock_monotonic() + patience;
+    if (r->got - r->synced >= SYNC_EVERY)
+        r->synced = r->got;
+    if (r->got == r->size)
+        begin_checking(r);
+}
+
+/* ---- is it a mailbox? ---- */
+
+static void tell_time(struct restore *r)
+{
+    int64_t now = clock_monotonic();
+
+    if (now - r->told < tell_every)
+        return;
+    r->told = now;
+    buf_addf(&r->out, "CHECK %" PRId64 "\n", (now - r->until) / SECOND);
+}
+
+static void look_at_it(struct restore *r)
+{
+    struct err err = {0};
+
+    if (!store_take_step(r->taking, clock_monotonic() + TURN, &r->store, &err)) {
+        failed(r, &err);
+        return;
+    }
+    tell_time(r);
+    if (r->store == NULL)
+        return;
     r->state = AT_PLACING;
-    if (!sum_is_right(r))
-        end(r, EX_DATAERR, "the checksum is wrong");
+    r->until = clock_monotonic() + patience;
 }
 
 /* ---- putting it in place ---- */
@@ -216,15 +264,12 @@ static bool open_old(struct restore *r, struct store **old, struct err *err)
 /* Uids and modseqs that the old one has given must not mean something else in the new one. */
 static bool prepare(struct restore *r, struct store_totals *holds, struct err *err)
 {
-    struct store *fresh, *old = NULL;
-    bool done = store_open_backup(&fresh, r->fresh, r->info->account, err);
+    struct store *old = NULL;
+    bool done = open_old(r, &old, err) && store_supersede(r->store, old, err) && store_sync(r->store, err);
 
-    if (done) {
-        done = open_old(r, &old, err);
-        done = done && store_supersede(fresh, old, err) && store_sync(fresh, err);
-        *holds = store_totals(fresh);
-        store_close(fresh);
-    }
+    *holds = store_totals(r->store);
+    store_close(r->store);
+    r->store = NULL;
     store_close(old);
     return done;
 }
@@ -267,7 +312,7 @@ static void try_to_place(struct restore *r)
         return;
     }
     if (!place(r, &holds, &err)) {
-        end(r, err.kind == ERR_TEMPORARY ? EX_TEMPFAIL : EX_DATAERR, err.text);
+        failed(r, &err);
         return;
     }
     log_info("restored", "account=%" PRId64 " messages=%" PRId64 " bytes=%" PRId64, r->info->account, holds.messages, holds.bytes);
@@ -326,8 +371,11 @@ static enum session_next restore_run(void *machine)
         read_command(r);
     if (r->state == AT_BYTES)
         take_bytes(r);
-    if (r->state == AT_PLACING) {
-        try_to_place(r);
+    if (r->state == AT_CHECKING || r->state == AT_PLACING) {
+        if (r->state == AT_CHECKING)
+            look_at_it(r);
+        else
+            try_to_place(r);
         return r->state == ENDED ? SESSION_ENDS : SESSION_GOES_ON;
     }
     return r->state == ENDED ? SESSION_ENDS : SESSION_WAITS_INPUT;
@@ -353,6 +401,8 @@ static void restore_close(void *machine)
 
     if (r->fd >= 0)
         close(r->fd);
+    store_take_free(r->taking);
+    store_close(r->store);
     if (link_in_list(&r->claim.link))
         (void)remove_fresh(r); /* renamed, or of no use */
     list_remove(&r->claim.link);

@@ -50,7 +50,7 @@ static struct metric refused = METRIC_COUNTER("staffetta_mailbox_sessions_refuse
     "Sessions that could not be opened.");
 
 static const struct protocol *const protocols[] = {[SESSION_POP3] = &pop3_protocol, [SESSION_IMAP] = &imap_protocol,
-    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol};
+    [SESSION_BACKUP] = &backup_protocol, [SESSION_RESTORE] = &restore_protocol, [SESSION_CHECK] = &check_protocol};
 
 struct sessions *sessions_new(struct role *role, struct boxes *boxes, struct accounts *accounts)
 {
@@ -245,11 +245,12 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->peer = channel_role(from);
     s->copy = channel_copy(from);
     s->id = m->id;
-    s->credit = SESSION_WINDOW;
+    s->credit = SESSION_OUTPUT_WINDOW;
     s->granted = SESSION_WINDOW;
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
     s->info.message_limit = (uint64_t)role_config(all->role)->limits.message_size;
+    s->info.command_limit = (m->flags & SESSION_ADMIN) != 0 ? 0 : (uint32_t)role_config(all->role)->limits.imap_message_limit;
     s->info.flags = m->flags;
     s->info.login = str_dup(m->login);
     s->info.client = str_dup(m->client);
@@ -368,7 +369,7 @@ void sessions_more(struct sessions *all, struct channel *from, const struct msg_
 
     if (s == NULL)
         return;
-    if (m->bytes > SESSION_WINDOW || s->credit + m->bytes > SESSION_WINDOW) {
+    if (m->bytes > SESSION_OUTPUT_WINDOW || s->credit + m->bytes > SESSION_OUTPUT_WINDOW) {
         log_warning("session-credit", "account=%" PRId64, s->info.account);
         session_end(s);
         return;

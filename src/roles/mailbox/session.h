@@ -54,6 +54,7 @@ struct session_info {
     uint64_t flags; /* enum session_flags */
     bool loopback;
     uint64_t message_limit; /* the largest message that is taken, bytes */
+    uint32_t command_limit; /* so many messages one IMAP command works on; 0: any number. The same for the whole session */
     struct str login, client;
     struct str tag; /* of the IMAP command that logged in: to be answered */
 };

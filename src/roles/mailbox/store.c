@@ -15,8 +15,14 @@
 
 enum { EXPUNGED_KEPT = 50000 };
 
-static const char *const steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
+const char *const store_steps[] = {schema_mailbox_0001, schema_mailbox_0002, schema_mailbox_0003, schema_mailbox_0004,
     schema_mailbox_0005, schema_mailbox_0006, schema_mailbox_0007};
+_Static_assert(sizeof store_steps / sizeof *store_steps == STORE_VERSION, "one for each step");
+
+bool store_migrate_step(struct db *db, bool *more, struct err *err)
+{
+    return db_migrate_step(db, store_steps, STORE_VERSION, more, err);
+}
 
 struct stmt *store_stmt(struct store *s, enum store_sql sql)
 {
@@ -57,9 +63,9 @@ static bool find_number(struct store *s, struct err *err)
     return done;
 }
 
-static bool load(struct store *s, struct err *err)
+bool store_load(struct store *s, struct err *err)
 {
-    if (!db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !find_number(s, err) || !folders_load(s, err))
+    if (!db_migrate(s->db, store_steps, STORE_VERSION, err) || !find_number(s, err) || !folders_load(s, err))
         return false;
     if (s->folder_count == 0 && !folders_make_first(s, err))
         return false;
@@ -69,7 +75,7 @@ static bool load(struct store *s, struct err *err)
     return load_loose(s, err);
 }
 
-static struct store *store_new(int64_t account)
+struct store *store_new(int64_t account)
 {
     struct store *s = xcalloc(1, sizeof *s);
 
@@ -91,23 +97,7 @@ bool store_open(struct store **out, const char *path, int64_t account, struct er
     struct store *s = store_new(account);
 
     *out = NULL;
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !load(s, err)) {
-        store_close(s);
-        return false;
-    }
-    *out = s;
-    return true;
-}
-
-/* What is in it is looked at before anything is done with it. */
-bool store_open_backup(struct store **out, const char *path, int64_t account, struct err *err)
-{
-    struct store *s = store_new(account);
-
-    *out = NULL;
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !backup_is_mailbox(s->db, err) ||
-        !db_migrate(s->db, steps, sizeof steps / sizeof *steps, err) || !backup_has_our_tables(s->db, steps, sizeof steps / sizeof *steps, err) ||
-        !backup_is_plausible(s->db, err) || !load(s, err) || !backup_names_are_plausible(s, err)) {
+    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !store_load(s, err)) {
         store_close(s);
         return false;
     }
@@ -122,7 +112,7 @@ bool store_make_empty(const char *path, struct err *err)
 
     if (!db_open(&db, path, DB_SYNC_LATER, 5000, err))
         return false;
-    made = db_migrate(db, steps, sizeof steps / sizeof *steps, err);
+    made = db_migrate(db, store_steps, STORE_VERSION, err);
     db_close(db);
     return made;
 }

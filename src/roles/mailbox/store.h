@@ -50,6 +50,11 @@ MUST_CHECK bool store_open(struct store **store, const char *path, int64_t accou
 /* The same for a file that came from outside and is to take the place of a mailbox: it must be there and be one. On failure (ERR_DAMAGED: it
  * is none, or holds what none can) it may have been changed. */
 MUST_CHECK bool store_open_backup(struct store **store, const char *path, int64_t account, struct err *err);
+/* The same in turns: steps until *store is there. */
+struct store_taking;
+MUST_CHECK bool store_take_begin(struct store_taking **taking, const char *path, int64_t account, struct err *err);
+MUST_CHECK bool store_take_step(struct store_taking *t, int64_t until, struct store **store, struct err *err);
+void store_take_free(struct store_taking *t); /* NULL is fine */
 /* Makes an empty database without account, to be copied. */
 MUST_CHECK bool store_make_empty(const char *path, struct err *err);
 void store_close(struct store *s); /* rolls back what was not committed; NULL is fine */

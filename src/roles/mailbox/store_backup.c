@@ -3,10 +3,13 @@
  * SQLite does what a file says: it has views in place of tables, computed columns, constraints that are expressions. So the file
  * must have our tables, with our columns, and nothing else, before and after it is brought to the newest schema. What is counted or
  * goes on from a number must be a number that a mailbox can have; what is told to clients as it stands (names, keywords) must be
- * text. Whether rows fit together is for `mailbox check`: whoever reads them believes none. */
+ * text (store_check.h: CHECK_PLAUSIBLE). Whether rows fit together is for `account verify` and `mailbox check`: whoever reads them
+ * believes none. */
 #include "store_private.h"
+#include "base/clock.h"
+#include "store_check.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
 
 static bool is_none(struct err *err, const char *why)
 {
@@ -75,111 +78,91 @@ static bool say_same(struct db *db, struct db *ours, const char *sql, struct err
     return done && (same || is_none(err, "its tables are other ones"));
 }
 
-bool backup_has_our_tables(struct db *db, const char *const *steps, size_t n, struct err *err)
+bool backup_has_our_tables(struct db *db, size_t version, struct err *err)
 {
     struct db *ours;
     bool same;
 
     if (!db_open(&ours, ":memory:", DB_SYNC_LATER, 0, err))
         return false;
-    same = db_migrate(ours, steps, n, err) && say_same(db, ours, things, err) && say_same(db, ours, columns, err);
+    same = db_migrate(ours, store_steps, version, err) && say_same(db, ours, things, err) && say_same(db, ours, columns, err);
     db_close(ours);
     return same;
 }
 
-/* ---- numbers ---- */
+/* ---- in turns ---- */
 
-/* Each counts what no mailbox has. A uidvalidity is about the time in seconds; above these numbers no account could go on. */
-static const struct {
-    const char *sql, *what;
-} checks[] = {
-    {"SELECT COUNT(*) FROM folder WHERE id NOT BETWEEN 1 AND 1000000000000 OR uidvalidity NOT BETWEEN 1 AND 4000000000 OR "
-     "uidnext NOT BETWEEN 1 AND 4294967296 OR modseq NOT BETWEEN 0 AND 1000000000000000000 OR expunged_floor > modseq OR expunged_floor < 0 OR "
-     "messages NOT BETWEEN 0 AND 4294967295 OR unseen NOT BETWEEN 0 AND messages OR deleted NOT BETWEEN 0 AND messages OR "
-     "bytes NOT BETWEEN 0 AND 1000000000000000000 OR deleted_bytes NOT BETWEEN 0 AND bytes", "folders with counters that cannot be"},
-    {"SELECT COUNT(*) FROM message WHERE uid NOT BETWEEN 1 AND 4294967295 OR size NOT BETWEEN 0 AND 1000000000000 OR "
-     "modseq NOT BETWEEN 0 AND 1000000000000000000", "messages with numbers that cannot be"},
-    {"SELECT COUNT(*) FROM message m, folder f WHERE f.account = m.account AND f.id = m.folder AND f.special NOT IN ('\\gone', '\\swept') AND "
-     "(m.uid >= f.uidnext OR m.modseq > f.modseq)", "messages above their folder's numbers"},
+struct store_taking {
+    struct store *store;
+    struct store_check *check; /* NULL: it is brought to the newest schema yet */
 };
 
-static bool is_plausible_block(struct str data, int64_t modseq)
+bool store_take_begin(struct store_taking **out, const char *path, int64_t account, struct err *err)
 {
-    struct flag_block block;
+    struct store_taking *t = xcalloc(1, sizeof *t);
 
-    if (!flag_block_unpack(&block, data))
-        return false;
-    for (uint32_t i = 0; i < FLAG_BLOCK; i++)
-        if (flag_block_has(&block, i) && (block.at[i].modseq < 0 || block.at[i].modseq > modseq || block.at[i].size < 0 ||
-            block.at[i].size > INT64_C(1000000000000)))
-            return false;
-    return true;
-}
-
-/* What is packed has the bounds of `message`. */
-static bool flags_are_plausible(struct db *db, struct err *err)
-{
-    struct stmt *walk = stmt_new(db, "SELECT b.data, f.modseq FROM flag_block b, folder f WHERE f.account = b.account AND f.id = b.folder AND "
-        "f.special NOT IN ('\\gone', '\\swept')");
-    bool plausible = true, done;
-
-    while (plausible && stmt_row(walk))
-        plausible = is_plausible_block(column_str(walk, 0), column_int(walk, 1));
-    done = stmt_done(walk, err);
-    stmt_free(walk);
-    return done && (plausible || is_none(err, "it has blocks of flags with numbers that cannot be"));
-}
-
-bool backup_is_plausible(struct db *db, struct err *err)
-{
-    int64_t n = 0;
-
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        if (!number(db, checks[i].sql, &n, err))
-            return false;
-        if (n > 0)
-            return is_none(err, checks[i].what);
-    }
-    return flags_are_plausible(db, err);
-}
-
-/* ---- names ---- */
-
-static bool has_control(struct str name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
-            return true;
+    t->store = store_new(account);
+    *out = t;
+    if (db_open(&t->store->db, path, DB_SYNC_LATER, 5000, err) && backup_is_mailbox(t->store->db, err))
+        return true;
+    store_take_free(t);
+    *out = NULL;
     return false;
 }
 
-static bool is_flag(struct str name)
+void store_take_free(struct store_taking *t)
 {
-    static const char never[] = "(){ %*\"\\]";
+    if (t == NULL)
+        return;
+    store_check_free(t->check);
+    store_close(t->store);
+    free(t);
+}
 
-    for (size_t i = 0; i < sizeof never - 1; i++)
-        if (str_find(name, never[i]) >= 0)
+/* One step of the schema, or the tables when that was the last. */
+static bool bring_up(struct store_taking *t, struct err *err)
+{
+    bool more;
+
+    if (!store_migrate_step(t->store->db, &more, err))
+        return false;
+    return more || (backup_has_our_tables(t->store->db, STORE_VERSION, err) && store_check_new(&t->check, t->store->db, CHECK_PLAUSIBLE, err));
+}
+
+bool store_take_step(struct store_taking *t, int64_t until, struct store **store, struct err *err)
+{
+    struct err why = {0};
+    bool done = false;
+
+    *store = NULL;
+    do {
+        if (t->check == NULL && !bring_up(t, err))
             return false;
-    return name.n > 0 && !has_control(name);
-}
-
-static bool is_special(struct str special)
-{
-    return special.n == 0 || (special.p[0] == '\\' && is_flag(str_skip(special, 1)));
-}
-
-bool backup_names_are_plausible(struct store *s, struct err *err)
-{
-    if (s->folder_count > STORE_FOLDERS_MAX)
-        return is_none(err, "it has too many folders");
-    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
-        if (f->name.n == 0 || !str_is_utf8(f->name) || has_control(f->name) || !is_special(f->special))
-            return is_none(err, "it has a folder with a name that cannot be");
-        if (f->keyword_count > STORE_KEYWORDS_MAX)
-            return is_none(err, "it has too many keywords");
-        for (size_t i = 0; i < f->keyword_count; i++)
-            if (!is_flag(f->keywords[i]))
-                return is_none(err, "it has a keyword that cannot be");
-    }
+    } while (t->check == NULL && clock_monotonic() < until);
+    if (t->check == NULL)
+        return true;
+    if (!store_check_step(t->check, until, &done, &why))
+        return why.kind == ERR_DAMAGED ? is_none(err, why.text) : err_set(err, why.kind, "%s", why.text);
+    if (!done)
+        return true;
+    store_check_free(t->check);
+    t->check = NULL;
+    if (!store_load(t->store, err))
+        return false;
+    *store = t->store;
+    t->store = NULL;
     return true;
+}
+
+bool store_open_backup(struct store **out, const char *path, int64_t account, struct err *err)
+{
+    struct store_taking *t;
+    bool done;
+
+    *out = NULL;
+    if (!store_take_begin(&t, path, account, err))
+        return false;
+    done = store_take_step(t, INT64_MAX, out, err);
+    store_take_free(t);
+    return done;
 }

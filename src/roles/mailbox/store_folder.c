@@ -34,7 +34,7 @@ static int compare_names(struct str a, struct str b)
     return a.n < b.n ? -1 : 1;
 }
 
-static void put_in_order(struct store *s, struct folder *f)
+void folder_put_in_order(struct store *s, struct folder *f)
 {
     for (struct link *it = s->folders.head.prev; it != &s->folders.head; it = it->prev)
         if (compare_names(CONTAINER(it, struct folder, link)->name, f->name) <= 0) {
@@ -169,7 +169,7 @@ static void take_row(struct store *s, struct stmt *row)
     }
     if (f->id == STORE_INBOX)
         s->inbox = f;
-    put_in_order(s, f);
+    folder_put_in_order(s, f);
     s->folder_count++;
 }
 
@@ -257,7 +257,7 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
         return false;
     }
     list_remove(&f->link);
-    put_in_order(s, f);
+    folder_put_in_order(s, f);
     s->folder_count++;
     s->last_id = f->id;
     s->last_uidvalidity = f->uidvalidity;
@@ -310,76 +310,6 @@ bool folder_write_name(struct store *s, const struct folder *f, struct str name,
     stmt_int(set, f->id);
     done = stmt_run(set, err);
     stmt_free(set);
-    return done;
-}
-
-static bool is_below(struct str name, struct str above)
-{
-    return name.n > above.n && str_starts(name, above) && name.p[above.n] == '/';
-}
-
-bool store_folder_collides(struct store *s, struct folder *folder, struct str to)
-{
-    struct buf name;
-    bool collides = false;
-
-    buf_init(&name, 1 << 20);
-    for (struct folder *f = NULL; !collides && (f = store_folder_next(s, f)) != NULL;) {
-        if (!is_below(f->name, folder->name))
-            continue;
-        buf_reset(&name);
-        buf_add(&name, to);
-        buf_add(&name, str_skip(f->name, folder->name.n));
-        collides = store_folder_find(s, buf_str(&name)) != NULL;
-    }
-    buf_clear(&name);
-    return collides;
-}
-
-static bool rename_one(struct store *s, struct folder *f, struct str from, struct str to, struct err *err)
-{
-    struct buf name;
-    bool done;
-
-    buf_init(&name, 1 << 20);
-    buf_add(&name, to);
-    buf_add(&name, str_skip(f->name, from.n));
-    folder_touch(s, f);
-    done = folder_write_name(s, f, buf_str(&name), f->special, err);
-    if (done) {
-        if (f->committed_name.p == NULL)
-            f->committed_name = f->name;
-        else
-            str_free(&f->name);
-        f->name = str_dup(buf_str(&name));
-    }
-    buf_clear(&name);
-    return done;
-}
-
-bool store_folder_rename(struct store *s, struct folder *folder, struct str to, struct err *err)
-{
-    struct str from = str_dup(folder->name);
-    struct list moved;
-    bool done = true;
-
-    s->names++;
-    list_init(&moved);
-    for (struct folder *f = NULL, *next = store_folder_next(s, NULL); (f = next) != NULL && done;) {
-        next = store_folder_next(s, f);
-        if (f != folder && !is_below(f->name, from))
-            continue;
-        done = rename_one(s, f, from, to, err);
-        list_remove(&f->link);
-        list_add_last(&moved, &f->link);
-    }
-    for (struct link *it; (it = list_first(&moved)) != NULL;) {
-        list_remove(it);
-        put_in_order(s, CONTAINER(it, struct folder, link));
-    }
-    if (done)
-        events_add(s, STORE_RENAMED, folder, from);
-    str_free(&from);
     return done;
 }
 
@@ -591,7 +521,7 @@ void folders_rolled_back(struct store *s)
             list_add_last(&s->gone, it);
             continue;
         }
-        put_in_order(s, f);
+        folder_put_in_order(s, f);
         s->folder_count++;
     }
 }

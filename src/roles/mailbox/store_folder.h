@@ -8,7 +8,7 @@
 #include "store.h"
 #include "uid_set.h"
 
-enum { STORE_KEYWORD_SHIFT = 8, STORE_KEYWORD_BITS = 48, STORE_KEYWORDS_MAX = 2000, STORE_FOLDERS_MAX = 20000 };
+enum { STORE_KEYWORD_SHIFT = 8, STORE_KEYWORD_BITS = 48, STORE_KEYWORDS_MAX = 2000, STORE_FOLDERS_MAX = 20000, STORE_SUBSCRIPTIONS_MAX = 20000 };
 
 struct folder_counts {
     int64_t uidnext, modseq, messages, bytes, unseen, deleted, deleted_bytes, expunged_floor;
@@ -68,13 +68,14 @@ bool store_names_are_on_disk(const struct store *s);
 /* All of these need an open transaction. Names are valid already (imap_name_is_valid). */
 MUST_CHECK bool store_folder_create(struct store *s, struct str name, struct str special, struct folder **folder, struct err *err);
 /* Some folder below the new name stands where one below this would come to stand (store_folder_rename would fail). */
-bool store_folder_collides(struct store *s, struct folder *folder, struct str to);
-/* The folder and all below it. Not INBOX: its messages are moved (RFC 9051, section 6.3.6). */
-MUST_CHECK bool store_folder_rename(struct store *s, struct folder *folder, struct str to, struct err *err);
+bool store_folder_collides(struct store *s, struct str from, struct str to);
+/* The folder of that name, if there is one, and all below it. Not INBOX: its messages are moved (RFC 9051, section 6.3.6). */
+MUST_CHECK bool store_folder_rename(struct store *s, struct str from, struct str to, struct err *err);
 /* The name is free at once; the messages go bit by bit (store_sweep). Nobody watches it. */
 MUST_CHECK bool store_folder_delete(struct store *s, struct folder *folder, struct err *err);
 
 MUST_CHECK bool store_subscribe(struct store *s, struct str name, bool subscribed, struct err *err);
+MUST_CHECK bool store_subscription_count(struct store *s, int64_t *count, struct err *err);
 MUST_CHECK bool store_is_subscribed(struct store *s, struct str name, bool *subscribed, struct err *err);
 typedef void store_name_fn(void *arg, struct str name);
 MUST_CHECK bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct err *err);

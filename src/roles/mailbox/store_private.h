@@ -88,6 +88,7 @@
     X(REMOVE_CONTENT, "DELETE FROM content WHERE account = $1 AND id = $2")                                        \
     X(PRUNE_DELIVERED, "DELETE FROM delivered WHERE account = $1 AND stored < $2")                                 \
     X(PRUNE_EXPUNGED, "DELETE FROM expunged WHERE account = $1 AND folder = $2 AND modseq <= $3")                  \
+    X(COUNT_SUBSCRIPTIONS, "SELECT COUNT(*) FROM subscription WHERE account = $1")                              \
     X(IS_SUBSCRIBED, "SELECT 1 FROM subscription WHERE account = $1 AND name = $2")                              \
     X(GET_ANNOTATION, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 AND name = $4") \
     X(WALK_ANNOTATIONS, "SELECT name, value FROM annotation WHERE account = $1 AND folder = $2 AND owner = $3 ORDER BY name") \
@@ -170,17 +171,23 @@ void folders_rolled_back(struct store *s);
 MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */
 int64_t folder_touch(struct store *s, struct folder *f);
+void folder_put_in_order(struct store *s, struct folder *f); /* into the list, by its name */
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
 
 /* ---- store_acl.c ---- */
 MUST_CHECK bool acl_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
 
+/* ---- store.c ---- */
+enum { STORE_VERSION = 7 }; /* of the schema */
+extern const char *const store_steps[];
+struct store *store_new(int64_t account);
+MUST_CHECK bool store_migrate_step(struct db *db, bool *more, struct err *err);
+MUST_CHECK bool store_load(struct store *s, struct err *err); /* its database is open */
+
 /* ---- store_backup.c: of a file that came from outside; false (ERR_DAMAGED) when it is no mailbox ---- */
-MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* before it is brought to the newest schema */
-MUST_CHECK bool backup_has_our_tables(struct db *db, const char *const *steps, size_t n, struct err *err);
-MUST_CHECK bool backup_is_plausible(struct db *db, struct err *err);
-MUST_CHECK bool backup_names_are_plausible(struct store *s, struct err *err);
+MUST_CHECK bool backup_is_mailbox(struct db *db, struct err *err); /* whatever its version */
+MUST_CHECK bool backup_has_our_tables(struct db *db, size_t version, struct err *err); /* those of that version, and no others */
 
 /* ---- store_annotation.c ---- */
 MUST_CHECK bool annotations_drop(struct store *s, int64_t folder, struct err *err); /* of a folder that is deleted */
@@ -206,9 +213,6 @@ struct uid_change {
     int64_t was, is, size;
 };
 void uids_change(struct store *s, struct folder *f, const struct uid_change *c);
-
-/* Whether a block of the database says what its messages say; *why is set when it does not. */
-MUST_CHECK bool uids_check(struct store *s, struct folder *f, const char **why, struct err *err);
 
 /* ---- store_flags.c; the folder's uids are loaded ---- */
 

@@ -31,6 +31,15 @@ bool store_subscriptions(struct store *s, store_name_fn *tell, void *arg, struct
     return done;
 }
 
+bool store_subscription_count(struct store *s, int64_t *count, struct err *err)
+{
+    struct stmt *get = store_stmt(s, SQL_COUNT_SUBSCRIPTIONS);
+
+    stmt_int(get, s->account);
+    *count = stmt_row(get) ? column_int(get, 0) : 0;
+    return stmt_done(get, err);
+}
+
 bool store_is_subscribed(struct store *s, struct str name, bool *subscribed, struct err *err)
 {
     struct stmt *find = store_stmt(s, SQL_IS_SUBSCRIBED);

@@ -42,6 +42,11 @@ void summary_free(struct summary *s)
     free(s);
 }
 
+size_t summary_memory(const struct summary *s)
+{
+    return s->arena.used;
+}
+
 void summary_add(struct summary *s, struct str bytes)
 {
     mime_parser_add(s->parser, bytes);

@@ -134,6 +134,11 @@ struct threads *threads_new(bool references)
     return t;
 }
 
+size_t threads_memory(const struct threads *t)
+{
+    return t->room * sizeof *t->nodes + (t->ids.size + t->subjects.size) * sizeof *t->ids.slots + t->messages * (2 * sizeof *t->order + sizeof *t->roots);
+}
+
 void threads_free(struct threads *t)
 {
     if (t == NULL)

@@ -17,6 +17,7 @@ struct thread_message {
 struct threads;
 
 struct threads *threads_new(bool references);
+size_t threads_memory(const struct threads *t); /* bytes it has, and will need to sort what it has */
 void threads_free(struct threads *t); /* NULL is fine */
 /* In the order of the mailbox. False: too many. References beyond THREADS_DUMMIES_MAX unknown messages are not followed. */
 bool threads_add(struct threads *t, const struct thread_message *m);

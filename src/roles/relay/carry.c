@@ -48,6 +48,9 @@ static void on_settled(void *owner, struct client_rcpt *rcpt, const struct clien
     struct connection *k = owner;
     struct rcpt *r = CONTAINER(rcpt, struct rcpt, c);
 
+    k->answered |= outcome->remote;
+    if (k->d != NULL && outcome->remote)
+        site_answers(k->site, k->d);
     if (k->d != NULL && asks_for_less(outcome))
         site_busy(k->relay, k->site, k->d->at);
     if (k->d != NULL)
@@ -199,6 +202,7 @@ void carry_begin(struct connection *k)
     size_t n;
 
     k->since = clock_monotonic();
+    d->let_in = true;
     if (client_must_scan(k->client, &d->m)) {
         k->scanning = true;
         k->offset = 0;
@@ -279,7 +283,7 @@ void carry_transaction_done(struct connection *k)
 
     k->txn_done = false;
     k->messages++;
-    site_answers(k->site, &k->way);
+    site_answers(k->site, d);
     if (d->queue == NULL) {
         orphan_ended(k);
         return;
@@ -317,10 +321,21 @@ static void note_failure(struct connection *k, const struct client_outcome *outc
 {
     bool broken = outcome->reason == REASON_NETWORK || outcome->reason == REASON_PROTOCOL;
 
-    if (k->messages > 0 || (k->was_ready && !broken) || k->require_tls || k->failure.unsuitable ||
+    if (k->messages > 0 || k->answered || (k->was_ready && !broken) || k->require_tls || k->failure.unsuitable ||
         outcome->status != DELIVERY_DEFERRED || goes_on(k->d))
         return;
-    site_failed(k->relay, k->site, &k->way, &(struct site_failure){k->began, false, outcome});
+    site_failed(k->relay, k->site, k->d, &(struct rest_failure){k->began, false, k->was_ready, outcome});
+}
+
+bool carry_waits_for_another(struct connection *k, struct delivery *d)
+{
+    if (d->let_in || k->require_tls || d->attempts >= ATTEMPTS_MAX || !site_has_enough(k->relay, k->site, d))
+        return false;
+    k->d = NULL;
+    d->carrier = NULL;
+    memset(d->tried, 0, sizeof d->tried);
+    site_take(k->relay, d, true);
+    return true;
 }
 
 void carry_session_failed(struct connection *k)
@@ -353,6 +368,8 @@ void carry_session_failed(struct connection *k)
             if (!d->rcpts[i]->reported && !d->rcpts[i]->has_result)
                 delivery_result(k->relay, d, d->rcpts[i], &outcome, k);
     }
+    if (!goes_on(d) && !outcome.final && carry_waits_for_another(k, d))
+        return;
     note_failure(k, &outcome);
     move_on(k, &outcome);
 }

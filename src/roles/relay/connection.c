@@ -43,7 +43,7 @@ static struct connection *create(struct relay *relay, struct site *site, struct 
     buf_init(&k->user, LOGIN_MAX);
     buf_init(&k->secret, LOGIN_MAX);
     list_add_last(&relay->connections, &k->link);
-    site_connection_opened(relay, site);
+    site_connection_opened(relay, site, &k->at_site);
     metric_set(&open_now, (int64_t)relay->connection_count);
     return k;
 }
@@ -62,6 +62,7 @@ void connection_free(struct connection *k)
 
     list_remove(&k->link);
     list_remove(&k->idle);
+    list_remove(&k->at_site);
     client_free(k->client);
     for (size_t i = 0; i < ATTEMPTS; i++)
         conn_free(k->attempts[i].conn);
@@ -161,8 +162,12 @@ void connection_dial_failed(struct connection *k)
         outcome.reason = REASON_OTHER;
     k->d = NULL;
     d->carrier = NULL;
+    if (!k->only_source_trouble && carry_waits_for_another(k, d)) {
+        connection_free(k);
+        return;
+    }
     if (!k->only_source_trouble)
-        site_failed(relay, k->site, &k->way, &(struct site_failure){k->began, d->attempts == 1, &outcome});
+        site_failed(relay, k->site, d, &(struct rest_failure){k->began, d->attempts == 1, false, &outcome});
     delivery_finish(relay, d, &outcome, NULL);
     connection_free(k);
 }
@@ -432,6 +437,25 @@ bool connection_is_past_end(const struct connection *k)
 bool connection_is_idle(const struct connection *k)
 {
     return k->state == CONNECTION_IDLE || k->state == CONNECTION_CLOSING;
+}
+
+const struct delivery *connection_carries(struct link *link)
+{
+    return CONTAINER(link, struct connection, at_site)->d;
+}
+
+const struct way *connection_way(struct link *link)
+{
+    return &CONTAINER(link, struct connection, at_site)->way;
+}
+
+bool connection_is_let_in(struct link *link)
+{
+    const struct connection *k = CONTAINER(link, struct connection, at_site);
+
+    if (!k->was_ready || k->failed || k->state == CONNECTION_CLOSING)
+        return false;
+    return k->d == NULL || clock_monotonic() - k->since < STUCK_SECONDS * SECOND;
 }
 
 struct connection *connection_of_idle(struct link *link)

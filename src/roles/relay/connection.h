@@ -28,6 +28,7 @@ enum { ATTEMPTS = 2, TXN_RCPTS = CLIENT_RCPTS_AT_ONCE };
 struct connection {
     struct link link; /* relay.connections */
     struct link idle; /* at its site */
+    struct link at_site;
     struct relay *relay;
     struct site *site;
     struct plan *plan;
@@ -53,6 +54,7 @@ struct connection {
     bool was_ready;      /* for mail, once at least */
     bool txn_done;
     size_t messages;
+    bool answered;       /* the server gave its verdict on a recipient */
     /* the delivery */
     struct delivery *d;
     struct client_rcpt *rcpts[TXN_RCPTS];
@@ -84,3 +86,5 @@ void carry_begin(struct connection *k);       /* a transaction of k->d, or a loo
 void carry_transaction_done(struct connection *k);
 void carry_session_failed(struct connection *k); /* k->failure; leaves k without a delivery */
 void carry_want_body(struct connection *k);
+/* Was it turned away where another session is at work? Then it is in line again, to go over that one. */
+bool carry_waits_for_another(struct connection *k, struct delivery *d);

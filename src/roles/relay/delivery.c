@@ -77,6 +77,7 @@ static void keep_message(struct relay *relay, struct delivery *d, const struct m
     keep(d, &d->hosts, m->hosts);
     keep(d, &d->way.pool, m->pool);
     keep(d, &d->m.sender, m->sender);
+    d->sender = map_hash_str(d->m.sender) | 1;
     keep(d, &d->m.envid, m->envid);
     keep(d, &d->m.body, m->body);
     d->m.body_whole = m->body.n > 0;

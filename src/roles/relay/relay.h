@@ -110,6 +110,7 @@ struct delivery {
     struct client_message m;
     int64_t deliver_by;    /* wall time, 0 for none */
     struct way way;
+    uint64_t sender;       /* a hash of m.sender, never 0 */
     struct str destination, domain, hosts;
     struct rcpt **rcpts;
     size_t n, capacity;
@@ -122,6 +123,7 @@ struct delivery {
     uint8_t tried[PLAN_TARGETS]; /* bits: addresses of plan.targets[i] */
     unsigned plain;        /* bits: targets whose TLS did not work, and may be tried without */
     unsigned attempts;
+    bool let_in;           /* some server was ready for it */
     struct connection *carrier;
     size_t body_held;
 };
@@ -173,22 +175,19 @@ void site_pump(struct relay *relay); /* does so */
 void site_sweep(struct relay *relay, int64_t now);
 void site_close(struct relay *relay); /* frees all, with nothing left in them */
 struct delivery *site_next_for(struct relay *relay, struct site *site, const struct connection *k);
-void site_connection_opened(struct relay *relay, struct site *site);
+void site_connection_opened(struct relay *relay, struct site *site, struct link *link); /* among all of its own */
 void site_connection_closed(struct relay *relay, struct site *site);
 void site_connection_idle(struct relay *relay, struct site *site, struct link *idle); /* into the idle list */
 void site_worked(struct relay *relay, struct site *site, struct destination *from);
 void site_busy(struct relay *relay, struct site *site, struct destination *from);
 
-struct site_failure {
-    int64_t began; /* monotonic */
-    bool unreachable; /* no server could be connected to */
-    const struct client_outcome *outcome;
-};
-
-/* An attempt came to nothing, at all servers there are. Where none could be reached, or attempts in a row
- * failed (rest.h), those that wait to go the same way fail like the one that tried, and one tries at a time. */
-void site_failed(struct relay *relay, struct site *site, const struct way *way, const struct site_failure *failure);
-void site_answers(struct site *site, const struct way *way); /* a server gave its verdict on a message */
+/* The attempt of a delivery came to nothing, at all servers there are. Where none could be reached, or attempts in a
+ * row failed (rest.h), those that wait to go the same way fail like the one that tried, and one tries at a time. */
+void site_failed(struct relay *relay, struct site *site, const struct delivery *of, const struct rest_failure *failure);
+/* A delivery was turned away before its session was ready. Has another one been let in, the same way? Then the servers
+ * want no more of them, no more are opened for now, and the delivery may wait for one of those. */
+bool site_has_enough(struct relay *relay, struct site *site, const struct delivery *d);
+void site_answers(struct site *site, const struct delivery *d); /* a server gave its verdict on it */
 bool site_is_slow(const struct site *site);
 /* Once a second, for each connection that waits for the server: a site of which nothing is known may not
  * do so for ever, even if each of its answers comes in time. */
@@ -208,6 +207,10 @@ void connection_directory_gone(struct relay *relay);
 /* Has the message it carries been sent to its end, so that only the verdict is missing? */
 bool connection_is_past_end(const struct connection *k);
 bool connection_is_idle(const struct connection *k);
+/* Of a link among all connections of a site: what it carries, or NULL; did the session get ready for mail, and does it get on? */
+const struct delivery *connection_carries(struct link *link);
+const struct way *connection_way(struct link *link);
+bool connection_is_let_in(struct link *link);
 struct connection *connection_of_idle(struct link *link);
 /* What rcpt_done says about the connection. */
 void connection_session_ready(struct connection *k);

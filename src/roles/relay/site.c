@@ -22,11 +22,12 @@ struct site {
     struct str signature; /* owned */
     struct list waiting;
     struct list idle;     /* connections */
+    struct list all;      /* connections, these too */
     size_t members;       /* deliveries here: waiting or carried */
     size_t connections;
     size_t limit, successes;
     int64_t lowered;      /* when the limit fell last */
-    bool down;            /* nobody could be reached, or it failed often: one tries at a time */
+    bool down;            /* nobody could be reached, or it failed often: queue is told to hold back */
     struct rests rests;
     enum standing standing;
     int64_t worked;       /* when something was delivered last */
@@ -55,6 +56,7 @@ static struct site *find_or_add(struct relay *relay, const struct plan *plan)
     site->refilled = clock_monotonic();
     list_init(&site->waiting);
     list_init(&site->idle);
+    list_init(&site->all);
     rests_init(&site->rests);
     map_add(&relay->sites, &site->node, hash);
     metric_set(&sites_open, (int64_t)relay->sites.count);
@@ -101,7 +103,7 @@ static size_t limit_of(const struct relay *relay, const struct site *site)
     size_t most = most_connections(relay);
     bool crowded = 2 * relay->connection_count > (size_t)role_config(relay->role)->relay.connections;
 
-    if (site->down || site->standing == STANDING_SLOW || (site->standing == STANDING_NEW && crowded))
+    if (site->standing == STANDING_SLOW || (site->standing == STANDING_NEW && crowded))
         return 1;
     return site->limit < most ? site->limit : most;
 }
@@ -119,7 +121,8 @@ static uint64_t least_window(const struct site *site)
 static void send_window(struct relay *relay, struct site *site, struct destination *to)
 {
     unsigned shards = role_peers(relay->role, ROLE_QUEUE);
-    uint64_t window = site->standing == STANDING_SLOW ? 1 : limit_of(relay, site) * 2, least = least_window(site);
+    uint64_t limit = site->down ? 1 : limit_of(relay, site);
+    uint64_t window = site->standing == STANDING_SLOW ? 1 : limit * 2, least = least_window(site);
 
     if (shards > 1)
         window = (window + shards - 1) / shards;
@@ -177,6 +180,39 @@ static void note_start(struct relay *relay, struct site *site)
 
 /* ---- who goes next ---- */
 
+static struct rest_key key_of(const struct delivery *d)
+{
+    return (struct rest_key){&d->way, d->sender};
+}
+
+/* Was it not tried, since the way it has to go rests? One that has been at another server goes on. */
+static bool put_off(struct relay *relay, struct site *site, struct delivery *d)
+{
+    struct rest_outcome rest;
+
+    if (d->attempts > 0 || !rests_now(&site->rests, key_of(d), clock_monotonic(), &rest))
+        return false;
+    metric_add(&spared, 1);
+    delivery_finish(relay, d, &rest.outcome, NULL);
+    return true;
+}
+
+/* Where only one may try at a time, does one? Others pass by, who go another way. */
+static bool is_being_tried(const struct site *site, const struct delivery *d)
+{
+    enum rest_trial trial = rests_trial(&site->rests, key_of(d));
+
+    if (trial == TRIAL_NONE)
+        return false;
+    LIST_EACH(&site->all, it) {
+        const struct delivery *other = connection_carries(it);
+
+        if (other != NULL && way_equal(&other->way, &d->way) && (trial == TRIAL_OF_ALL || other->sender == d->sender))
+            return true;
+    }
+    return false;
+}
+
 struct delivery *site_next_for(struct relay *relay, struct site *site, const struct connection *k)
 {
     if (relay->draining || !may_start(relay, site))
@@ -184,7 +220,7 @@ struct delivery *site_next_for(struct relay *relay, struct site *site, const str
     LIST_EACH(&site->waiting, it) {
         struct delivery *d = CONTAINER(it, struct delivery, link);
 
-        if (!connection_fits(k, d))
+        if (!connection_fits(k, d) || put_off(relay, site, d) || is_being_tried(site, d))
             continue;
         list_remove(it);
         note_start(relay, site);
@@ -255,27 +291,25 @@ static bool may_connect(struct relay *relay, struct site *site)
     return false;
 }
 
-/* Was it not tried, since the way it has to go rests? One that has been at another server goes on. */
-static bool put_off(struct relay *relay, struct site *site, struct delivery *d)
+/* The next one that may go, or NULL; those that may not be tried now are put off on the way. */
+static struct delivery *first_that_may_go(struct relay *relay, struct site *site)
 {
-    struct rest_outcome rest;
+    LIST_EACH(&site->waiting, it) {
+        struct delivery *d = CONTAINER(it, struct delivery, link);
 
-    if (d->attempts > 0 || !rests_now(&site->rests, &d->way, clock_monotonic(), &rest))
-        return false;
-    metric_add(&spared, 1);
-    delivery_finish(relay, d, &rest.outcome, NULL);
-    return true;
+        if (!put_off(relay, site, d) && !is_being_tried(site, d))
+            return d;
+    }
+    return NULL;
 }
 
 static void pump(struct relay *relay, struct site *site)
 {
-    while (!relay->draining && relay->pools.known && !list_empty(&site->waiting) && may_start(relay, site)) {
-        struct delivery *d = CONTAINER(list_first(&site->waiting), struct delivery, link);
-        struct connection *k;
+    struct delivery *d;
 
-        if (put_off(relay, site, d))
-            continue;
-        k = idle_for(site, d);
+    while (!relay->draining && relay->pools.known && may_start(relay, site) && (d = first_that_may_go(relay, site)) != NULL) {
+        struct connection *k = idle_for(site, d);
+
         if (k == NULL && !may_connect(relay, site))
             return;
         list_remove(&d->link);
@@ -324,8 +358,9 @@ static void wake_hungry(struct relay *relay, bool idle)
 
 /* ---- learning ---- */
 
-void site_connection_opened(struct relay *relay, struct site *site)
+void site_connection_opened(struct relay *relay, struct site *site, struct link *link)
 {
+    list_add_last(&site->all, link);
     site->connections++;
     site->made_room = false;
     relay->by_standing[site->standing]++;
@@ -348,10 +383,10 @@ void site_connection_idle(struct relay *relay, struct site *site, struct link *i
     wake_hungry(relay, true); /* it may make room for another site */
 }
 
-void site_answers(struct site *site, const struct way *way)
+void site_answers(struct site *site, const struct delivery *d)
 {
     site->down = false;
-    rests_worked(&site->rests, way);
+    rests_worked(&site->rests, key_of(d));
 }
 
 void site_worked(struct relay *relay, struct site *site, struct destination *from)
@@ -360,7 +395,7 @@ void site_worked(struct relay *relay, struct site *site, struct destination *fro
     site->worked = clock_monotonic();
     site->spent = 0;
     set_standing(relay, site, STANDING_GOOD);
-    if (site->limit < most_connections(relay) && ++site->successes >= site->limit) {
+    if (site->limit < most_connections(relay) && ++site->successes >= site->limit && site->worked - site->lowered >= SECOND) {
         site->limit++;
         site->successes = 0;
         site_wake(relay, site);
@@ -404,20 +439,48 @@ void site_busy(struct relay *relay, struct site *site, struct destination *from)
     send_window(relay, site, from);
 }
 
-void site_failed(struct relay *relay, struct site *site, const struct way *way, const struct site_failure *failure)
+bool site_has_enough(struct relay *relay, struct site *site, const struct delivery *d)
 {
-    int64_t seconds = rests_failed(&site->rests, way, failure->began, clock_monotonic(), failure->outcome);
+    size_t all = 0, same_way = 0;
 
-    if (seconds > 0)
+    LIST_EACH(&site->all, it) {
+        bool let_in = connection_carries(it) != d && connection_is_let_in(it);
+
+        all += let_in;
+        same_way += let_in && way_equal(connection_way(it), &d->way);
+    }
+    if (same_way == 0)
+        return false;
+    site->lowered = clock_monotonic();
+    site->successes = 0;
+    if (site->limit > all)
+        site->limit = all;
+    send_window(relay, site, d->at);
+    return true;
+}
+
+static void log_rests(const struct site *site, const struct delivery *d, const struct rest_failure *failure, int64_t all, int64_t own)
+{
+    if (all > 0)
         log_info("site-rests", "servers=%.*s seconds=%lld pool=%.*s text=%.*s", STR_ARG(str_trim(site->signature)),
-            (long long)seconds, STR_ARG(way->pool), STR_ARG(failure->outcome->text));
-    if (seconds == 0 && !failure->unreachable)
+            (long long)all, STR_ARG(d->way.pool), STR_ARG(failure->outcome->text));
+    if (own > 0)
+        log_info("sender-rests", "sender=<%.*s> servers=%.*s seconds=%lld pool=%.*s text=%.*s", STR_ARG(d->m.sender),
+            STR_ARG(str_trim(site->signature)), (long long)own, STR_ARG(d->way.pool), STR_ARG(failure->outcome->text));
+}
+
+void site_failed(struct relay *relay, struct site *site, const struct delivery *of, const struct rest_failure *failure)
+{
+    int64_t own, all = rests_failed(&site->rests, key_of(of), failure, clock_monotonic(), &own);
+
+    log_rests(site, of, failure, all, own);
+    site->down |= all > 0 || failure->unreachable;
+    if (all == 0 && own == 0 && !failure->unreachable)
         return;
-    site->down = true;
     LIST_EACH(&site->waiting, it) {
         struct delivery *d = CONTAINER(it, struct delivery, link);
 
-        if (!put_off(relay, site, d) && way_equal(&d->way, way) && d->attempts == 0)
+        if (!put_off(relay, site, d) && failure->unreachable && way_equal(&d->way, &of->way) && d->attempts == 0)
             delivery_finish(relay, d, failure->outcome, NULL);
     }
 }

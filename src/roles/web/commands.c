@@ -254,9 +254,12 @@ static void on_writable(void *owner)
 
 static void on_closed(void *owner, bool timed_out, const char *reason)
 {
-    (void)timed_out;
+    struct client *c = owner;
+
     (void)reason;
-    client_free(owner);
+    if (timed_out)
+        tunnel_timed_out(c->tunnel);
+    client_free(c);
 }
 
 static const struct conn_events events = {.input = on_input, .writable = on_writable, .closed = on_closed};

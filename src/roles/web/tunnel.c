@@ -9,18 +9,28 @@
 
 enum { USAGE = 64, TEMPFAIL = 75 };
 
-/* Without a byte in either direction: the source of an import may be slow. And how long the client may take for the last that it is
- * sent: what keeps it then keeps its place among the clients. */
-static const int64_t silence = 30 * MINUTE, last_words = 30 * SECOND;
+/* silence: without a byte in either direction; the other server of an import may take five minutes for an answer. What is said to who was
+ * silent is a line of the protocol. */
+static const struct {
+    const char *name;
+    int64_t silence;
+    const char *farewell;
+} protocols[] = {
+    [SESSION_IMAP] = {"imap", 10 * MINUTE, "* BYE nothing came for 10 minutes; start the command again\r\n"},
+    [SESSION_BACKUP] = {"backup", 2 * MINUTE, ""}, /* it is in the middle of bytes that it counts */
+    [SESSION_RESTORE] = {"restore", 2 * MINUTE, "ERROR 75 nothing came for 2 minutes; start the command again\n"},
+    [SESSION_CHECK] = {"check", 2 * MINUTE, "ERROR 75 nothing was read for 2 minutes; start the command again\n"},
+};
 
-static const char *const protocols[] = {[SESSION_IMAP] = "imap", [SESSION_BACKUP] = "backup", [SESSION_RESTORE] = "restore"};
+/* How long the client may take for the last that it is sent: what keeps it then keeps its place among the clients. */
+static const int64_t last_words = 30 * SECOND;
 
 struct tunnel {
     struct link link;
     struct web *web;
     struct conn *conn;
-    uint64_t id, serial;
-    unsigned copy;
+    uint64_t id, serial, account;
+    unsigned copy, protocol;
     uint64_t credit;  /* bytes we may still send to mailbox */
     uint64_t allowed; /* bytes that mailbox may still send */
     uint64_t owed;    /* of those it has sent */
@@ -63,9 +73,9 @@ static bool read_args(struct str args, uint64_t *account, unsigned *protocol, st
     if (!args_option(args, "protocol", &value))
         value = STR("");
     for (*protocol = 0; *protocol < sizeof protocols / sizeof *protocols; ++*protocol)
-        if (str_eq(value, str_of(protocols[*protocol])) && value.n > 0)
+        if (protocols[*protocol].name != NULL && str_eq(value, str_of(protocols[*protocol].name)))
             return true;
-    return err_set(err, ERR_PERMANENT, "protocol=imap, backup or restore is missing");
+    return err_set(err, ERR_PERMANENT, "protocol=imap, backup, restore or check is missing");
 }
 
 static void say_open(struct tunnel *t, unsigned protocol)
@@ -73,7 +83,7 @@ static void say_open(struct tunnel *t, unsigned protocol)
     struct buf line;
 
     buf_init(&line, 100);
-    buf_addf(&line, "{\"session\":\"%s\"}\n", protocols[protocol]);
+    buf_addf(&line, "{\"session\":\"%s\"}\n", protocols[protocol].name);
     conn_send(t->conn, buf_str(&line));
     buf_clear(&line);
 }
@@ -109,19 +119,31 @@ struct tunnel *tunnel_new(struct web *web, struct conn *conn, struct str args, i
     t = xcalloc(1, sizeof *t);
     t->web = web;
     t->conn = conn;
+    t->account = account;
+    t->protocol = protocol;
     t->id = role_next_id(web->role);
     t->serial = channel_serial(mailbox);
     t->copy = channel_copy(mailbox);
-    t->credit = t->allowed = SESSION_WINDOW;
+    t->credit = SESSION_WINDOW;
+    t->allowed = SESSION_OUTPUT_WINDOW;
     list_add_last(&web->tunnels, &t->link);
     channel_on_drained(mailbox, on_drained);
     channel_gave(mailbox, HANDOVER_SESSION);
     say_open(t, protocol);
     ipc_send_session_open(mailbox, &(struct msg_session_open){.id = t->id, .protocol = protocol, .flags = SESSION_ADMIN,
         .account = account, .login = STR("administrator"), .client = STR("127.0.0.1"), .tag = STR("0")});
-    conn_idle_limit(conn, silence);
+    conn_idle_limit(conn, protocols[protocol].silence);
     conn_read(conn, true);
     return t;
+}
+
+void tunnel_timed_out(struct tunnel *t)
+{
+    if (t == NULL || t->over)
+        return;
+    log_warning("session-silent", "account=%" PRIu64 " protocol=%s reason=the client neither says nor reads anything", t->account,
+        protocols[t->protocol].name);
+    conn_last_words(t->conn, str_of(protocols[t->protocol].farewell));
 }
 
 void tunnel_free(struct tunnel *t)
@@ -171,7 +193,7 @@ void tunnel_output_sent(struct tunnel *t)
 {
     if (t->over)
         return;
-    conn_idle_limit(t->conn, silence);
+    conn_idle_limit(t->conn, protocols[t->protocol].silence);
     grant(t);
 }
 
@@ -200,7 +222,7 @@ void tunnels_data(struct role *role, struct channel *from, const struct msg_sess
     t->allowed -= m->data.n;
     t->owed += m->data.n;
     conn_send(t->conn, m->data);
-    conn_idle_limit(t->conn, silence);
+    conn_idle_limit(t->conn, protocols[t->protocol].silence);
     if (conn_output_waiting(t->conn) <= CONN_OUTPUT_HIGH)
         grant(t);
 }

@@ -3,8 +3,8 @@
  *     {"command": "mailbox", "args": ["session", "account=7", "protocol=imap"]}
  *
  * goes to the mailbox that owns the account, and back, byte for byte, as access does it for users. protocol: imap,
- * backup or restore. The answer is the line {"session":"imap"}, then the session's bytes until one side closes. Each
- * side has at most SESSION_WINDOW bytes in flight. */
+ * backup, restore or check. The answer is the line {"session":"imap"}, then the session's bytes until one side closes. Each
+ * side has at most the bytes in flight that ipc/messages.h says. */
 #pragma once
 #include "net/conn.h"
 #include "web.h"
@@ -18,6 +18,8 @@ struct tunnel *tunnel_new(struct web *web, struct conn *conn, struct str args, i
 /* From the client; how many bytes were used. */
 size_t tunnel_input(struct tunnel *t, struct str bytes);
 void tunnel_output_sent(struct tunnel *t);
+/* It was silent for too long: says so to it, before tunnel_free. NULL is fine. */
+void tunnel_timed_out(struct tunnel *t);
 /* The client is gone: tells mailbox. NULL is fine. */
 void tunnel_free(struct tunnel *t);
 /* Shutting down: sessions end where it does no harm. */
