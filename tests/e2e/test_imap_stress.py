@@ -1,4 +1,4 @@
-"""Many IMAP clients on one account at once (imap_stress.py, imap_kills.py), for $STAFFETTA_STRESS_SECONDS each (6)."""
+"""Many IMAP clients on one account at once (imap_stress.py, imap_kills.py), for $STAFFETTA_STRESS_SECONDS each (20: a minute in all)."""
 import os
 import random
 import socket
@@ -7,7 +7,7 @@ import imap_kills
 import imap_stress
 from harness import PASSWORD, Case
 
-SECONDS = int(os.environ.get("STAFFETTA_STRESS_SECONDS", "6"))
+SECONDS = int(os.environ.get("STAFFETTA_STRESS_SECONDS", "20"))
 SEED = int(os.environ.get("STAFFETTA_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 
 
