@@ -279,9 +279,11 @@ bool reader_finish(struct reader *r, struct err *err)
 /* The question for this one is on its way, once. */
 static bool ensure_asked(struct reader *r, uint32_t uid, struct err *err)
 {
-    if (find_uid(r, uid) != NULL && !(find_uid(r, uid)->seen && !(r->held && r->held_uid == uid)))
+    const struct asked *asked = find_uid(r, uid);
+
+    if (asked != NULL && (!asked->seen || (r->held && r->held_uid == uid)))
         return true;
-    if ((r->asked_count == READER_AHEAD || find_uid(r, uid) != NULL) && !reader_finish(r, err))
+    if ((r->asked_count == READER_AHEAD || asked != NULL) && !reader_finish(r, err))
         return false;
     return reader_want(r, uid, err);
 }

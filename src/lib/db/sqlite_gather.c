@@ -14,6 +14,7 @@
  * pages alone fails. Any other: what was gathered stays and is written by the next call, since the transaction it
  * belongs to may live. */
 #include "db/sqlite_gather.h"
+#include "db/sqlite_layer.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -23,13 +24,13 @@
 enum { FRAME_HEADER = 24, GATHER_MOST = 0x1ffff /* SQLite's own layer takes no more in one call */ };
 
 struct log_file {
-    sqlite3_file base;
-    sqlite3_file *real; /* behind this struct */
+    struct layer_file base;
     bool ends;          /* the page that comes next ends a commit */
     sqlite3_int64 end;  /* behind all that was written since the log began anew */
 };
 
 static sqlite3_vfs *below;
+static sqlite3_io_methods methods;
 
 static struct {
     struct log_file *of; /* NULL: the buffer is free */
@@ -41,11 +42,6 @@ static struct {
 static struct log_file *log_of(sqlite3_file *f)
 {
     return (struct log_file *)(void *)f;
-}
-
-static sqlite3_file *real(sqlite3_file *f)
-{
-    return log_of(f)->real;
 }
 
 static void forget(const struct log_file *log)
@@ -60,7 +56,7 @@ static int write_gathered(const struct log_file *log)
 
     if (gathered.of != log)
         return SQLITE_OK;
-    rc = log->real->pMethods->xWrite(log->real, gathered.bytes, gathered.n, gathered.at);
+    rc = log->base.real->pMethods->xWrite(log->base.real, gathered.bytes, gathered.n, gathered.at);
     if (rc == SQLITE_OK)
         forget(log);
     return rc;
@@ -97,7 +93,7 @@ static int put(struct log_file *log, const void *p, int n, sqlite3_int64 at)
     rc = write_gathered(log);
     if (rc != SQLITE_OK)
         return rc;
-    return longer && gather(log, p, n, at) ? SQLITE_OK : log->real->pMethods->xWrite(log->real, p, n, at);
+    return longer && gather(log, p, n, at) ? SQLITE_OK : log->base.real->pMethods->xWrite(log->base.real, p, n, at);
 }
 
 static void note_end(struct log_file *log, int n, sqlite3_int64 at)
@@ -127,103 +123,46 @@ static int g_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
     int rc = write_gathered(log_of(f));
 
-    return rc == SQLITE_OK ? real(f)->pMethods->xRead(real(f), p, n, at) : rc;
+    return rc == SQLITE_OK ? sqlite_layer_real(f)->pMethods->xRead(sqlite_layer_real(f), p, n, at) : rc;
 }
 
 static int g_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     int rc = write_gathered(log_of(f));
 
-    return rc == SQLITE_OK ? real(f)->pMethods->xTruncate(real(f), size) : rc;
+    return rc == SQLITE_OK ? sqlite_layer_real(f)->pMethods->xTruncate(sqlite_layer_real(f), size) : rc;
 }
 
 static int g_sync(sqlite3_file *f, int flags)
 {
     int rc = write_gathered(log_of(f));
 
-    return rc == SQLITE_OK ? real(f)->pMethods->xSync(real(f), flags) : rc;
+    return rc == SQLITE_OK ? sqlite_layer_real(f)->pMethods->xSync(sqlite_layer_real(f), flags) : rc;
 }
 
 static int g_size(sqlite3_file *f, sqlite3_int64 *size)
 {
     int rc = write_gathered(log_of(f));
 
-    return rc == SQLITE_OK ? real(f)->pMethods->xFileSize(real(f), size) : rc;
+    return rc == SQLITE_OK ? sqlite_layer_real(f)->pMethods->xFileSize(sqlite_layer_real(f), size) : rc;
 }
 
 /* What was gathered for a transaction that did not end is not missed. */
 static int g_close(sqlite3_file *f)
 {
-    sqlite3_file *r = real(f);
-
     forget(log_of(f));
-    return r->pMethods == NULL ? SQLITE_OK : r->pMethods->xClose(r);
+    return sqlite_layer_methods.xClose(f);
 }
-
-/* ---- the rest is passed on ---- */
-
-static int g_lock(sqlite3_file *f, int level)
-{
-    return real(f)->pMethods->xLock(real(f), level);
-}
-
-static int g_unlock(sqlite3_file *f, int level)
-{
-    return real(f)->pMethods->xUnlock(real(f), level);
-}
-
-static int g_reserved(sqlite3_file *f, int *out)
-{
-    return real(f)->pMethods->xCheckReservedLock(real(f), out);
-}
-
-static int g_control(sqlite3_file *f, int op, void *arg)
-{
-    return real(f)->pMethods->xFileControl(real(f), op, arg);
-}
-
-static int g_sector(sqlite3_file *f)
-{
-    return real(f)->pMethods->xSectorSize(real(f));
-}
-
-static int g_device(sqlite3_file *f)
-{
-    return real(f)->pMethods->xDeviceCharacteristics(real(f));
-}
-
-static const sqlite3_io_methods methods = {.iVersion = 1,
-    .xClose = g_close,
-    .xRead = g_read,
-    .xWrite = g_write,
-    .xTruncate = g_truncate,
-    .xSync = g_sync,
-    .xFileSize = g_size,
-    .xLock = g_lock,
-    .xUnlock = g_unlock,
-    .xCheckReservedLock = g_reserved,
-    .xFileControl = g_control,
-    .xSectorSize = g_sector,
-    .xDeviceCharacteristics = g_device};
 
 /* Only logs are ours. */
 static int g_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *f, int flags, int *out)
 {
-    struct log_file *log = log_of(f);
-    int rc;
-
     (void)vfs;
     if (!(flags & SQLITE_OPEN_WAL))
         return below->xOpen(below, name, f, flags, out);
-    log->base.pMethods = NULL;
-    log->ends = false;
-    log->end = 0;
-    log->real = (sqlite3_file *)(void *)(log + 1);
-    log->real->pMethods = NULL;
-    rc = below->xOpen(below, name, log->real, flags, out);
-    if (log->real->pMethods != NULL)
-        log->base.pMethods = &methods;
-    return rc;
+    log_of(f)->ends = false;
+    log_of(f)->end = 0;
+    return sqlite_layer_open(below, name, f, sizeof(struct log_file), flags, out, &methods);
 }
 
 const char *sqlite_gather_vfs(void)
@@ -232,11 +171,14 @@ const char *sqlite_gather_vfs(void)
 
     if (below == NULL) {
         below = sqlite3_vfs_find(NULL);
-        layer = *below;
-        layer.szOsFile = (int)sizeof(struct log_file) + below->szOsFile;
-        layer.zName = "gather";
-        layer.xOpen = g_open;
-        sqlite3_vfs_register(&layer, 0);
+        methods = sqlite_layer_methods;
+        methods.xClose = g_close;
+        methods.xRead = g_read;
+        methods.xWrite = g_write;
+        methods.xTruncate = g_truncate;
+        methods.xSync = g_sync;
+        methods.xFileSize = g_size;
+        sqlite_layer_register(&layer, below, "gather", sizeof(struct log_file), g_open);
     }
     return layer.zName;
 }

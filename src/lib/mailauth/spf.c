@@ -41,7 +41,7 @@ static void note(struct spf *spf, enum spf_result result, const char *before, st
 
     snprintf(text, sizeof text, "%s%.*s%s", before, STR_ARG(what), after);
     spf->result = result;
-    spf->reason = arena_str(&spf->arena, str_of(text));
+    spf->reason = spf_keep(spf, str_of(text));
 }
 
 void spf_fail(struct spf *spf, enum spf_result result, const char *before, struct str what, const char *after)
@@ -77,7 +77,10 @@ static bool choose_record(struct spf *spf, struct str records, struct str *text)
             spf_fail(spf, SPF_PERMERROR, "", spf_top(spf)->domain, " has more than one SPF record");
             ok = false;
         } else {
-            *text = arena_str(&spf->arena, buf_str(&one));
+            *text = spf_keep(spf, buf_str(&one));
+            ok = text->n > 0; /* never taken for a domain without a record */
+            if (!ok)
+                spf_fail(spf, SPF_PERMERROR, "the records are too large together, the last is that of ", spf_top(spf)->domain, "");
         }
     }
     buf_clear(&one);
@@ -125,7 +128,7 @@ static void tell_explanation(struct spf *spf)
     buf_init(&out, SPF_TEXT_MAX);
     spf->names.validated = spf_choose_validated(spf, spf_top(spf)->domain);
     if (spf_expand_text(spf->text, &spf->names, &out))
-        spf->explanation = arena_str(&spf->arena, buf_str(&out));
+        spf->explanation = spf_keep(spf, buf_str(&out));
     buf_clear(&out);
     finish(spf);
 }

@@ -119,6 +119,7 @@ struct imap {
     struct buf answer;      /* the tagged line, said when the client has been told what changed */
     bool tell_expunges;
     bool tells_all;         /* of the selected mailbox, whatever NOTIFY says */
+    char limit_code[24];    /* imap_limit_code */
     uint32_t limited;       /* MESSAGELIMIT: the command works on messages from this uid on only; 0: on all it names */
     bool unasked;           /* the command under way is the server's own: its end is not told */
     struct imap_notify *notify; /* NULL: neither NOTIFY was used nor METADATA enabled */

@@ -10,10 +10,8 @@
 
 const char *imap_limit_code(struct imap *im)
 {
-    char *code = arena_alloc(&im->arena, 40);
-
-    snprintf(code, 40, "MESSAGELIMIT %" PRIu32, im->info->command_limit);
-    return code;
+    snprintf(im->limit_code, sizeof im->limit_code, "MESSAGELIMIT %" PRIu32, im->info->command_limit);
+    return im->limit_code;
 }
 
 bool imap_is_over_limit(const struct imap *im, uint64_t messages)
@@ -139,22 +137,21 @@ uint32_t imap_limit_search(struct imap *im, const struct imap_search_key *root)
 /* In the tagged OK, or, when that has a code already, in an untagged NO before it. */
 void imap_limit_tell(struct imap *im)
 {
-    struct str text = buf_str(&im->answer), ok = STR(" OK "), rest;
+    struct str text = buf_str(&im->answer), ok = STR(" OK ");
     size_t head = im->tag.n + ok.n;
     struct buf code;
 
     if (im->limited == 0 || text.n < head || !str_starts(str_skip(text, im->tag.n), ok))
         return;
-    rest = str_skip(text, head);
-    buf_init(&code, 100);
-    buf_addf(&code, "[MESSAGELIMIT %" PRIu32 " %" PRIu32 "] ", im->info->command_limit, im->limited);
-    if (str_starts(rest, STR("["))) {
+    text = str_skip(text, head);
+    buf_init(&code, IMAP_OUTPUT_MAX);
+    buf_addf(&code, "[%s %" PRIu32 "] ", imap_limit_code(im), im->limited);
+    if (str_starts(text, STR("["))) {
         buf_addf(&im->out, "* NO %.*sNot all of them, go on below that uid\r\n", STR_ARG(buf_str(&code)));
     } else {
-        rest = arena_str(&im->arena, rest);
+        buf_add(&code, text);
         im->answer.n = head;
         buf_add(&im->answer, buf_str(&code));
-        buf_add(&im->answer, rest);
     }
     buf_clear(&code);
 }
