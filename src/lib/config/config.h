@@ -76,6 +76,11 @@
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
     D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
 
+#define CONFIG_DKIM(D)                                                                             \
+    D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
+    D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
+    D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
+
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
     D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
@@ -160,6 +165,9 @@ struct config {
     struct {
         CONFIG_RELAY(CONFIG_MEMBER)
     } relay;
+    struct {
+        CONFIG_DKIM(CONFIG_MEMBER)
+    } dkim;
     struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;
