@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"credential", "logins of programs that only send", NULL, verb_run, credential_verbs},
     {"route", "where outgoing mail goes, other than by MX", NULL, verb_run, route_verbs},
     {"pool", "source addresses for outgoing mail", NULL, verb_run, pool_verbs},
+    {"dkim", "the keys that sign mail of a domain", NULL, verb_run, dkim_verbs},
     {"queue", "messages on their way", NULL, queue_run, queue_verbs},
     {"trace", "the whole story of a message", NULL, verb_run, trace_verbs},
     {"check-sandbox", "let every role try what it must not be able to do", NULL, verb_run, check_sandbox_verbs},

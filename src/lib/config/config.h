@@ -84,6 +84,11 @@
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
     D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
 
+#define CONFIG_DKIM(D)                                                                             \
+    D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
+    D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
+    D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
+
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
     D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
@@ -171,6 +176,9 @@ struct config {
     struct {
         CONFIG_AUTH(CONFIG_MEMBER)
     } auth;
+    struct {
+        CONFIG_DKIM(CONFIG_MEMBER)
+    } dkim;
     struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;

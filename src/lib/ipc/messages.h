@@ -124,6 +124,13 @@ enum route_tls {
  * public key. */
 #define FIELDS_key_sign_ask(U, I, S, T) U(id) U(operation) S(key, 32) S(input, 1024)
 #define FIELDS_key_sign_reply(U, I, S, T) U(id) U(done) S(output, 1024)
+/* filter asks which DKIM keys sign for a domain: their selectors, empty for none. failed: directory cannot say now. */
+#define FIELDS_dkim_keys_ask(U, I, S, T) U(id) S(domain, IPC_NAME)
+#define FIELDS_dkim_keys_reply(U, I, S, T) U(id) U(failed) S(rsa, 64) S(ed25519, 64)
+/* The signatures of these keys for these hashes (SHA-256; empty where there is no such key). failed: not all can be had. */
+#define FIELDS_dkim_sign_ask(U, I, S, T)                                                              \
+    U(id) S(domain, IPC_NAME) S(rsa, 64) S(rsa_hash, 32) S(ed25519, 64) S(ed25519_hash, 32)
+#define FIELDS_dkim_sign_reply(U, I, S, T) U(id) U(failed) S(rsa_signature, 512) S(ed25519_signature, 64)
 /* relay asks for the login of a smart host. */
 #define FIELDS_secret_ask(U, I, S, T) U(id) U(credential)
 #define FIELDS_secret_reply(U, I, S, T) U(id) U(found) S(user, IPC_NAME) S(secret, IPC_NAME)
@@ -234,7 +241,7 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
 /* relay to queue: how many deliveries of a destination may be under way at once. */
 #define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
-/* ---- relay, filter to resolver ---- */
+/* ---- relay, filter, directory to resolver ---- */
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, DNS_BOGUS };
 /* type: the number of the record type. records: each 2 bytes of length (big endian), then rdata with
  * uncompressed names. canonical: the name after CNAMEs. ttl in seconds. */
@@ -358,8 +365,8 @@ enum { CONTROL_ROWS = 200 };
     M(rcpt_told, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                 \
     M(told_stored, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                               \
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
-    M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER), ROLE_BIT(RESOLVER))                             \
-    M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER))                           \
+    M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY), ROLE_BIT(RESOLVER))       \
+    M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY))     \
     M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                           \
     M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
@@ -388,4 +395,8 @@ enum { CONTROL_ROWS = 200 };
     M(name_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                          \
     M(share_note, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
     M(shares_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                          \
-    M(shares_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))
+    M(shares_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                        \
+    M(dkim_keys_ask, ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                        \
+    M(dkim_keys_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))                                      \
+    M(dkim_sign_ask, ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                        \
+    M(dkim_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))

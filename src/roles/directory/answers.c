@@ -48,7 +48,7 @@ void answers_trouble(struct directory *d, const char *question, const struct err
 
 /* Another process (a command while no server was thought to run) may have written: looked at ten
  * times a second. */
-static struct lookup *fresh(struct directory *d)
+struct lookup *answers_fresh(struct directory *d)
 {
     int64_t now = clock_monotonic(), version = 0;
 
@@ -69,7 +69,7 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
 
     d->books[BOOK_RCPT].came++;
     buf_init(&text, IPC_TEXT);
-    result = lookup_rcpt(fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0,
+    result = lookup_rcpt(answers_fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0,
         clock_monotonic(), &text);
     metric_add(&rcpts, 1);
     if (result == RCPT_UNKNOWN)
@@ -90,7 +90,7 @@ void on_sender_ask(struct role *role, struct channel *from, const struct msg_sen
     bool allowed = false, done;
 
     d->books[BOOK_SENDER].came++;
-    done = lookup_sender(fresh(d), (int64_t)(m->account & INT64_MAX), m->address, &allowed, &err);
+    done = lookup_sender(answers_fresh(d), (int64_t)(m->account & INT64_MAX), m->address, &allowed, &err);
     if (!done)
         answers_trouble(d, "sender", &err);
     d->books[BOOK_SENDER].answered++;
@@ -105,7 +105,7 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     d->books[BOOK_DESTINATION].came++;
     resolved_init(&r);
     metric_add(&resolves, 1);
-    lookup_resolve(fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
+    lookup_resolve(answers_fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
     if (r.result == RESOLVE_TEMPFAIL && d->lookup.trouble.kind != ERR_NONE)
         answers_trouble(d, "destination", &d->lookup.trouble);
     d->books[BOOK_DESTINATION].answered++;

@@ -194,7 +194,9 @@ static int remove_domain(struct command *c)
             d.name.p, accounts, accounts == 1 ? "" : "s", aliases, aliases == 1 ? "" : "es", credentials,
             credentials == 1 ? "" : "s");
     name = name_str(&d.name);
-    return store_run(c->store, SQL_DOMAIN_REMOVE, &name, 1, &err) ? 0 : command_broken(c, &err);
+    return store_run(c->store, SQL_DKIM_FORGET, &name, 1, &err) && store_run(c->store, SQL_DOMAIN_REMOVE, &name, 1, &err)
+               ? 0
+               : command_broken(c, &err);
 }
 
 #define OPTIONS "kind catch_all enabled"

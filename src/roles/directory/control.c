@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "command.h"
+#include "smtp/address.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -21,6 +22,7 @@ struct job {
     int64_t sent;
     int rows; /* of this page */
     struct event *again;
+    struct dkim_look *look; /* `dkim check`: what it waits for */
     struct directory *d;
 };
 
@@ -38,6 +40,7 @@ void control_open(struct directory *d)
 static void drop(struct job *job)
 {
     list_remove(&job->link);
+    dkim_look_cancel(job->look);
     if (job->again != NULL)
         event_free(job->again);
     str_free(&job->object);
@@ -97,6 +100,8 @@ static bool run_once(struct directory *d, struct job *job)
     job->after2 = c.after2;
     job->rows += (int)(c.sent - job->sent);
     job->sent = c.sent;
+    if (code == 0 && str_eq(job->object, STR("domain")))
+        dkim_watch_soon(d);
     if (!c.more)
         ipc_send_control_done(
             job->channel, &(struct msg_control_done){job->id, (uint64_t)code, buf_str(&text)});
@@ -134,6 +139,29 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     run(job->d, job);
 }
 
+static void on_looked(void *arg)
+{
+    struct job *job = arg;
+
+    job->look = NULL;
+    run(job->d, job);
+}
+
+/* `dkim check` asks DNS before it says what is there. */
+static void begin(struct directory *d, struct job *job)
+{
+    const char *why;
+    struct buf domain;
+
+    buf_init(&domain, IPC_NAME);
+    if (str_eq(job->object, STR("dkim")) && str_eq(args_word(job->args, 0), STR("check")) &&
+        domain_write(args_word(job->args, 1), &domain, &why) && !domain.failed)
+        job->look = dkim_look_start(d, buf_str(&domain), on_looked, job);
+    buf_clear(&domain);
+    if (job->look == NULL)
+        run(d, job);
+}
+
 /* Who did what, without the options: one of them may be a password. */
 static void log_command(const struct msg_control_ask *m)
 {
@@ -165,7 +193,7 @@ void on_control_ask(struct role *role, struct channel *from, const struct msg_co
     job->object = str_dup(m->command);
     job->args = str_dup(m->args);
     list_add_last(&d->jobs, &job->link);
-    run(d, job);
+    begin(d, job);
 }
 
 static struct job *find(struct directory *d, struct channel *from, uint64_t id)

@@ -1,6 +1,9 @@
 /* The role's state, shared by its files; and what each of them gives to main.c. */
 #pragma once
 #include "ipc/role.h"
+#include "dkim_signer.h"
+#include "dkim_watch.h"
+#include "dns/dns_client.h"
 #include "lookup.h"
 #include "password.h"
 #include "sasl.h"
@@ -15,6 +18,7 @@ enum directory_book {
     BOOK_STANDING, /* that are asked until they are answered: secrets, pools, accounts */
     BOOK_LOGIN,
     BOOK_SIGNATURE,
+    BOOK_DKIM,
     BOOK_COUNT,
 };
 
@@ -44,6 +48,17 @@ struct directory {
     struct list jobs;
     /* keys.c */
     struct key_store *keys;
+    /* dkim_answers.c */
+    struct dkim_signer signer;
+    uint64_t dkim_generation; /* of the lookup, when the signer was filled */
+    struct list dkim_requests;
+    int64_t dkim_waiting;
+    struct event *dkim_turn;
+    /* dkim_watch.c */
+    struct dns_client dns;
+    struct event *dkim_round;
+    struct name dkim_at; /* the domain looked after last; empty between two rounds */
+    struct dkim_look *dkim_look;
 };
 
 /* auth.c: AUTH exchanges; bounded in number and time, failures answered late. */
@@ -57,6 +72,8 @@ void on_auth_cancel(struct role *role, struct channel *from, const struct msg_au
 /* answers.c: one question, one answer. */
 void answers_open(struct directory *d);
 int64_t answers_under_way(const struct directory *d);
+/* The lookup, which has noticed what other processes changed. */
+struct lookup *answers_fresh(struct directory *d);
 /* The database failed at a question: counted, and told within reason. */
 void answers_trouble(struct directory *d, const char *question, const struct err *err);
 void answers_peer_gone(struct directory *d, struct channel *c);
@@ -84,6 +101,14 @@ void control_peer_gone(struct directory *d, struct channel *c);
 void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m);
 void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m);
 void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m);
+
+/* dkim_answers.c: which DKIM keys sign for a domain, and their signatures. */
+void dkim_answers_open(struct directory *d);
+void dkim_answers_peer_gone(struct directory *d, struct channel *c);
+void on_dkim_keys_ask(struct role *role, struct channel *from, const struct msg_dkim_keys_ask *m);
+void on_dkim_sign_ask(struct role *role, struct channel *from, const struct msg_dkim_sign_ask *m);
+/* dkim_watch.c */
+void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m);
 
 /* keys.c: the private keys of the certificates, of which smtp and access know the public half
  * alone. */

@@ -44,6 +44,7 @@ void lookup_changed(struct lookup *l)
 {
     int64_t routes = 1, bindings = 1;
 
+    l->generation++;
     LIST_EACH(&l->cache_order, it)
     drop(l, CONTAINER(it, struct cached, link));
     /* Without any route or binding the questions about them are spared; when in doubt they are

@@ -16,6 +16,7 @@ struct lookup {
     struct map cache;
     struct list cache_order; /* least recently used first */
     int64_t changes;         /* db_data_version when the cache was filled */
+    uint64_t generation;     /* goes up with each change that was noticed */
     bool any_route, any_binding;
     struct err trouble; /* why the last lookup_rcpt or lookup_resolve found no answer; ERR_NONE when the database did not fail */
 };

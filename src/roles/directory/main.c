@@ -12,12 +12,14 @@ static void peer_up(struct role *role, struct channel *c)
 {
     if (channel_role(c) == ROLE_MAILBOX && role_copy(role) == 0)
         answers_mailbox_up(role_state(role), c);
+    dkim_watch_peer_up(role_state(role), c);
 }
 
 static void peer_gone(struct role *role, struct channel *c)
 {
     answers_peer_gone(role_state(role), c);
     auth_peer_gone(role_state(role), c);
+    dkim_answers_peer_gone(role_state(role), c);
     control_peer_gone(role_state(role), c);
 }
 
@@ -49,10 +51,11 @@ static void verify(struct role *role, struct verification *v)
         [BOOK_STANDING] = ("secrets, pools and accounts asked for, and told, waiting for the "
                            "database or their asker gone"),
         [BOOK_LOGIN] = "logins begun, and answered, under way or given up",
+        [BOOK_DKIM] = "DKIM keys and signatures asked for, and answered, waiting or their asker gone",
         [BOOK_SIGNATURE] = "TLS signatures asked for, and made or refused",
     };
     const struct directory *d = role_state(role);
-    const int64_t open[BOOK_COUNT] = {[BOOK_STANDING] = answers_under_way(d), [BOOK_LOGIN] = auth_under_way(d)};
+    const int64_t open[BOOK_COUNT] = {[BOOK_STANDING] = answers_under_way(d), [BOOK_LOGIN] = auth_under_way(d), [BOOK_DKIM] = d->dkim_waiting};
 
     for (size_t i = 0; i < BOOK_COUNT; i++)
         if (d->books[i].came > 0)
@@ -70,6 +73,9 @@ static const struct handlers handlers = {
     .share_note = on_share_note,
     .shares_ask = on_shares_ask,
     .key_sign_ask = on_key_sign_ask,
+    .dkim_keys_ask = on_dkim_keys_ask,
+    .dkim_sign_ask = on_dkim_sign_ask,
+    .dns_reply = on_dns_reply,
     .auth_begin = on_auth_begin,
     .auth_step = on_auth_step,
     .auth_cancel = on_auth_cancel,
@@ -136,10 +142,13 @@ int main(int argc, char **argv)
     auth_open(d);
     control_open(d);
     keys_load(d);
+    dkim_answers_open(d);
+    dkim_watch_open(d);
     if (role_copy(role) == 0 && role_peers(role, ROLE_MAILBOX) > 1)
         (void)shares_look_for_splits(d, role_peers(role, ROLE_MAILBOX));
     role_sandbox(role);
     code = role_run(role);
+    dkim_signer_clear(&d->signer);
     password_cache_wipe(&d->passwords);
     store_close(&d->store);
     return code;

@@ -24,6 +24,7 @@ bool name_set(struct name *name, struct str text);
         "kind = excluded.kind, catch_all = excluded.catch_all, enabled = excluded.enabled")        \
     X(DOMAIN_REMOVE, "DELETE FROM domain WHERE name = $1")                                         \
     X(DOMAIN_LIST, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT $2")               \
+    X(DOMAIN_NEXT, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT 1")                \
     X(DOMAIN_ACCOUNTS, "SELECT count(*) FROM account WHERE domain = $1")                           \
     X(DOMAIN_ALIASES, "SELECT count(*) FROM alias WHERE domain = $1")                              \
     X(DOMAIN_CREDENTIALS, "SELECT count(*) FROM credential WHERE domain = $1")                     \
@@ -122,6 +123,18 @@ bool name_set(struct name *name, struct str text);
     X(BINDING_LIST,                                                                                \
         "SELECT match, pool FROM pool_binding WHERE match > $1 ORDER BY match LIMIT $2")           \
     X(BINDING_ANY, "SELECT count(*) FROM (SELECT 1 FROM pool_binding LIMIT 1) AS b")               \
+    X(DKIM_OF_DOMAIN, "SELECT " STORE_DKIM " FROM dkim_key WHERE domain = $1 ORDER BY made, selector LIMIT 32") \
+    X(DKIM_LIST, "SELECT " STORE_DKIM ", domain FROM dkim_key WHERE (domain, selector) > ($1, $2) " \
+                 "ORDER BY domain, selector LIMIT $3")                                             \
+    X(DKIM_PRIVATE, "SELECT private FROM dkim_key WHERE domain = $1 AND selector = $2")            \
+    X(DKIM_ADD,                                                                                    \
+        "INSERT INTO dkim_key (" STORE_DKIM ", domain, private) VALUES ($1, $2, $3, $4, $5, $6, "  \
+        "$7, $8, $9, $10, $11, $12, $13, $14)")                                                    \
+    X(DKIM_SET, "UPDATE dkim_key SET state = $3, by_hand = $4, published = $5, used = $6, "        \
+                "retired = $7, ended = $8, looked = $9, record = $10, private = CASE WHEN $11 = 1 " \
+                "THEN $12 ELSE private END WHERE domain = $1 AND selector = $2")                   \
+    X(DKIM_REMOVE, "DELETE FROM dkim_key WHERE domain = $1 AND selector = $2")                     \
+    X(DKIM_FORGET, "DELETE FROM dkim_key WHERE domain = $1")                                       \
     X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                        \
     X(SEQUENCE_GET, "SELECT last FROM sequence WHERE name = $1")                                   \
     X(SETTING_GET, "SELECT value FROM setting WHERE name = $1")                                    \
@@ -136,6 +149,8 @@ bool name_set(struct name *name, struct str text);
     "id, name, account, domain, enabled, messages_per_hour, recipients_per_hour, password, "       \
     "scram_salt, "                                                                                 \
     "scram_iterations, scram_stored, scram_server, created"
+#define STORE_DKIM                                                                                 \
+    "selector, algorithm, state, public, by_hand, made, published, used, retired, ended, looked, record"
 #define STORE_ROUTE "id, match, kind, hosts, tls, login, secret, text, created"
 
 enum store_statement {

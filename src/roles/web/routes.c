@@ -21,6 +21,7 @@ static const struct route {
     {"credential", ROLE_DIRECTORY, FIRST_COPY},
     {"route", ROLE_DIRECTORY, FIRST_COPY},
     {"pool", ROLE_DIRECTORY, FIRST_COPY},
+    {"dkim", ROLE_DIRECTORY, FIRST_COPY},
     {"queue", ROLE_QUEUE, OWNING_SHARD},
     {"mailbox", ROLE_MAILBOX, OWNING_COPY},
     {"trace", ROLE_EVENTS, FIRST_COPY},
