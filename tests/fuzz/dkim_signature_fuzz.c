@@ -43,7 +43,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         value = str_sub(all, 0, (size_t)end);
         record = str_skip(all, (size_t)end + 1);
     }
-    verdict = dkim_signature_read(value, &s);
+    for (size_t i = 0; i < 2; i++) {
+        verdict = dkim_signature_read(i == 0 ? ARC_MESSAGE_SIGNATURE : ARC_SEAL, value, &s);
+        assert(inside(s.domain, value) && inside(s.selector, value) && inside(s.chain_status, value));
+        assert(verdict.reason != NULL || (s.bytes_n > 0 && s.instance > 0 && s.instance <= ARC_SETS_MAX));
+    }
+    verdict = dkim_signature_read(DKIM_SIGNATURE, value, &s);
     assert(inside(s.domain, value) && inside(s.selector, value) && inside(s.names, value) && inside(s.identity, value));
     assert(s.bytes_n <= DKIM_SIGNATURE_BYTES);
     if (verdict.reason == NULL) {

@@ -16,6 +16,8 @@ struct dkim_zone {
 
 void dkim_zone_add(struct dkim_zone *zone, const char *name, const char *text);
 void dkim_zone_fail(struct dkim_zone *zone, const char *name, enum dns_status status);
+/* Appends the records of this name, as they cross the channel. */
+enum dns_status dkim_zone_look_up(const struct dkim_zone *zone, const char *name, struct buf *out);
 
 /* A file of tests/vectors/dkim, every line end made CRLF. The caller clears it. */
 void dkim_read_message(const char *file, struct buf *message);

@@ -162,7 +162,7 @@ static void hash_bytes(EVP_MD_CTX *md, struct str bytes)
         fatal("SHA-256 failed");
 }
 
-static void hash_field(struct dkim_header *h, size_t number, enum dkim_canon canon, EVP_MD_CTX *md)
+void dkim_header_hash_field(struct dkim_header *h, size_t number, enum dkim_canon canon, EVP_MD_CTX *md)
 {
     buf_reset(&h->canonical);
     dkim_canon_field(canon, dkim_header_field(h, number), &h->canonical);
@@ -198,7 +198,7 @@ void dkim_header_hash(struct dkim_header *h, struct str names, enum dkim_canon c
         size_t number = chain == NULL ? NONE : take(h, chain, without);
 
         if (number != NONE)
-            hash_field(h, number, canon, md);
+            dkim_header_hash_field(h, number, canon, md);
     }
 }
 

@@ -26,5 +26,7 @@ struct evp_md_ctx_st;
  * numbered `without` is never chosen (SIZE_MAX: none such). */
 void dkim_header_hash(struct dkim_header *header, struct str names, enum dkim_canon canon, size_t without,
     struct evp_md_ctx_st *md);
+/* Hashes one field, with CRLF behind it. */
+void dkim_header_hash_field(struct dkim_header *header, size_t number, enum dkim_canon canon, struct evp_md_ctx_st *md);
 /* Hashes a signature's own field, with what its tag b= says left out, and without a line end (3.7). */
 void dkim_header_hash_own(struct str field, enum dkim_canon canon, struct evp_md_ctx_st *md);

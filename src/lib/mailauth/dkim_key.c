@@ -11,7 +11,7 @@
 #include <openssl/rsa.h>
 #include <stdlib.h>
 
-enum { RECORD_MAX = 16384, EXPONENT_MAX = 8, ED25519_BYTES = 32 };
+enum { RECORD_MAX = 16384, RECORDS_MAX = 8, EXPONENT_MAX = 8, ED25519_BYTES = 32 };
 
 struct dkim_key {
     EVP_PKEY *pkey;
@@ -203,6 +203,30 @@ struct dkim_key *dkim_key_read(struct str record, const struct dkim_signature *s
         return key;
     dkim_key_free(key);
     return NULL;
+}
+
+/* The first record that holds a usable key counts; without one, what is wrong with the first. */
+struct dkim_key *dkim_key_of_answer(enum dns_status status, struct str records, const struct dkim_signature *s, struct dkim_verdict *verdict)
+{
+    struct dkim_verdict first = bad("there is no key record");
+    struct dkim_key *key = NULL;
+    struct str rdata;
+    struct buf text;
+
+    if (status != DNS_OK && status != DNS_NODATA && status != DNS_NXDOMAIN)
+        first = (struct dkim_verdict){DKIM_TEMPERROR, "DNS failed for the key"};
+    buf_init(&text, RECORD_MAX);
+    for (unsigned i = 0; status == DNS_OK && key == NULL && i < RECORDS_MAX && dns_next_record(&records, &rdata); i++) {
+        buf_reset(&text);
+        if (!dns_read_txt(rdata, &text))
+            continue;
+        key = dkim_key_read(buf_str(&text), s, verdict);
+        if (i == 0)
+            first = *verdict;
+    }
+    buf_clear(&text);
+    *verdict = key != NULL ? good : first;
+    return key;
 }
 
 void dkim_key_free(struct dkim_key *key)

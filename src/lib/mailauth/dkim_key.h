@@ -2,6 +2,7 @@
  * 8192, and a public exponent of at most 64 bits, so that a check costs little), and the check itself. */
 #pragma once
 #include "dkim_signature.h"
+#include "ipc/messages.h"
 
 enum { DKIM_RSA_MIN = 1024, DKIM_RSA_MAX = 8192 };
 
@@ -10,6 +11,8 @@ struct dkim_key;
 /* Reads the text of a TXT record. A key that cannot be used for this algorithm gives its verdict and NULL.
  * The signature tells what t=s asks for. */
 struct dkim_key *dkim_key_read(struct str record, const struct dkim_signature *s, struct dkim_verdict *verdict);
+/* The same of an answer of DNS to the question for the key's name. */
+struct dkim_key *dkim_key_of_answer(enum dns_status status, struct str records, const struct dkim_signature *s, struct dkim_verdict *verdict);
 void dkim_key_free(struct dkim_key *key);
 /* t=y: the domain only tries DKIM; a failure is not to be held against it. */
 bool dkim_key_is_testing(const struct dkim_key *key);

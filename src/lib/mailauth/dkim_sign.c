@@ -1,28 +1,13 @@
 /* See dkim_sign.h. The hash of the signed fields is made once, at the end of the header; each key goes on from a copy
  * of it, when the body's hash is known, with the field it will be in. */
 #include "dkim_sign.h"
-#include "base/encode.h"
 #include "base/err.h"
+#include "dkim_write.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { LINE_MAX_OCTETS = 76, NAMES_MAX = 4096, FIELD_MAX = 16384, SAME_NAME_MAX = 20 };
-
-/* What is signed where it is there (RFC 6376 5.4.1; List-Unsubscribe-Post: RFC 8058 4), and what is oversigned. */
-static const struct {
-    const char *name;
-    bool oversigned;
-} signed_names[] = {
-    {"From", true}, {"Subject", true}, {"Date", true}, {"To", true}, {"Cc", false}, {"Sender", false},
-    {"Reply-To", false}, {"Message-ID", false}, {"In-Reply-To", false}, {"References", false},
-    {"MIME-Version", false}, {"Content-Type", false}, {"Content-Transfer-Encoding", false},
-    {"Content-ID", false}, {"Content-Description", false}, {"Resent-Date", false}, {"Resent-From", false},
-    {"Resent-Sender", false}, {"Resent-To", false}, {"Resent-Cc", false}, {"Resent-Message-ID", false},
-    {"List-Id", false}, {"List-Help", false}, {"List-Unsubscribe", false}, {"List-Unsubscribe-Post", false},
-    {"List-Subscribe", false}, {"List-Post", false}, {"List-Owner", false}, {"List-Archive", false},
-};
+enum { FIELD_MAX = 16384 };
 
 struct dkim_sign {
     struct str domain; /* owned, as the selectors are */
@@ -63,7 +48,7 @@ struct dkim_sign *dkim_sign_new(struct str domain, const struct dkim_sign_key *k
         fatal("SHA-256 is not to be had");
     for (size_t i = 0; i < key_count; i++)
         s->keys[i] = (struct dkim_sign_key){keys[i].algorithm, str_dup(keys[i].selector)};
-    buf_init(&s->names, NAMES_MAX);
+    buf_init(&s->names, DKIM_NAMES_MAX);
     return s;
 }
 
@@ -88,30 +73,9 @@ void dkim_sign_field(struct dkim_sign *s, struct str field)
     dkim_header_add(s->header, field);
 }
 
-/* False: there are more of an oversigned field than can be named. */
-static bool choose_names(struct dkim_sign *s)
-{
-    for (size_t i = 0; i < sizeof signed_names / sizeof signed_names[0]; i++) {
-        struct str name = str_of(signed_names[i].name);
-        size_t count = dkim_header_count_of(s->header, name);
-
-        if (count > SAME_NAME_MAX && signed_names[i].oversigned)
-            return false;
-        if (count > SAME_NAME_MAX)
-            count = SAME_NAME_MAX;
-        count += signed_names[i].oversigned ? 1 : 0;
-        for (; count > 0; count--) {
-            if (s->names.n > 0)
-                buf_add_char(&s->names, ':');
-            buf_add(&s->names, name);
-        }
-    }
-    return !s->names.failed;
-}
-
 bool dkim_sign_header_end(struct dkim_sign *s)
 {
-    bool ok = !dkim_header_is_too_large(s->header) && dkim_header_count_of(s->header, STR("From")) > 0 && choose_names(s);
+    bool ok = dkim_choose_names(s->header, false, &s->names);
 
     if (ok)
         dkim_header_hash(s->header, buf_str(&s->names), DKIM_RELAXED, SIZE_MAX, s->fields);
@@ -127,101 +91,22 @@ void dkim_sign_body(struct dkim_sign *s, struct str bytes)
 
 /* ---- the field ---- */
 
-struct folder {
-    struct buf *out;
-    size_t line; /* octets of the line so far */
-};
-
-static void fold(struct folder *f)
-{
-    buf_add(f->out, STR("\r\n\t"));
-    f->line = 1;
-}
-
-static void add(struct folder *f, struct str s)
-{
-    buf_add(f->out, s);
-    f->line += s.n;
-}
-
-/* A tag that stays on one line. */
-static void add_tag(struct folder *f, const char *name, struct str value)
-{
-    size_t n = strlen(name) + 1 + value.n + 1;
-
-    if (f->line + 1 + n > LINE_MAX_OCTETS)
-        fold(f);
-    else
-        add(f, STR(" "));
-    add(f, str_of(name));
-    add(f, STR("="));
-    add(f, value);
-    add(f, STR(";"));
-}
-
-static void add_number_tag(struct folder *f, const char *name, uint64_t number)
-{
-    struct buf text;
-
-    buf_init(&text, 32);
-    buf_add_number(&text, number);
-    add_tag(f, name, buf_str(&text));
-    buf_clear(&text);
-}
-
-static void add_names_tag(struct folder *f, struct str names)
-{
-    struct str name;
-
-    fold(f);
-    add(f, STR("h="));
-    while (str_next(&names, ':', &name)) {
-        if (f->line + name.n + 1 > LINE_MAX_OCTETS)
-            fold(f);
-        add(f, name);
-        add(f, names.p == NULL ? STR(";") : STR(":"));
-    }
-}
-
-static void add_base64(struct folder *f, struct str bytes)
-{
-    struct buf text;
-    struct str rest;
-
-    buf_init(&text, FIELD_MAX);
-    base64_encode(&text, bytes);
-    for (rest = buf_str(&text); rest.n > 0;) {
-        size_t n = LINE_MAX_OCTETS - f->line;
-
-        add(f, str_sub(rest, 0, n));
-        rest = str_skip(rest, n < rest.n ? n : rest.n);
-        if (rest.n > 0)
-            fold(f);
-    }
-    buf_clear(&text);
-}
-
 static void write_field(const struct dkim_sign *s, size_t key, struct str signature, struct buf *out)
 {
-    struct folder f = {.out = out};
+    struct dkim_writer w;
 
-    add(&f, STR("DKIM-Signature:"));
-    add_tag(&f, "v", STR("1"));
-    add_tag(&f, "a", str_of(dkim_algorithm_name(s->keys[key].algorithm)));
-    add_tag(&f, "c", STR("relaxed/relaxed"));
-    add_tag(&f, "d", s->domain);
-    add_tag(&f, "s", s->keys[key].selector);
-    add_number_tag(&f, "t", s->time);
+    dkim_write_begin(&w, out, "DKIM-Signature:");
+    dkim_write_tag(&w, "v", STR("1"));
+    dkim_write_tag(&w, "a", str_of(dkim_algorithm_name(s->keys[key].algorithm)));
+    dkim_write_tag(&w, "c", STR("relaxed/relaxed"));
+    dkim_write_tag(&w, "d", s->domain);
+    dkim_write_tag(&w, "s", s->keys[key].selector);
+    dkim_write_number(&w, "t", s->time);
     if (s->expiry > 0)
-        add_number_tag(&f, "x", s->expiry);
-    add_names_tag(&f, buf_str(&s->names));
-    fold(&f);
-    add(&f, STR("bh="));
-    add_base64(&f, str_from((const char *)dkim_body_hash(s->body, s->body_number), DKIM_HASH));
-    add(&f, STR(";"));
-    fold(&f);
-    add(&f, STR("b="));
-    add_base64(&f, signature);
+        dkim_write_number(&w, "x", s->expiry);
+    dkim_write_names(&w, buf_str(&s->names));
+    dkim_write_body_hash(&w, dkim_body_hash(s->body, s->body_number));
+    dkim_write_signature(&w, signature);
 }
 
 static void hash_for(struct dkim_sign *s, size_t key)

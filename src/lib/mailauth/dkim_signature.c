@@ -66,6 +66,7 @@ static struct dkim_verdict read_canon(struct str value, struct dkim_signature *s
 {
     ptrdiff_t slash = str_find(value, '/');
 
+    s->body = DKIM_SIMPLE;
     if (!read_form(str_sub(value, 0, slash < 0 ? value.n : (size_t)slash), &s->header) ||
         (slash >= 0 && !read_form(str_skip(value, (size_t)slash + 1), &s->body)))
         return bad("unknown canonical form");
@@ -124,12 +125,12 @@ static struct dkim_verdict read_bytes(struct str value, struct dkim_signature *s
     return ok ? good : garbled("b= is no signature");
 }
 
-bool dkim_is_name_list(struct str names)
+static bool is_name_list(struct str names, bool may_be_empty)
 {
     struct str name;
 
     while (tag_next_item(&names, ':', &name)) {
-        if (name.n == 0)
+        if (name.n == 0 && !may_be_empty)
             return false;
         for (size_t i = 0; i < name.n; i++)
             if (name.p[i] <= ' ' || name.p[i] > '~')
@@ -141,9 +142,26 @@ bool dkim_is_name_list(struct str names)
 static struct dkim_verdict read_names(struct str value, struct dkim_signature *s)
 {
     s->names = value;
-    if (!dkim_is_name_list(value))
+    if (!is_name_list(value, false))
         return garbled("h= is no list of fields");
     return tag_has_item(value, "from") ? good : bad("From is not signed");
+}
+
+/* Of a message signature of ARC: it and its items may be empty, and no seal may be in it (RFC 8617 4.1.2). */
+static struct dkim_verdict read_arc_names(struct str value, struct dkim_signature *s)
+{
+    s->names = value;
+    if (!is_name_list(value, true))
+        return garbled("h= is no list of fields");
+    return tag_has_item(value, "arc-seal") ? bad("h= names ARC-Seal") : good;
+}
+
+/* The fields of a seal are not the sealer's choice (RFC 8617 4.1.3). */
+static struct dkim_verdict refuse_names(struct str value, struct dkim_signature *s)
+{
+    (void)value;
+    (void)s;
+    return bad("a seal with h=");
 }
 
 static struct dkim_verdict read_identity(struct str value, struct dkim_signature *s)
@@ -156,6 +174,23 @@ static struct dkim_verdict read_length(struct str value, struct dkim_signature *
 {
     s->has_length = true;
     return str_to_u64(value, UINT64_MAX - 1, &s->length) ? good : garbled("l= is no number");
+}
+
+static struct dkim_verdict read_instance(struct str value, struct dkim_signature *s)
+{
+    uint64_t number;
+
+    if (value.n > 2 || !str_to_u64(value, ARC_SETS_MAX, &number) || number == 0)
+        return garbled("i= is no instance");
+    s->instance = (unsigned)number;
+    return good;
+}
+
+static struct dkim_verdict read_chain_status(struct str value, struct dkim_signature *s)
+{
+    s->chain_status = value;
+    return str_ieq(value, STR("none")) || str_ieq(value, STR("pass")) || str_ieq(value, STR("fail")) ? good
+                                                                                              : garbled("cv= is no status");
 }
 
 static struct dkim_verdict read_query(struct str value, struct dkim_signature *s)
@@ -174,24 +209,31 @@ static struct dkim_verdict read_expiry(struct str value, struct dkim_signature *
     return str_to_u64(value, UINT64_MAX, &s->expiry) ? good : garbled("x= is no time");
 }
 
+enum { ANY = DKIM_SIGNATURE | ARC_MESSAGE_SIGNATURE | ARC_SEAL, WITH_BODY = DKIM_SIGNATURE | ARC_MESSAGE_SIGNATURE, ARC = ARC_MESSAGE_SIGNATURE | ARC_SEAL };
+
 static const struct {
     const char *name;
+    unsigned kinds;      /* of fields it means something in */
     const char *missing; /* what to say without it; NULL: it may be missing */
     struct dkim_verdict (*read)(struct str value, struct dkim_signature *s);
 } tags[] = {
-    {"d", "d= is missing", read_domain},
-    {"s", "s= is missing", read_selector},
-    {"b", "b= is missing", read_bytes},
-    {"i", NULL, read_identity},
-    {"v", "v= is missing", read_version},
-    {"a", "a= is missing", read_algorithm},
-    {"c", NULL, read_canon},
-    {"bh", "bh= is missing", read_body_hash},
-    {"h", "h= is missing", read_names},
-    {"l", NULL, read_length},
-    {"q", NULL, read_query},
-    {"t", NULL, read_time},
-    {"x", NULL, read_expiry},
+    {"d", ANY, "d= is missing", read_domain},
+    {"s", ANY, "s= is missing", read_selector},
+    {"b", ANY, "b= is missing", read_bytes},
+    {"i", DKIM_SIGNATURE, NULL, read_identity},
+    {"i", ARC, "i= is missing", read_instance},
+    {"cv", ARC_SEAL, "cv= is missing", read_chain_status},
+    {"v", DKIM_SIGNATURE, "v= is missing", read_version},
+    {"a", ANY, "a= is missing", read_algorithm},
+    {"c", WITH_BODY, NULL, read_canon},
+    {"bh", WITH_BODY, "bh= is missing", read_body_hash},
+    {"h", DKIM_SIGNATURE, "h= is missing", read_names},
+    {"h", ARC_MESSAGE_SIGNATURE, "h= is missing", read_arc_names},
+    {"h", ARC_SEAL, NULL, refuse_names},
+    {"l", WITH_BODY, NULL, read_length},
+    {"q", WITH_BODY, NULL, read_query},
+    {"t", ANY, NULL, read_time},
+    {"x", WITH_BODY, NULL, read_expiry},
 };
 
 /* ---- the whole ---- */
@@ -210,18 +252,21 @@ static struct dkim_verdict check_identity(struct dkim_signature *s)
     return bad("i= is not inside d=");
 }
 
-struct dkim_verdict dkim_signature_read(struct str value, struct dkim_signature *s)
+struct dkim_verdict dkim_signature_read(enum dkim_field_kind kind, struct str value, struct dkim_signature *s)
 {
     struct dkim_verdict first = good;
     struct tag_list list;
 
-    *s = (struct dkim_signature){.length = UINT64_MAX, .strict_identity = true};
+    *s = (struct dkim_signature){.length = UINT64_MAX, .strict_identity = true, .header = kind == DKIM_SIGNATURE ? DKIM_SIMPLE : DKIM_RELAXED,
+        .body = kind == DKIM_SIGNATURE ? DKIM_SIMPLE : DKIM_RELAXED};
     if (!tag_list_read(value, &list))
         return garbled("the signature is no list of tags");
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
         const struct tag *tag = tag_list_find(&list, tags[i].name);
         struct dkim_verdict verdict = good;
 
+        if ((tags[i].kinds & kind) == 0)
+            continue;
         if (tag != NULL)
             verdict = tags[i].read(tag->value, s);
         else if (tags[i].missing != NULL)
@@ -242,6 +287,15 @@ struct dkim_verdict dkim_signature_check_time(const struct dkim_signature *s, ui
         return (struct dkim_verdict){DKIM_POLICY, "the signature has expired"};
     if (s->time > now && s->time - now > AHEAD_MAX)
         return (struct dkim_verdict){DKIM_POLICY, "the signature is of the future"};
+    return good;
+}
+
+struct dkim_verdict dkim_signature_check_body(const struct dkim_signature *s, const struct dkim_body *body, size_t number)
+{
+    if (s->has_length && s->length > dkim_body_length(body, number))
+        return bad("l= counts more than the body has");
+    if (memcmp(dkim_body_hash(body, number), s->body_hash, DKIM_HASH) != 0)
+        return (struct dkim_verdict){DKIM_FAIL, "the body is not the one that was signed"};
     return good;
 }
 

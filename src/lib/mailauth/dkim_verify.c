@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TXT_MAX = 16384, RECORDS_MAX = 8 };
-
 enum state { WAITING, SIGNED, DECIDED };
 
 struct one {
@@ -108,7 +106,7 @@ static void take_signature(struct dkim_verify *v, size_t number)
 
     v->all[v->n++] = one;
     one->value = str_dup(dkim_header_value(v->header, number));
-    verdict = dkim_signature_read(one->value, &one->signature);
+    verdict = dkim_signature_read(DKIM_SIGNATURE, one->value, &one->signature);
     describe(one);
     if (!is_good(one, verdict) || !is_good(one, dkim_signature_check_time(&one->signature, v->now)))
         return;
@@ -127,11 +125,7 @@ static void check_body(struct dkim_verify *v, struct one *one)
     const struct dkim_signature *s = &one->signature;
     uint64_t length = dkim_body_length(v->body, one->body);
 
-    if (s->has_length && s->length > length)
-        decide(one, DKIM_PERMERROR, "l= counts more than the body has");
-    else if (memcmp(dkim_body_hash(v->body, one->body), s->body_hash, DKIM_HASH) != 0)
-        decide(one, DKIM_FAIL, "the body is not the one that was signed");
-    else
+    if (is_good(one, dkim_signature_check_body(s, v->body, one->body)))
         decide(one, DKIM_PASS, "");
     if (s->has_length && s->length < length)
         one->outcome.unsigned_octets = length - s->length;
@@ -198,50 +192,20 @@ void dkim_verify_end(struct dkim_verify *v)
 
 /* ---- keys ---- */
 
-static void use_key(struct one *one, const struct dkim_key *key)
+static void take_answer(struct one *one, enum dns_status status, struct str records)
 {
     const struct dkim_signature *s = &one->signature;
+    struct dkim_verdict verdict;
+    struct dkim_key *key = dkim_key_of_answer(status, records, s, &verdict);
 
+    if (!is_good(one, verdict))
+        return;
     one->outcome.key_bits = dkim_key_bits(key);
     one->outcome.testing = dkim_key_is_testing(key);
     one->state = SIGNED;
     if (!dkim_key_verify(key, one->hash, str_from((const char *)s->bytes, s->bytes_n)))
         decide(one, DKIM_FAIL, "the signature is not right");
-}
-
-/* The first record that holds a usable key counts; without one, what is wrong with the first. */
-static void read_records(struct one *one, struct str records)
-{
-    struct dkim_verdict first = {DKIM_PERMERROR, "there is no key record"}, verdict;
-    struct dkim_key *key = NULL;
-    struct str rdata;
-    struct buf text;
-
-    buf_init(&text, TXT_MAX);
-    for (unsigned i = 0; key == NULL && i < RECORDS_MAX && dns_next_record(&records, &rdata); i++) {
-        buf_reset(&text);
-        if (!dns_read_txt(rdata, &text))
-            continue;
-        key = dkim_key_read(buf_str(&text), &one->signature, &verdict);
-        if (i == 0)
-            first = verdict;
-    }
-    buf_clear(&text);
-    if (key != NULL)
-        use_key(one, key);
-    else
-        is_good(one, first);
     dkim_key_free(key);
-}
-
-static void take_answer(struct one *one, enum dns_status status, struct str records)
-{
-    if (status == DNS_OK)
-        read_records(one, records);
-    else if (status == DNS_NODATA || status == DNS_NXDOMAIN)
-        decide(one, DKIM_PERMERROR, "there is no key record");
-    else
-        decide(one, DKIM_TEMPERROR, "DNS failed for the key");
 }
 
 void dkim_verify_answer(struct dkim_verify *v, enum dns_status status, struct str records)
