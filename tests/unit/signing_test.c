@@ -139,7 +139,7 @@ static uint64_t random_number(void *owner)
     return 255;
 }
 
-static const struct message_world calls = {on_chunk, on_end, on_refuse, on_sender, on_keys, on_signatures, now, random_number};
+static const struct message_world calls = {on_chunk, on_end, on_refuse, on_sender, on_keys, on_signatures, NULL, NULL, now, random_number};
 static const struct message_limits limits = {1 << 20, 5};
 
 static void start(struct world *w, struct message *m, enum directory directory, uint64_t flags, uint64_t account)

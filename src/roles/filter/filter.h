@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "ipc/role.h"
+#include "judging.h"
 #include "message.h"
 #include "questions.h"
 
@@ -12,6 +13,8 @@ enum {
     FILTER_HELD_MAX = 256 * 1024 * 1024,   /* bytes of headers held by all of them */
     FILTER_SHARDS = 64,
 };
+
+struct event;
 
 struct shard_state {
     bool known, accepting;
@@ -28,6 +31,8 @@ struct filter {
     struct map by_id;       /* our id, which queue answers with */
     struct questions questions; /* asked of directory */
     struct event *sweep;
+    struct judgings judgings;
+    struct event *timer;    /* for the first of judgings.waiting */
     size_t count, held;
     int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */
     struct shard_state shards[FILTER_SHARDS];

@@ -17,11 +17,14 @@ static void set_limits(struct filter *f)
 static void on_reload(struct role *role)
 {
     set_limits(role_state(role));
+    judgings_set_policy(role_state(role));
 }
 
 static void on_peer_up(struct role *role, struct channel *c)
 {
     flow_peer_up(role_state(role), c);
+    if (channel_role(c) == ROLE_RESOLVER)
+        judgings_resolver_up(role_state(role));
 }
 
 static void on_peer_gone(struct role *role, struct channel *c)
@@ -52,6 +55,28 @@ static void on_peer_gone(struct role *role, struct channel *c)
     case ROLE_COUNT:
         break;
     }
+}
+
+static void on_timer(int fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    judgings_sweep(arg, clock_monotonic());
+}
+
+/* Something waits longer than this turn: wake up for it. */
+static void on_turn(struct role *role)
+{
+    struct filter *f = role_state(role);
+    int64_t next = judgings_next(f), in;
+    struct timeval tv;
+
+    if (next == INT64_MAX || evtimer_pending(f->timer, NULL))
+        return;
+    in = next - clock_monotonic();
+    in = in > 0 ? in : 0;
+    tv = (struct timeval){.tv_sec = in / SECOND, .tv_usec = in % SECOND};
+    event_add(f->timer, &tv);
 }
 
 /* smtp was drained before us: nobody waits for an answer any more. */
@@ -95,6 +120,7 @@ static const struct handlers handlers = {
     .sender_reply = transaction_on_sender_reply,
     .dkim_keys_reply = transaction_on_keys_reply,
     .dkim_sign_reply = transaction_on_sign_reply,
+    .dns_reply = judging_on_dns_reply,
     .queue_state = flow_on_queue_state,
 };
 
@@ -106,6 +132,7 @@ static const struct role_type filter_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .turn = on_turn,
     .verify = on_verify,
 };
 
@@ -122,7 +149,12 @@ int main(int argc, char **argv)
     map_init(&f.by_id);
     questions_init(&f.questions);
     start_sweep(&f);
+    judgings_init(&f);
+    f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
+    if (f.timer == NULL)
+        fatal("out of memory");
     transaction_show_metrics();
+    judgings_show_metrics();
     role_sandbox(f.role);
     return role_run(f.role);
 }

@@ -5,8 +5,11 @@
 #include "base/clock.h"
 #include "fields.h"
 #include "ipc/ipc.h"
+#include "judge.h"
+#include "mailauth/auth_results_read.h"
 #include "mime/date.h"
 #include "smtp/address.h"
+#include "verdict.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -37,6 +40,13 @@ void message_begin(struct message *m, const struct message_world *world, void *o
     buf_init(&m->added, PREPEND_MAX);
     signing_init(&m->signing);
     buf_init(&m->message_id, IPC_NAME);
+}
+
+void message_set_judge(struct message *m, struct judge *judge)
+{
+    m->judge = judge;
+    if (judge != NULL)
+        judge_start(judge);
 }
 
 void message_clear(struct message *m)
@@ -145,6 +155,7 @@ static void note(struct message *m, enum field_id id, struct str value)
     case FIELD_LIST:
         m->flags |= TXN_BULK;
         break;
+    case FIELD_RESULTS:
     case FIELD_RETURN_PATH:
     case FIELD_PRIVATE:
     case FIELD_OTHER:
@@ -154,6 +165,8 @@ static void note(struct message *m, enum field_id id, struct str value)
 
 static bool is_removed(const struct message *m, const struct header_field *f, enum field_id id)
 {
+    if (id == FIELD_RESULTS) /* what we have not written, nobody may say in our name (RFC 8601 5) */
+        return auth_results_claim_of(f->value, m->hostname) != AUTH_RESULTS_FOREIGN;
     return f->name.n == 0 || id == FIELD_RETURN_PATH || (id == FIELD_PRIVATE && m->flags & TXN_SUBMISSION);
 }
 
@@ -162,6 +175,8 @@ static void on_field(void *owner, const struct header_field *f)
     struct message *m = owner;
     enum field_id id = field_find(f->name);
 
+    if (m->judge != NULL)
+        judge_field(m->judge, f);
     if (is_removed(m, f, id)) {
         m->rewritten = true;
         return;
@@ -277,6 +292,13 @@ static bool header_is_acceptable(struct message *m)
     return m->state != MESSAGE_OVER;
 }
 
+static void let_judge_begin_body(struct message *m, struct str chunk, size_t used)
+{
+    judge_header_end(m->judge);
+    judge_body(m->judge, header_scan_rest(&m->scan));
+    judge_body(m->judge, str_skip(chunk, used));
+}
+
 static void header_ended(struct message *m, struct str chunk, size_t used)
 {
     bool signed_for;
@@ -287,6 +309,8 @@ static void header_ended(struct message *m, struct str chunk, size_t used)
     if (m->flags & TXN_SUBMISSION)
         complete(m);
     signed_for = is_submitted(m) && signing_begin(&m->signing, buf_str(&m->added), buf_str(&m->held), m->world->now(m->owner));
+    if (m->judge != NULL)
+        let_judge_begin_body(m, chunk, used);
     send_header(m, chunk, used);
     if (checks_authors(m))
         ask_authors(m);
@@ -300,6 +324,8 @@ void message_chunk(struct message *m, struct str data)
 
     if (m->state == MESSAGE_BODY) {
         signing_body(&m->signing, data);
+        if (m->judge != NULL)
+            judge_body(m->judge, data);
         pass_on(m, data);
         return;
     }
@@ -319,16 +345,38 @@ void message_chunk(struct message *m, struct str data)
 
 /* ---- at the end of the message ---- */
 
+/* Has nobody more to say? */
+static bool is_decided(const struct message *m)
+{
+    return m->pending == 0 && !signing_waits(&m->signing) && (m->judge == NULL || judge_is_done(m->judge));
+}
+
+/* False: the message is refused. */
+static bool accept_verdict(struct message *m)
+{
+    const struct verdict *v = m->judge != NULL ? m->world->verdict(m->owner) : NULL;
+
+    if (v != NULL && v->action == VERDICT_JUNK)
+        m->flags |= TXN_JUNK;
+    if (v != NULL && v->action == VERDICT_REFUSE)
+        refuse(m, v->code, buf_str(&v->text));
+    return m->state != MESSAGE_OVER;
+}
+
 static void finish(struct message *m)
 {
     struct buf prepend;
 
+    if (!accept_verdict(m))
+        return;
     buf_init(&prepend, PREPEND_MAX);
     buf_add(&prepend, buf_str(&m->signing.fields));
+    if (m->judge != NULL)
+        judge_write_field(m->judge, &prepend);
     buf_add(&prepend, m->trace);
     buf_add(&prepend, buf_str(&m->added));
     m->state = MESSAGE_OVER;
-    m->world->end(m->owner, m->end_flags | (m->flags & TXN_BULK), buf_str(&prepend), buf_str(&m->message_id));
+    m->world->end(m->owner, m->end_flags | (m->flags & (TXN_BULK | TXN_JUNK)), buf_str(&prepend), buf_str(&m->message_id));
     buf_clear(&prepend);
 }
 
@@ -337,7 +385,7 @@ static void proceed(struct message *m)
 {
     struct msg_dkim_sign_ask ask;
 
-    if (m->state != MESSAGE_ASKING || m->pending > 0 || signing_waits(&m->signing))
+    if (m->state != MESSAGE_ASKING || !is_decided(m))
         return;
     if (m->signing.state != SIGNING_KNOWN) {
         finish(m);
@@ -357,6 +405,15 @@ void message_end(struct message *m, uint64_t flags)
         return;
     m->end_flags = flags;
     m->state = MESSAGE_ASKING;
+    if (m->judge != NULL) {
+        judge_end(m->judge);
+        m->world->wait_for_judge(m->owner);
+    }
+    proceed(m);
+}
+
+void message_judged(struct message *m)
+{
     proceed(m);
 }
 

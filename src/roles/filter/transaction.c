@@ -37,6 +37,7 @@ struct txn {
     size_t held; /* counted in filter->held */
     struct list questions;
     struct message message;
+    struct judging *judging; /* NULL: not judged */
 };
 
 void transaction_show_metrics(void)
@@ -89,6 +90,7 @@ static void txn_free(struct txn *t)
 
     questions_drop_all(&f->questions, &t->questions);
     count_held(t, 0);
+    judging_free(t->judging);
     message_clear(&t->message);
     map_remove(&f->by_source, &t->by_source);
     map_remove(&f->by_id, &t->by_id);
@@ -140,7 +142,7 @@ static void send_end(void *owner, uint64_t flags, struct str prepend, struct str
         return;
     metric_add(&messages, 1);
     metric_observe(&latency, clock_monotonic() - t->began);
-    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id});
+    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id, judging_words(t->judging)});
     flow_wrote(t->filter, t->queue);
 }
 
@@ -200,6 +202,20 @@ static void ask_signatures(void *owner, const struct msg_dkim_sign_ask *wanted)
         ipc_send_dkim_sign_ask(directory, &ask);
 }
 
+static void wait_for_judge(void *owner)
+{
+    struct txn *t = owner;
+
+    judging_ended(t->judging, clock_monotonic());
+}
+
+static const struct verdict *verdict(void *owner)
+{
+    struct txn *t = owner;
+
+    return judging_verdict(t->judging);
+}
+
 static int64_t now(void *owner)
 {
     (void)owner;
@@ -215,7 +231,31 @@ static uint64_t random_number(void *owner)
     return number;
 }
 
-static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, ask_keys, ask_signatures, now, random_number};
+static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, ask_keys, ask_signatures, wait_for_judge,
+    verdict, now, random_number};
+
+/* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
+static void settle(struct txn *t)
+{
+    if (t->source == NULL)
+        txn_free(t);
+    else
+        count_held(t, message_held(&t->message) + judging_held(t->judging));
+}
+
+static void on_judged(void *owner)
+{
+    struct txn *t = owner;
+
+    message_judged(&t->message);
+}
+
+static void after_judging(void *owner)
+{
+    settle(owner);
+}
+
+static const struct judging_owner judged = {on_judged, after_judging};
 
 /* ---- from smtp ---- */
 
@@ -235,6 +275,7 @@ static struct txn *txn_new(struct filter *f, struct channel *from, struct channe
     map_add(&f->by_source, &t->by_source, source_hash(t->source_serial, t->source_id));
     map_add(&f->by_id, &t->by_id, map_hash_number(t->id));
     message_begin(&t->message, &world, t, &f->limits, f->hostname, m);
+    t->judging = judging_begin(f, m, &judged, t);
     f->count++;
     metric_set(&open_txns, (int64_t)f->count);
     return t;
@@ -245,6 +286,7 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
     struct filter *f = role_state(role);
     struct channel *queue = role_peer_for(role, ROLE_QUEUE, m->message);
     struct msg_txn_begin on = *m;
+    struct txn *t;
 
     if (find_by_source(f, from, m->id) != NULL)
         return;
@@ -256,9 +298,11 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
         answer(f, from, m->id, 452, STR("4.3.1 Too many messages at once, try again later"));
         return;
     }
-    on.id = txn_new(f, from, queue, m)->id;
+    t = txn_new(f, from, queue, m);
+    on.id = t->id;
     ipc_send_txn_begin(queue, &on);
     flow_wrote(f, queue);
+    message_set_judge(&t->message, judging_judge(t->judging));
 }
 
 void transaction_on_rcpt(struct role *role, struct channel *from, const struct msg_txn_rcpt *m)
@@ -272,15 +316,6 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
     on.id = t->id;
     ipc_send_txn_rcpt(t->queue, &on);
     flow_wrote(f, t->queue);
-}
-
-/* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
-static void settle(struct txn *t)
-{
-    if (t->source == NULL)
-        txn_free(t);
-    else
-        count_held(t, message_held(&t->message));
 }
 
 void transaction_on_chunk(struct role *role, struct channel *from, const struct msg_txn_chunk *m)
