@@ -179,7 +179,8 @@ class Server:
             node["dns"] = [f"127.0.0.1@{self.dns_port}"]
         else:
             node["dns"] = [f"127.0.0.1@{self.relay_port}"]  # nobody there: no question leaves this machine
-        sections = {"relay": {"port": self.relay_port, "connect_time": "5s"}, "queue": {"retry": ["1s", "1s", "2s"], "min_free_disk": "1M"}}
+        sections = {"relay": {"port": self.relay_port, "connect_time": "5s"}, "queue": {"retry": ["1s", "1s", "2s"], "min_free_disk": "1M"},
+                    "auth": {"check": bool(self.dns_port)}}  # without DNS every stranger's message would wait for it
         for name, v in {**self.config, **changes}.items():
             if isinstance(v, dict):
                 sections.setdefault(name, {}).update(v)

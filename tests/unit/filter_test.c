@@ -1,6 +1,7 @@
 /* The filter between its peers: whose transaction is whose, what becomes of it when a peer dies, and
  * who stops reading when too much waits. Role and channels are played by this file; what the filter
  * sends is decoded again from the channels' output. */
+#include "base/clock.h"
 #include "roles/filter/filter.h"
 
 #include <setjmp.h>
@@ -24,7 +25,7 @@ struct channel {
 struct role {
     struct filter filter;
     struct config config;
-    struct channel smtp[2], queue[2], directory;
+    struct channel smtp[2], queue[2], directory, resolver;
     uint64_t next_id;
     struct buf log; /* what was sent since the last look, decoded */
 };
@@ -49,13 +50,13 @@ uint64_t role_next_id(struct role *role)
 unsigned role_peers(const struct role *role, enum role_id peer)
 {
     (void)role;
-    return peer == ROLE_DIRECTORY ? 1 : 2;
+    return peer == ROLE_DIRECTORY || peer == ROLE_RESOLVER ? 1 : 2;
 }
 
 struct channel *role_peer(const struct role *role, enum role_id peer, unsigned copy)
 {
     struct role *r = (struct role *)(uintptr_t)role;
-    struct channel *c = peer == ROLE_DIRECTORY ? &r->directory : peer == ROLE_SMTP ? &r->smtp[copy] : &r->queue[copy];
+    struct channel *c = peer == ROLE_DIRECTORY ? &r->directory : peer == ROLE_RESOLVER ? &r->resolver : peer == ROLE_SMTP ? &r->smtp[copy] : &r->queue[copy];
 
     return c->up ? c : NULL;
 }
@@ -121,11 +122,14 @@ NOTE(txn_end, " %d %.*s", (int)m->id, STR_ARG(m->message_id))
 NOTE(txn_abort, " %d", (int)m->id)
 NOTE(txn_done, " %d %d", (int)m->id, (int)m->code)
 NOTE(queue_state, " %d %d", (int)m->shard, (int)m->accepting)
+NOTE(dns_ask, " %d %d %.*s", (int)m->id, (int)m->type, STR_ARG(m->name))
 NOTE(sender_ask, " %d %.*s", (int)m->id, STR_ARG(m->address))
+NOTE(dkim_keys_ask, " %d %.*s", (int)m->id, STR_ARG(m->domain))
+NOTE(dkim_sign_ask, " %d %.*s %.*s %zu", (int)m->id, STR_ARG(m->domain), STR_ARG(m->rsa), m->rsa_hash.n)
 
 static const struct handlers notes = {.txn_begin = note_txn_begin, .txn_rcpt = note_txn_rcpt, .txn_chunk = note_txn_chunk,
     .txn_end = note_txn_end, .txn_abort = note_txn_abort, .txn_done = note_txn_done, .queue_state = note_queue_state,
-    .sender_ask = note_sender_ask};
+    .sender_ask = note_sender_ask, .dkim_keys_ask = note_dkim_keys_ask, .dkim_sign_ask = note_dkim_sign_ask, .dns_ask = note_dns_ask};
 
 /* Everything that was sent to c since the last look must read as wanted. */
 static void sent(struct role *role, struct channel *c, const char *wanted)
@@ -166,13 +170,18 @@ static int setup(void **state)
     list_init(&f->open);
     map_init(&f->by_source);
     map_init(&f->by_id);
-    map_init(&f->questions);
+    questions_init(&f->questions);
     buf_init(&role->log, 1 << 20);
     for (unsigned i = 0; i < 2; i++) {
         bring_up(role, &role->smtp[i], ROLE_SMTP, i);
         bring_up(role, &role->queue[i], ROLE_QUEUE, i);
     }
     bring_up(role, &role->directory, ROLE_DIRECTORY, 0);
+    bring_up(role, &role->resolver, ROLE_RESOLVER, 0);
+    role->config.auth.dmarc = STR("enforce");
+    role->config.auth.time = 25 * SECOND;
+    role->config.auth.check = true;
+    judgings_init(f);
     *state = role;
     return 0;
 }
@@ -181,7 +190,7 @@ static int teardown(void **state)
 {
     struct role *role = *state;
     int leaked = (int)(role->filter.count + role->filter.by_source.count + role->filter.by_id.count +
-                       role->filter.questions.count + role->filter.held);
+                       role->filter.questions.by_id.count + role->filter.held + role->filter.judgings.dns.pending.count);
 
     for (unsigned i = 0; i < 2; i++) {
         buf_clear(&role->smtp[i].out);
@@ -190,10 +199,13 @@ static int teardown(void **state)
     for (unsigned i = 0; i < FILTER_SHARDS; i++)
         buf_clear(&role->filter.shards[i].reason);
     buf_clear(&role->directory.out);
+    buf_clear(&role->resolver.out);
+    judge_policy_clear(&role->filter.judgings.policy);
+    dns_client_clear(&role->filter.judgings.dns);
     buf_clear(&role->log);
     map_clear(&role->filter.by_source);
     map_clear(&role->filter.by_id);
-    map_clear(&role->filter.questions);
+    map_clear(&role->filter.questions.by_id);
     free(role);
     return leaked;
 }
@@ -327,11 +339,17 @@ static void authors_wait_for_the_directory(void **state)
     begin(role, 0, 1, 4, 3);
     chunk(role, 0, 1, STR("From: b@a.example, c@a.example\r\n\r\n"));
     end(role, 0, 1);
-    sent(role, &role->directory, "sender_ask 2 b@a.example\nsender_ask 3 c@a.example\n");
+    sent(role, &role->directory, "sender_ask 2 b@a.example\nsender_ask 3 c@a.example\ndkim_keys_ask 4 a.example\n");
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){3, 1, 0});
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){3, 1, 0}); /* said twice */
     sent(role, &role->queue[0], "txn_begin 1 me@a.example\ntxn_rcpt 1 you@b.example\ntxn_chunk 1 34\n");
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){2, 1, 0});
+    sent(role, &role->queue[0], "");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 4, .rsa = STR("s")});
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 4, .failed = 1});
+    sent(role, &role->directory, "dkim_sign_ask 5 a.example s 32\n");
+    sent(role, &role->queue[0], "");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 5, .rsa_signature = STR("x")});
     sent(role, &role->queue[0], "txn_end 1 \n");
     done(role, 0, 1, 250);
     sent(role, &role->smtp[0], "txn_done 1 250\n");
@@ -349,6 +367,20 @@ static void a_lost_directory_fails_what_waits_for_it(void **state)
     begin(role, 0, 2, 4, 3);
     chunk(role, 0, 2, STR("From: b@a.example\r\n\r\n"));
     sent(role, &role->smtp[0], "txn_done 2 451\n");
+}
+
+static void a_silent_directory_is_given_up(void **state)
+{
+    struct role *role = *state;
+
+    begin(role, 0, 1, 4, 3);
+    chunk(role, 0, 1, STR("From: b@a.example\r\n\r\n"));
+    transaction_give_up(&role->filter, clock_monotonic() + 30 * SECOND);
+    sent(role, &role->smtp[0], "");
+    transaction_give_up(&role->filter, clock_monotonic() + 61 * SECOND);
+    sent(role, &role->smtp[0], "txn_done 1 451\n");
+    sent(role, &role->directory, "sender_ask 2 b@a.example\ndkim_keys_ask 3 a.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 3});
 }
 
 static void a_full_queue_stops_smtp(void **state)
@@ -405,6 +437,104 @@ static void smtp_learns_whether_queue_takes_mail(void **state)
     sent(role, &role->smtp[1], "queue_state 1 0\n");
 }
 
+/* ---- mail of strangers ---- */
+
+static void begin_strange(struct role *role, uint64_t id, uint64_t flags, const char *client)
+{
+    transaction_on_begin(role, &role->smtp[0], &(struct msg_txn_begin){.id = id, .message = 4, .flags = flags, .client = str_of(client),
+        .helo = STR("mx.a.example"), .sender = STR("me@a.example")});
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = id, .address = STR("you@b.example")});
+}
+
+static void reply(struct role *role, uint64_t id, enum dns_status status)
+{
+    judging_on_dns_reply(role, &role->resolver, &(struct msg_dns_reply){.id = id, .status = status});
+}
+
+#define BEGUN "txn_begin 1 me@a.example\ntxn_rcpt 1 you@b.example\n"
+#define ASKED "dns_ask 1 16 a.example\ndns_ask 2 16 mx.a.example\ndns_ask 3 12 1.2.0.192.in-addr.arpa\n"
+
+static void strangers_are_judged(void **state)
+{
+    struct role *role = *state;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    sent(role, &role->resolver, ASKED);
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    assert_true(role->filter.held > 0);
+    end(role, 0, 1);
+    sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
+    reply(role, 3, DNS_NXDOMAIN);
+    reply(role, 3, DNS_NXDOMAIN); /* said twice */
+    reply(role, 1, DNS_NXDOMAIN);
+    sent(role, &role->resolver, "dns_ask 4 16 _dmarc.a.example\n");
+    reply(role, 2, DNS_SERVFAIL);
+    reply(role, 4, DNS_NXDOMAIN);
+    sent(role, &role->resolver, "dns_ask 5 16 _dmarc.example\n");
+    assert_int_equal(judgings_next(&role->filter) > clock_monotonic(), 1);
+    reply(role, 5, DNS_NXDOMAIN);
+    sent(role, &role->queue[0], "txn_end 1 \n");
+    assert_true(judgings_next(&role->filter) == INT64_MAX);
+    done(role, 0, 1, 250);
+    sent(role, &role->smtp[0], "txn_done 1 250\n");
+}
+
+static void others_are_not_judged(void **state)
+{
+    static const struct {
+        uint64_t flags;
+        const char *client;
+    } cases[] = {{TXN_SUBMISSION, "192.0.2.1"}, {TXN_LOCAL, ""}, {TXN_LMTP, "192.0.2.1"}, {0, "127.0.0.1"}, {0, "::1"}, {0, ""}};
+    struct role *role = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin_strange(role, 1, cases[i].flags, cases[i].client);
+        sent(role, &role->resolver, "");
+        transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    }
+}
+
+/* What is asked of a resolver that is gone is asked again; what is asked for nobody is not. */
+static void questions_outlive_the_resolver(void **state)
+{
+    struct role *role = *state;
+
+    role->resolver.up = false;
+    begin_strange(role, 1, 0, "192.0.2.1");
+    begin_strange(role, 2, 0, "192.0.2.1");
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){2});
+    buf_clear(&role->resolver.out);
+    bring_up(role, &role->resolver, ROLE_RESOLVER, 0);
+    judgings_resolver_up(&role->filter);
+    assert_int_equal(role->filter.judgings.dns.pending.count, 3);
+    reply(role, 1, DNS_NXDOMAIN);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    reply(role, 2, DNS_NXDOMAIN); /* nobody waits any more */
+}
+
+static void nobody_waits_for_ever(void **state)
+{
+    struct role *role = *state;
+    int64_t later = clock_monotonic() + MINUTE;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    judgings_sweep(&role->filter, later); /* it is not whole yet: the client's own time runs */
+    end(role, 0, 1);
+    sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
+    judgings_sweep(&role->filter, clock_monotonic());
+    sent(role, &role->queue[0], "");
+    judgings_sweep(&role->filter, later);
+    sent(role, &role->queue[0], "txn_end 1 \n");
+    begin_strange(role, 2, 0, "192.0.2.1"); /* its queue goes while it waits */
+    chunk(role, 0, 2, STR("\r\nhi"));
+    end(role, 0, 2);
+    role->queue[0].up = false;
+    transaction_queue_gone(&role->filter, &role->queue[0]);
+    judgings_sweep(&role->filter, later);
+    sent(role, &role->smtp[0], "txn_done 1 451\ntxn_done 2 451\n");
+}
+
 static void there_is_a_limit_of_open_transactions(void **state)
 {
     struct role *role = *state;
@@ -428,10 +558,15 @@ int main(void)
         TEST(a_lost_smtp_aborts_its_own),
         TEST(authors_wait_for_the_directory),
         TEST(a_lost_directory_fails_what_waits_for_it),
+        TEST(a_silent_directory_is_given_up),
         TEST(a_full_queue_stops_smtp),
         TEST(a_slow_smtp_stops_queue),
         TEST(smtp_learns_whether_queue_takes_mail),
         TEST(there_is_a_limit_of_open_transactions),
+        TEST(strangers_are_judged),
+        TEST(others_are_not_judged),
+        TEST(questions_outlive_the_resolver),
+        TEST(nobody_waits_for_ever),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -415,6 +415,50 @@ static bool deliver(struct store *s, int64_t message, int64_t content)
     return store_put(s, content, STR("x"), &err) && store_deliver(s, &d, &err);
 }
 
+static void expect_junk_in(struct store *s, int64_t message, const char *name)
+{
+    struct store_delivery d = {.message = message, .content = message * 100, .size = 1, .received = 1, .junk = true};
+
+    OK(store_begin(s, &err));
+    OK(store_put(s, d.content, STR("x"), &err) && store_deliver(s, &d, &err));
+    OK(store_commit(s, &err));
+    world_check(s);
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        assert_int_equal(f->now.messages, str_eq(f->name, str_of(name)) ? 1 : 0);
+    OK(store_begin(s, &err));
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        if (f->now.messages > 0)
+            expunge(s, f, (uint32_t)f->now.uidnext - 1);
+    OK(store_commit(s, &err));
+}
+
+/* Into the mailbox with \Junk, whatever it is called; else into one called so; else where all mail goes. */
+static void junk_is_kept_apart(void **state)
+{
+    struct store *s = begin();
+    struct folder *junk, *spam;
+
+    (void)state;
+    OK(store_commit(s, &err));
+    expect_junk_in(s, 1, "Junk");
+    junk = store_folder_find(s, STR("Junk"));
+    OK(store_begin(s, &err));
+    OK(store_folder_delete(s, junk, &err));
+    OK(store_folder_create(s, STR("Spam"), STR("\\Junk"), &spam, &err));
+    OK(store_folder_create(s, STR("Junk"), STR(""), &junk, &err));
+    OK(store_commit(s, &err));
+    expect_junk_in(s, 2, "Spam");
+    OK(store_begin(s, &err));
+    OK(store_folder_delete(s, spam, &err));
+    OK(store_commit(s, &err));
+    expect_junk_in(s, 3, "Junk");
+    OK(store_begin(s, &err));
+    OK(store_folder_delete(s, junk, &err));
+    OK(store_commit(s, &err));
+    expect_junk_in(s, 4, "INBOX");
+    store_close(s);
+}
+
 static void a_queue_id_is_stored_once(void **state)
 {
     struct store *s = begin();
@@ -504,6 +548,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(counts_are_exact),
+        TEST(junk_is_kept_apart),
         TEST(a_queue_id_is_stored_once),
         TEST(deliveries_are_forgotten_in_time),
         TEST(a_copy_shares_its_content),

@@ -33,6 +33,22 @@ static void networks(struct reading *r, struct network_list *out, struct str_lis
             fatal("config: an unchecked network");
 }
 
+/* Of one list two: members that are networks, and members that are domains. */
+static void split_exempt(struct reading *r)
+{
+    struct config *c = r->config;
+    struct str_list nets = {reading_alloc(r, c->auth.exempt.n, sizeof *nets.items), 0};
+    struct str_list domains = {reading_alloc(r, c->auth.exempt.n, sizeof *domains.items), 0};
+
+    for (size_t i = 0; i < c->auth.exempt.n && nets.items != NULL && domains.items != NULL; i++) {
+        struct str_list *to = value_is_network(c->auth.exempt.items[i]) ? &nets : &domains;
+
+        to->items[to->n++] = c->auth.exempt.items[i];
+    }
+    networks(r, &c->exempt_nets, nets);
+    c->exempt_domains = domains;
+}
+
 static bool check_hostname(struct reading *r)
 {
     char name[256] = "";
@@ -176,5 +192,6 @@ static bool check_amounts(struct reading *r)
 bool reading_check(struct reading *r)
 {
     networks(r, &r->config->relay_nets, r->config->relay_networks);
+    split_exempt(r);
     return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_amounts(r);
 }

@@ -76,6 +76,14 @@
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
     D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
 
+/* What is done about mail of strangers (docs/mailauth.md). */
+#define CONFIG_AUTH(D)                                                                             \
+    D(check, SWITCH, "true", "Judge mail from strangers by SPF, DKIM and DMARC, and write Authentication-Results into it.") \
+    D(dmarc, TEXT, "enforce", "enforce: what fails DMARC is refused, or filed as junk, as the owner of its domain asks; report: it is only written into the message; off: DMARC is not looked at.") \
+    D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
+    D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
+    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
+
 #define CONFIG_DKIM(D)                                                                             \
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
     D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
@@ -166,6 +174,9 @@ struct config {
         CONFIG_RELAY(CONFIG_MEMBER)
     } relay;
     struct {
+        CONFIG_AUTH(CONFIG_MEMBER)
+    } auth;
+    struct {
         CONFIG_DKIM(CONFIG_MEMBER)
     } dkim;
     struct {
@@ -176,7 +187,8 @@ struct config {
     struct config_certificate *certificates;
     size_t certificate_count;
     /* derived */
-    struct network_list relay_nets;
+    struct network_list relay_nets, exempt_nets;
+    struct str_list exempt_domains;
 };
 
 /* Parses the text of the file called `path` (for messages). On failure err says

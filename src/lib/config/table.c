@@ -11,6 +11,7 @@
 #define LIMITS_ROW(n, k, v, d) ROW(config, limits.n, n, k, v, d)
 #define QUEUE_ROW(n, k, v, d) ROW(config, queue.n, n, k, v, d)
 #define RELAY_ROW(n, k, v, d) ROW(config, relay.n, n, k, v, d)
+#define AUTH_ROW(n, k, v, d) ROW(config, auth.n, n, k, v, d)
 #define DKIM_ROW(n, k, v, d) ROW(config, dkim.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
@@ -20,6 +21,7 @@ static const struct config_directive node_rows[] = {CONFIG_NODE(NODE_ROW)};
 static const struct config_directive limits_rows[] = {CONFIG_LIMITS(LIMITS_ROW)};
 static const struct config_directive queue_rows[] = {CONFIG_QUEUE(QUEUE_ROW)};
 static const struct config_directive relay_rows[] = {CONFIG_RELAY(RELAY_ROW)};
+static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
@@ -32,6 +34,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_LIMITS] = {"limits", false, ROWS(limits_rows), "Limits of clients"},
     [CONFIG_AT_QUEUE] = {"queue", false, ROWS(queue_rows), "The queue"},
     [CONFIG_AT_RELAY] = {"relay", false, ROWS(relay_rows), "Sending to other servers"},
+    [CONFIG_AT_AUTH] = {"auth", false, ROWS(auth_rows), "Mail from strangers"},
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
@@ -90,6 +93,9 @@ static const struct {
     {"relay", "command_time", AMOUNT(SECOND, HOUR)},
     {"relay", "idle_time", AMOUNT(0, HOUR)},
     {"relay", "ca_file", TEXT_RULE(value_is_path, "an absolute path")},
+    {"auth", "dmarc", TEXT_RULE(value_is_dmarc_mode, "enforce, report or off")},
+    {"auth", "exempt", TEXT_RULE(value_is_exempt, "a domain, or a network such as 10.0.0.0/8")},
+    {"auth", "time", AMOUNT(SECOND, 5 * MINUTE)},
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},

@@ -227,6 +227,18 @@ bool value_is_log_format(struct str text)
     return is_one_of(text, formats, 2);
 }
 
+bool value_is_dmarc_mode(struct str text)
+{
+    static const char *const modes[] = {"enforce", "report", "off"};
+
+    return is_one_of(text, modes, 3);
+}
+
+bool value_is_exempt(struct str text)
+{
+    return value_is_hostname(text) || value_is_network(text);
+}
+
 bool value_is_sandbox(struct str text)
 {
     static const char *const modes[] = {"required", "if-available"};

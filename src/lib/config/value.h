@@ -28,6 +28,8 @@ bool value_is_separator(struct str text);
 bool value_is_sandbox(struct str text);
 bool value_is_service(struct str text);
 bool value_is_tls(struct str text);
+bool value_is_dmarc_mode(struct str text);
+bool value_is_exempt(struct str text); /* a domain or a network */
 
 enum service value_service(struct str text); /* SERVICE_NONE for an unknown one */
 bool value_tls(struct str text, enum listen_tls *tls);

@@ -168,6 +168,8 @@ enum txn_flags {
     TXN_BY_TRACE = 1 << 9,
     TXN_LOCAL = 1 << 10,      /* came over the local socket (staffetta sendmail) */
     TXN_NO_SENDER_CHECK = 1 << 11, /* From is not checked against the account */
+    TXN_LMTP = 1 << 12,       /* another mail server took it from its sender: who that was is not ours to judge */
+    TXN_JUNK = 1 << 13,       /* set by filter: into the mailbox for junk */
 };
 enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 }; /* 0: not given */
 /* hold_until and deliver_by are wall times, 0 for none. trace is the complete Received field with its
@@ -179,8 +181,9 @@ enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NO
 #define FIELDS_txn_rcpt(U, I, S, T) U(id) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
 #define FIELDS_txn_chunk(U, I, S, T) U(id) S(data, IPC_CHUNK)
 /* prepend: header fields that filter puts on top (Received from smtp included), with CRLFs. smtp
- * leaves it empty. flags: filter's last word (TXN_BULK). message_id: for trace. */
-#define FIELDS_txn_end(U, I, S, T) U(id) U(flags) S(prepend, IPC_CHUNK) T(message_id, IPC_NAME)
+ * leaves it empty. flags: filter's last word (TXN_BULK, TXN_JUNK). message_id: for trace; judged: too, what was found
+ * out about the sender, in words. */
+#define FIELDS_txn_end(U, I, S, T) U(id) U(flags) S(prepend, IPC_CHUNK) T(message_id, IPC_NAME) T(judged, IPC_TEXT)
 #define FIELDS_txn_abort(U, I, S, T) U(id)
 /* Back to the source: text is the reply with its enhanced code, "2.0.0 queued as ...". Final: the
  * transaction is over, also when it comes before txn_end (what still arrives is dropped). */

@@ -12,6 +12,7 @@ static const struct {
     {STR("List-Id"), FIELD_LIST},
     {STR("List-Unsubscribe"), FIELD_LIST},
     {STR("Return-Path"), FIELD_RETURN_PATH},
+    {STR("Authentication-Results"), FIELD_RESULTS},
     {STR("Bcc"), FIELD_PRIVATE},
     {STR("Resent-Bcc"), FIELD_PRIVATE},
     {STR("X-Originating-IP"), FIELD_PRIVATE},

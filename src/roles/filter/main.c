@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "filter.h"
 
+#include <event2/event.h>
+
 static void set_limits(struct filter *f)
 {
     const struct config *config = role_config(f->role);
@@ -15,11 +17,14 @@ static void set_limits(struct filter *f)
 static void on_reload(struct role *role)
 {
     set_limits(role_state(role));
+    judgings_set_policy(role_state(role));
 }
 
 static void on_peer_up(struct role *role, struct channel *c)
 {
     flow_peer_up(role_state(role), c);
+    if (channel_role(c) == ROLE_RESOLVER)
+        judgings_resolver_up(role_state(role));
 }
 
 static void on_peer_gone(struct role *role, struct channel *c)
@@ -52,6 +57,28 @@ static void on_peer_gone(struct role *role, struct channel *c)
     }
 }
 
+static void on_timer(int fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    judgings_sweep(arg, clock_monotonic());
+}
+
+/* Something waits longer than this turn: wake up for it. */
+static void on_turn(struct role *role)
+{
+    struct filter *f = role_state(role);
+    int64_t next = judgings_next(f), in;
+    struct timeval tv;
+
+    if (next == INT64_MAX || evtimer_pending(f->timer, NULL))
+        return;
+    in = next - clock_monotonic();
+    in = in > 0 ? in : 0;
+    tv = (struct timeval){.tv_sec = in / SECOND, .tv_usec = in % SECOND};
+    event_add(f->timer, &tv);
+}
+
 /* smtp was drained before us: nobody waits for an answer any more. */
 static void on_drain(struct role *role, int64_t within)
 {
@@ -67,6 +94,22 @@ static void on_verify(struct role *role, struct verification *v)
         "an answer was lost in filter: report this, with the log");
 }
 
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    transaction_give_up(arg, clock_monotonic());
+}
+
+static void start_sweep(struct filter *f)
+{
+    struct timeval pause = {5, 0};
+
+    f->sweep = event_new(role_base(f->role), -1, EV_PERSIST, on_sweep, f);
+    if (f->sweep == NULL || event_add(f->sweep, &pause) != 0)
+        fatal("filter: no timer");
+}
+
 static const struct handlers handlers = {
     .txn_begin = transaction_on_begin,
     .txn_rcpt = transaction_on_rcpt,
@@ -75,6 +118,9 @@ static const struct handlers handlers = {
     .txn_abort = transaction_on_abort,
     .txn_done = transaction_on_done,
     .sender_reply = transaction_on_sender_reply,
+    .dkim_keys_reply = transaction_on_keys_reply,
+    .dkim_sign_reply = transaction_on_sign_reply,
+    .dns_reply = judging_on_dns_reply,
     .queue_state = flow_on_queue_state,
 };
 
@@ -86,6 +132,7 @@ static const struct role_type filter_role = {
     .peer_gone = on_peer_gone,
     .reload = on_reload,
     .drain = on_drain,
+    .turn = on_turn,
     .verify = on_verify,
 };
 
@@ -100,8 +147,14 @@ int main(int argc, char **argv)
     list_init(&f.open);
     map_init(&f.by_source);
     map_init(&f.by_id);
-    map_init(&f.questions);
+    questions_init(&f.questions);
+    start_sweep(&f);
+    judgings_init(&f);
+    f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
+    if (f.timer == NULL)
+        fatal("out of memory");
     transaction_show_metrics();
+    judgings_show_metrics();
     role_sandbox(f.role);
     return role_run(f.role);
 }

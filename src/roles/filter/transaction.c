@@ -21,8 +21,11 @@ static struct metric open_txns = METRIC_GAUGE("staffetta_filter_transactions", "
 static struct metric held_bytes = METRIC_GAUGE("staffetta_filter_held_bytes", "Bytes of headers held in memory.");
 static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total",
     "Addresses in From asked of the directory.");
+static struct metric signatures = METRIC_COUNTER("staffetta_filter_signed_total", "Messages signed with DKIM.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_filter_message_seconds",
     "Time from the first of a message to passing on its end.");
+
+#define ANSWER_TIME MINUTE /* for directory; then 451 */
 
 struct txn {
     struct filter *filter;
@@ -34,18 +37,12 @@ struct txn {
     size_t held; /* counted in filter->held */
     struct list questions;
     struct message message;
-};
-
-struct question {
-    struct map_node by_id;
-    struct link link;
-    uint64_t id;
-    struct txn *txn;
+    struct judging *judging; /* NULL: not judged */
 };
 
 void transaction_show_metrics(void)
 {
-    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &latency};
+    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &signatures, &latency};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         metric_show(all[i]);
@@ -80,13 +77,6 @@ static struct txn *find_by_id(struct filter *f, uint64_t id)
     return NULL;
 }
 
-static void question_free(struct filter *f, struct question *q)
-{
-    map_remove(&f->questions, &q->by_id);
-    list_remove(&q->link);
-    free(q);
-}
-
 static void count_held(struct txn *t, size_t held)
 {
     t->filter->held = t->filter->held - t->held + held;
@@ -98,9 +88,9 @@ static void txn_free(struct txn *t)
 {
     struct filter *f = t->filter;
 
-    LIST_EACH(&t->questions, it)
-        question_free(f, CONTAINER(it, struct question, link));
+    questions_drop_all(&f->questions, &t->questions);
     count_held(t, 0);
+    judging_free(t->judging);
     message_clear(&t->message);
     map_remove(&f->by_source, &t->by_source);
     map_remove(&f->by_id, &t->by_id);
@@ -152,7 +142,7 @@ static void send_end(void *owner, uint64_t flags, struct str prepend, struct str
         return;
     metric_add(&messages, 1);
     metric_observe(&latency, clock_monotonic() - t->began);
-    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id});
+    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id, judging_words(t->judging)});
     flow_wrote(t->filter, t->queue);
 }
 
@@ -167,24 +157,63 @@ static void send_refusal(void *owner, unsigned code, struct str text)
     fail(t, code, text);
 }
 
+/* The channel to ask directory on, and the number of the question; NULL: it is not there, and the message has been told. */
+static struct channel *begin_question(struct txn *t, uint64_t *id)
+{
+    struct filter *f = t->filter;
+    struct channel *directory = role_peer(f->role, ROLE_DIRECTORY, 0);
+
+    if (directory == NULL) {
+        message_directory_gone(&t->message);
+        return NULL;
+    }
+    *id = role_next_id(f->role);
+    questions_add(&f->questions, &t->questions, t, *id, clock_monotonic());
+    return directory;
+}
+
 static void ask_sender(void *owner, struct str address)
 {
     struct txn *t = owner;
-    struct filter *f = t->filter;
-    struct channel *directory = role_peer(f->role, ROLE_DIRECTORY, 0);
-    struct question *q;
+    struct channel *directory;
+    uint64_t id;
 
     metric_add(&checks, 1);
-    if (directory == NULL) {
-        message_sender(&t->message, false, true);
-        return;
-    }
-    q = xcalloc(1, sizeof *q);
-    q->id = role_next_id(f->role);
-    q->txn = t;
-    list_add_last(&t->questions, &q->link);
-    map_add(&f->questions, &q->by_id, map_hash_number(q->id));
-    ipc_send_sender_ask(directory, &(struct msg_sender_ask){q->id, t->message.account, address});
+    directory = begin_question(t, &id);
+    if (directory != NULL)
+        ipc_send_sender_ask(directory, &(struct msg_sender_ask){id, t->message.account, address});
+}
+
+static void ask_keys(void *owner, struct str domain)
+{
+    struct msg_dkim_keys_ask ask = {.domain = domain};
+    struct channel *directory = begin_question(owner, &ask.id);
+
+    if (directory != NULL)
+        ipc_send_dkim_keys_ask(directory, &ask);
+}
+
+static void ask_signatures(void *owner, const struct msg_dkim_sign_ask *wanted)
+{
+    struct msg_dkim_sign_ask ask = *wanted;
+    struct channel *directory = begin_question(owner, &ask.id);
+
+    if (directory != NULL)
+        ipc_send_dkim_sign_ask(directory, &ask);
+}
+
+static void wait_for_judge(void *owner)
+{
+    struct txn *t = owner;
+
+    judging_ended(t->judging, clock_monotonic());
+}
+
+static const struct verdict *verdict(void *owner)
+{
+    struct txn *t = owner;
+
+    return judging_verdict(t->judging);
 }
 
 static int64_t now(void *owner)
@@ -202,7 +231,31 @@ static uint64_t random_number(void *owner)
     return number;
 }
 
-static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, now, random_number};
+static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, ask_keys, ask_signatures, wait_for_judge,
+    verdict, now, random_number};
+
+/* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
+static void settle(struct txn *t)
+{
+    if (t->source == NULL)
+        txn_free(t);
+    else
+        count_held(t, message_held(&t->message) + judging_held(t->judging));
+}
+
+static void on_judged(void *owner)
+{
+    struct txn *t = owner;
+
+    message_judged(&t->message);
+}
+
+static void after_judging(void *owner)
+{
+    settle(owner);
+}
+
+static const struct judging_owner judged = {on_judged, after_judging};
 
 /* ---- from smtp ---- */
 
@@ -222,6 +275,7 @@ static struct txn *txn_new(struct filter *f, struct channel *from, struct channe
     map_add(&f->by_source, &t->by_source, source_hash(t->source_serial, t->source_id));
     map_add(&f->by_id, &t->by_id, map_hash_number(t->id));
     message_begin(&t->message, &world, t, &f->limits, f->hostname, m);
+    t->judging = judging_begin(f, m, &judged, t);
     f->count++;
     metric_set(&open_txns, (int64_t)f->count);
     return t;
@@ -232,6 +286,7 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
     struct filter *f = role_state(role);
     struct channel *queue = role_peer_for(role, ROLE_QUEUE, m->message);
     struct msg_txn_begin on = *m;
+    struct txn *t;
 
     if (find_by_source(f, from, m->id) != NULL)
         return;
@@ -243,9 +298,11 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
         answer(f, from, m->id, 452, STR("4.3.1 Too many messages at once, try again later"));
         return;
     }
-    on.id = txn_new(f, from, queue, m)->id;
+    t = txn_new(f, from, queue, m);
+    on.id = t->id;
     ipc_send_txn_begin(queue, &on);
     flow_wrote(f, queue);
+    message_set_judge(&t->message, judging_judge(t->judging));
 }
 
 void transaction_on_rcpt(struct role *role, struct channel *from, const struct msg_txn_rcpt *m)
@@ -259,15 +316,6 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
     on.id = t->id;
     ipc_send_txn_rcpt(t->queue, &on);
     flow_wrote(f, t->queue);
-}
-
-/* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
-static void settle(struct txn *t)
-{
-    if (t->source == NULL)
-        txn_free(t);
-    else
-        count_held(t, message_held(&t->message));
 }
 
 void transaction_on_chunk(struct role *role, struct channel *from, const struct msg_txn_chunk *m)
@@ -324,29 +372,62 @@ void transaction_on_done(struct role *role, struct channel *from, const struct m
     txn_free(t);
 }
 
-static struct question *find_question(struct filter *f, uint64_t id)
+/* Whose question that was, which is answered now; NULL: nobody waits any more. */
+static struct txn *end_question(struct filter *f, uint64_t id)
 {
-    struct map_node *n = map_find(&f->questions, map_hash_number(id));
+    struct question *q = questions_find(&f->questions, id);
+    struct txn *t = q != NULL ? q->txn : NULL;
 
-    for (; n != NULL; n = map_find_next(n))
-        if (CONTAINER(n, struct question, by_id)->id == id)
-            return CONTAINER(n, struct question, by_id);
-    return NULL;
+    if (q != NULL)
+        questions_drop(&f->questions, q);
+    return t;
 }
 
 void transaction_on_sender_reply(struct role *role, struct channel *from, const struct msg_sender_reply *m)
 {
-    struct filter *f = role_state(role);
-    struct question *q = find_question(f, m->id);
-    struct txn *t;
+    struct txn *t = end_question(role_state(role), m->id);
 
     (void)from;
-    if (q == NULL)
+    if (t == NULL)
         return;
-    t = q->txn;
-    question_free(f, q);
     message_sender(&t->message, m->allowed != 0, m->temporary != 0);
     settle(t);
+}
+
+void transaction_on_keys_reply(struct role *role, struct channel *from, const struct msg_dkim_keys_reply *m)
+{
+    struct txn *t = end_question(role_state(role), m->id);
+
+    (void)from;
+    if (t == NULL)
+        return;
+    message_keys(&t->message, m);
+    settle(t);
+}
+
+void transaction_on_sign_reply(struct role *role, struct channel *from, const struct msg_dkim_sign_reply *m)
+{
+    struct txn *t = end_question(role_state(role), m->id);
+
+    (void)from;
+    if (t == NULL)
+        return;
+    metric_add(&signatures, !m->failed);
+    message_signatures(&t->message, m);
+    settle(t);
+}
+
+void transaction_give_up(struct filter *f, int64_t now)
+{
+    struct question *q;
+
+    while ((q = questions_overdue(&f->questions, now - ANSWER_TIME)) != NULL) {
+        struct txn *t = q->txn;
+
+        questions_drop_all(&f->questions, &t->questions);
+        message_directory_gone(&t->message);
+        settle(t);
+    }
 }
 
 void transaction_source_gone(struct filter *f, struct channel *c)
@@ -382,7 +463,8 @@ void transaction_directory_gone(struct filter *f)
 
         if (list_empty(&t->questions))
             continue;
-        message_sender(&t->message, false, true);
+        questions_drop_all(&f->questions, &t->questions);
+        message_directory_gone(&t->message);
         settle(t);
     }
 }

@@ -184,8 +184,8 @@ static void finish(struct delivery *d, const struct outcome *o)
     msgid_format(d->message, id);
     count(d, o);
     if (o->status == DELIVERY_DELIVERED)
-        log_info("stored", "message=%s account=%" PRIu64 " to=%.*s size=%" PRId64 "%s", id, d->account,
-            STR_ARG(d->rcpt), d->stored, d->repeated ? " repeated=yes" : "");
+        log_info("stored", "message=%s account=%" PRIu64 " to=%.*s size=%" PRId64 "%s%s", id, d->account,
+            STR_ARG(d->rcpt), d->stored, d->flags & TXN_JUNK ? " junk=yes" : "", d->repeated ? " repeated=yes" : "");
     else
         log_info("not-stored", "message=%s account=%" PRIu64 " to=%.*s reply=%s", id, d->account,
             STR_ARG(d->rcpt), o->text);
@@ -246,7 +246,7 @@ static bool fits(const struct delivery *d, uint64_t size)
 static void add_to_batch(struct delivery *d, int64_t content, int64_t size)
 {
     struct store_delivery what = {.message = d->mark, .content = content, .size = size,
-        .received = clock_now(),
+        .received = clock_now(), .junk = (d->flags & TXN_JUNK) != 0,
         .features = d->scan.has_8bit && (d->flags & TXN_SMTPUTF8) ? CONTENT_UTF8_HEADER : 0};
     struct err err = {0};
 

@@ -304,6 +304,20 @@ bool store_prune(struct store *s, int64_t before, struct err *err)
     return true;
 }
 
+/* INBOX where there is none: its owner has removed it. */
+static struct folder *junk_folder(struct store *s)
+{
+    struct folder *called_so = NULL;
+
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;) {
+        if (str_ieq(f->special, STR("\\Junk")))
+            return f;
+        if (str_eq(f->name, STR("Junk")))
+            called_so = f;
+    }
+    return called_so != NULL ? called_so : s->inbox;
+}
+
 bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
 {
     struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
@@ -313,7 +327,7 @@ bool store_deliver(struct store *s, const struct store_delivery *d, struct err *
     stmt_int(remember, s->account);
     stmt_int(remember, d->message);
     stmt_int(remember, clock_now());
-    if (!stmt_run(remember, err) || !store_message_add(s, s->inbox, &message, &uid, err))
+    if (!stmt_run(remember, err) || !store_message_add(s, d->junk ? junk_folder(s) : s->inbox, &message, &uid, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
     return true;
 }

@@ -99,8 +99,9 @@ struct store_delivery {
     int64_t size;     /* of the content */
     int64_t received; /* wall time */
     int64_t features;
+    bool junk;
 };
-/* Makes a content a new message in INBOX and remembers the queue id. */
+/* Makes a content a new message in INBOX, or in the mailbox for junk where there is one, and remembers the queue id. */
 MUST_CHECK bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err);
 
 /* Marks of imported messages: bytes that name one at its source. Putting a known one fails. */

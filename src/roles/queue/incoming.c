@@ -39,6 +39,7 @@ struct txn {
     struct rcpt_row *rcpts;
     size_t n, size;
     struct buf body;     /* what is not in chunk rows yet */
+    struct str judged;   /* by filter, for the story */
     size_t envelope;     /* bytes of recipients, counted in incoming.bytes */
     uint64_t chunks;     /* pieces given to the batch */
     unsigned pieces;     /* of these, in the batch now */
@@ -437,7 +438,7 @@ static void txn_committed(struct queue *q, struct op *op)
     answer_txn(q, t, 250, str_of(text));
     metric_add(&accepted, 1);
     metric_add(&accepted_bytes, (int64_t)t->row.size);
-    story_accepted(q, &t->row, t->rcpts, t->n);
+    story_accepted(q, &t->row, t->rcpts, t->n, t->judged);
     counts_message(q, t->row.id, 1);
     mail = mail_new(q, &t->row, take_body(q, t));
     for (size_t i = 0; i < t->n; i++) {
@@ -471,12 +472,13 @@ void incoming_on_end(struct role *role, struct channel *from, const struct msg_t
         txn_refuse(q, t, 452, STR("4.3.1 Storage is full or failing, try again later"));
         return;
     }
-    if (t->arena.ceiling - t->arena.used < m->prepend.n + m->message_id.n + 4096 || t->body.failed) {
+    if (t->arena.ceiling - t->arena.used < m->prepend.n + m->message_id.n + m->judged.n + 4096 || t->body.failed) {
         txn_refuse(q, t, 552, STR("5.3.4 Envelope too large"));
         return;
     }
     t->row.flags |= m->flags & INT64_MAX;
     t->row.message_id = keep(t, m->message_id);
+    t->judged = keep(t, m->judged);
     set_times(q, t);
     set_head(q, t, m->prepend);
     t->state = TXN_STORING;

@@ -42,7 +42,7 @@ static void add_text(struct buf *b, const char *key, struct str value)
         json_str(b, key, value);
 }
 
-void story_accepted(struct queue *q, const struct message_row *m, const struct rcpt_row *rcpts, size_t n)
+void story_accepted(struct queue *q, const struct message_row *m, const struct rcpt_row *rcpts, size_t n, struct str judged)
 {
     char id[MSGID_TEXT + 1];
 
@@ -56,6 +56,7 @@ void story_accepted(struct queue *q, const struct message_row *m, const struct r
             add_text(b, "protocol", m->protocol);
             add_text(b, "tls", m->tls);
             add_text(b, "login", m->login);
+            add_text(b, "judged", judged);
             json_int(b, "size", (int64_t)m->size);
             json_int(b, "recipients", (int64_t)n);
             json_str(b, "class", m->class == CLASS_BULK ? STR("bulk") : STR("transactional"));

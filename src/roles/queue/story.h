@@ -7,7 +7,8 @@ struct queue;
 struct verdict;
 struct mail;
 
-void story_accepted(struct queue *q, const struct message_row *m, const struct rcpt_row *rcpts, size_t n);
+/* judged: what filter found out about the sender. */
+void story_accepted(struct queue *q, const struct message_row *m, const struct rcpt_row *rcpts, size_t n, struct str judged);
 void story_verdict(struct queue *q, const struct verdict *v);
 /* A report about `mail` was queued as `report`. */
 void story_report(struct queue *q, const struct mail *mail, const struct message_row *report, bool delay, size_t rcpts);

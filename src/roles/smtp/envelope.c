@@ -123,6 +123,8 @@ void on_mail(struct smtp_session *s, struct str args)
         s->txn.flags |= TXN_SUBMISSION | (s->account == 0 ? TXN_NO_SENDER_CHECK : 0);
     if (s->set->service == SERVICE_LOCAL_SMTP)
         s->txn.flags |= TXN_LOCAL;
+    if (s->set->service == SERVICE_LMTP)
+        s->txn.flags |= TXN_LMTP;
     s->txn.size = m.size;
     s->txn.account = s->account;
     set_priority(s, &m);

@@ -1,0 +1,132 @@
+/* See verdict.h. */
+#include "verdict.h"
+#include "mailauth/dmarc_author.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the settings ---- */
+
+static struct network_list copy_networks(const struct network_list *list)
+{
+    struct network_list copy = {xcalloc(list->n + 1, sizeof *copy.items), list->n};
+
+    for (size_t i = 0; i < list->n; i++)
+        copy.items[i] = list->items[i];
+    return copy;
+}
+
+void judge_policy_clear(struct judge_policy *p)
+{
+    for (size_t i = 0; i < p->exempt_domain_count; i++)
+        str_free(&p->exempt_domains[i]);
+    free(p->exempt_domains);
+    free(p->exempt_nets.items);
+    free(p->neighbours.items);
+    *p = (struct judge_policy){0};
+}
+
+static enum dmarc_mode mode_of(struct str text)
+{
+    if (str_eq(text, STR("enforce")))
+        return DMARC_MODE_ENFORCE;
+    return str_eq(text, STR("report")) ? DMARC_MODE_REPORT : DMARC_MODE_OFF;
+}
+
+void judge_policy_set(struct judge_policy *p, const struct config *config)
+{
+    judge_policy_clear(p);
+    p->check = config->auth.check;
+    p->refuse_spf_fail = config->auth.refuse_spf_fail;
+    p->dmarc = mode_of(config->auth.dmarc);
+    p->time = config->auth.time;
+    p->exempt_nets = copy_networks(&config->exempt_nets);
+    p->neighbours = copy_networks(&config->relay_nets);
+    p->exempt_domains = xcalloc(config->exempt_domains.n + 1, sizeof *p->exempt_domains);
+    for (size_t i = 0; i < config->exempt_domains.n; i++) {
+        char canonical[DNS_NAME_TEXT];
+
+        if (dmarc_canonical_domain(config->exempt_domains.items[i], canonical))
+            p->exempt_domains[p->exempt_domain_count++] = str_dup(str_of(canonical));
+    }
+}
+
+bool judge_policy_wants(const struct judge_policy *p, const struct msg_txn_begin *begin, struct ip *client)
+{
+    if (!p->check || begin->account != 0 || begin->flags & (TXN_SUBMISSION | TXN_LOCAL | TXN_LMTP))
+        return false;
+    return ip_parse(begin->client, client) && !ip_is_loopback(client) && !network_list_holds(&p->neighbours, client);
+}
+
+static bool is_exempt(const struct judge_policy *p, const struct ip *client, struct str domain)
+{
+    if (network_list_holds(&p->exempt_nets, client))
+        return true;
+    for (size_t i = 0; i < p->exempt_domain_count; i++) {
+        struct str one = p->exempt_domains[i];
+
+        if (str_ieq(domain, one))
+            return true;
+        if (domain.n > one.n && domain.p[domain.n - one.n - 1] == '.' && str_ieq(str_skip(domain, domain.n - one.n), one))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the verdict ---- */
+
+const char *verdict_action_name(enum verdict_action action)
+{
+    static const char *const names[] = {"accept", "junk", "refuse"};
+
+    return names[action];
+}
+
+static void refuse_for_dmarc(const struct dmarc_outcome *o, struct verdict *v)
+{
+    v->action = VERDICT_REFUSE;
+    v->code = 550;
+    buf_addf(&v->text, "5.7.1 The domain %.*s in the From field lets mail be refused that neither SPF nor DKIM vouches for "
+        "(DMARC, TXT record of _dmarc.%.*s)", STR_ARG(o->author), STR_ARG(o->policy_domain));
+}
+
+static void refuse_for_spf(const struct judge *j, struct verdict *v)
+{
+    struct str why = judge_spf_explanation(j);
+    char ip[IP_TEXT], domain[DNS_NAME_TEXT] = "";
+
+    ip_format(judge_client(j), ip);
+    v->action = VERDICT_REFUSE;
+    v->code = 550;
+    dmarc_canonical_domain(judge_spf_domain(j), domain);
+    buf_addf(&v->text, "5.7.23 %s may not send for %s (SPF, TXT record of that domain)", ip, domain);
+    if (why.n > 0) /* not our words: RFC 7208 6.2 */
+        buf_addf(&v->text, "; %s explains: %.*s", domain, STR_ARG(str_sub(why, 0, 500)));
+}
+
+static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
+{
+    const struct dmarc_outcome *o = judge_dmarc(j);
+
+    if (p->dmarc != DMARC_MODE_ENFORCE || o == NULL || o->result != DMARC_RESULT_FAIL || is_exempt(p, judge_client(j), o->author))
+        return;
+    if (o->policy == DMARC_REJECT)
+        refuse_for_dmarc(o, v);
+    else if (o->policy == DMARC_QUARANTINE)
+        v->action = VERDICT_JUNK;
+}
+
+void verdict_of(const struct judge *j, const struct judge_policy *policy, struct verdict *v)
+{
+    *v = (struct verdict){.action = VERDICT_ACCEPT};
+    buf_init(&v->text, VERDICT_TEXT);
+    if (policy->refuse_spf_fail && judge_spf(j) == SPF_FAIL && !is_exempt(policy, judge_client(j), judge_spf_domain(j)))
+        refuse_for_spf(j, v);
+    else
+        apply_dmarc(j, policy, v);
+}
+
+void verdict_clear(struct verdict *v)
+{
+    buf_clear(&v->text);
+}
