@@ -200,10 +200,11 @@ static struct folder *nearest_above(struct store *s, struct str name)
     return f;
 }
 
-static void note_lookup(void *arg, int64_t folder, unsigned rights)
+static bool note_lookup(void *arg, int64_t folder, unsigned rights)
 {
     (void)folder;
-    *(bool *)arg |= (rights & ACL_LOOKUP) != 0;
+    *(bool *)arg = (rights & ACL_LOOKUP) != 0;
+    return !*(bool *)arg;
 }
 
 /* Some mailbox of that account may be looked up, so that the account is no secret. */
@@ -212,7 +213,7 @@ static bool knows_something(struct imap *im)
     struct err err = {0};
     bool any = false;
 
-    return store_acl_folders(im->box->store, im->home->account, note_lookup, &any, &err) && any;
+    return store_acl_folders(im->box->store, im->home->account, 0, note_lookup, &any, &err) && any;
 }
 
 bool imap_may_create(struct imap *im, struct str name)

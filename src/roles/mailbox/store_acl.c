@@ -53,25 +53,26 @@ bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, 
     return stmt_done(get, err);
 }
 
-bool store_acl_folders(struct store *s, int64_t account, store_acl_folder_fn *tell, void *arg, struct err *err)
+bool store_acl_folders(struct store *s, int64_t account, int64_t above, store_acl_folder_fn *tell, void *arg, struct err *err)
 {
     struct stmt *walk = store_stmt(s, SQL_ACL_FOLDERS);
     unsigned given = 0, taken = 0;
     int64_t folder = 0;
+    bool goes_on = true;
 
     stmt_int(walk, s->account);
     stmt_int(walk, account);
-    while (stmt_row(walk)) {
+    stmt_int(walk, above);
+    while (goes_on && stmt_row(walk)) {
         if (column_int(walk, 0) != folder) {
-            if (folder != 0)
-                tell(arg, folder, given & ~taken & ACL_ALL);
+            goes_on = folder == 0 || tell(arg, folder, given & ~taken & ACL_ALL);
             folder = column_int(walk, 0);
             given = taken = 0;
         }
         *(column_int(walk, 1) != 0 ? &taken : &given) |= (unsigned)column_int(walk, 2);
     }
-    if (folder != 0)
-        tell(arg, folder, given & ~taken & ACL_ALL);
+    if (goes_on && folder != 0)
+        (void)tell(arg, folder, given & ~taken & ACL_ALL);
     return stmt_done(walk, err);
 }
 
