@@ -52,7 +52,7 @@ static void open_keys(const char *folder)
     }
     dkim_schedule_advance(&keys, &(struct dkim_schedule){0}, clock_now());
     must(dkim_rows_put(&store, &keys, &err), &err);
-    dkim_signer_init(&signer, &store);
+    dkim_signer_init(&signer, &store, NULL);
 }
 
 static void read_rsa(void)
