@@ -69,6 +69,7 @@ class Stranger(Mail):
 class Judged(Stranger):
     zone = ZONE
     config = {"relay_networks": [], "auth": {"exempt": ["excused.example"]}}
+    kills = True
 
     def test_all_is_well(self):
         text = signed(letter("strict.example", "well"), "strict.example")
@@ -114,6 +115,13 @@ class Judged(Stranger):
         self.assertIn("dmarc=fail", found)
         self.assertIn("policy.dmarc=quarantine", found)
         self.assertEqual(self.look("doubtful", "INBOX"), [])
+
+    def test_quarantine_outlives_a_crash(self):
+        os.kill(self.server.roles()["mailbox"][0], signal.SIGSTOP)
+        self.assertEqual(self.hand_in(letter("soft.example", "after-all"), ip=OTHER)[0], 250)
+        self.server.kill_tree()
+        self.server.start()
+        self.arrived("after-all", "Junk")
 
     def test_who_is_excused(self):
         self.assertEqual(self.hand_in(letter("sub.excused.example", "excused"), ip=OTHER)[0], 250)
