@@ -14,9 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct world {
     struct buf body;
-    unsigned ended, refused, questions;
+    unsigned ended, refused, questions, keys, signatures;
     struct message *message;
-    bool answer_now;
+    bool answer_now, has_key;
     struct judge *judge;
     struct verdict verdict;
     struct str answers; /* what is left of them */
@@ -59,6 +59,37 @@ static void on_ask(void *owner, struct str address)
     w->questions++;
     if (w->answer_now)
         message_sender(w->message, true, false);
+}
+
+/* With a key the message is signed, and with a signature of any bytes. */
+static void answer_keys(struct world *w)
+{
+    message_keys(w->message, &(struct msg_dkim_keys_reply){.rsa = w->has_key ? STR("s1") : STR(""), .ed25519 = w->has_key ? STR("s2") : STR("")});
+}
+
+static void answer_signatures(struct world *w)
+{
+    message_signatures(w->message, &(struct msg_dkim_sign_reply){.rsa_signature = STR("any bytes"), .ed25519_signature = STR("\0 any bytes")});
+}
+
+static void on_keys(void *owner, struct str domain)
+{
+    struct world *w = owner;
+
+    assert(domain.n > 0 && domain.n <= IPC_NAME && w->keys == 0);
+    w->keys++;
+    if (w->answer_now)
+        answer_keys(w);
+}
+
+static void on_signatures(void *owner, const struct msg_dkim_sign_ask *ask)
+{
+    struct world *w = owner;
+
+    assert(w->has_key && w->keys == 1 && w->signatures == 0 && ask->rsa_hash.n == 32 && ask->ed25519_hash.n == 32);
+    w->signatures++;
+    if (w->answer_now)
+        answer_signatures(w);
 }
 
 static void wait_for_judge(void *owner)
@@ -161,7 +192,7 @@ static void check_header(struct world *w, struct str message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct message_world calls = {on_chunk, on_end, on_refuse, on_ask, wait_for_judge, verdict, now, random_number};
+    static const struct message_world calls = {on_chunk, on_end, on_refuse, on_ask, on_keys, on_signatures, wait_for_judge, verdict, now, random_number};
     static const struct message_limits limits = {4096, 5};
     struct str bytes = {(const char *)data + 2, size - 2};
     struct world w = {0};
@@ -171,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     w.message = &m;
     w.answer_now = data[0] & 1;
+    w.has_key = data[0] & 16;
     buf_init(&w.body, 1 << 24);
     message_begin(&m, &calls, &w, &limits, STR("mx.example"), &(struct msg_txn_begin){.message = 1,
         .flags = data[0] & 8 ? 0 : TXN_SUBMISSION, .account = data[0] & 8 ? 0 : data[0] & 2, .sender = STR("me@a.example"), .trace = STR("Received: x\r\n")});
@@ -182,6 +214,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     message_end(&m, 0);
     for (unsigned i = 0; !w.answer_now && i < w.questions; i++)
         message_sender(&m, !(data[0] & 4), false);
+    if (!w.answer_now && w.keys > 0)
+        answer_keys(&w);
+    if (!w.answer_now && w.signatures > 0)
+        answer_signatures(&w);
     if (w.judge != NULL && !message_is_over(&m))
         answer_all(&w);
     assert(w.ended + w.refused == 1);

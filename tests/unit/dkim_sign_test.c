@@ -154,13 +154,19 @@ static void fields_are_folded(void **state)
 static void what_cannot_be_signed(void **state)
 {
     struct dkim_sign_key key = {DKIM_RSA_SHA256, STR("s")}, nameless = {DKIM_RSA_SHA256, STR("a b")};
+    struct dkim_sign *s;
     struct buf out, many;
 
     (void)state;
     assert_null(dkim_sign_new(STR("example"), &key, 1, now, 0));
     assert_null(dkim_sign_new(STR("example.org;x=1"), &key, 1, now, 0));
     assert_null(dkim_sign_new(STR("example.org"), &nameless, 1, now, 0));
-    assert_null(dkim_sign_new(STR("example.org"), &key, 0, now, 0));
+    assert_null(dkim_sign_new(STR("example.org"), &key, DKIM_SIGN_KEYS_MAX + 1, now, 0));
+    s = dkim_sign_new(STR("example.org"), NULL, 0, now, 0); /* keys may come later, once */
+    assert_false(dkim_sign_set_keys(s, &nameless, 1) || dkim_sign_set_keys(s, &key, 0));
+    assert_true(dkim_sign_set_keys(s, &key, 1));
+    assert_false(dkim_sign_set_keys(s, &key, 1));
+    dkim_sign_free(s);
     assert_false(dkim_sign_message(keys, 2, "example.org", now, STR("To: x\r\n\r\n"), &out));
     buf_clear(&out);
     buf_init(&many, 2 << 20);

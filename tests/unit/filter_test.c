@@ -124,10 +124,12 @@ NOTE(txn_done, " %d %d", (int)m->id, (int)m->code)
 NOTE(queue_state, " %d %d", (int)m->shard, (int)m->accepting)
 NOTE(dns_ask, " %d %d %.*s", (int)m->id, (int)m->type, STR_ARG(m->name))
 NOTE(sender_ask, " %d %.*s", (int)m->id, STR_ARG(m->address))
+NOTE(dkim_keys_ask, " %d %.*s", (int)m->id, STR_ARG(m->domain))
+NOTE(dkim_sign_ask, " %d %.*s %.*s %zu", (int)m->id, STR_ARG(m->domain), STR_ARG(m->rsa), m->rsa_hash.n)
 
 static const struct handlers notes = {.txn_begin = note_txn_begin, .txn_rcpt = note_txn_rcpt, .txn_chunk = note_txn_chunk,
     .txn_end = note_txn_end, .txn_abort = note_txn_abort, .txn_done = note_txn_done, .queue_state = note_queue_state,
-    .sender_ask = note_sender_ask, .dns_ask = note_dns_ask};
+    .sender_ask = note_sender_ask, .dkim_keys_ask = note_dkim_keys_ask, .dkim_sign_ask = note_dkim_sign_ask, .dns_ask = note_dns_ask};
 
 /* Everything that was sent to c since the last look must read as wanted. */
 static void sent(struct role *role, struct channel *c, const char *wanted)
@@ -168,7 +170,7 @@ static int setup(void **state)
     list_init(&f->open);
     map_init(&f->by_source);
     map_init(&f->by_id);
-    map_init(&f->questions);
+    questions_init(&f->questions);
     buf_init(&role->log, 1 << 20);
     for (unsigned i = 0; i < 2; i++) {
         bring_up(role, &role->smtp[i], ROLE_SMTP, i);
@@ -188,7 +190,7 @@ static int teardown(void **state)
 {
     struct role *role = *state;
     int leaked = (int)(role->filter.count + role->filter.by_source.count + role->filter.by_id.count +
-                       role->filter.questions.count + role->filter.held + role->filter.judgings.dns.pending.count);
+                       role->filter.questions.by_id.count + role->filter.held + role->filter.judgings.dns.pending.count);
 
     for (unsigned i = 0; i < 2; i++) {
         buf_clear(&role->smtp[i].out);
@@ -203,7 +205,7 @@ static int teardown(void **state)
     buf_clear(&role->log);
     map_clear(&role->filter.by_source);
     map_clear(&role->filter.by_id);
-    map_clear(&role->filter.questions);
+    map_clear(&role->filter.questions.by_id);
     free(role);
     return leaked;
 }
@@ -337,11 +339,17 @@ static void authors_wait_for_the_directory(void **state)
     begin(role, 0, 1, 4, 3);
     chunk(role, 0, 1, STR("From: b@a.example, c@a.example\r\n\r\n"));
     end(role, 0, 1);
-    sent(role, &role->directory, "sender_ask 2 b@a.example\nsender_ask 3 c@a.example\n");
+    sent(role, &role->directory, "sender_ask 2 b@a.example\nsender_ask 3 c@a.example\ndkim_keys_ask 4 a.example\n");
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){3, 1, 0});
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){3, 1, 0}); /* said twice */
     sent(role, &role->queue[0], "txn_begin 1 me@a.example\ntxn_rcpt 1 you@b.example\ntxn_chunk 1 34\n");
     transaction_on_sender_reply(role, &role->directory, &(struct msg_sender_reply){2, 1, 0});
+    sent(role, &role->queue[0], "");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 4, .rsa = STR("s")});
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 4, .failed = 1});
+    sent(role, &role->directory, "dkim_sign_ask 5 a.example s 32\n");
+    sent(role, &role->queue[0], "");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 5, .rsa_signature = STR("x")});
     sent(role, &role->queue[0], "txn_end 1 \n");
     done(role, 0, 1, 250);
     sent(role, &role->smtp[0], "txn_done 1 250\n");
@@ -359,6 +367,20 @@ static void a_lost_directory_fails_what_waits_for_it(void **state)
     begin(role, 0, 2, 4, 3);
     chunk(role, 0, 2, STR("From: b@a.example\r\n\r\n"));
     sent(role, &role->smtp[0], "txn_done 2 451\n");
+}
+
+static void a_silent_directory_is_given_up(void **state)
+{
+    struct role *role = *state;
+
+    begin(role, 0, 1, 4, 3);
+    chunk(role, 0, 1, STR("From: b@a.example\r\n\r\n"));
+    transaction_give_up(&role->filter, clock_monotonic() + 30 * SECOND);
+    sent(role, &role->smtp[0], "");
+    transaction_give_up(&role->filter, clock_monotonic() + 61 * SECOND);
+    sent(role, &role->smtp[0], "txn_done 1 451\n");
+    sent(role, &role->directory, "sender_ask 2 b@a.example\ndkim_keys_ask 3 a.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 3});
 }
 
 static void a_full_queue_stops_smtp(void **state)
@@ -536,6 +558,7 @@ int main(void)
         TEST(a_lost_smtp_aborts_its_own),
         TEST(authors_wait_for_the_directory),
         TEST(a_lost_directory_fails_what_waits_for_it),
+        TEST(a_silent_directory_is_given_up),
         TEST(a_full_queue_stops_smtp),
         TEST(a_slow_smtp_stops_queue),
         TEST(smtp_learns_whether_queue_takes_mail),

@@ -200,7 +200,8 @@ static uint64_t random_number(void *owner)
     return 1;
 }
 
-static const struct message_world message_calls = {on_chunk, on_end, on_refuse, ask_sender, wait_for_judge, verdict, now, random_number};
+static const struct message_world message_calls = {on_chunk, on_end, on_refuse, ask_sender, NULL, NULL, wait_for_judge,
+    verdict, now, random_number};
 static const struct message_limits limits = {100000, 50};
 
 struct stranger {

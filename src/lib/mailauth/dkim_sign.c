@@ -26,10 +26,19 @@ static bool are_names(struct str domain, const struct dkim_sign_key *keys, size_
 {
     char out[DNS_NAME_TEXT];
 
+    if (key_count > DKIM_SIGN_KEYS_MAX)
+        return false;
     for (size_t i = 0; i < key_count; i++)
         if (!dkim_signature_key_name(keys[i].selector, domain, out))
             return false;
-    return dkim_is_domain(domain) && key_count > 0 && key_count <= DKIM_SIGN_KEYS_MAX;
+    return dkim_is_domain(domain);
+}
+
+static void copy_keys(struct dkim_sign *s, const struct dkim_sign_key *keys, size_t key_count)
+{
+    s->key_count = key_count;
+    for (size_t i = 0; i < key_count; i++)
+        s->keys[i] = (struct dkim_sign_key){keys[i].algorithm, str_dup(keys[i].selector)};
 }
 
 struct dkim_sign *dkim_sign_new(struct str domain, const struct dkim_sign_key *keys, size_t key_count, uint64_t now_seconds,
@@ -40,16 +49,23 @@ struct dkim_sign *dkim_sign_new(struct str domain, const struct dkim_sign_key *k
     if (!are_names(domain, keys, key_count))
         return NULL;
     s = xcalloc(1, sizeof *s);
-    *s = (struct dkim_sign){.domain = str_dup(domain), .key_count = key_count, .time = now_seconds,
+    *s = (struct dkim_sign){.domain = str_dup(domain), .time = now_seconds,
         .expiry = lifetime > 0 ? now_seconds + lifetime : 0, .header = dkim_header_new(), .body = dkim_body_new(),
         .fields = EVP_MD_CTX_new()};
     if (s->fields == NULL || EVP_DigestInit_ex(s->fields, EVP_sha256(), NULL) != 1 ||
         !dkim_body_want(s->body, DKIM_RELAXED, UINT64_MAX, &s->body_number))
         fatal("SHA-256 is not to be had");
-    for (size_t i = 0; i < key_count; i++)
-        s->keys[i] = (struct dkim_sign_key){keys[i].algorithm, str_dup(keys[i].selector)};
+    copy_keys(s, keys, key_count);
     buf_init(&s->names, DKIM_NAMES_MAX);
     return s;
+}
+
+bool dkim_sign_set_keys(struct dkim_sign *s, const struct dkim_sign_key *keys, size_t key_count)
+{
+    if (s->key_count > 0 || key_count == 0 || !are_names(s->domain, keys, key_count))
+        return false;
+    copy_keys(s, keys, key_count);
+    return true;
 }
 
 void dkim_sign_free(struct dkim_sign *s)

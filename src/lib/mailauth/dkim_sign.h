@@ -19,11 +19,13 @@ struct dkim_sign_key {
 
 struct dkim_sign;
 
-/* Copies what it is given. lifetime in seconds, for x=; 0: none. NULL: domain or a selector is no name, or there
- * are too many keys or none. */
+/* Copies what it is given. lifetime in seconds, for x=; 0: none. Without keys they come later (dkim_sign_set_keys). NULL:
+ * domain or a selector is no name, or there are too many keys. */
 struct dkim_sign *dkim_sign_new(struct str domain, const struct dkim_sign_key *keys, size_t key_count, uint64_t now_seconds,
     uint64_t lifetime);
 void dkim_sign_free(struct dkim_sign *s);
+/* Before dkim_sign_end: which keys it will be. False, and nothing is changed: as above, or there are none, or some already. */
+bool dkim_sign_set_keys(struct dkim_sign *s, const struct dkim_sign_key *keys, size_t key_count);
 void dkim_sign_field(struct dkim_sign *s, struct str field); /* whole, in order */
 /* False: this message cannot be signed, since it has no From or its header is too large. */
 bool dkim_sign_header_end(struct dkim_sign *s);

@@ -32,6 +32,7 @@ struct command {
     struct str filter;
     int room;
     bool more;
+    bool asked_dns; /* for `dkim check`, just before */
     /* What to tell the others once it is on disk. */
     int64_t changed_account;
     bool removed_account, pools_changed;

@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 
-#define RECENT MINUTE /* an answer of DNS that `dkim check` takes for one to its own question */
-
 static const char *const algorithms[] = {[DKIM_RSA_SHA256] = "rsa", [DKIM_ED25519_SHA256] = "ed25519", NULL};
 enum { ALL_ALGORITHMS = (1 << DKIM_ALGORITHMS) - 1 };
 
@@ -291,7 +289,7 @@ static int judge(struct command *c, const struct work *w)
 
         if (row->state >= DKIM_EXPIRED)
             continue;
-        if (row->looked == 0 || row->record == DKIM_RECORD_UNKNOWN || w->now - row->looked > RECENT)
+        if (!c->asked_dns || row->looked == 0 || row->record == DKIM_RECORD_UNKNOWN)
             unknown++;
         else if (row->record != DKIM_RECORD_OK)
             bad++;

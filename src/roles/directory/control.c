@@ -23,6 +23,7 @@ struct job {
     int rows; /* of this page */
     struct event *again;
     struct dkim_look *look; /* `dkim check`: what it waits for */
+    bool asked_dns;
     struct directory *d;
 };
 
@@ -89,7 +90,8 @@ static bool run_once(struct directory *d, struct job *job)
         .after = job->after,
         .after2 = job->after2,
         .sent = job->sent,
-        .room = CONTROL_ROWS - job->rows};
+        .room = CONTROL_ROWS - job->rows,
+        .asked_dns = job->asked_dns};
     struct buf text;
     int code;
 
@@ -144,6 +146,7 @@ static void on_looked(void *arg)
     struct job *job = arg;
 
     job->look = NULL;
+    job->asked_dns = true;
     run(job->d, job);
 }
 

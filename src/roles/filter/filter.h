@@ -6,6 +6,7 @@
 #include "ipc/role.h"
 #include "judging.h"
 #include "message.h"
+#include "questions.h"
 
 enum {
     FILTER_OPEN_MAX = 20000,               /* transactions */
@@ -28,7 +29,8 @@ struct filter {
     struct list open;       /* struct txn */
     struct map by_source;   /* (channel serial, id of smtp) */
     struct map by_id;       /* our id, which queue answers with */
-    struct map questions;   /* by the id of sender_ask */
+    struct questions questions; /* asked of directory */
+    struct event *sweep;
     struct judgings judgings;
     struct event *timer;    /* for the first of judgings.waiting */
     size_t count, held;
@@ -44,6 +46,10 @@ void transaction_on_end(struct role *, struct channel *from, const struct msg_tx
 void transaction_on_abort(struct role *, struct channel *from, const struct msg_txn_abort *);
 void transaction_on_done(struct role *, struct channel *from, const struct msg_txn_done *);
 void transaction_on_sender_reply(struct role *, struct channel *from, const struct msg_sender_reply *);
+void transaction_on_keys_reply(struct role *, struct channel *from, const struct msg_dkim_keys_reply *);
+void transaction_on_sign_reply(struct role *, struct channel *from, const struct msg_dkim_sign_reply *);
+/* Gives up what directory did not answer in time; now: monotonic. */
+void transaction_give_up(struct filter *f, int64_t now);
 /* Fails or drops what depends on a peer that is gone. */
 void transaction_source_gone(struct filter *f, struct channel *c);
 void transaction_queue_gone(struct filter *f, struct channel *c);

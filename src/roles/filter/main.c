@@ -94,6 +94,22 @@ static void on_verify(struct role *role, struct verification *v)
         "an answer was lost in filter: report this, with the log");
 }
 
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    transaction_give_up(arg, clock_monotonic());
+}
+
+static void start_sweep(struct filter *f)
+{
+    struct timeval pause = {5, 0};
+
+    f->sweep = event_new(role_base(f->role), -1, EV_PERSIST, on_sweep, f);
+    if (f->sweep == NULL || event_add(f->sweep, &pause) != 0)
+        fatal("filter: no timer");
+}
+
 static const struct handlers handlers = {
     .txn_begin = transaction_on_begin,
     .txn_rcpt = transaction_on_rcpt,
@@ -102,6 +118,8 @@ static const struct handlers handlers = {
     .txn_abort = transaction_on_abort,
     .txn_done = transaction_on_done,
     .sender_reply = transaction_on_sender_reply,
+    .dkim_keys_reply = transaction_on_keys_reply,
+    .dkim_sign_reply = transaction_on_sign_reply,
     .dns_reply = judging_on_dns_reply,
     .queue_state = flow_on_queue_state,
 };
@@ -129,7 +147,8 @@ int main(int argc, char **argv)
     list_init(&f.open);
     map_init(&f.by_source);
     map_init(&f.by_id);
-    map_init(&f.questions);
+    questions_init(&f.questions);
+    start_sweep(&f);
     judgings_init(&f);
     f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
     if (f.timer == NULL)

@@ -18,19 +18,27 @@ enum { AUTHORS_MAX = 20, AUTHORS_TEXT = AUTHORS_MAX * (ADDRESS_TEXT_MAX + 1), PR
 
 static void on_field(void *owner, const struct header_field *f);
 
+/* Only who may send through us is signed for; a stranger may write anything into From. */
+static bool is_submitted(const struct message *m)
+{
+    return m->flags & TXN_SUBMISSION || m->account != 0;
+}
+
 void message_begin(struct message *m, const struct message_world *world, void *owner,
     const struct message_limits *limits, struct str hostname, const struct msg_txn_begin *begin)
 {
     *m = (struct message){.world = world, .owner = owner, .limits = limits, .hostname = hostname,
         .id = begin->message, .flags = begin->flags, .account = begin->account};
     m->trace = str_dup(begin->trace);
-    if (m->flags & TXN_SUBMISSION || m->account != 0) {
+    if (is_submitted(m)) {
         m->sender = str_dup(begin->sender);
         m->login = str_dup(begin->login);
     }
     header_scan_init(&m->scan, limits->header_size, on_field, m);
     buf_init(&m->held, limits->header_size + 4); /* and the line ends that were missing */
     buf_init(&m->authors, AUTHORS_TEXT);
+    buf_init(&m->added, PREPEND_MAX);
+    signing_init(&m->signing);
     buf_init(&m->message_id, IPC_NAME);
 }
 
@@ -49,6 +57,8 @@ void message_clear(struct message *m)
     header_scan_clear(&m->scan);
     buf_clear(&m->held);
     buf_clear(&m->authors);
+    buf_clear(&m->added);
+    signing_clear(&m->signing);
     buf_clear(&m->message_id);
 }
 
@@ -59,7 +69,7 @@ bool message_is_over(const struct message *m)
 
 size_t message_held(const struct message *m)
 {
-    return m->held.capacity + m->scan.partial.capacity;
+    return m->held.capacity + m->scan.partial.capacity + signing_held(&m->signing);
 }
 
 static void refuse(struct message *m, unsigned code, struct str text)
@@ -132,6 +142,8 @@ static void note(struct message *m, enum field_id id, struct str value)
         m->has_from = true;
         if (checks_authors(m))
             read_authors(m, value);
+        if (is_submitted(m))
+            signing_note_author(&m->signing, value);
         break;
     case FIELD_MESSAGE_ID:
         keep_message_id(m, value);
@@ -195,6 +207,9 @@ static void send_header(struct message *m, struct str chunk, size_t used)
     struct str held_back = header_scan_rest(&m->scan), body = str_skip(chunk, used);
     struct buf *held = &m->held;
 
+    signing_body(&m->signing, held_back);
+    signing_body(&m->signing, body);
+
     if (m->scan.size == used && held_back.n == 0 && m->scan.blank && !m->rewritten && chunk.n <= IPC_CHUNK) {
         pass_on(m, chunk);
     } else {
@@ -226,6 +241,46 @@ static void ask_authors(struct message *m)
     }
 }
 
+static void add_message_id(struct message *m, struct buf *out)
+{
+    char id[MSGID_TEXT + 1];
+
+    msgid_format(m->id, id);
+    buf_reset(&m->message_id);
+    buf_addf(&m->message_id, "<%s.%016" PRIx64 "@%.*s>", id, m->world->random(m->owner), STR_ARG(m->hostname));
+    buf_addf(out, "Message-ID: %.*s\r\n", STR_ARG(buf_str(&m->message_id)));
+}
+
+static struct str author_to_add(const struct message *m)
+{
+    if (m->sender.n)
+        return m->sender;
+    return str_find(m->login, '@') > 0 ? m->login : (struct str){0};
+}
+
+static void add_author_field(struct message *m, struct str author)
+{
+    buf_addf(&m->added, "From: <%.*s>\r\n", STR_ARG(author));
+    signing_note_author(&m->signing, author);
+}
+
+/* RFC 6409 8: what a submitted message must have and does not. */
+static void complete(struct message *m)
+{
+    struct buf *out = &m->added;
+    struct str author = author_to_add(m);
+    char date[DATE_TEXT];
+
+    if (!m->has_from && author.n)
+        add_author_field(m, author);
+    if (!m->has_date) {
+        date_format(m->world->now(m->owner), date);
+        buf_addf(out, "Date: %s\r\n", date);
+    }
+    if (!m->has_message_id)
+        add_message_id(m, out);
+}
+
 static bool header_is_acceptable(struct message *m)
 {
     if (m->scan.received > m->limits->received_fields)
@@ -246,14 +301,21 @@ static void let_judge_begin_body(struct message *m, struct str chunk, size_t use
 
 static void header_ended(struct message *m, struct str chunk, size_t used)
 {
+    bool signed_for;
+
     if (!header_is_acceptable(m))
         return;
     m->state = MESSAGE_BODY;
+    if (m->flags & TXN_SUBMISSION)
+        complete(m);
+    signed_for = is_submitted(m) && signing_begin(&m->signing, buf_str(&m->added), buf_str(&m->held), m->world->now(m->owner));
     if (m->judge != NULL)
         let_judge_begin_body(m, chunk, used);
     send_header(m, chunk, used);
     if (checks_authors(m))
         ask_authors(m);
+    if (signed_for && m->state != MESSAGE_OVER)
+        m->world->ask_keys(m->owner, buf_str(&m->signing.domain));
 }
 
 void message_chunk(struct message *m, struct str data)
@@ -261,6 +323,7 @@ void message_chunk(struct message *m, struct str data)
     size_t used;
 
     if (m->state == MESSAGE_BODY) {
+        signing_body(&m->signing, data);
         if (m->judge != NULL)
             judge_body(m->judge, data);
         pass_on(m, data);
@@ -282,43 +345,10 @@ void message_chunk(struct message *m, struct str data)
 
 /* ---- at the end of the message ---- */
 
-static void add_message_id(struct message *m, struct buf *out)
-{
-    char id[MSGID_TEXT + 1];
-
-    msgid_format(m->id, id);
-    buf_reset(&m->message_id);
-    buf_addf(&m->message_id, "<%s.%016" PRIx64 "@%.*s>", id, m->world->random(m->owner), STR_ARG(m->hostname));
-    buf_addf(out, "Message-ID: %.*s\r\n", STR_ARG(buf_str(&m->message_id)));
-}
-
-static struct str author_to_add(const struct message *m)
-{
-    if (m->sender.n)
-        return m->sender;
-    return str_find(m->login, '@') > 0 ? m->login : (struct str){0};
-}
-
-/* RFC 6409 8: what a submitted message must have and does not. */
-static void complete(struct message *m, struct buf *out)
-{
-    struct str author = author_to_add(m);
-    char date[DATE_TEXT];
-
-    if (!m->has_from && author.n)
-        buf_addf(out, "From: <%.*s>\r\n", STR_ARG(author));
-    if (!m->has_date) {
-        date_format(m->world->now(m->owner), date);
-        buf_addf(out, "Date: %s\r\n", date);
-    }
-    if (!m->has_message_id)
-        add_message_id(m, out);
-}
-
 /* Has nobody more to say? */
 static bool is_decided(const struct message *m)
 {
-    return m->pending == 0 && (m->judge == NULL || judge_is_done(m->judge));
+    return m->pending == 0 && !signing_waits(&m->signing) && (m->judge == NULL || judge_is_done(m->judge));
 }
 
 /* False: the message is refused. */
@@ -340,14 +370,29 @@ static void finish(struct message *m)
     if (!accept_verdict(m))
         return;
     buf_init(&prepend, PREPEND_MAX);
+    buf_add(&prepend, buf_str(&m->signing.fields));
     if (m->judge != NULL)
         judge_write_field(m->judge, &prepend);
     buf_add(&prepend, m->trace);
-    if (m->flags & TXN_SUBMISSION)
-        complete(m, &prepend);
+    buf_add(&prepend, buf_str(&m->added));
     m->state = MESSAGE_OVER;
     m->world->end(m->owner, m->end_flags | (m->flags & (TXN_BULK | TXN_JUNK)), buf_str(&prepend), buf_str(&m->message_id));
     buf_clear(&prepend);
+}
+
+/* Everything came: what is still to be asked, or waited for, before it goes on. */
+static void proceed(struct message *m)
+{
+    struct msg_dkim_sign_ask ask;
+
+    if (m->state != MESSAGE_ASKING || !is_decided(m))
+        return;
+    if (m->signing.state != SIGNING_KNOWN) {
+        finish(m);
+        return;
+    }
+    signing_ask(&m->signing, &ask);
+    m->world->ask_signatures(m->owner, &ask);
 }
 
 void message_end(struct message *m, uint64_t flags)
@@ -364,14 +409,12 @@ void message_end(struct message *m, uint64_t flags)
         judge_end(m->judge);
         m->world->wait_for_judge(m->owner);
     }
-    if (m->state == MESSAGE_ASKING && is_decided(m))
-        finish(m);
+    proceed(m);
 }
 
 void message_judged(struct message *m)
 {
-    if (m->state == MESSAGE_ASKING && is_decided(m))
-        finish(m);
+    proceed(m);
 }
 
 void message_sender(struct message *m, bool allowed, bool temporary)
@@ -383,6 +426,50 @@ void message_sender(struct message *m, bool allowed, bool temporary)
         refuse(m, 451, STR("4.3.0 The sender cannot be checked for the moment, try again later"));
     else if (!allowed)
         refuse(m, 553, STR("5.7.1 You may not use the address in the From field of the message"));
-    else if (m->state == MESSAGE_ASKING && is_decided(m))
-        finish(m);
+    else
+        proceed(m);
+}
+
+static void refuse_unsigned(struct message *m, unsigned code)
+{
+    if (code == 554)
+        refuse(m, code, STR("5.6.0 The message cannot be signed: it has too many header fields, or too many of From, Subject, Date or To"));
+    else
+        refuse(m, code, STR("4.3.0 The message cannot be signed for the moment, try again later"));
+}
+
+void message_keys(struct message *m, const struct msg_dkim_keys_reply *reply)
+{
+    unsigned code;
+
+    if (m->state == MESSAGE_OVER || m->signing.state != SIGNING_KEYS)
+        return;
+    code = signing_take_keys(&m->signing, reply);
+    if (code != 0)
+        refuse_unsigned(m, code);
+    else
+        proceed(m);
+}
+
+void message_signatures(struct message *m, const struct msg_dkim_sign_reply *reply)
+{
+    unsigned code;
+
+    if (m->state == MESSAGE_OVER || m->signing.state != SIGNING_ASKED)
+        return;
+    code = signing_take(&m->signing, reply);
+    if (code != 0)
+        refuse_unsigned(m, code);
+    else
+        proceed(m);
+}
+
+void message_directory_gone(struct message *m)
+{
+    if (m->state == MESSAGE_OVER)
+        return;
+    if (m->pending > 0)
+        message_sender(m, false, true);
+    else if (signing_waits(&m->signing))
+        refuse_unsigned(m, 451);
 }

@@ -5,11 +5,12 @@
  *      \------------------- refuse() at any point ----------------------/
  *
  * ASKING: everything came, but the directory has not said yet whether the sender may use the
- * addresses in From, or the judge of a stranger's message is not done. What a message holds in memory is bounded by the
- * limit of its header. */
+ * addresses in From, or has not signed it (signing.h), or the judge of a stranger's message is not done. What a message holds in
+ * memory is bounded by the limit of its header. */
 #pragma once
 #include "ipc/messages.h"
 #include "mime/header.h"
+#include "signing.h"
 
 struct judge;
 struct msg_txn_begin;
@@ -28,6 +29,9 @@ struct message_world {
     /* May the account use this canonical address? message_sender is the answer, in the order asked or
      * any other, also from inside this call. */
     void (*ask_sender)(void *owner, struct str address);
+    /* Which keys sign for this domain (message_keys), and their signatures (message_signatures); as above. */
+    void (*ask_keys)(void *owner, struct str domain);
+    void (*ask_signatures)(void *owner, const struct msg_dkim_sign_ask *ask); /* but for its id */
     /* The last of a message with a judge has come: it is done, or message_judged will be called. */
     void (*wait_for_judge)(void *owner);
     const struct verdict *(*verdict)(void *owner); /* after that */
@@ -49,7 +53,9 @@ struct message {
     struct header_scan scan;
     struct buf held;       /* the header as it will be sent */
     struct buf authors;    /* distinct addresses of From, each ended by NUL */
+    struct buf added;      /* fields that a submitted message lacked */
     struct buf message_id; /* as found, or as made */
+    struct signing signing;
     unsigned author_count, pending;
     bool rewritten;        /* held is not what came in */
     bool has_date, has_from, has_message_id, bad_from, too_many_authors;
@@ -64,6 +70,11 @@ void message_chunk(struct message *m, struct str data);
 void message_end(struct message *m, uint64_t flags);
 /* An answer to ask_sender. */
 void message_sender(struct message *m, bool allowed, bool temporary);
+/* The answers to ask_keys and ask_signatures; one that nobody waits for is dropped. */
+void message_keys(struct message *m, const struct msg_dkim_keys_reply *reply);
+void message_signatures(struct message *m, const struct msg_dkim_sign_reply *reply);
+/* What was asked of the directory will not be answered. */
+void message_directory_gone(struct message *m);
 /* The judge is done. */
 void message_judged(struct message *m);
 bool message_is_over(const struct message *m);

@@ -21,8 +21,11 @@ static struct metric open_txns = METRIC_GAUGE("staffetta_filter_transactions", "
 static struct metric held_bytes = METRIC_GAUGE("staffetta_filter_held_bytes", "Bytes of headers held in memory.");
 static struct metric checks = METRIC_COUNTER("staffetta_filter_author_checks_total",
     "Addresses in From asked of the directory.");
+static struct metric signatures = METRIC_COUNTER("staffetta_filter_signed_total", "Messages signed with DKIM.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_filter_message_seconds",
     "Time from the first of a message to passing on its end.");
+
+#define ANSWER_TIME MINUTE /* for directory; then 451 */
 
 struct txn {
     struct filter *filter;
@@ -37,16 +40,9 @@ struct txn {
     struct judging *judging; /* NULL: not judged */
 };
 
-struct question {
-    struct map_node by_id;
-    struct link link;
-    uint64_t id;
-    struct txn *txn;
-};
-
 void transaction_show_metrics(void)
 {
-    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &latency};
+    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &signatures, &latency};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         metric_show(all[i]);
@@ -81,13 +77,6 @@ static struct txn *find_by_id(struct filter *f, uint64_t id)
     return NULL;
 }
 
-static void question_free(struct filter *f, struct question *q)
-{
-    map_remove(&f->questions, &q->by_id);
-    list_remove(&q->link);
-    free(q);
-}
-
 static void count_held(struct txn *t, size_t held)
 {
     t->filter->held = t->filter->held - t->held + held;
@@ -99,8 +88,7 @@ static void txn_free(struct txn *t)
 {
     struct filter *f = t->filter;
 
-    LIST_EACH(&t->questions, it)
-        question_free(f, CONTAINER(it, struct question, link));
+    questions_drop_all(&f->questions, &t->questions);
     count_held(t, 0);
     judging_free(t->judging);
     message_clear(&t->message);
@@ -169,24 +157,49 @@ static void send_refusal(void *owner, unsigned code, struct str text)
     fail(t, code, text);
 }
 
+/* The channel to ask directory on, and the number of the question; NULL: it is not there, and the message has been told. */
+static struct channel *begin_question(struct txn *t, uint64_t *id)
+{
+    struct filter *f = t->filter;
+    struct channel *directory = role_peer(f->role, ROLE_DIRECTORY, 0);
+
+    if (directory == NULL) {
+        message_directory_gone(&t->message);
+        return NULL;
+    }
+    *id = role_next_id(f->role);
+    questions_add(&f->questions, &t->questions, t, *id, clock_monotonic());
+    return directory;
+}
+
 static void ask_sender(void *owner, struct str address)
 {
     struct txn *t = owner;
-    struct filter *f = t->filter;
-    struct channel *directory = role_peer(f->role, ROLE_DIRECTORY, 0);
-    struct question *q;
+    struct channel *directory;
+    uint64_t id;
 
     metric_add(&checks, 1);
-    if (directory == NULL) {
-        message_sender(&t->message, false, true);
-        return;
-    }
-    q = xcalloc(1, sizeof *q);
-    q->id = role_next_id(f->role);
-    q->txn = t;
-    list_add_last(&t->questions, &q->link);
-    map_add(&f->questions, &q->by_id, map_hash_number(q->id));
-    ipc_send_sender_ask(directory, &(struct msg_sender_ask){q->id, t->message.account, address});
+    directory = begin_question(t, &id);
+    if (directory != NULL)
+        ipc_send_sender_ask(directory, &(struct msg_sender_ask){id, t->message.account, address});
+}
+
+static void ask_keys(void *owner, struct str domain)
+{
+    struct msg_dkim_keys_ask ask = {.domain = domain};
+    struct channel *directory = begin_question(owner, &ask.id);
+
+    if (directory != NULL)
+        ipc_send_dkim_keys_ask(directory, &ask);
+}
+
+static void ask_signatures(void *owner, const struct msg_dkim_sign_ask *wanted)
+{
+    struct msg_dkim_sign_ask ask = *wanted;
+    struct channel *directory = begin_question(owner, &ask.id);
+
+    if (directory != NULL)
+        ipc_send_dkim_sign_ask(directory, &ask);
 }
 
 static void wait_for_judge(void *owner)
@@ -218,7 +231,8 @@ static uint64_t random_number(void *owner)
     return number;
 }
 
-static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, wait_for_judge, verdict, now, random_number};
+static const struct message_world world = {send_chunk, send_end, send_refusal, ask_sender, ask_keys, ask_signatures, wait_for_judge,
+    verdict, now, random_number};
 
 /* Frees a transaction that has nothing more to do here. One that was ended waits for queue. */
 static void settle(struct txn *t)
@@ -358,29 +372,62 @@ void transaction_on_done(struct role *role, struct channel *from, const struct m
     txn_free(t);
 }
 
-static struct question *find_question(struct filter *f, uint64_t id)
+/* Whose question that was, which is answered now; NULL: nobody waits any more. */
+static struct txn *end_question(struct filter *f, uint64_t id)
 {
-    struct map_node *n = map_find(&f->questions, map_hash_number(id));
+    struct question *q = questions_find(&f->questions, id);
+    struct txn *t = q != NULL ? q->txn : NULL;
 
-    for (; n != NULL; n = map_find_next(n))
-        if (CONTAINER(n, struct question, by_id)->id == id)
-            return CONTAINER(n, struct question, by_id);
-    return NULL;
+    if (q != NULL)
+        questions_drop(&f->questions, q);
+    return t;
 }
 
 void transaction_on_sender_reply(struct role *role, struct channel *from, const struct msg_sender_reply *m)
 {
-    struct filter *f = role_state(role);
-    struct question *q = find_question(f, m->id);
-    struct txn *t;
+    struct txn *t = end_question(role_state(role), m->id);
 
     (void)from;
-    if (q == NULL)
+    if (t == NULL)
         return;
-    t = q->txn;
-    question_free(f, q);
     message_sender(&t->message, m->allowed != 0, m->temporary != 0);
     settle(t);
+}
+
+void transaction_on_keys_reply(struct role *role, struct channel *from, const struct msg_dkim_keys_reply *m)
+{
+    struct txn *t = end_question(role_state(role), m->id);
+
+    (void)from;
+    if (t == NULL)
+        return;
+    message_keys(&t->message, m);
+    settle(t);
+}
+
+void transaction_on_sign_reply(struct role *role, struct channel *from, const struct msg_dkim_sign_reply *m)
+{
+    struct txn *t = end_question(role_state(role), m->id);
+
+    (void)from;
+    if (t == NULL)
+        return;
+    metric_add(&signatures, !m->failed);
+    message_signatures(&t->message, m);
+    settle(t);
+}
+
+void transaction_give_up(struct filter *f, int64_t now)
+{
+    struct question *q;
+
+    while ((q = questions_overdue(&f->questions, now - ANSWER_TIME)) != NULL) {
+        struct txn *t = q->txn;
+
+        questions_drop_all(&f->questions, &t->questions);
+        message_directory_gone(&t->message);
+        settle(t);
+    }
 }
 
 void transaction_source_gone(struct filter *f, struct channel *c)
@@ -416,7 +463,8 @@ void transaction_directory_gone(struct filter *f)
 
         if (list_empty(&t->questions))
             continue;
-        message_sender(&t->message, false, true);
+        questions_drop_all(&f->questions, &t->questions);
+        message_directory_gone(&t->message);
         settle(t);
     }
 }
