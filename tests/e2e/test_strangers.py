@@ -37,6 +37,12 @@ def signed(text, by):
     return dkim.sign(text, b"key", by.encode(), RSA, canonicalize=(b"relaxed", b"relaxed")) + text
 
 
+def sealed(text, by):
+    """Forwarded by a server that had found DMARC to pass."""
+    found = b"Authentication-Results: mx.forwarder.example; dmarc=pass header.from=strict.example\r\n" + text
+    return b"".join(dkim.arc_sign(found, b"key", by.encode(), RSA, b"mx.forwarder.example")) + found
+
+
 class Stranger(Mail):
     listen = {"mx": {"xclient_from": ["127.0.0.1"]}}
 
@@ -68,7 +74,7 @@ class Stranger(Mail):
 
 class Judged(Stranger):
     zone = ZONE
-    config = {"relay_networks": [], "auth": {"exempt": ["excused.example"]}}
+    config = {"relay_networks": [], "auth": {"exempt": ["excused.example"], "trusted_sealers": ["mild.example"]}}
     kills = True
 
     def test_all_is_well(self):
@@ -126,6 +132,13 @@ class Judged(Stranger):
     def test_who_is_excused(self):
         self.assertEqual(self.hand_in(letter("sub.excused.example", "excused"), ip=OTHER)[0], 250)
         self.assertIn("dmarc=fail", self.results(self.arrived("excused")))
+
+    def test_a_trusted_sealer(self):
+        self.assertEqual(self.hand_in(sealed(letter("strict.example", "sealed"), "mild.example"), "x@mild.example", OTHER)[0], 250)
+        found = self.results(self.arrived("sealed"))
+        self.assertIn("arc=pass", found)
+        self.assertIn("dmarc=fail", found)
+        self.assertEqual(self.hand_in(sealed(letter("strict.example", "not-trusted"), "soft.example"), "x@mild.example", OTHER)[0], 550)
 
     def test_the_null_sender(self):
         self.assertEqual(self.hand_in(letter("nowhere.example", "null"), sender="")[0], 250)

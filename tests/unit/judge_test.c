@@ -1,7 +1,7 @@
 /* A stranger's message and its judge: what is found, written and done, with DNS played by hand that answers at once, late, or
  * never, and messages cut anywhere. */
 #include "base/clock.h"
-#include "dkim_signer.h"
+#include "arc_sealer.h"
 #include "dns/records.h"
 #include "roles/filter/judge.h"
 #include "roles/filter/message.h"
@@ -31,6 +31,8 @@ static const struct record {
     {"why.strict.example", DNS_TXT, DNS_OK, "%{i} is none of ours"},
     {"_dmarc.strict.example", DNS_TXT, DNS_OK, "v=DMARC1; p=reject"},
     {"key._domainkey.strict.example", DNS_TXT, DNS_OK, NULL}, /* the key made at the start */
+    {"key._domainkey.lists.example", DNS_TXT, DNS_OK, NULL},
+    {"key._domainkey.stranger.example", DNS_TXT, DNS_OK, NULL},
     {"soft.example", DNS_TXT, DNS_OK, "v=spf1 -all"},
     {"_dmarc.soft.example", DNS_TXT, DNS_OK, "v=DMARC1; p=quarantine"},
     {"mild.example", DNS_TXT, DNS_OK, "v=spf1 ~all"},
@@ -277,7 +279,9 @@ static const struct judge_policy off = {.check = true, .dmarc = DMARC_MODE_OFF};
 static const struct judge_policy strict_spf = {.check = true, .dmarc = DMARC_MODE_OFF, .refuse_spf_fail = true};
 static struct str excused_names[] = {STR("strict.example")};
 static const struct judge_policy excused = {.check = true, .dmarc = DMARC_MODE_ENFORCE, .refuse_spf_fail = true,
-    .exempt_domains = excused_names, .exempt_domain_count = 1};
+    .exempt_domains = {excused_names, 1}};
+static struct str sealer_names[] = {STR("lists.example"), STR("other.example")};
+static const struct judge_policy sealed = {.check = true, .dmarc = DMARC_MODE_ENFORCE, .trusted_sealers = {sealer_names, 2}};
 
 #define TAGS "v=1; a=rsa-sha256; c=relaxed/relaxed; d=strict.example; s=key; h=from;"
 #define OURS "192.0.2.1"
@@ -380,6 +384,70 @@ static void strangers_are_judged(void **state)
         }
 }
 
+/* ---- ARC ---- */
+
+#define SEAL(n, cv, domain) "i=" n "; a=rsa-sha256; cv=" cv "; d=" domain "; s=key;"
+#define SIGNED(n, domain) "i=" n "; a=rsa-sha256; c=relaxed/relaxed; d=" domain "; s=key; h=from;"
+#define FOUND(n, what) "i=" n "; mx.lists.example; " what
+
+static const struct chain {
+    struct arc_by_hand sets[2]; /* the older one first */
+    const char *what;           /* written of it */
+    bool rescued;
+} chains[] = {
+    {{{FOUND("1", "spf=pass smtp.mailfrom=a.example; dmarc=pass header.from=Strict.example"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")}},
+        "arc=pass", true},
+    {{{FOUND("1", "dmarc=pass header.from=other.example"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")}}, "arc=pass", false},
+    {{{FOUND("1", "dmarc=pass"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")}}, "arc=pass", false},
+    {{{FOUND("1", "dmarc=fail header.from=strict.example"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")}}, "arc=pass", false},
+    {{{FOUND("1", "dmarc=pass header.from=strict.example"), SIGNED("1", "stranger.example"), SEAL("1", "none", "stranger.example")}}, "arc=pass", false},
+    {{{FOUND("1", "dmarc=pass header.from=strict.example"), SIGNED("1", "lists.example") " l=0;", SEAL("1", "none", "lists.example")}}, "arc=pass", false},
+    {{{FOUND("1", "dmarc=pass header.from=strict.example"), SIGNED("1", "lists.example"), SEAL("1", "pass", "lists.example")}}, "arc=fail", false},
+    /* an older one counts when all above it are trusted */
+    {{{FOUND("1", "dmarc=pass header.from=strict.example"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")},
+         {FOUND("2", "dmarc=fail header.from=strict.example"), SIGNED("2", "lists.example"), SEAL("2", "pass", "lists.example")}}, "arc=pass", true},
+    {{{FOUND("1", "dmarc=pass header.from=strict.example"), SIGNED("1", "lists.example"), SEAL("1", "none", "lists.example")},
+         {FOUND("2", "dmarc=pass header.from=strict.example"), SIGNED("2", "stranger.example"), SEAL("2", "pass", "stranger.example")}}, "arc=pass", false},
+};
+
+static void seal(const struct chain *c, struct buf *out)
+{
+    struct buf below;
+
+    arc_seal_by_hand(&key, &c->sets[0], STR("From: x@strict.example\r\n\r\nbody\r\n"), out);
+    if (c->sets[1].seal == NULL)
+        return;
+    below = *out;
+    arc_seal_by_hand(&key, &c->sets[1], buf_str(&below), out);
+    buf_clear(&below);
+}
+
+static void trusted_sealers_rescue(void **state)
+{
+    static const struct stranger forwarder = {OTHER, "x@lists.example"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++)
+        for (int believes = 0; believes < 2; believes++) {
+            const struct judge_policy *policy = believes ? &sealed : &report;
+            struct judged c = {.policy = policy, .from = forwarder, .parts = {chains[i].what, "dmarc=fail"}};
+            struct buf text;
+
+            if (believes && !chains[i].rescued) {
+                c.code = 550;
+                c.reply = "_dmarc.strict.example";
+            }
+            seal(&chains[i], &text);
+            try(&c, i, buf_str(&text), AT_ONCE, 100000);
+            try(&c, i, buf_str(&text), LATE, 10);
+            c.policy = &enforce; /* nobody is believed */
+            c.code = 550;
+            c.reply = "_dmarc.strict.example";
+            try(&c, i, buf_str(&text), AT_ONCE, 100000);
+            buf_clear(&text);
+        }
+}
+
 /* Nothing is refused, and nothing is junk, when DNS says nothing. */
 static void silence_refuses_nothing(void **state)
 {
@@ -460,14 +528,15 @@ static void policies_follow_the_configuration(void **state)
 
     (void)state;
     assert_true(config_parse(&config, STR("test"), STR("hostname = \"mx.home.example\"\nrelay_networks = {\"10.0.0.0/8\"}\n"
-        "auth { dmarc = report exempt = {\"192.0.2.0/24\", \"A.example\"} time = 3s }\n"), &err));
+        "auth { dmarc = report exempt = {\"192.0.2.0/24\", \"A.example\"} trusted_sealers = {\"lists.example\"} time = 3s }\n"), &err));
     judge_policy_set(&p, config);
     judge_policy_set(&p, config); /* a reload */
     config_free(config);
     assert_int_equal(p.dmarc, DMARC_MODE_REPORT);
     assert_int_equal(p.time, 3 * SECOND);
     assert_int_equal(p.exempt_nets.n, 1);
-    assert_int_equal(p.exempt_domain_count, 1);
+    assert_int_equal(p.exempt_domains.n, 1);
+    assert_int_equal(p.trusted_sealers.n, 1);
     for (size_t i = 0; i < sizeof who / sizeof *who; i++)
         assert_int_equal(judge_policy_wants(&p, &(struct msg_txn_begin){.flags = who[i].flags, .account = who[i].account,
             .client = str_of(who[i].client)}, &ip), who[i].wanted);
@@ -480,6 +549,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strangers_are_judged),
+        cmocka_unit_test(trusted_sealers_rescue),
         cmocka_unit_test(silence_refuses_nothing),
         cmocka_unit_test(questions_that_cannot_be_asked_fail),
         cmocka_unit_test(policies_follow_the_configuration),
