@@ -24,6 +24,7 @@
     D(dns, LIST, "", "DNS servers to ask, as address or address@port. Empty: those of /etc/resolv.conf, and without it the root servers.") \
     D(dnssec_anchor, TEXT, "/usr/share/dns/root.key", "File with the DNSSEC trust anchor; empty switches validation off.") \
     D(subaddress_separator, TEXT, "+", "Separates the user from the tag in user+tag@domain; empty for none.") \
+    D(sharing, TEXT, "domain", "With whom IMAP users may share mailboxes (ACL): none; domain, accounts of their own domain; server, every account; anyone, the same and all of them at once, with the identifier anyone. What was granted before and goes beyond has no effect.") \
     D(sandbox, TEXT, "required", "required, or if-available for containers that forbid Landlock or seccomp.")
 
 #define CONFIG_LIMITS(D)                                                                           \
@@ -82,6 +83,7 @@
     D(dmarc, TEXT, "enforce", "enforce: what fails DMARC is refused, or filed as junk, as the owner of its domain asks; report: it is only written into the message; off: DMARC is not looked at.") \
     D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
+    D(trusted_sealers, LIST, "", "Domains (with those below them) whose ARC seals are believed: mail they have forwarded, and say had passed DMARC when it came to them, is neither refused nor filed as junk by DMARC.") \
     D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
 
 #define CONFIG_DKIM(D)                                                                             \
@@ -126,6 +128,8 @@ enum service {
     SERVICE_CONTROL,    /* run/control.sock: commands */
 };
 enum listen_tls { LISTEN_TLS_NONE, LISTEN_TLS_STARTTLS, LISTEN_TLS_IMPLICIT };
+
+enum sharing { SHARING_NONE, SHARING_DOMAIN, SHARING_SERVER, SHARING_ANYONE }; /* each allows what the one before does */
 
 struct str_list {
     struct str *items;
@@ -189,6 +193,7 @@ struct config {
     /* derived */
     struct network_list relay_nets, exempt_nets;
     struct str_list exempt_domains;
+    enum sharing sharing_mode;
 };
 
 /* Parses the text of the file called `path` (for messages). On failure err says
@@ -201,6 +206,9 @@ void config_advise(const struct config *config, config_say *say, void *arg);
 /* Loopback, or one of relay_networks: neighbours. They are exempt from what is counted by address, for
  * one such address may stand for many people (a webmail, a proxy); what is counted by login stays. */
 bool config_exempts(const struct config *config, const struct ip *ip);
+/* What one of these accounts grants the other in its mailboxes has effect. Addresses as directory compares them; of one that is not known
+ * (empty) nothing has. */
+bool config_lets_share(const struct config *config, struct str owner, struct str other);
 bool network_list_holds(const struct network_list *list, const struct ip *ip);
 /* The table as mdoc, for man/staffetta.conf.5 (used by the build). */
 void config_write_manual(struct buf *out);

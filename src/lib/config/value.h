@@ -26,6 +26,7 @@ bool value_is_ip(struct str text);
 bool value_is_dns_server(struct str text);
 bool value_is_separator(struct str text);
 bool value_is_sandbox(struct str text);
+bool value_is_sharing(struct str text);
 bool value_is_service(struct str text);
 bool value_is_tls(struct str text);
 bool value_is_dmarc_mode(struct str text);
@@ -33,3 +34,4 @@ bool value_is_exempt(struct str text); /* a domain or a network */
 
 enum service value_service(struct str text); /* SERVICE_NONE for an unknown one */
 bool value_tls(struct str text, enum listen_tls *tls);
+enum sharing value_sharing(struct str text); /* which is one */
