@@ -37,6 +37,12 @@ def signed(text, by):
     return dkim.sign(text, b"key", by.encode(), RSA, canonicalize=(b"relaxed", b"relaxed")) + text
 
 
+def sealed(text, by):
+    """Forwarded by a server that had found DMARC to pass."""
+    found = b"Authentication-Results: mx.forwarder.example; dmarc=pass header.from=strict.example\r\n" + text
+    return b"".join(dkim.arc_sign(found, b"key", by.encode(), RSA, b"mx.forwarder.example")) + found
+
+
 class Stranger(Mail):
     listen = {"mx": {"xclient_from": ["127.0.0.1"]}}
 
@@ -68,7 +74,8 @@ class Stranger(Mail):
 
 class Judged(Stranger):
     zone = ZONE
-    config = {"relay_networks": [], "auth": {"exempt": ["excused.example"]}}
+    config = {"relay_networks": [], "auth": {"exempt": ["excused.example"], "trusted_sealers": ["mild.example"]}}
+    kills = True
 
     def test_all_is_well(self):
         text = signed(letter("strict.example", "well"), "strict.example")
@@ -115,9 +122,23 @@ class Judged(Stranger):
         self.assertIn("policy.dmarc=quarantine", found)
         self.assertEqual(self.look("doubtful", "INBOX"), [])
 
+    def test_quarantine_outlives_a_crash(self):
+        os.kill(self.server.roles()["mailbox"][0], signal.SIGSTOP)
+        self.assertEqual(self.hand_in(letter("soft.example", "after-all"), ip=OTHER)[0], 250)
+        self.server.kill_tree()
+        self.server.start()
+        self.arrived("after-all", "Junk")
+
     def test_who_is_excused(self):
         self.assertEqual(self.hand_in(letter("sub.excused.example", "excused"), ip=OTHER)[0], 250)
         self.assertIn("dmarc=fail", self.results(self.arrived("excused")))
+
+    def test_a_trusted_sealer(self):
+        self.assertEqual(self.hand_in(sealed(letter("strict.example", "sealed"), "mild.example"), "x@mild.example", OTHER)[0], 250)
+        found = self.results(self.arrived("sealed"))
+        self.assertIn("arc=pass", found)
+        self.assertIn("dmarc=fail", found)
+        self.assertEqual(self.hand_in(sealed(letter("strict.example", "not-trusted"), "soft.example"), "x@mild.example", OTHER)[0], 550)
 
     def test_the_null_sender(self):
         self.assertEqual(self.hand_in(letter("nowhere.example", "null"), sender="")[0], 250)

@@ -21,7 +21,7 @@ static void read_key(struct str record, struct dkim_signature *s)
         struct dkim_key *key;
 
         s->algorithm = (enum dkim_algorithm)i;
-        key = dkim_key_read(record, s, &verdict);
+        key = dkim_key_read(NULL, record, s, &verdict);
         assert((key != NULL) == (verdict.reason == NULL));
         if (key == NULL)
             continue;

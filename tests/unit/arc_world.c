@@ -57,8 +57,10 @@ struct arc_verify *arc_verify_message(struct dkim_zone *zone, struct str message
 {
     struct open_check check = {.open = false};
     struct arc_verify *v = arc_verify_new(&world, &check, now);
-    struct str body = dkim_walk_header(message, feed_field, v);
+    struct str body;
 
+    arc_verify_use_keys(v, zone->keys_kept);
+    body = dkim_walk_header(message, feed_field, v);
     arc_verify_header_end(v);
     if (!way.late)
         answer_all(zone, v, &check);

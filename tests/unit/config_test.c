@@ -147,6 +147,8 @@ static const struct {
     {HOST "\n\n" HOST, "t.conf:4: hostname is given twice: expected once (first in line 1)"},
     {"data = var", "t.conf:1: data = \"var\": expected an absolute path"},
     {"log_level = loud", "t.conf:1: log_level = \"loud\": expected debug, info, warning or error"},
+    {"auth { dmarc = maybe }", "t.conf:1: dmarc = \"maybe\": expected enforce, report or off"},
+    {"auth { exempt = {\"a b\"} }", "t.conf:1: exempt = \"a b\": expected a domain, or a network such as 10.0.0.0/8"},
     {"log_format = xml", "t.conf:1: log_format = \"xml\": expected human or json"},
     {"sharing = some", "t.conf:1: sharing = \"some\": expected none, domain, server or anyone"},
     {"sandbox = off", "t.conf:1: sandbox = \"off\": expected required or if-available"},

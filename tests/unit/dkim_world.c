@@ -141,8 +141,10 @@ struct dkim_verify *dkim_verify_message(struct dkim_zone *zone, struct str messa
 {
     struct open_check check = {.open = false};
     struct dkim_verify *v = dkim_verify_new(&world, &check, now);
-    struct str body = dkim_walk_header(message, feed_field, v);
+    struct str body;
 
+    dkim_verify_use_keys(v, zone->keys_kept);
+    body = dkim_walk_header(message, feed_field, v);
     dkim_verify_header_end(v);
     if (!way.late)
         answer_all(zone, v, &check);

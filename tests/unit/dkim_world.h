@@ -12,6 +12,7 @@ struct dkim_zone {
     } keys[DKIM_KEYS];
     size_t n;
     unsigned asked;
+    struct dkim_key_cache *keys_kept; /* NULL: none */
 };
 
 void dkim_zone_add(struct dkim_zone *zone, const char *name, const char *text);

@@ -83,6 +83,7 @@
     D(dmarc, TEXT, "enforce", "enforce: what fails DMARC is refused, or filed as junk, as the owner of its domain asks; report: it is only written into the message; off: DMARC is not looked at.") \
     D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
+    D(trusted_sealers, LIST, "", "Domains (with those below them) whose ARC seals are believed: mail they have forwarded, and say had passed DMARC when it came to them, is neither refused nor filed as junk by DMARC.") \
     D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
 
 #define CONFIG_DKIM(D)                                                                             \

@@ -96,6 +96,7 @@ static const struct {
     {"relay", "ca_file", TEXT_RULE(value_is_path, "an absolute path")},
     {"auth", "dmarc", TEXT_RULE(value_is_dmarc_mode, "enforce, report or off")},
     {"auth", "exempt", TEXT_RULE(value_is_exempt, "a domain, or a network such as 10.0.0.0/8")},
+    {"auth", "trusted_sealers", TEXT_RULE(value_is_hostname, "a domain")},
     {"auth", "time", AMOUNT(SECOND, 5 * MINUTE)},
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},

@@ -28,6 +28,7 @@ struct arc_verify {
     uint64_t now;
     struct dkim_header *header;
     struct dkim_body *body;
+    struct dkim_key_cache *keys;
     struct arc_chain chain;
     struct str values[ARC_SETS_MAX][ARC_FIELDS]; /* owned */
     struct check *checks;
@@ -64,6 +65,11 @@ void arc_verify_free(struct arc_verify *v)
     dkim_body_free(v->body);
     free(v->checks);
     free(v);
+}
+
+void arc_verify_use_keys(struct arc_verify *v, struct dkim_key_cache *keys)
+{
+    v->keys = keys;
 }
 
 void arc_verify_field(struct arc_verify *v, struct str field)
@@ -304,11 +310,11 @@ void arc_verify_end(struct arc_verify *v)
 
 /* ---- keys ---- */
 
-static void take_answer(struct check *c, enum dns_status status, struct str records)
+static void take_answer(struct dkim_key_cache *keys, struct check *c, enum dns_status status, struct str records)
 {
     const struct dkim_signature *s = &c->signature;
     struct dkim_verdict verdict;
-    struct dkim_key *key = dkim_key_of_answer(status, records, s, &verdict);
+    struct dkim_key *key = dkim_key_of_answer(keys, status, records, s, &verdict);
 
     if (!is_good(c, verdict))
         return;
@@ -328,7 +334,7 @@ void arc_verify_answer(struct arc_verify *v, enum dns_status status, struct str 
     name = str_of(v->checks[v->asked].key_name);
     for (size_t i = 0; i < v->n; i++)
         if (v->checks[i].state == WAITING && str_ieq(str_of(v->checks[i].key_name), name))
-            take_answer(&v->checks[i], status, records);
+            take_answer(v->keys, &v->checks[i], status, records);
     go_on(v);
 }
 

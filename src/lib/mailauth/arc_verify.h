@@ -10,6 +10,7 @@
  * octets. */
 #pragma once
 #include "arc_chain.h"
+#include "dkim_key_cache.h"
 #include "ipc/messages.h"
 
 enum { ARC_HASHED_MAX = 4 * 1024 * 1024 };
@@ -42,6 +43,8 @@ struct arc_set {
 
 struct arc_verify *arc_verify_new(const struct arc_verify_world *world, void *owner, uint64_t now_seconds);
 void arc_verify_free(struct arc_verify *v);
+/* Keys of the messages before; they must live as long. Without it every key is made anew. */
+void arc_verify_use_keys(struct arc_verify *v, struct dkim_key_cache *keys);
 void arc_verify_field(struct arc_verify *v, struct str field); /* whole, in order */
 void arc_verify_header_end(struct arc_verify *v);
 void arc_verify_body(struct arc_verify *v, struct str bytes);

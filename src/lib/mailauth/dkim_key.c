@@ -172,19 +172,24 @@ static struct dkim_verdict check_record(const struct tag_list *list, const struc
     return good;
 }
 
-static struct dkim_verdict take_key(struct str value, struct dkim_key *key)
+static struct dkim_verdict take_key(struct dkim_key_cache *cache, struct str value, struct dkim_key *key)
 {
     struct dkim_verdict verdict = bad("the key is no base64");
     struct buf bytes;
 
+    key->pkey = dkim_key_cache_find(cache, key->algorithm, value, &key->bits);
+    if (key->pkey != NULL)
+        return good;
     buf_init(&bytes, RECORD_MAX);
     if (tag_read_base64(value, &bytes))
         verdict = kinds[key->algorithm].take(buf_str(&bytes), key);
     buf_clear(&bytes);
+    if (verdict.reason == NULL)
+        dkim_key_cache_add(cache, key->algorithm, value, key->pkey, key->bits);
     return verdict;
 }
 
-struct dkim_key *dkim_key_read(struct str record, const struct dkim_signature *s, struct dkim_verdict *verdict)
+struct dkim_key *dkim_key_read(struct dkim_key_cache *cache, struct str record, const struct dkim_signature *s, struct dkim_verdict *verdict)
 {
     struct dkim_key *key;
     struct tag_list list;
@@ -198,7 +203,7 @@ struct dkim_key *dkim_key_read(struct str record, const struct dkim_signature *s
     key = xcalloc(1, sizeof *key);
     key->algorithm = s->algorithm;
     key->testing = tag_has_item(tag_list_value(&list, "t"), "y");
-    *verdict = take_key(tag_list_value(&list, "p"), key);
+    *verdict = take_key(cache, tag_list_value(&list, "p"), key);
     if (verdict->reason == NULL)
         return key;
     dkim_key_free(key);
@@ -206,7 +211,8 @@ struct dkim_key *dkim_key_read(struct str record, const struct dkim_signature *s
 }
 
 /* The first record that holds a usable key counts; without one, what is wrong with the first. */
-struct dkim_key *dkim_key_of_answer(enum dns_status status, struct str records, const struct dkim_signature *s, struct dkim_verdict *verdict)
+struct dkim_key *dkim_key_of_answer(struct dkim_key_cache *cache, enum dns_status status, struct str records, const struct dkim_signature *s,
+    struct dkim_verdict *verdict)
 {
     struct dkim_verdict first = bad("there is no key record");
     struct dkim_key *key = NULL;
@@ -220,7 +226,7 @@ struct dkim_key *dkim_key_of_answer(enum dns_status status, struct str records, 
         buf_reset(&text);
         if (!dns_read_txt(rdata, &text))
             continue;
-        key = dkim_key_read(buf_str(&text), s, verdict);
+        key = dkim_key_read(cache, buf_str(&text), s, verdict);
         if (i == 0)
             first = *verdict;
     }

@@ -27,6 +27,7 @@ struct dkim_verify {
     uint64_t now;
     struct dkim_header *header;
     struct dkim_body *body;
+    struct dkim_key_cache *keys;
     struct one *all[DKIM_SIGNATURES_MAX];
     size_t n, not_looked_at;
     size_t asked; /* the signature whose key is being asked for */
@@ -71,6 +72,11 @@ static bool is_good(struct one *one, struct dkim_verdict verdict)
 }
 
 /* ---- the header ---- */
+
+void dkim_verify_use_keys(struct dkim_verify *v, struct dkim_key_cache *keys)
+{
+    v->keys = keys;
+}
 
 void dkim_verify_field(struct dkim_verify *v, struct str field)
 {
@@ -192,11 +198,11 @@ void dkim_verify_end(struct dkim_verify *v)
 
 /* ---- keys ---- */
 
-static void take_answer(struct one *one, enum dns_status status, struct str records)
+static void take_answer(struct dkim_key_cache *keys, struct one *one, enum dns_status status, struct str records)
 {
     const struct dkim_signature *s = &one->signature;
     struct dkim_verdict verdict;
-    struct dkim_key *key = dkim_key_of_answer(status, records, s, &verdict);
+    struct dkim_key *key = dkim_key_of_answer(keys, status, records, s, &verdict);
 
     if (!is_good(one, verdict))
         return;
@@ -218,7 +224,7 @@ void dkim_verify_answer(struct dkim_verify *v, enum dns_status status, struct st
     name = str_of(v->all[v->asked]->key_name);
     for (size_t i = 0; i < v->n; i++)
         if (v->all[i]->state == WAITING && str_ieq(str_of(v->all[i]->key_name), name))
-            take_answer(v->all[i], status, records);
+            take_answer(v->keys, v->all[i], status, records);
     go_on(v);
 }
 

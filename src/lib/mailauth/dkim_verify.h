@@ -11,6 +11,7 @@
 #include "dkim_body.h"
 #include "dkim_header.h"
 #include "dkim_signature.h"
+#include "dkim_key_cache.h"
 #include "ipc/messages.h"
 
 enum { DKIM_SIGNATURES_MAX = 16 };
@@ -40,6 +41,8 @@ struct dkim_outcome {
 
 struct dkim_verify *dkim_verify_new(const struct dkim_verify_world *world, void *owner, uint64_t now_seconds);
 void dkim_verify_free(struct dkim_verify *v);
+/* Keys of the messages before; they must live as long. Without it every key is made anew. */
+void dkim_verify_use_keys(struct dkim_verify *v, struct dkim_key_cache *keys);
 void dkim_verify_field(struct dkim_verify *v, struct str field); /* whole, in order */
 void dkim_verify_header_end(struct dkim_verify *v);
 void dkim_verify_body(struct dkim_verify *v, struct str bytes);

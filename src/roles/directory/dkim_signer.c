@@ -222,7 +222,7 @@ bool dkim_signer_try(
     *fits = false;
     if (d == NULL)
         return false;
-    public = key != NULL ? dkim_key_read(record, &as_if, &verdict) : NULL;
+    public = key != NULL ? dkim_key_read(NULL, record, &as_if, &verdict) : NULL;
     if (public == NULL)
         return true;
     random_bytes(hash, sizeof hash);

@@ -28,9 +28,10 @@ struct judge {
     struct spf *spf, *helo;
     struct iprev *iprev;
     struct dkim_verify *dkim;
+    struct arc_verify *arc;
     struct dmarc *dmarc;
     struct asker askers[JUDGE_ASKERS];
-    size_t header; /* bytes held by dkim until the end of the header */
+    size_t header; /* bytes held by dkim, and by arc, until the end of the header */
     bool in_header, ended, dmarc_started, given_up, settling, done;
 };
 
@@ -60,6 +61,7 @@ static void note_over(void *owner)
 static const struct spf_world spf_world = {note_question, note_over};
 static const struct iprev_world iprev_world = {note_question, note_over};
 static const struct dkim_verify_world dkim_world = {note_question, note_over};
+static const struct arc_verify_world arc_world = {note_question, note_over};
 static const struct dmarc_world dmarc_world = {note_question, note_over};
 
 /* ---- */
@@ -83,6 +85,7 @@ struct judge *judge_new(const struct judge_world *world, void *owner, const stru
         j->helo = new_spf(j, JUDGE_HELO, s, (struct str){0});
     j->iprev = iprev_new(&iprev_world, &j->askers[JUDGE_IPREV], &s->client);
     j->dkim = dkim_verify_new(&dkim_world, &j->askers[JUDGE_DKIM], (uint64_t)(s->now / SECOND));
+    j->arc = arc_verify_new(&arc_world, &j->askers[JUDGE_ARC], (uint64_t)(s->now / SECOND));
     if (s->dmarc)
         j->dmarc = dmarc_new(&dmarc_world, &j->askers[JUDGE_DMARC]);
     j->askers[JUDGE_HELO].over = j->helo == NULL;
@@ -98,6 +101,7 @@ void judge_free(struct judge *j)
     spf_free(j->helo);
     iprev_free(j->iprev);
     dkim_verify_free(j->dkim);
+    arc_verify_free(j->arc);
     dmarc_free(j->dmarc);
     free(j);
 }
@@ -142,6 +146,9 @@ static void pass_answer(struct judge *j, enum judge_asker who, enum dns_status s
         break;
     case JUDGE_DKIM:
         dkim_verify_answer(j->dkim, status, records);
+        break;
+    case JUDGE_ARC:
+        arc_verify_answer(j->arc, status, records);
         break;
     case JUDGE_DMARC:
         dmarc_answer(j->dmarc, status, records);
@@ -221,6 +228,8 @@ void judge_give_up(struct judge *j)
         iprev_give_up(j->iprev);
     if (!j->askers[JUDGE_DKIM].over)
         dkim_verify_give_up(j->dkim);
+    if (!j->askers[JUDGE_ARC].over)
+        arc_verify_give_up(j->arc);
     if (j->dmarc_started && !j->askers[JUDGE_DMARC].over)
         dmarc_give_up(j->dmarc);
     settle(j);
@@ -243,6 +252,7 @@ void judge_field(struct judge *j, const struct header_field *f)
         return; /* no field: the first line of a mailbox file */
     j->header += f->raw.n;
     dkim_verify_field(j->dkim, f->raw);
+    arc_verify_field(j->arc, f->raw);
     if (j->dmarc != NULL && f->name.n == 4 && str_ieq(f->name, STR("From")))
         dmarc_add_from(j->dmarc, f->value);
 }
@@ -251,18 +261,21 @@ void judge_header_end(struct judge *j)
 {
     j->in_header = false;
     dkim_verify_header_end(j->dkim);
+    arc_verify_header_end(j->arc);
     settle(j);
 }
 
 void judge_body(struct judge *j, struct str bytes)
 {
     dkim_verify_body(j->dkim, bytes);
+    arc_verify_body(j->arc, bytes);
 }
 
 void judge_end(struct judge *j)
 {
     j->ended = true;
     dkim_verify_end(j->dkim);
+    arc_verify_end(j->arc);
     settle(j);
 }
 
@@ -275,7 +288,7 @@ bool judge_is_done(const struct judge *j)
 
 size_t judge_held(const struct judge *j)
 {
-    return JUDGE_BYTES + (j->in_header ? j->header : 0);
+    return JUDGE_BYTES + (j->in_header ? 2 * j->header : 0);
 }
 
 const struct ip *judge_client(const struct judge *j)
@@ -311,6 +324,16 @@ size_t judge_signatures(const struct judge *j)
 const struct dkim_outcome *judge_signature(const struct judge *j, size_t number)
 {
     return dkim_verify_outcome(j->dkim, number);
+}
+
+const struct arc_outcome *judge_arc(const struct judge *j)
+{
+    return arc_verify_outcome(j->arc);
+}
+
+struct arc_set judge_arc_set(const struct judge *j, unsigned instance)
+{
+    return arc_verify_set(j->arc, instance);
 }
 
 const struct dmarc_outcome *judge_dmarc(const struct judge *j)
@@ -357,6 +380,15 @@ static void write_signatures(const struct judge *j, struct auth_results *r)
     }
 }
 
+/* Said only of mail that has a chain. */
+static void write_arc(const struct judge *j, struct auth_results *r)
+{
+    const struct arc_outcome *o = judge_arc(j);
+
+    if (o->result != ARC_NONE)
+        auth_results_arc(r, arc_result_name(o->result), str_of(o->reason), &j->client, o->result == ARC_PASS ? (int)o->oldest_pass : -1);
+}
+
 /* DMARC first: where there is not room for all, it is what counts. */
 void judge_write_field(const struct judge *j, struct buf *out)
 {
@@ -369,6 +401,7 @@ void judge_write_field(const struct judge *j, struct buf *out)
     if (j->helo != NULL)
         write_spf(j->helo, true, &r);
     auth_results_iprev(&r, iprev_result_of(j->iprev), &j->client);
+    write_arc(j, &r);
     write_signatures(j, &r);
     buf_add(out, auth_results_end(&r));
     auth_results_clear(&r);
@@ -388,6 +421,8 @@ void judge_write_summary(const struct judge *j, struct buf *out)
         write_word(out, "dkim", dkim_result_name(DKIM_NONE), (struct str){0});
     for (size_t i = 0; i < judge_signatures(j); i++)
         write_word(out, "dkim", dkim_result_name(judge_signature(j, i)->result), judge_signature(j, i)->domain);
+    if (judge_arc(j)->result != ARC_NONE)
+        write_word(out, "arc", arc_result_name(judge_arc(j)->result), (struct str){0});
     if (j->dmarc != NULL)
         write_word(out, "dmarc", dmarc_result_name(judge_dmarc(j)->result), judge_dmarc(j)->author);
     write_word(out, "iprev", iprev_result_name(judge_iprev(j)), (struct str){0});

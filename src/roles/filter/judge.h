@@ -1,20 +1,21 @@
-/* What is found out about one message from a stranger: SPF of MAIL FROM and of HELO, iprev, the DKIM signatures, then
- * DMARC (docs/mailauth.md). A pure machine around those of lib/mailauth:
+/* What is found out about one message from a stranger: SPF of MAIL FROM and of HELO, iprev, the DKIM signatures, the ARC
+ * chain, then DMARC (docs/mailauth.md). A pure machine around those of lib/mailauth:
  *
  *   judge_start --- fields --- judge_header_end --- body --- judge_end --- (questions open) --- done
  *
  * Questions to DNS go out through `ask`, at most one for each asker at a time; an answer comes in with judge_answer,
  * whenever it comes, also from inside `ask`. The owner ends the wait by judge_give_up: temperror for what is open.
  *
- * Bounded by the machines inside: about 8 KB, 64 KB of SPF records for a moment, and a copy of the header until its end
+ * Bounded by the machines inside: about 8 KB, 64 KB of SPF records for a moment, and two copies of the header until its end
  * (judge_held). The body is hashed as it passes, for signatures that are there; never held. */
 #pragma once
 #include "base/ip.h"
+#include "mailauth/arc_verify.h"
 #include "mailauth/auth_results.h"
 #include "mailauth/dkim_verify.h"
 #include "mime/header.h"
 
-enum judge_asker { JUDGE_SPF, JUDGE_HELO, JUDGE_IPREV, JUDGE_DKIM, JUDGE_DMARC, JUDGE_ASKERS };
+enum judge_asker { JUDGE_SPF, JUDGE_HELO, JUDGE_IPREV, JUDGE_DKIM, JUDGE_ARC, JUDGE_DMARC, JUDGE_ASKERS };
 
 struct judge;
 
@@ -57,6 +58,8 @@ struct str judge_spf_explanation(const struct judge *j);
 enum iprev_result judge_iprev(const struct judge *j);
 size_t judge_signatures(const struct judge *j); /* that were looked at */
 const struct dkim_outcome *judge_signature(const struct judge *j, size_t number);
+const struct arc_outcome *judge_arc(const struct judge *j);
+struct arc_set judge_arc_set(const struct judge *j, unsigned instance); /* of a chain that passed: 1 to its sets */
 const struct dmarc_outcome *judge_dmarc(const struct judge *j); /* NULL: not looked at */
 /* Writes the whole Authentication-Results field. */
 void judge_write_field(const struct judge *j, struct buf *out);

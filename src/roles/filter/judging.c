@@ -236,6 +236,8 @@ const struct verdict *judging_verdict(struct judging *g)
     judge_write_summary(g->judge, &g->words);
     if (g->verdict.action == VERDICT_JUNK)
         buf_add(&g->words, STR(" verdict=junk"));
+    if (g->verdict.sealer.n > 0)
+        buf_addf(&g->words, " sealer=%.*s", STR_ARG(g->verdict.sealer));
     count(g->judge);
     metric_add(&verdicts[g->verdict.action], 1);
     msgid_format(g->message, id);

@@ -1,6 +1,7 @@
 /* See verdict.h. */
 #include "verdict.h"
 #include "mailauth/dmarc_author.h"
+#include "rescue.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,41 @@ static struct network_list copy_networks(const struct network_list *list)
     return copy;
 }
 
+static struct domain_list copy_domains(struct str_list from)
+{
+    struct domain_list list = {xcalloc(from.n + 1, sizeof *list.items), 0};
+    char canonical[DNS_NAME_TEXT];
+
+    for (size_t i = 0; i < from.n; i++)
+        if (dmarc_canonical_domain(from.items[i], canonical))
+            list.items[list.n++] = str_dup(str_of(canonical));
+    return list;
+}
+
+static void clear_domains(struct domain_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        str_free(&list->items[i]);
+    free(list->items);
+}
+
+bool domain_list_holds(const struct domain_list *list, struct str domain)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        struct str one = list->items[i];
+
+        if (str_ieq(domain, one))
+            return true;
+        if (domain.n > one.n && domain.p[domain.n - one.n - 1] == '.' && str_ieq(str_skip(domain, domain.n - one.n), one))
+            return true;
+    }
+    return false;
+}
+
 void judge_policy_clear(struct judge_policy *p)
 {
-    for (size_t i = 0; i < p->exempt_domain_count; i++)
-        str_free(&p->exempt_domains[i]);
-    free(p->exempt_domains);
+    clear_domains(&p->exempt_domains);
+    clear_domains(&p->trusted_sealers);
     free(p->exempt_nets.items);
     free(p->neighbours.items);
     *p = (struct judge_policy){0};
@@ -42,13 +73,8 @@ void judge_policy_set(struct judge_policy *p, const struct config *config)
     p->time = config->auth.time;
     p->exempt_nets = copy_networks(&config->exempt_nets);
     p->neighbours = copy_networks(&config->relay_nets);
-    p->exempt_domains = xcalloc(config->exempt_domains.n + 1, sizeof *p->exempt_domains);
-    for (size_t i = 0; i < config->exempt_domains.n; i++) {
-        char canonical[DNS_NAME_TEXT];
-
-        if (dmarc_canonical_domain(config->exempt_domains.items[i], canonical))
-            p->exempt_domains[p->exempt_domain_count++] = str_dup(str_of(canonical));
-    }
+    p->exempt_domains = copy_domains(config->exempt_domains);
+    p->trusted_sealers = copy_domains(config->auth.trusted_sealers);
 }
 
 bool judge_policy_wants(const struct judge_policy *p, const struct msg_txn_begin *begin, struct ip *client)
@@ -60,17 +86,7 @@ bool judge_policy_wants(const struct judge_policy *p, const struct msg_txn_begin
 
 static bool is_exempt(const struct judge_policy *p, const struct ip *client, struct str domain)
 {
-    if (network_list_holds(&p->exempt_nets, client))
-        return true;
-    for (size_t i = 0; i < p->exempt_domain_count; i++) {
-        struct str one = p->exempt_domains[i];
-
-        if (str_ieq(domain, one))
-            return true;
-        if (domain.n > one.n && domain.p[domain.n - one.n - 1] == '.' && str_ieq(str_skip(domain, domain.n - one.n), one))
-            return true;
-    }
-    return false;
+    return network_list_holds(&p->exempt_nets, client) || domain_list_holds(&p->exempt_domains, domain);
 }
 
 /* ---- the verdict ---- */
@@ -109,6 +125,8 @@ static void apply_dmarc(const struct judge *j, const struct judge_policy *p, str
     const struct dmarc_outcome *o = judge_dmarc(j);
 
     if (p->dmarc != DMARC_MODE_ENFORCE || o == NULL || o->result != DMARC_RESULT_FAIL || is_exempt(p, judge_client(j), o->author))
+        return;
+    if (o->policy != DMARC_NONE && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
         return;
     if (o->policy == DMARC_REJECT)
         refuse_for_dmarc(o, v);

@@ -7,13 +7,19 @@
 
 enum dmarc_mode { DMARC_MODE_OFF, DMARC_MODE_REPORT, DMARC_MODE_ENFORCE };
 
+/* Canonical domains; each stands for those below it too. */
+struct domain_list {
+    struct str *items; /* owned, as is each */
+    size_t n;
+};
+bool domain_list_holds(const struct domain_list *list, struct str domain);
+
 /* The section `auth` of the configuration, copied: messages under way outlive the configuration. */
 struct judge_policy {
     bool check, refuse_spf_fail;
     enum dmarc_mode dmarc;
     int64_t time;
-    struct str *exempt_domains; /* owned, as is each */
-    size_t exempt_domain_count;
+    struct domain_list exempt_domains, trusted_sealers;
     struct network_list exempt_nets, neighbours; /* owned */
 };
 
@@ -31,6 +37,7 @@ struct verdict {
     enum verdict_action action;
     unsigned code;       /* of a refusal */
     struct buf text;     /* the reply, with its enhanced code */
+    struct str sealer;   /* accepted only because this one says by ARC that DMARC had passed; empty: nobody has to */
 };
 /* After judge_is_done. Cleared with verdict_clear. */
 void verdict_of(const struct judge *j, const struct judge_policy *policy, struct verdict *out);
