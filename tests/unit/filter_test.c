@@ -202,6 +202,7 @@ static int teardown(void **state)
     buf_clear(&role->resolver.out);
     judge_policy_clear(&role->filter.judgings.policy);
     dns_client_clear(&role->filter.judgings.dns);
+    dkim_key_cache_free(role->filter.judgings.keys);
     buf_clear(&role->log);
     map_clear(&role->filter.by_source);
     map_clear(&role->filter.by_id);

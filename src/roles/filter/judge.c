@@ -86,6 +86,8 @@ struct judge *judge_new(const struct judge_world *world, void *owner, const stru
     j->iprev = iprev_new(&iprev_world, &j->askers[JUDGE_IPREV], &s->client);
     j->dkim = dkim_verify_new(&dkim_world, &j->askers[JUDGE_DKIM], (uint64_t)(s->now / SECOND));
     j->arc = arc_verify_new(&arc_world, &j->askers[JUDGE_ARC], (uint64_t)(s->now / SECOND));
+    dkim_verify_use_keys(j->dkim, s->keys);
+    arc_verify_use_keys(j->arc, s->keys);
     if (s->dmarc)
         j->dmarc = dmarc_new(&dmarc_world, &j->askers[JUDGE_DMARC]);
     j->askers[JUDGE_HELO].over = j->helo == NULL;

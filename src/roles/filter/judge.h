@@ -33,6 +33,7 @@ struct judge_subject {
     int64_t now;             /* wall time */
     bool utf8;               /* an internationalised message */
     bool dmarc;              /* is DMARC looked at? */
+    struct dkim_key_cache *keys; /* of the messages before; borrowed. NULL: each key is made anew */
 };
 
 struct judge *judge_new(const struct judge_world *world, void *owner, const struct judge_subject *subject);

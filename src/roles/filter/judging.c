@@ -130,6 +130,7 @@ void judgings_init(struct filter *f)
 {
     dns_client_init(&f->judgings.dns, send_question, f);
     list_init(&f->judgings.waiting);
+    f->judgings.keys = dkim_key_cache_new();
     judgings_set_policy(f);
 }
 
@@ -174,7 +175,8 @@ struct judging *judging_begin(struct filter *f, const struct msg_txn_begin *begi
 {
     const struct judge_policy *policy = &f->judgings.policy;
     struct judge_subject subject = {.helo = begin->helo, .sender = begin->sender, .hostname = f->hostname, .now = clock_now(),
-        .utf8 = (begin->flags & TXN_SMTPUTF8) != 0, .dmarc = policy->dmarc != DMARC_MODE_OFF};
+        .utf8 = (begin->flags & TXN_SMTPUTF8) != 0, .dmarc = policy->dmarc != DMARC_MODE_OFF,
+        .keys = f->judgings.keys};
     struct judging *g;
 
     if (!judge_policy_wants(policy, begin, &subject.client))

@@ -25,6 +25,7 @@ struct judgings {
     struct list waiting; /* struct judging, in the order of their deadlines */
     int64_t last_deadline;
     struct judge_policy policy;
+    struct dkim_key_cache *keys;
 };
 
 void judgings_init(struct filter *f);
