@@ -69,10 +69,13 @@ class Staffetta(Peer):
         server.destroy()
         return self.bench.folder / "template"
 
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.process.ports['metrics']}/metrics") as answer:
+            return answer.read().decode()
+
     def idle(self):
         """No message in the queue, by its metric: asking costs the server next to nothing."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.process.ports['metrics']}/metrics") as answer:
-            found = re.findall(r"^staffetta_queue_messages\{.*?\} (\d+)", answer.read().decode(), re.M)
+        found = re.findall(r"^staffetta_queue_messages\{.*?\} (\d+)", self.metrics(), re.M)
         return bool(found) and not any(map(int, found))
 
     def stop(self):

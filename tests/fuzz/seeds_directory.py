@@ -79,6 +79,10 @@ def commands():
                        "pool bind class:bulk web", "pool bindings", "pool bindings x limit=1"), resolve("x@far.example", "s@example.org"), resolve("x@far.example", "s@far.example", bulk=True),
                   *say("pool add bad~name 192.0.2.1", "pool add web nonsense", "pool add web 192.0.2.11 weight=-1", "pool add web 192.0.2.11 ehlo=bad..name", "pool bind odd:x web", "pool bind sender:x.example none",
                        "pool remove web 192.0.2.10", "pool remove web", "pool unbind sender:example.org", "pool unbind class:bulk", "pool unbind class:bulk", "pool remove web", "pool show none", "pool set none 192.0.2.1 weight=1")],
+        "dkim": [*say("dkim make example.org algorithm=ed25519", "dkim make example.org algorithm=ed25519 selector=mine", "dkim show example.org", "dkim show example.org mine", "dkim list", "dkim list exam limit=1",
+                      "dkim check example.org", "dkim confirm example.org mine", "dkim confirm example.org", "dkim rotate example.org algorithm=ed25519", "dkim revoke example.org mine", "dkim revoke example.org mine",
+                      "dkim show none.example", "dkim make b.example algorithm=ed25519 selector=Bad_one", "dkim make example.org selector=x", "dkim make example.org algorithm=odd", "dkim revoke example.org none",
+                      "dkim confirm b.example", "dkim list limit=0", "dkim", "domain remove example.org")],
         "many-rows": say(*(f"alias add n{i}@example.org x@far.example" for i in range(80)), "alias list", "alias list limit=3"),
         "words": say("account", "account add", "account list =", "account list limit=x", "alias add a@example.org to=b@far.example", "account add name=x@example.org", "domain add name=a=b"),
     }

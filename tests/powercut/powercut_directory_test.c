@@ -11,6 +11,7 @@
 #include "scratch.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -51,6 +52,18 @@ int crypto_pwhash_str_alg(char out[crypto_pwhash_STRBYTES], const char *const pa
     memset(out, 0, crypto_pwhash_STRBYTES);
     snprintf(out, crypto_pwhash_STRBYTES, "$hash$%u$%.*s", salt, (int)passwdlen, passwd);
     return 0;
+}
+
+/* A command that is given again makes the same key. */
+EVP_PKEY *EVP_PKEY_Q_keygen(OSSL_LIB_CTX *context, const char *properties, const char *type, ...)
+{
+    unsigned char seed[32];
+
+    (void)context;
+    (void)properties;
+    (void)type;
+    randombytes_buf(seed, sizeof seed);
+    return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof seed);
 }
 
 /* ---- the role ---- */
@@ -213,6 +226,8 @@ static const char *const kinds[] = {
     "credential remove c%n", "route add recipient:far%n.test smtp host%r.test:25",
     "route remove recipient:far%n.test", "pool add p%n 192.0.2.%r weight=%r", "pool remove p%n",
     "pool bind sender:d%d.test p%n", "pool unbind sender:d%d.test",
+    "dkim make d%d.test algorithm=ed25519 selector=k%n", "dkim confirm d%d.test", "dkim rotate d%d.test algorithm=ed25519",
+    "dkim revoke d%d.test k%n",
 };
 
 static void write_line(char out[static LINE])

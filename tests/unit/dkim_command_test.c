@@ -231,7 +231,7 @@ static void only_keys_in_use_sign(void **state)
     (void)state;
     buf_init(&out, 2 * DKIM_SIGNATURE_BYTES);
     must("dkim make example.org");
-    dkim_signer_init(&s, &store);
+    dkim_signer_init(&s, &store, NULL);
     assert_true(dkim_signer_selector(&s, STR("example.org"), DKIM_RSA_SHA256, &selector, &err) && selector.n == 0);
     assert_false(signs(&s, key(DKIM_RSA_SHA256, DKIM_WAITING), DKIM_RSA_SHA256, &out));
     must("dkim confirm example.org");
@@ -264,7 +264,7 @@ static void records_are_tried(void **state)
 
     (void)state;
     must("dkim make example.org");
-    dkim_signer_init(&s, &store);
+    dkim_signer_init(&s, &store, NULL);
     (void)key(DKIM_RSA_SHA256, DKIM_WAITING);
     for (size_t i = 0; i < keys.n; i++) {
         const char *kind = keys.rows[i].algorithm == DKIM_RSA_SHA256 ? "rsa" : "ed25519";
@@ -291,7 +291,7 @@ static void remembered_keys_are_bounded(void **state)
     (void)state;
     must("dkim make example.org algorithm=ed25519 selector=mine");
     must("dkim confirm example.org");
-    dkim_signer_init(&s, &store);
+    dkim_signer_init(&s, &store, NULL);
     for (int i = 0; i < 3 * DKIM_SIGNER_DOMAINS; i++) {
         snprintf(name, sizeof name, "d%d.example", i);
         assert_true(dkim_signer_selector(&s, str_of(name), DKIM_RSA_SHA256, &selector, &err));

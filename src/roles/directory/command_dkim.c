@@ -255,15 +255,17 @@ static int confirm(struct command *c)
 static int revoke_key(struct command *c, struct work *w)
 {
     struct dkim_row *row;
+    unsigned algorithm;
     int code = find_key(c, w, &row);
 
     if (code == 0 && row->state >= DKIM_EXPIRED)
         code = command_fail(c, EX_DATAERR, "the key %s is %s already", row->selector, dkim_state_words[row->state]);
     if (code != 0)
         return code;
+    algorithm = 1u << row->algorithm;
     dkim_schedule_revoke(row, w->now);
     code = save(c, w);
-    return code == 0 ? make_keys(c, w, dkim_schedule_missing(&w->keys)) : code;
+    return code == 0 ? make_keys(c, w, algorithm & dkim_schedule_missing(&w->keys)) : code;
 }
 
 static int revoke(struct command *c)

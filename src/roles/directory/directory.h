@@ -50,7 +50,6 @@ struct directory {
     struct key_store *keys;
     /* dkim_answers.c */
     struct dkim_signer signer;
-    uint64_t dkim_generation; /* of the lookup, when the signer was filled */
     struct list dkim_requests;
     int64_t dkim_waiting;
     struct event *dkim_turn;

@@ -35,14 +35,10 @@ static void request_free(struct directory *d, struct sign_request *r)
     free(r);
 }
 
-/* Keys are kept until anything in the database changes. */
+/* Keys are kept until anything in the database changes, here or by another process. */
 static struct dkim_signer *fresh_signer(struct directory *d)
 {
-    struct lookup *l = answers_fresh(d);
-
-    if (d->dkim_generation != l->generation)
-        dkim_signer_clear(&d->signer);
-    d->dkim_generation = l->generation;
+    (void)answers_fresh(d);
     return &d->signer;
 }
 
@@ -158,7 +154,7 @@ void dkim_answers_peer_gone(struct directory *d, struct channel *c)
 void dkim_answers_open(struct directory *d)
 {
     list_init(&d->dkim_requests);
-    dkim_signer_init(&d->signer, &d->store);
+    dkim_signer_init(&d->signer, &d->store, &d->lookup.generation);
     d->dkim_turn = evtimer_new(role_base(d->role), on_turn, d);
     if (d->dkim_turn == NULL)
         fatal("dkim: no timer");

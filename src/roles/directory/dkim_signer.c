@@ -29,9 +29,9 @@ struct signing_domain {
     struct signing_key keys[DKIM_ROWS_MAX];
 };
 
-void dkim_signer_init(struct dkim_signer *s, struct store *store)
+void dkim_signer_init(struct dkim_signer *s, struct store *store, const uint64_t *generation)
 {
-    *s = (struct dkim_signer){.store = store};
+    *s = (struct dkim_signer){.store = store, .generation = generation};
     map_init(&s->domains);
     list_init(&s->order);
 }
@@ -114,8 +114,13 @@ static struct signing_domain *find_domain(struct dkim_signer *s, struct str name
 /* The keys of a domain, which may be none; NULL when the database failed. */
 static struct signing_domain *domain_of(struct dkim_signer *s, struct str name, struct err *err)
 {
-    struct signing_domain *d = find_domain(s, name);
+    struct signing_domain *d;
 
+    if (s->generation != NULL && s->filled != *s->generation) {
+        dkim_signer_clear(s);
+        s->filled = *s->generation;
+    }
+    d = find_domain(s, name);
     if (d == NULL) {
         if (s->domains.count >= DKIM_SIGNER_DOMAINS)
             drop(s, CONTAINER(list_first(&s->order), struct signing_domain, link));

@@ -10,10 +10,13 @@ struct dkim_signer {
     struct store *store;
     struct map domains;
     struct list order; /* least recently used first */
+    const uint64_t *generation;
+    uint64_t filled; /* in which generation */
 };
 
-void dkim_signer_init(struct dkim_signer *s, struct store *store);
-/* Forgets every key: at the end, and when the database was changed. */
+/* Forgets every key whenever *generation has changed; NULL: it does not, the caller says it with dkim_signer_clear. */
+void dkim_signer_init(struct dkim_signer *s, struct store *store, const uint64_t *generation);
+/* Forgets every key. */
 void dkim_signer_clear(struct dkim_signer *s);
 
 /* The selector of the key that signs for this domain; empty: none does. The view lives until the next call. */
