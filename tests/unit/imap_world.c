@@ -1,6 +1,7 @@
 #include "imap_world.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/db.h"
 #include "roles/mailbox/box_search.h"
 #include "roles/mailbox/boxes_private.h"
 #include "roles/mailbox/shares.h"
@@ -154,6 +155,7 @@ void imap_world_start(void)
     world_directory_noted = on_note;
     question_count = 0;
     answered = 0;
+    db_exclude_others();
     world_boxes = boxes_new(str_of(folder), 0, 10, DAY);
     boxes_set_index_from(world_boxes, world_index_from);
     accounts = accounts_new(NULL);

@@ -84,6 +84,8 @@ struct store *store_new(int64_t account)
     list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
+    map_init(&s->folders_by_id);
+    map_init(&s->folders_by_name);
     events_prepare(s);
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);
@@ -92,12 +94,12 @@ struct store *store_new(int64_t account)
     return s;
 }
 
-bool store_open(struct store **out, const char *path, int64_t account, struct err *err)
+bool store_open(struct store **out, const char *path, int64_t account, int busy_ms, struct err *err)
 {
     struct store *s = store_new(account);
 
     *out = NULL;
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !store_load(s, err)) {
+    if (!db_open(&s->db, path, DB_SYNC_LATER, busy_ms, err) || !store_load(s, err)) {
         store_close(s);
         return false;
     }
