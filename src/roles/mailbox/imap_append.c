@@ -361,17 +361,58 @@ static bool add_message_once(struct imap *im, struct incoming *m, struct err *er
     return (m->mark.n == 0 || store_mark_put(s, m->mark, err)) && add_message(im, m, err);
 }
 
-static bool add_all(struct imap *im, struct err *err)
+/* As many as fit into a turn, one at least. */
+static bool add_messages(struct imap *im, struct err *err)
 {
     struct appending *a = im->work;
+
+    do {
+        struct incoming *m = CONTAINER(a->adding, struct incoming, link);
+
+        a->adding = a->adding->next != &a->messages.head ? a->adding->next : NULL;
+        if (!add_message_once(im, m, err))
+            return false;
+        imap_promise_kept(im, 1, (uint64_t)m->writer.size);
+    } while (a->adding != NULL && !imap_pause(im));
+    return true;
+}
+
+static bool expunge_replaced(struct imap *im, struct err *err)
+{
+    const struct appending *a = im->work;
     bool found;
 
-    LIST_EACH(&a->messages, it)
-        if (!add_message_once(im, CONTAINER(it, struct incoming, link), err))
-            return false;
-    imap_set_end(&a->uid_writer);
-    return !a->replaces || im->box != im->view.box ||
-           store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
+    return !a->replaces || im->box != im->view.box || store_message_expunge(im->box->store, im->view.folder, a->replaced, &found, err);
+}
+
+static void add_some(struct imap *im)
+{
+    struct appending *a = im->work;
+    struct err err = {0};
+
+    if (im->holding && !imap_still_holds(im))
+        return;
+    if (!add_messages(im, &err) || (a->adding == NULL && !expunge_replaced(im, &err))) {
+        imap_undo(im, &err);
+    } else if (a->adding == NULL) {
+        imap_set_end(&a->uid_writer);
+        imap_release(im);
+        imap_when_synced(im, on_stored);
+    }
+}
+
+/* Several may take several turns; what they will add is kept free meanwhile. */
+static void begin_adding(struct imap *im)
+{
+    struct appending *a = im->work;
+
+    a->adding = list_first(&a->messages);
+    if (a->count == 1 ? !imap_begin(im) : !imap_hold(im))
+        return;
+    if (a->count > 1)
+        imap_promise(im, a->count, a->bytes);
+    im->step = add_some;
+    add_some(im);
 }
 
 /* Known before anything is written into a transaction that others share. One that comes twice counts twice. */
@@ -411,7 +452,6 @@ static bool replaced_is_there(struct imap *im, const struct appending *a)
 static void complete(struct imap *im)
 {
     struct appending *a = im->work;
-    struct err err = {0};
 
     a->to = store_folder_by_id(im->box->store, a->to_id);
     if (a->to == NULL && !a->failed)
@@ -426,12 +466,8 @@ static void complete(struct imap *im)
         imap_no(im, a->code, a->why);
         return;
     }
-    if (!append_fits(im, 0, 0) || !imap_begin(im)) /* others have added something meanwhile */
-        return;
-    if (add_all(im, &err))
-        imap_when_synced(im, on_stored);
-    else
-        imap_undo(im, &err);
+    if (append_fits(im, 0, 0)) /* others have added something meanwhile */
+        begin_adding(im);
 }
 
 /* ---- the command, step by step ---- */

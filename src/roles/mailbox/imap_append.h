@@ -33,6 +33,7 @@ struct appending {
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
     bool failed;          /* NO is said when the rest was read */
     const char *code, *why;
+    struct link *adding;  /* the next message to become one of the mailbox; NULL: all have */
     struct buf uids;
     struct imap_set_writer uid_writer;
     struct fetch *source; /* of CATENATE; NULL: no URL has come yet */
