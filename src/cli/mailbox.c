@@ -13,7 +13,7 @@ const struct verb mailbox_verbs[] = {
     {"reindex", "ADDRESS", 1, 1, NULL, "throws the full-text index of a mailbox away; a new one is made when it is used over IMAP",
         LAYOUT_DETAILS, VERB_OF_MAILBOX},
     {"acl", "ADDRESS FOLDER [IDENTIFIER RIGHTS]", 2, 4, NULL,
-        "shows who else may use a folder, and how; or grants it: IDENTIFIER is an address or anyone, RIGHTS are letters of lrswipkxtea "
+        "shows who else may use a folder, and how; or grants it: IDENTIFIER is an address or anyone (as far as `sharing` in staffetta.conf allows), RIGHTS are letters of lrswipkxtea "
         "(+ adds, - takes away) or none", LAYOUT_TABLE, VERB_OF_ACL, "Nobody but its owner may use this folder."},
     {"import", "ADDRESS maildir|mbox|imap PATH|URL", 3, 3, import_options,
         "brings messages from elsewhere into a mailbox: what an earlier run brought is not brought again", LAYOUT_TABLE,

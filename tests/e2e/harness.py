@@ -23,6 +23,7 @@ import shutil
 import signal
 import smtplib
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -394,6 +395,17 @@ class Server:
             return [b"\n".join(client.retr(i + 1)[1]) + b"\n" for i in range(count)]
         finally:
             client.quit()
+
+    def mailbox_databases(self):
+        """Each mailbox there is as an open SQLite database: while the server runs a copy, as it keeps others out of its own."""
+        addresses = {row["id"]: row["address"] for row in self.rows("account", "list")} if self.process else {}
+        for path in self.data.glob("mailbox/*/*.db"):
+            copy = self.folder / f"copy-{path.name}"
+            if self.process:
+                self.cli("account", "backup", addresses[int(path.stem)], copy)
+            with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro&immutable=1" if self.process else f"file:{path}?mode=ro", uri=True)) as db:
+                yield db
+            copy.unlink(missing_ok=True)
 
     def mailbox_holds(self, user, count, password=PASSWORD):
         until(lambda: len(self.mailbox(user, password)) >= count, f"{count} messages in {user}")

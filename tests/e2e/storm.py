@@ -186,16 +186,15 @@ class Storm:
     def stored(self):
         """((user, mark) to how often it is in his mailbox or was read, the same of reports about it), from the files."""
         mails, reports = self.read.copy(), self.read_reports.copy()
-        for path in self.server.data.glob("mailbox/*/*.db"):
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-                for head, more in db.execute("SELECT substr(head, 1, 8192), (SELECT substr(data, 1, 8192) FROM content_chunk AS c WHERE c.content = "
-                                             "content.id ORDER BY start LIMIT 1) FROM message JOIN content ON content.id = message.content"):
-                    head += more or b""
-                    user = re.search(rb"^Delivered-To: (\S+)", head, re.M)[1].decode().strip()
-                    mark = MARK.search(head)
-                    assert mark, f"a message without its mark: {head!r}"
-                    mark = mark[1].decode()
-                    (reports if b"multipart/report" in head.split(b"\r\n\r\n", 1)[0] else mails)[user, mark] += 1
+        for db in self.server.mailbox_databases():
+            for head, more in db.execute("SELECT substr(head, 1, 8192), (SELECT substr(data, 1, 8192) FROM content_chunk AS c WHERE c.content = "
+                                         "content.id ORDER BY start LIMIT 1) FROM message JOIN content ON content.id = message.content"):
+                head += more or b""
+                user = re.search(rb"^Delivered-To: (\S+)", head, re.M)[1].decode().strip()
+                mark = MARK.search(head)
+                assert mark, f"a message without its mark: {head!r}"
+                mark = mark[1].decode()
+                (reports if b"multipart/report" in head.split(b"\r\n\r\n", 1)[0] else mails)[user, mark] += 1
         return mails, reports
 
     def remote(self):

@@ -1,4 +1,5 @@
 """`staffetta account backup`, `restore`, `verify` (docs/backup.md), and what is left of an account that was removed."""
+import contextlib
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ from test_restore import Backup
 
 
 class Backups(Backup, Case):
-    users = ("ann", "bob", "carl", "dora", "emil", "fritz")
+    users = ("ann", "bob", "carl", "dora", "emil", "fritz", "gerd", "hanna")
 
     def files(self, number):
         return sorted(p.name for p in (self.server.data / "mailbox").rglob(f"{number}.*"))
@@ -116,6 +117,26 @@ class Backups(Backup, Case):
         self.say("restore", "emil@home.example", self.file(), "--fast", code=64)
         self.say("verify", code=64)
         self.assertIn("No such file", self.say("backup", "emil@home.example", "/nowhere/x", code=74))
+
+    def test_another_program_has_the_database(self):
+        """docs/database.md: it is locked out while the server has a mailbox open, and the other way round, one account only."""
+        number = self.number("gerd")
+        path = self.server.data / "mailbox" / f"{number % 256:02x}" / f"{number}.db"
+        self.fill("gerd", 1)
+        with self.server.imap("gerd@home.example") as c, contextlib.closing(sqlite3.connect(path, timeout=0)) as db:
+            c.select()
+            with self.assertRaisesRegex(sqlite3.OperationalError, "locked"):
+                db.execute("SELECT COUNT(*) FROM message")
+        self.server.restart()
+        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db:
+            db.execute("BEGIN")
+            self.assertEqual(db.execute("SELECT COUNT(*) FROM message").fetchone(), (1,))
+            start = len(self.server.log_text())
+            with self.assertRaisesRegex(Exception, "UNAVAILABLE"):
+                self.server.imap("gerd@home.example")
+            self.assertIn("locked by another process", self.server.log_text()[start:])
+            self.fill("hanna", 1)
+        self.assertEqual(len(self.state("gerd")[1]), 1)
 
     def test_a_removed_account_leaves_nothing(self):
         number = self.number("fritz")

@@ -14,6 +14,7 @@ OF_ANN = '"Other Users/ann@home.example/%s"'
 
 class Shared(Case):
     kills = True
+    config = {"sharing": "anyone"}
 
     @classmethod
     def prepare(cls):
@@ -119,6 +120,57 @@ class Shared(Case):
         self.server.account(carl)
         self.assertEqual(self.names(again, '"Other Users/carl*"'), [])
         self.assertEqual(again.select('"Other Users/carl@home.example/INBOX"')[0], "NO")
+
+
+class HowFar(Case):
+    """`sharing`: the default, then everything, then the default again, with sessions that stay."""
+    eve = "eve@other.example"
+
+    @classmethod
+    def prepare(cls):
+        for name in ("home.example", "other.example"):
+            cls.server.domain(name)
+        for user in (ANN, BOB, cls.eve):
+            cls.server.account(user)
+
+    def imap(self, user):
+        c = self.server.imap(user)
+        self.addCleanup(lambda: c.shutdown() if c.state != "LOGOUT" else None)
+        return c
+
+    def set(self, how):
+        self.server.write_config(sharing=how)
+        self.server.process.send_signal(signal.SIGHUP)
+
+    def admin(self, *words):
+        return self.server.cli("mailbox", "acl", ANN, *words, check=False)
+
+    def test_what_may_be_granted_and_what_it_is_worth(self):
+        ann, bob, eve = self.imap(ANN), self.imap(BOB), self.imap(self.eve)
+        self.assertEqual(ann.append("INBOX", None, None, letter().encode())[0], "OK")
+        refused = (("anyone", "lr"), (self.eve, "lr"), ("nobody@other.example", "lr"))
+        for who, rights in refused:
+            answer = ann.setacl("INBOX", who, rights)
+            self.assertEqual((answer[0], b"[NOPERM]" in answer[1][0]), ("NO", True), answer)
+        for who, rights in refused[:2]:
+            done = self.admin("INBOX", who, rights)
+            self.assertEqual((done.returncode, "sharing" in done.stderr), (77, True), done)
+        self.assertEqual(ann.setacl("INBOX", BOB, "lr")[0], "OK")
+        self.assertEqual(bob.select(OF_ANN % "INBOX", readonly=True)[0], "OK")
+        self.set("anyone")
+        until(lambda: ann.setacl("INBOX", "anyone", "lr")[0] == "OK", "the new configuration")
+        until(lambda: eve.select(OF_ANN % "INBOX", readonly=True)[0] == "OK", "it in directory too")
+        self.assertEqual(self.admin("INBOX", self.eve, "lr").returncode, 0)
+        self.set("domain")
+        until(lambda: eve.fetch("1:*", "(FLAGS)")[0] == "NO", "the old configuration")
+        self.assertEqual(bob.fetch("1:*", "(FLAGS)")[0], "OK")
+        self.assertEqual(eve.list('""', '"Other Users/*"'), ("OK", [None]))
+        self.assertEqual(eve.select(OF_ANN % "INBOX", readonly=True)[0], "NO")
+        self.assertEqual(ann.getacl("INBOX")[1], [b"INBOX ann@home.example lrswipkxtecda anyone lr bob@home.example lr eve@other.example lr"])
+        self.assertIn("no effect", self.admin("INBOX").stderr)
+        for who in ("anyone", self.eve):
+            self.assertEqual(ann.deleteacl("INBOX", who)[0], "OK")
+        self.assertEqual(self.admin("INBOX").stderr, "")
 
 
 class TwoCopies(Case):

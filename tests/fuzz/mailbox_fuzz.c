@@ -3,6 +3,7 @@
  * What it says must stay bounded, and its databases sound. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/db.h"
 #include "roles/mailbox/mailbox.h"
 #include "../unit/fault_vfs.h"
 #include "../unit/mailbox_world.h"
@@ -152,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!ready) {
         scratch_make(folder, "mailbox_fuzz");
         ready = true;
+        db_exclude_others();
         fault_install();
         log_set(LOG_LEVEL_ERROR, false);
         atexit(at_exit);

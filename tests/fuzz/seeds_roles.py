@@ -29,11 +29,11 @@ def mailbox():
     def chunk(id, offset, data, act=0, around=0):
         return item(queue, frame("body_chunk", id, offset, data), act, around)
 
-    def name(id, number, address, failed=0):
-        return item(directory, frame("name_reply", id, number, failed, address))
+    def name(id, number, address, failed=0, asker=b"r@h.test"):
+        return item(directory, frame("name_reply", id, number, failed, address, asker))
 
-    def owners(id, lines, failed=0):
-        return item(directory, frame("shares_reply", id, failed, lines))
+    def owners(id, lines, failed=0, asker=b"r@h.test"):
+        return item(directory, frame("shares_reply", id, failed, asker, lines))
 
     def changed(number, removed, act=0):
         return item(directory, frame("account_changed", number, removed), act)

@@ -6,6 +6,7 @@
  * tape where the command was answered OK up to the next command; while that is under way, this or what is seen after it. */
 #include "base/log.h"
 #include "cut_clock.h"
+#include "db/db.h"
 #include "imap_client.h"
 
 #include <errno.h>
@@ -263,5 +264,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_answered_survives_the_loss_of_power),
         cmocka_unit_test(a_failed_sync_keeps_nobody_out)};
 
+    db_exclude_others();
     return cmocka_run_group_tests_name("powercut_imap", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Loss of power under mixed work of queue and mailbox, and cases of their own for what it found. */
 #include "cut.h"
+#include "db/db.h"
 #include "line.h"
 #include "mailroom.h"
 #include "queue_world.h"
@@ -367,5 +368,6 @@ int main(void)
         cmocka_unit_test(a_folder_left_by_a_dead_process_keeps_its_mail),
     };
 
+    db_exclude_others();
     return cmocka_run_group_tests_name("powercut", tests, NULL, NULL);
 }

@@ -148,6 +148,7 @@ static const struct {
     {"data = var", "t.conf:1: data = \"var\": expected an absolute path"},
     {"log_level = loud", "t.conf:1: log_level = \"loud\": expected debug, info, warning or error"},
     {"log_format = xml", "t.conf:1: log_format = \"xml\": expected human or json"},
+    {"sharing = some", "t.conf:1: sharing = \"some\": expected none, domain, server or anyone"},
     {"sandbox = off", "t.conf:1: sandbox = \"off\": expected required or if-available"},
     {"relay_networks = {10.0.0.0/8,\n10.0.0.0/33}", "t.conf:2: relay_networks = \"10.0.0.0/33\": expected a network such as 10.0.0.0/8 or an address"},
     {"dns = {localhost}", "t.conf:1: dns = \"localhost\": expected an address, or address@port"},

@@ -12,11 +12,20 @@ static struct directory directory;
 static char answer[200 * 1024]; /* the last one, "3 anna@example.org", "failed", or owners */
 static uint64_t answered;       /* its id */
 static unsigned troubles;
+static uint64_t asker;          /* of names: an account */
+static char known_asker[300];   /* its address, in the last answer */
+static struct config config;
 
 void *role_state(struct role *role)
 {
     (void)role;
     return &directory;
+}
+
+const struct config *role_config(const struct role *role)
+{
+    (void)role;
+    return &config;
 }
 
 void answers_trouble(struct directory *d, const char *question, const struct err *err)
@@ -30,6 +39,7 @@ void ipc_send_name_reply(struct channel *to, const struct msg_name_reply *m)
 {
     (void)to;
     answered = m->id;
+    snprintf(known_asker, sizeof known_asker, "%.*s", STR_ARG(m->asker));
     if (m->failed)
         snprintf(answer, sizeof answer, "failed");
     else
@@ -41,6 +51,7 @@ void ipc_send_shares_reply(struct channel *to, const struct msg_shares_reply *m)
     (void)to;
     assert_true(m->owners.n <= IPC_LIST);
     answered = m->id;
+    snprintf(known_asker, sizeof known_asker, "%.*s", STR_ARG(m->asker));
     snprintf(answer, sizeof answer, "%s%.*s", m->failed ? "failed" : "", STR_ARG(m->owners));
 }
 
@@ -62,7 +73,7 @@ static const char *name(const char *address)
     static uint64_t id;
 
     lend();
-    on_name_ask(NULL, NULL, &(struct msg_name_ask){++id, str_of(address)});
+    on_name_ask(NULL, NULL, &(struct msg_name_ask){++id, asker, str_of(address)});
     take_back();
     assert_int_equal(answered, id);
     return answer;
@@ -105,6 +116,8 @@ static int begin(void **state)
     if (directory_begin(state) != 0)
         return -1;
     troubles = 0;
+    asker = 0;
+    config.sharing_mode = SHARING_ANYONE;
     return 0;
 }
 
@@ -118,16 +131,23 @@ static void names(void **state)
     assert_true(anna > 0 && bob > 0 && anna != bob);
     assert_int_equal(number_of("ANNA@Example.ORG"), anna);
     assert_non_null(strstr(name("Anna@example.org"), " anna@example.org")); /* as it is compared */
-    assert_string_equal(name("nobody@example.org"), "0 ");
-    assert_string_equal(name("robot@example.org"), "0 "); /* has no mailbox */
-    assert_string_equal(name("sales@example.org"), "0 "); /* an alias: whom it means can change */
-    assert_string_equal(name("anna+tag@example.org"), "0 ");
-    assert_string_equal(name("x@second.example"), "0 "); /* its catch-all */
-    assert_string_equal(name("anna"), "0 ");
+    assert_string_equal(name("Nobody@Example.org"), "0 nobody@example.org");
+    assert_string_equal(name("robot@example.org"), "0 robot@example.org"); /* has no mailbox */
+    assert_string_equal(name("sales@example.org"), "0 sales@example.org"); /* an alias: whom it means can change */
+    assert_string_equal(name("anna+tag@example.org"), "0 anna+tag@example.org");
+    assert_string_equal(name("x@second.example"), "0 x@second.example"); /* its catch-all */
+    assert_string_equal(name("anna"), "0 anna");
     assert_string_equal(name("@"), "0 ");
     assert_string_equal(name(""), "0 ");
     assert_string_equal(name("anna@example.org@example.org"), "0 ");
     assert_string_equal(name("an na@example.org"), "0 ");
+    assert_string_equal(known_asker, "");
+    asker = (uint64_t)bob;
+    assert_string_equal(name("an na@example.org"), "0 ");
+    assert_string_equal(known_asker, "bob@example.org");
+    asker = 999999;
+    assert_int_equal(number_of("anna@example.org"), anna);
+    assert_string_equal(known_asker, "");
     assert_int_equal(troubles, 0);
 }
 
@@ -143,13 +163,42 @@ static void pairs(void **state)
     assert_string_equal(owners_for(anna), "");
     assert_string_equal(owners_for(12345), "");
     note((uint64_t)anna, 0, true); /* and anyone: told once */
-    assert_int_equal(strlen(owners_for(bob)), strlen(owners_for(12345)));
+    expect_line(owners_for(bob), anna, "anna@example.org", true);
+    assert_ptr_equal(strchr(answer, '\n') + 1, answer + strlen(answer));
+    assert_string_equal(known_asker, "bob@example.org");
+    assert_string_equal(owners_for(12345), ""); /* who is not there has no part in that */
     note((uint64_t)anna, (uint64_t)bob, false);
     expect_line(owners_for(bob), anna, "anna@example.org", true);
     assert_string_equal(owners_for(anna), ""); /* her own are not others' */
     note((uint64_t)anna, 0, false);
     assert_string_equal(owners_for(bob), "");
     note((uint64_t)anna, 0, false);
+    assert_int_equal(troubles, 0);
+}
+
+/* Who is told of whom, by the configuration. */
+static void reach(void **state)
+{
+    int64_t anna = number_of("anna@example.org"), bob = number_of("bob@example.org"), far;
+
+    (void)state;
+    must("account add far@second.example");
+    far = number_of("far@second.example");
+    note((uint64_t)anna, (uint64_t)bob, true);
+    note((uint64_t)anna, (uint64_t)far, true);
+    note((uint64_t)bob, 0, true);
+    expect_line(owners_for(far), anna, "anna@example.org", true);
+    expect_line(owners_for(far), bob, "bob@example.org", true);
+    config.sharing_mode = SHARING_SERVER;
+    expect_line(owners_for(far), anna, "anna@example.org", true);
+    expect_line(owners_for(far), bob, "bob@example.org", false);
+    config.sharing_mode = SHARING_DOMAIN;
+    assert_string_equal(owners_for(far), "");
+    assert_string_equal(known_asker, "far@second.example");
+    expect_line(owners_for(bob), anna, "anna@example.org", true);
+    assert_string_equal(owners_for(anna), "");
+    config.sharing_mode = SHARING_NONE;
+    assert_string_equal(owners_for(bob), "");
     assert_int_equal(troubles, 0);
 }
 
@@ -244,7 +293,7 @@ static void disk_fails(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, directory_end)
-    const struct CMUnitTest tests[] = {TEST(names), TEST(pairs), TEST(nonsense), TEST(removed_accounts), TEST(many), TEST(splits), TEST(disk_fails)};
+    const struct CMUnitTest tests[] = {TEST(names), TEST(pairs), TEST(reach), TEST(nonsense), TEST(removed_accounts), TEST(many), TEST(splits), TEST(disk_fails)};
 
     return cmocka_run_group_tests(tests, directory_open, directory_close);
 }

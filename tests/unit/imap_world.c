@@ -1,6 +1,7 @@
 #include "imap_world.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/db.h"
 #include "roles/mailbox/box_search.h"
 #include "roles/mailbox/boxes_private.h"
 #include "roles/mailbox/shares.h"
@@ -25,24 +26,26 @@ static int64_t ticks = HOUR; /* the clock */
 static int failures;
 bool world_account_gone[IMAP_WORLD_ACCOUNTS];
 
-static const char *const logins[IMAP_WORLD_ACCOUNTS] = {"r@home.example", "ann@home.example", "bob@home.example"};
+static const char *const logins[IMAP_WORLD_ACCOUNTS] = {"r@home.example", "ann@home.example", "bob@home.example", "eve@other.example"};
 
 /* ---- directory: whose an address is, who shares with whom ---- */
 
 enum { QUESTIONS = 16, SHARES = 100 };
 static struct {
     uint64_t id, account;
+    uint64_t asker;
     char address[100];
 } questions[QUESTIONS];
 static unsigned question_count, share_count;
 static struct msg_share_note shares[SHARES];
 
-static void on_question(uint64_t id, struct str address, uint64_t account)
+static void on_question(uint64_t id, uint64_t asker, struct str address, uint64_t account)
 {
     if (question_count == QUESTIONS)
         fatal("too many questions");
     questions[question_count].id = id;
     questions[question_count].account = account;
+    questions[question_count].asker = asker;
     snprintf(questions[question_count++].address, sizeof questions[0].address, "%.*s", STR_ARG(address));
 }
 
@@ -66,14 +69,23 @@ bool world_share_is_noted(int64_t owner, int64_t grantee)
     return false;
 }
 
-static void answer_name(uint64_t id, struct str address)
+static struct str login_of(uint64_t account)
 {
+    uint64_t i = account - IMAP_WORLD_ACCOUNT;
+
+    return i < IMAP_WORLD_ACCOUNTS && !world_account_gone[i] ? str_of(logins[i]) : STR("");
+}
+
+static void answer_name(uint64_t id, uint64_t asker, struct str address)
+{
+    struct msg_name_reply reply = {.id = id, .address = address, .asker = login_of(asker)};
+
     for (unsigned i = 0; i < IMAP_WORLD_ACCOUNTS; i++)
         if (str_ieq(address, str_of(logins[i])) && !world_account_gone[i]) {
-            shares_name_reply(accounts_shares(accounts), &(struct msg_name_reply){.id = id, .account = IMAP_WORLD_ACCOUNT + i, .address = str_of(logins[i])});
-            return;
+            reply.account = IMAP_WORLD_ACCOUNT + i;
+            reply.address = str_of(logins[i]);
         }
-    shares_name_reply(accounts_shares(accounts), &(struct msg_name_reply){.id = id, .address = STR("")});
+    shares_name_reply(accounts_shares(accounts), &reply);
 }
 
 static void answer_shares(uint64_t id, uint64_t account)
@@ -87,7 +99,7 @@ static void answer_shares(uint64_t id, uint64_t account)
         if (!world_account_gone[i] && owner != (int64_t)account && (world_share_is_noted(owner, (int64_t)account) || world_share_is_noted(owner, 0)))
             buf_addf(&owners, "%" PRId64 " %s\n", owner, logins[i]);
     }
-    shares_reply(accounts_shares(accounts), &(struct msg_shares_reply){.id = id, .owners = buf_str(&owners)});
+    shares_reply(accounts_shares(accounts), &(struct msg_shares_reply){.id = id, .asker = login_of(account), .owners = buf_str(&owners)});
     buf_clear(&owners);
 }
 
@@ -97,12 +109,12 @@ static void answer_questions(void)
 
     question_count = 0;
     for (unsigned i = 0; i < n; i++) {
-        uint64_t id = questions[i].id, account = questions[i].account;
+        uint64_t id = questions[i].id, account = questions[i].account, asker = questions[i].asker;
         char address[100];
 
         snprintf(address, sizeof address, "%s", questions[i].address);
         if (account == 0)
-            answer_name(id, str_of(address));
+            answer_name(id, asker, str_of(address));
         else
             answer_shares(id, account);
     }
@@ -143,6 +155,7 @@ void imap_world_start(void)
     world_directory_noted = on_note;
     question_count = 0;
     answered = 0;
+    db_exclude_others();
     world_boxes = boxes_new(str_of(folder), 0, 10, DAY);
     boxes_set_index_from(world_boxes, world_index_from);
     accounts = accounts_new(NULL);
@@ -170,6 +183,7 @@ void imap_world_open(const char *name)
     world_directory_answers = true;
     world_tick = WORLD_TICK;
     world_index_from = 0;
+    world_sharing = SHARING_ANYONE;
     next_message = 1;
     failures = 0;
     share_count = 0;

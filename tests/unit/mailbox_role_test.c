@@ -1,6 +1,7 @@
 /* Deliveries and sessions of the mailbox role: exactly once, quota, bodies in pieces, peers that go,
  * strangers' nonsense, credit, the locked maildrop. */
 #include "base/clock.h"
+#include "db/db.h"
 #include "fault_vfs.h"
 #include "mailbox_world.h"
 #include "scratch.h"
@@ -547,6 +548,7 @@ int main(void)
         TEST(a_removal_in_several_turns),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

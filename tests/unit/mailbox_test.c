@@ -1,6 +1,7 @@
 /* Account databases: exactly once, exact sums, contents in pieces, removal, the group commit, and every
  * failing write. */
 #include "base/clock.h"
+#include "db/db.h"
 #include "fault_vfs.h"
 #include "roles/mailbox/boxes.h"
 #include "roles/mailbox/store_private.h"
@@ -49,7 +50,7 @@ static struct store *open_store(const char *name)
     char path[SCRATCH_MAX + 20];
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    OK(store_open(&s, path, ACCOUNT, &err));
+    OK(store_open(&s, path, ACCOUNT, 0, &err));
     return s;
 }
 
@@ -261,7 +262,7 @@ static void every_failing_write(void **state)
 
         snprintf(path, sizeof path, "%s/b.db", folder);
         fault_at(n, false);
-        if (store_open(&s, path, ACCOUNT, &err)) {
+        if (store_open(&s, path, ACCOUNT, 0, &err)) {
             first = store_begin(s, &err) && deliver(s, 1, STR("one"), &err) && deliver(s, 2, STR("two"), &err) &&
                     store_commit(s, &err) && store_sync(s, &err);
             if (!first)
@@ -580,6 +581,7 @@ int main(void)
         TEST(sweeping_goes_on_until_nothing_is_loose),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

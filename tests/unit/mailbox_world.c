@@ -10,11 +10,12 @@ struct buf world_said;
 uint64_t world_asked, world_granted;
 uint64_t world_returns, world_connections;
 uint64_t world_asked_account;
-void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
+void (*world_directory_asked)(uint64_t id, uint64_t asker, struct str address, uint64_t account);
 void (*world_directory_noted)(const struct msg_share_note *m);
 void (*world_session)(uint64_t id, struct str bytes);
 unsigned world_copies;
 int64_t world_message_limit;
+enum sharing world_sharing = SHARING_ANYONE;
 static uint64_t next_id;
 
 void world_open(void)
@@ -68,6 +69,7 @@ const struct config *role_config(const struct role *role)
     (void)role;
     config.limits.message_size = 50 * 1024 * 1024;
     config.limits.imap_message_limit = world_message_limit;
+    config.sharing_mode = world_sharing;
     config.limits.connections_per_account = (int64_t)world_connections;
     return &config;
 }
@@ -129,7 +131,7 @@ void ipc_send_name_ask(struct channel *to, const struct msg_name_ask *m)
     (void)to;
     buf_addf(&world_said, "name %.*s\n", STR_ARG(m->address));
     if (world_directory_asked != NULL)
-        world_directory_asked(m->id, m->address, 0);
+        world_directory_asked(m->id, m->asker, m->address, 0);
 }
 
 void ipc_send_shares_ask(struct channel *to, const struct msg_shares_ask *m)
@@ -137,7 +139,7 @@ void ipc_send_shares_ask(struct channel *to, const struct msg_shares_ask *m)
     (void)to;
     buf_addf(&world_said, "shares %" PRIu64 "\n", m->account);
     if (world_directory_asked != NULL)
-        world_directory_asked(m->id, STR(""), m->account);
+        world_directory_asked(m->id, 0, STR(""), m->account);
 }
 
 void ipc_send_share_note(struct channel *to, const struct msg_share_note *m)

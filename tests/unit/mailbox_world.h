@@ -19,11 +19,12 @@ extern uint64_t world_asked;   /* id of the last account_ask */
 extern uint64_t world_asked_account; /* whose */
 extern uint64_t world_granted; /* sum of session_more */
 extern unsigned world_copies; /* of this role; we are copy 0 */
+extern enum sharing world_sharing; /* of the configuration; at first everything is allowed */
 extern int64_t world_message_limit; /* limits.imap_message_limit */
 extern uint64_t world_connections; /* limits.connections_per_account */
 extern uint64_t world_returns; /* the session that wants to give its connection back */
 /* When set, name_ask (with the address) and shares_ask (with the account), and share_note, go there too. */
-extern void (*world_directory_asked)(uint64_t id, struct str address, uint64_t account);
+extern void (*world_directory_asked)(uint64_t id, uint64_t asker, struct str address, uint64_t account);
 extern void (*world_directory_noted)(const struct msg_share_note *m);
 /* When set, session data goes there instead; an empty one is the end of the session. */
 extern void (*world_session)(uint64_t id, struct str bytes);

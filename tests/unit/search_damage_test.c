@@ -1,6 +1,7 @@
 /* A search index that is damaged, cut off, foreign, older or newer than the mailbox, or whose disk fails: no answer misses a
  * message. Message i has a word of its own, which must find it and nothing else. */
 #include "base/log.h"
+#include "db/db.h"
 #include "fault_vfs.h"
 #include "roles/mailbox/box_search.h"
 #include "search_world.h"
@@ -323,6 +324,7 @@ int main(void)
         TEST(older_index), TEST(killed), TEST(failing_disk),
     };
 
+    db_exclude_others();
     fault_install();
     log_set(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests(tests, NULL, NULL);

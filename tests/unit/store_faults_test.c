@@ -1,6 +1,7 @@
 /* Each statement of each operation on an account's database failing, and each of them prepared once. */
 #include "roles/mailbox/store_annotation.h"
 #include "store_world.h"
+#include "db/db.h"
 
 #define err world_err
 
@@ -255,7 +256,7 @@ static void whatever_statement_fails_while_opening(void **state)
         struct store *s = NULL;
 
         world_fail_at(n);
-        done = store_open(&s, world_path(), 7, &err);
+        done = store_open(&s, world_path(), 7, 0, &err);
         assert_true(done != world_failed());
         world_fail_at(0);
         store_close(s);
@@ -289,6 +290,7 @@ int main(void)
         TEST(every_statement_is_well_formed),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests_name("store_faults", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Folders: names, order, numbers, subscriptions, keywords; what a commit, a sync, a rollback and a restart mean for them;
  * what a client may be told; databases of before. */
 #include "store_world.h"
+#include "db/db.h"
 #include "0001.sql.h"
 #include "0002.sql.h"
 
@@ -579,6 +580,7 @@ int main(void)
         TEST(references_are_counted_anew),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests_name("store_folder", tests, NULL, NULL);
 }

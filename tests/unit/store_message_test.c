@@ -1,5 +1,6 @@
 /* Messages: added, copied, flagged, removed, walked, counted; keywords; summaries; pinned contents. */
 #include "store_world.h"
+#include "db/db.h"
 #include "base/clock.h"
 #include "mime/part_blob.h"
 #include "roles/mailbox/summary.h"
@@ -519,6 +520,7 @@ int main(void)
         TEST(mistakes_are_found),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests_name("store_message", tests, NULL, NULL);
 }

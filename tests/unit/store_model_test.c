@@ -4,6 +4,7 @@
  *
  * STORE_SEEDS=100 STORE_FIRST=1 runs that many seeds, with more steps. */
 #include "store_model.h"
+#include "db/db.h"
 
 enum { STEPS = 400 };
 
@@ -540,6 +541,7 @@ int main(void)
         TEST(the_database_is_what_the_model_is),
     };
 
+    db_exclude_others();
     fault_install();
     return cmocka_run_group_tests_name("store_model", tests, NULL, NULL);
 }

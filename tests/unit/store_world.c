@@ -32,7 +32,7 @@ struct store *world_open(void)
 {
     struct store *s;
 
-    OK(store_open(&s, world_path(), 7, &world_err));
+    OK(store_open(&s, world_path(), 7, 0, &world_err));
     return s;
 }
 

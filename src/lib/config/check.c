@@ -24,6 +24,15 @@ bool config_exempts(const struct config *config, const struct ip *ip)
     return ip_is_loopback(ip) || network_list_holds(&config->relay_nets, ip);
 }
 
+bool config_lets_share(const struct config *config, struct str owner, struct str other)
+{
+    ptrdiff_t of_owner = str_rfind(owner, '@'), of_other = str_rfind(other, '@');
+
+    if (config->sharing_mode == SHARING_NONE || of_owner <= 0 || of_other <= 0)
+        return false;
+    return config->sharing_mode != SHARING_DOMAIN || str_ieq(str_skip(owner, (size_t)of_owner), str_skip(other, (size_t)of_other));
+}
+
 static void networks(struct reading *r, struct network_list *out, struct str_list texts)
 {
     out->n = texts.n;
@@ -176,5 +185,6 @@ static bool check_amounts(struct reading *r)
 bool reading_check(struct reading *r)
 {
     networks(r, &r->config->relay_nets, r->config->relay_networks);
+    r->config->sharing_mode = value_sharing(r->config->sharing);
     return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_amounts(r);
 }

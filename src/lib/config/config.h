@@ -24,6 +24,7 @@
     D(dns, LIST, "", "DNS servers to ask, as address or address@port. Empty: those of /etc/resolv.conf, and without it the root servers.") \
     D(dnssec_anchor, TEXT, "/usr/share/dns/root.key", "File with the DNSSEC trust anchor; empty switches validation off.") \
     D(subaddress_separator, TEXT, "+", "Separates the user from the tag in user+tag@domain; empty for none.") \
+    D(sharing, TEXT, "domain", "With whom IMAP users may share mailboxes (ACL): none; domain, accounts of their own domain; server, every account; anyone, the same and all of them at once, with the identifier anyone. What was granted before and goes beyond has no effect.") \
     D(sandbox, TEXT, "required", "required, or if-available for containers that forbid Landlock or seccomp.")
 
 #define CONFIG_LIMITS(D)                                                                           \
@@ -114,6 +115,8 @@ enum service {
 };
 enum listen_tls { LISTEN_TLS_NONE, LISTEN_TLS_STARTTLS, LISTEN_TLS_IMPLICIT };
 
+enum sharing { SHARING_NONE, SHARING_DOMAIN, SHARING_SERVER, SHARING_ANYONE }; /* each allows what the one before does */
+
 struct str_list {
     struct str *items;
     size_t n;
@@ -169,6 +172,7 @@ struct config {
     size_t certificate_count;
     /* derived */
     struct network_list relay_nets;
+    enum sharing sharing_mode;
 };
 
 /* Parses the text of the file called `path` (for messages). On failure err says
@@ -181,6 +185,9 @@ void config_advise(const struct config *config, config_say *say, void *arg);
 /* Loopback, or one of relay_networks: neighbours. They are exempt from what is counted by address, for
  * one such address may stand for many people (a webmail, a proxy); what is counted by login stays. */
 bool config_exempts(const struct config *config, const struct ip *ip);
+/* What one of these accounts grants the other in its mailboxes has effect. Addresses as directory compares them; of one that is not known
+ * (empty) nothing has. */
+bool config_lets_share(const struct config *config, struct str owner, struct str other);
 bool network_list_holds(const struct network_list *list, const struct ip *ip);
 /* The table as mdoc, for man/staffetta.conf.5 (used by the build). */
 void config_write_manual(struct buf *out);

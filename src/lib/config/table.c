@@ -55,6 +55,7 @@ static const struct {
     {"", "dns", TEXT_RULE(value_is_dns_server, "an address, or address@port")},
     {"", "dnssec_anchor", TEXT_RULE(value_is_path_or_empty, "an absolute path, or \"\"")},
     {"", "subaddress_separator", TEXT_RULE(value_is_separator, "one of + - = _ . # or \"\"")},
+    {"", "sharing", TEXT_RULE(value_is_sharing, "none, domain, server or anyone")},
     {"", "sandbox", TEXT_RULE(value_is_sandbox, "required or if-available")},
     {"limits", "message_size", AMOUNT(1 << 10, INT64_C(1) << 36)},
     {"limits", "header_size", AMOUNT(4 << 10, 16 << 20)},

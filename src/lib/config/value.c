@@ -234,6 +234,22 @@ bool value_is_sandbox(struct str text)
     return is_one_of(text, modes, 2);
 }
 
+static const char *const sharings[] = {[SHARING_NONE] = "none", [SHARING_DOMAIN] = "domain", [SHARING_SERVER] = "server", [SHARING_ANYONE] = "anyone"};
+
+bool value_is_sharing(struct str text)
+{
+    return is_one_of(text, sharings, 4);
+}
+
+enum sharing value_sharing(struct str text)
+{
+    enum sharing mode = SHARING_NONE;
+
+    while (mode < SHARING_ANYONE && !str_eq(text, str_of(sharings[mode])))
+        mode++;
+    return mode;
+}
+
 bool value_is_network(struct str text)
 {
     struct network net;

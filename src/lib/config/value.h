@@ -26,8 +26,10 @@ bool value_is_ip(struct str text);
 bool value_is_dns_server(struct str text);
 bool value_is_separator(struct str text);
 bool value_is_sandbox(struct str text);
+bool value_is_sharing(struct str text);
 bool value_is_service(struct str text);
 bool value_is_tls(struct str text);
 
 enum service value_service(struct str text); /* SERVICE_NONE for an unknown one */
 bool value_tls(struct str text, enum listen_tls *tls);
+enum sharing value_sharing(struct str text); /* which is one */

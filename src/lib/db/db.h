@@ -28,6 +28,10 @@ MUST_CHECK bool db_open(struct db **db, const char *path, enum db_sync sync, int
 /* A database that can be made anew from others, as with DB_SYNC_LATER. Its pages carry checksums: bytes changed on disk are
  * ERR_DAMAGED when they are read, and never other rows. SQLite only. */
 MUST_CHECK bool db_open_derived(struct db **db, const char *path, struct err *err);
+/* From now on a database that this process opens is its own, by any number of handles, until the last of them is closed: other
+ * processes are told that it is locked, and so are we while another one has it. The index of the log is in memory then: as a
+ * file, its changed pages would be written by every sync of the file system. Before the first is opened. SQLite only. */
+void db_exclude_others(void);
 /* For readers beside a running owner: never creates, never migrates, never writes. */
 MUST_CHECK bool db_open_read_only(struct db **db, const char *path, struct err *err);
 /* For a file that nobody changes meanwhile: nothing beside it is read, made or locked. */

@@ -161,6 +161,10 @@ bool db_open(struct db **out, const char *path, enum db_sync sync, int busy_ms, 
     return open_any(out, path, &(struct db){.sync = sync, .busy_ms = busy_ms, .unsynced = true}, err);
 }
 
+void db_exclude_others(void)
+{
+}
+
 bool db_open_read_only(struct db **out, const char *path, struct err *err)
 {
     return open_any(out, path, &(struct db){.busy_ms = 1000, .read_only = true}, err);

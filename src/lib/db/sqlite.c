@@ -2,6 +2,8 @@
  *
  * Files: NAME.db, and while it is open NAME.db-wal (the log of commits) and NAME.db-shm (its index,
  * made anew after a crash). Pages of 16 KB; with DB_SYNC_LATER (many small databases) of 4 KB.
+ * After db_exclude_others the index is in the memory of the process, and the lock on NAME.db is the process's own as
+ * long as it has the file open: SQLite's `unix-excl`. The kernel takes it back when the process ends, however it does.
  *
  * What a crash (of the process or the machine) leaves behind, and why it is right:
  *
@@ -51,6 +53,8 @@
 #include <unistd.h>
 
 enum { LOG_PAGES = 1000 }; /* of 4 KB, before a checkpoint, with DB_SYNC_LATER */
+
+static bool excludes_others;
 
 /* What a result code means for the reader of the message, and what to do about it. */
 static const struct meaning {
@@ -326,12 +330,21 @@ bool db_open_derived(struct db **out, const char *path, struct err *err)
     return open_to_write(out, path, DB_SYNC_LATER, sqlite_checked_vfs(), true, 1000, err);
 }
 
+void db_exclude_others(void)
+{
+    sqlite3_vfs *alone = sqlite3_vfs_find("unix-excl");
+
+    if (alone == NULL || sqlite3_vfs_register(alone, 1) != SQLITE_OK)
+        fatal("SQLite cannot keep a database to one process");
+    excludes_others = true;
+}
+
 static bool open_to_read(struct db **out, const char *path, int flags, struct err *err)
 {
     struct db *db;
 
     *out = NULL;
-    if (!open_raw(&db, path, SQLITE_OPEN_READONLY | flags, NULL, 1000, err))
+    if (!open_raw(&db, path, flags, NULL, 1000, err))
         return false;
     if (!run(db,
             "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;"
@@ -346,12 +359,13 @@ static bool open_to_read(struct db **out, const char *path, int flags, struct er
 
 bool db_open_read_only(struct db **out, const char *path, struct err *err)
 {
-    return open_to_read(out, path, 0, err);
+    /* A file that could not be written would ask the kernel for a lock of a reader: in the place of the one this process has. */
+    return open_to_read(out, path, excludes_others ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, err);
 }
 
 bool db_open_immutable(struct db **out, const char *path, struct err *err)
 {
-    return open_to_read(out, path, SQLITE_OPEN_URI, err);
+    return open_to_read(out, path, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err);
 }
 
 bool db_keep_view(struct db *db, struct err *err)

@@ -137,15 +137,17 @@ enum route_tls {
 #define FIELDS_account_reply(U, I, S, T)                                                           \
     U(id) U(account) U(found) U(quota_bytes) U(quota_messages) S(address, IPC_ADDRESS)
 #define FIELDS_account_changed(U, I, S, T) U(account) U(removed)
-/* mailbox asks whose address that is: exactly an account's, not an alias. account 0: nobody's; failed: directory cannot say now. */
-#define FIELDS_name_ask(U, I, S, T) U(id) S(address, IPC_ADDRESS)
-#define FIELDS_name_reply(U, I, S, T) U(id) U(account) U(failed) S(address, IPC_ADDRESS)
+/* mailbox asks, for the account `asker`, whose address that is: exactly an account's, not an alias. account 0: nobody's; failed: directory
+ * cannot say now. address: as it is compared, nobody's too; empty: it is none. asker: the address of the other. */
+#define FIELDS_name_ask(U, I, S, T) U(id) U(asker) S(address, IPC_ADDRESS)
+#define FIELDS_name_reply(U, I, S, T) U(id) U(account) U(failed) S(address, IPC_ADDRESS) S(asker, IPC_ADDRESS)
 /* mailbox notes that `owner` has granted `grantee` something (0: anyone), or nothing any more. A hint of where to look: what is
  * granted stands in the owner's database alone. */
 #define FIELDS_share_note(U, I, S, T) U(owner) U(grantee) U(granted)
-/* mailbox asks who may have granted this account something. owners: a line each, "NUMBER ADDRESS". */
+/* mailbox asks who may have granted this account something that has effect (`sharing` of the configuration). asker: its address;
+ * owners: a line each, "NUMBER ADDRESS". */
 #define FIELDS_shares_ask(U, I, S, T) U(id) U(account)
-#define FIELDS_shares_reply(U, I, S, T) U(id) U(failed) S(owners, IPC_LIST)
+#define FIELDS_shares_reply(U, I, S, T) U(id) U(failed) S(asker, IPC_ADDRESS) S(owners, IPC_LIST)
 
 /* ---- a message on its way in: smtp (or another source) to filter to queue ---- */
 enum txn_flags {

@@ -1,6 +1,8 @@
 /* Questions of mailbox about shared mailboxes: whose an address is, and who may have granted something to whom (schema/directory/0002.sql).
  * See directory.h.
  *
+ * Owners whose grants have no effect, because the configuration does not let them share with that account, are not told of.
+ *
  * A note that could not be written is lost: the owner's mailbox notes it again when it is opened. */
 #include "directory.h"
 
@@ -13,21 +15,25 @@ enum { OWNERS_MAX = 1000 };
 void on_name_ask(struct role *role, struct channel *from, const struct msg_name_ask *m)
 {
     struct directory *d = role_state(role);
-    struct msg_name_reply reply = {.id = m->id, .address = STR("")};
+    struct msg_name_reply reply = {.id = m->id, .address = STR(""), .asker = STR("")};
     struct name canonical, key;
     struct err err = {0};
-    struct account a;
+    struct account a, asker;
     const char *why;
-    bool found = false;
+    bool found = false, knows = false;
 
-    if (lookup_fold(m->address, &canonical, &key, &why) && !store_get_account(&d->store, name_str(&key), &a, &found, &err)) {
-        answers_trouble(d, "name", &err);
+    if (!store_get_account_id(&d->store, (int64_t)(m->asker & INT64_MAX), &asker, &knows, &err)) {
         reply.failed = 1;
+    } else if (lookup_fold(m->address, &canonical, &key, &why)) {
+        reply.failed = !store_get_account(&d->store, name_str(&key), &a, &found, &err);
+        reply.address = name_str(&key);
     }
-    if (found && !a.sending_only) {
+    if (reply.failed)
+        answers_trouble(d, "name", &err);
+    if (found && !a.sending_only)
         reply.account = (uint64_t)a.id;
-        reply.address = name_str(&a.key);
-    }
+    if (knows)
+        reply.asker = name_str(&asker.key);
     ipc_send_name_reply(from, &reply);
 }
 
@@ -85,22 +91,40 @@ void on_share_note(struct role *role, struct channel *from, const struct msg_sha
         answers_trouble(d, "shares", &err);
 }
 
+static bool list_owners(struct directory *d, const struct config *config, const struct account *asker, struct buf *owners, struct err *err)
+{
+    struct stmt *s = store_stmt(&d->store, SQL_SHARE_LIST);
+    unsigned n = 0;
+
+    stmt_int(s, asker->id);
+    stmt_int(s, config->sharing_mode == SHARING_ANYONE ? 0 : asker->id);
+    while (stmt_row(s) && n < OWNERS_MAX && owners->n < owners->ceiling - IPC_ADDRESS - 30)
+        if (config_lets_share(config, column_str(s, 1), name_str(&asker->key))) {
+            buf_addf(owners, "%" PRId64 " %.*s\n", column_int(s, 0), STR_ARG(column_str(s, 1)));
+            n++;
+        }
+    return stmt_done(s, err);
+}
+
 void on_shares_ask(struct role *role, struct channel *from, const struct msg_shares_ask *m)
 {
     struct directory *d = role_state(role);
-    struct stmt *s = store_stmt(&d->store, SQL_SHARE_LIST);
+    struct msg_shares_reply reply = {.id = m->id, .asker = STR(""), .owners = STR("")};
     struct err err = {0};
+    struct account asker;
     struct buf owners;
-    bool failed;
+    bool found = false;
 
     buf_init(&owners, IPC_LIST - IPC_ADDRESS - 30);
-    stmt_int(s, (int64_t)(m->account & INT64_MAX));
-    stmt_int(s, OWNERS_MAX);
-    while (stmt_row(s) && owners.n < owners.ceiling - IPC_ADDRESS - 30)
-        buf_addf(&owners, "%" PRId64 " %.*s\n", column_int(s, 0), STR_ARG(column_str(s, 1)));
-    failed = !stmt_done(s, &err);
-    if (failed)
+    reply.failed = !store_get_account_id(&d->store, (int64_t)(m->account & INT64_MAX), &asker, &found, &err);
+    if (found) {
+        reply.asker = name_str(&asker.key);
+        reply.failed = !list_owners(d, role_config(role), &asker, &owners, &err);
+    }
+    if (reply.failed)
         answers_trouble(d, "shares", &err);
-    ipc_send_shares_reply(from, &(struct msg_shares_reply){.id = m->id, .failed = failed, .owners = failed ? STR("") : buf_str(&owners)});
+    else
+        reply.owners = buf_str(&owners);
+    ipc_send_shares_reply(from, &reply);
     buf_clear(&owners);
 }

@@ -56,8 +56,8 @@ bool name_set(struct name *name, struct str text);
     X(SHARE_SPLIT, "SELECT count(*) FROM share WHERE grantee <> 0 AND grantee % $1 <> owner % $1")  \
     X(SHARE_FORGET, "DELETE FROM share WHERE grantee = $1 OR owner = $1")                          \
     X(SHARE_LIST, "SELECT DISTINCT account.id, account.key FROM share JOIN account ON account.id " \
-                  "= share.owner WHERE share.grantee IN (0, $1) AND share.owner <> $1 ORDER BY "   \
-                  "account.key LIMIT $2")                                                          \
+                  "= share.owner WHERE share.grantee IN ($1, $2) AND share.owner <> $1 ORDER BY "  \
+                  "account.key")                                                                   \
     X(ALIAS_GET, "SELECT address, domain, enabled, created FROM alias WHERE key = $1")             \
     X(ALIAS_PUT,                                                                                   \
         "INSERT INTO alias (key, address, domain, enabled, created) VALUES ($1, $2, $3, $4, $5) "  \

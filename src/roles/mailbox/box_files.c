@@ -1,5 +1,6 @@
 /* The files of account databases: where they are, how a new one is made, how all of one go. */
 #include "boxes_private.h"
+#include "base/clock.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "search_index.h"
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 enum { PATH_ROOM = BOX_PATH_ROOM };
+static const int64_t predecessor_ends = 5 * SECOND;
 
 static bool read_file(const char *path, struct buf *out, struct err *err)
 {
@@ -52,6 +54,7 @@ void files_open(struct boxes *b, struct str folder, unsigned copy)
     struct stat about;
 
     b->folder = str_dup(folder);
+    b->patient_until = clock_monotonic() + predecessor_ends;
     b->fd = open(b->folder.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (b->fd >= 0 && fstat(b->fd, &about) == 0)
         b->device = about.st_dev;
@@ -152,6 +155,15 @@ static bool make_folder(struct boxes *b, int64_t account, const char *path, stru
     return *named;
 }
 
+/* Soon after the start the process before this one may not be dead yet and have databases: it is waited for. Later whoever has
+ * one is a program of the administrator's, which may keep it: only that account waits then. Milliseconds. */
+static int patience(const struct boxes *b)
+{
+    int64_t left = b->patient_until - clock_monotonic();
+
+    return left > 0 ? (int)(left / (SECOND / 1000)) : 0;
+}
+
 bool files_open_store(struct boxes *b, int64_t account, struct store **store, bool *elsewhere, struct err *err)
 {
     char path[PATH_ROOM];
@@ -164,7 +176,7 @@ bool files_open_store(struct boxes *b, int64_t account, struct store **store, bo
     path_of(b, account, "", path);
     if (b->empty.n > 0 && access(path, F_OK) != 0 && errno == ENOENT && !create_file(b, path, err))
         return false;
-    return store_open(store, path, account, err);
+    return store_open(store, path, account, patience(b), err);
 }
 
 /* ---- for restoring ---- */

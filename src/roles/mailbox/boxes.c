@@ -80,6 +80,7 @@ static void close_box(struct box *box)
     close_store(box);
     if (box->removed)
         files_delete(b, box->account);
+    str_free(&box->address);
     free(box);
 }
 
@@ -244,6 +245,14 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
     }
     map_add(&b->map, &box->node, map_hash_number((uint64_t)account));
     return box;
+}
+
+void box_set_address(struct box *box, struct str address)
+{
+    if (str_eq(box->address, address))
+        return;
+    str_free(&box->address);
+    box->address = str_dup(address);
 }
 
 bool box_wake(struct box *box, struct err *err)

@@ -66,6 +66,7 @@ struct box {
     unsigned searchers;   /* sessions that may search */
     struct link filling;  /* its index may lack something */
     struct link indexed;  /* its index is open */
+    struct str address;   /* of the account, as directory said it; empty: nobody had to know it yet; owned */
     bool shares_noted;    /* whom it grants something: directory was told (imap_acl.c) */
     void *locked_by; /* the session that has the maildrop for itself */
 };
@@ -87,6 +88,8 @@ void box_leave(struct box *box);
 MUST_CHECK bool box_wake(struct box *box, struct err *err);
 /* Closes databases nobody used for a while, a few milliseconds long. Gives the time of the next call (monotonic). */
 int64_t boxes_tidy(struct boxes *b);
+/* Its account's address, which directory has said. */
+void box_set_address(struct box *box, struct str address);
 /* The account's box if it is open; not entered. */
 struct box *boxes_find(struct boxes *b, int64_t account);
 /* Deletes the account's files, now or when nobody uses them any more. */

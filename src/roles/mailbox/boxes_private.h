@@ -11,6 +11,7 @@ struct boxes {
     struct str folder;
     int fd;       /* of the folder, to sync its file system; -1: not possible */
     dev_t device; /* its file system */
+    int64_t patient_until; /* monotonic: until then others are waited for that have a database */
     bool named[BOX_FOLDERS]; /* those whose names are on disk for sure */
     struct buf empty; /* a database without account: copied for new ones */
     size_t most;

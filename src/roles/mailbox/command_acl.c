@@ -3,6 +3,8 @@
  *   acl account=N folder=NAME                              a row for each entry
  *   acl account=N folder=NAME identifier=WHO rights=lrs    sets one ("+lrs", "-s"; "none": there is none any more), then the same
  *
+ * What goes beyond `sharing` of the configuration cannot be granted, and has no effect where it stands; that is said.
+ *
  * Directory is asked for names and numbers, so it takes more than a turn; meanwhile whoever asked may be gone. */
 #include "command.h"
 #include "base/json.h"
@@ -29,10 +31,16 @@ struct acl_command {
     struct acl_entry entries[ACL_ENTRIES_MAX];
     size_t n, at;
     bool telling, splits; /* some of them cannot reach the folder */
+    bool owner_known;     /* his address: box->address */
+    bool beyond;          /* has no effect: what is to be granted; then some of what is told */
 };
 
 static const char split_text[] = "Some of these are served by another process of the role mailbox than the owner and cannot reach the folder: "
     "sharing needs copies { mailbox = 1 }.";
+
+static const char beyond_text[] = "Some of these have no effect: they go further than `sharing` in the configuration.";
+static const char beyond_and_split_text[] = "Some of these have no effect: they go further than `sharing` in the configuration. Some are served "
+    "by another process of the role mailbox than the owner and cannot reach the folder: sharing needs copies { mailbox = 1 }.";
 
 static struct channel *asker(const struct acl_command *c)
 {
@@ -83,7 +91,11 @@ static void on_name(struct account_waiter *w, const struct account_info *info)
 
     if (info == NULL) {
         c->at = c->n + 1;
+    } else if (!c->owner_known) {
+        c->owner_known = true;
+        box_set_address(c->box, info->address);
     } else {
+        c->beyond |= info->found && !shares_may(accounts_shares(c->accounts), c->box->address, info->address);
         if (info->found)
             tell_entry(c, &c->entries[c->at], info->address);
         c->splits |= info->found && !shares_is_ours(accounts_shares(c->accounts), c->entries[c->at].grantee);
@@ -97,17 +109,22 @@ static void on_name(struct account_waiter *w, const struct account_info *info)
 static void tell_on(struct acl_command *c)
 {
     size_t before;
+    bool knew;
 
     c->telling = true;
     while (c->at < c->n) {
         before = c->at;
-        if (c->entries[c->at].grantee == ACL_ANYONE) {
-            tell_entry(c, &c->entries[c->at++], STR("anyone"));
+        knew = c->owner_known;
+        if (!knew) {
+            accounts_get(c->accounts, (uint64_t)c->box->account, &c->naming);
+        } else if (c->entries[c->at].grantee == ACL_ANYONE) {
+            c->beyond |= !c->entries[c->at].negative && shares_mode(accounts_shares(c->accounts)) != SHARING_ANYONE;
             c->splits |= role_copies(c->role) > 1;
+            tell_entry(c, &c->entries[c->at++], STR("anyone"));
         } else {
             accounts_get(c->accounts, (uint64_t)c->entries[c->at].grantee, &c->naming);
         }
-        if (c->at == before) {
+        if (c->at == before && knew == c->owner_known) {
             c->telling = false;
             return;
         }
@@ -115,7 +132,7 @@ static void tell_on(struct acl_command *c)
     if (c->at > c->n)
         end(c, EX_TEMPFAIL, "the directory cannot be asked now");
     else
-        end(c, 0, c->splits ? split_text : "");
+        end(c, 0, c->beyond && c->splits ? beyond_and_split_text : c->beyond ? beyond_text : c->splits ? split_text : "");
 }
 
 static void tell(struct acl_command *c)
@@ -123,6 +140,7 @@ static void tell(struct acl_command *c)
     struct folder *f = store_folder_by_id(c->box->store, c->folder);
     struct err err = {0};
 
+    c->beyond = false;
     if (f == NULL)
         end(c, EX_NOINPUT, "the folder was deleted");
     else if (!store_acl_list(c->box->store, f, c->entries, &c->n, &err))
@@ -166,6 +184,10 @@ static void set(struct acl_command *c)
         end(c, EX_USAGE, "so many have rights there already");
         return;
     }
+    if (c->beyond && (entry.rights == 0 || (c->how != '-' && c->change.rights != 0))) {
+        end(c, EX_NOPERM, "that goes further than `sharing` in the configuration allows");
+        return;
+    }
     entry.rights = acl_change(entry.rights, c->how, c->change.rights);
     if (!box_begin(c->box, &err)) {
         end(c, EX_TEMPFAIL, err.text);
@@ -182,6 +204,7 @@ static void on_found(struct shares_waiter *w, const struct shares_answer *answer
     struct acl_command *c = CONTAINER(w, struct acl_command, finding);
 
     c->change.grantee = answer->account;
+    c->beyond = answer->account != c->box->account && shares_is_beyond(accounts_shares(c->accounts), answer);
     if (answer->failed)
         end(c, EX_TEMPFAIL, "the directory cannot be asked now");
     else if (answer->account == 0)
@@ -199,10 +222,11 @@ static void begin_setting(struct acl_command *c, struct str who, struct str righ
     if (!acl_read_rights(rights, &c->change.rights)) {
         end(c, EX_USAGE, "rights are letters of lrswipkxtea (or cd), with + or - before them, or none");
     } else if (str_ieq(who, STR("anyone"))) {
+        c->beyond = !c->change.negative && shares_mode(accounts_shares(c->accounts)) != SHARING_ANYONE;
         set(c);
     } else {
         c->finding.ready = on_found;
-        shares_find(accounts_shares(c->accounts), who, &c->finding);
+        shares_find(accounts_shares(c->accounts), c->box->account, who, &c->finding);
     }
 }
 

@@ -205,7 +205,7 @@ struct folder *imap_folder(struct imap *im, struct str name, const char *code);
 /* ---- imap_ask.c ---- */
 /* Asks directory and waits: `ready` is called when it has answered, or with its failure when it is away or has not answered for
  * SESSION_LATER. May be called before this returns; it clears im->waiting, sets the step and wakes the session. */
-void imap_ask_address(struct imap *im, struct str address, shares_ready *ready); /* with im->locating.waiter */
+void imap_ask_address(struct imap *im, int64_t asker, struct str address, shares_ready *ready); /* with im->locating.waiter */
 void imap_ask_owners(struct imap *im, shares_ready *ready);                      /* the same */
 /* With im->asking. A patient one also waits while directory is away: it may just be being started. */
 void imap_ask_account(struct imap *im, int64_t account, bool patient, account_ready *ready);
@@ -242,6 +242,8 @@ struct str imap_full_name(struct imap *im, struct str name);
 bool imap_is_reserved(struct imap *im, struct str name);
 /* What this session's account may do with a folder (enum acl_right). */
 unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f);
+/* The same of every folder of somebody else's in which he has rights that have effect. */
+MUST_CHECK bool imap_shared_folders(struct imap *im, struct box *box, store_acl_folder_fn *tell, void *arg, struct err *err);
 /* The same of the selected mailbox, now. */
 unsigned imap_view_rights(struct imap *im);
 /* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not

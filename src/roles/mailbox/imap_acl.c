@@ -2,7 +2,10 @@
  *
  * An identifier is the address of an account of this server, or "anyone": every account of it. Aliases are refused, because whom they
  * mean can change. The owner has all rights always; that cannot be changed, and he is told first. What is kept is the number of the
- * account: who gets the address after him gets nothing with it. "c" is "kx", "d" is "et". */
+ * account: who gets the address after him gets nothing with it. "c" is "kx", "d" is "et".
+ *
+ * What goes beyond `sharing` of the configuration cannot be granted; what was, before, stands in GETACL, has no effect (imap_rights), and can
+ * be taken away. Nobody learns by this whether an account of another domain is there. */
 #include "imap.h"
 #include "base/log.h"
 
@@ -43,6 +46,8 @@ struct acl_change {
     char how;              /* '+', '-', or '=' */
     struct acl_entry entry; /* its rights: those of the command */
     bool is_owner;
+    bool anyone;           /* whoever that means */
+    bool beyond;           /* what is granted to him has no effect */
     imap_step *then;
 };
 
@@ -59,9 +64,10 @@ static void on_identifier(struct shares_waiter *w, const struct shares_answer *a
     im->waiting = false;
     c->entry.grantee = answer->account;
     c->is_owner = answer->account == im->box->account;
+    c->beyond = !c->is_owner && shares_is_beyond(shares_of(im), answer);
     if (answer->failed)
         imap_no(im, "UNAVAILABLE", "The account cannot be looked up now, try again later");
-    else if (answer->account == 0)
+    else if (answer->account == 0 && !c->beyond)
         imap_no(im, "CANNOT", "There is no such account: an identifier is its address, or anyone");
     else
         c->then(im);
@@ -79,9 +85,11 @@ static void find_identifier(struct imap *im, struct acl_change *c, imap_step *th
     if (who.n == 0) {
         imap_bad(im, "An identifier is empty");
     } else if (str_ieq(who, STR("anyone"))) {
+        c->anyone = true;
+        c->beyond = !c->entry.negative && shares_mode(shares_of(im)) != SHARING_ANYONE;
         then(im);
     } else {
-        imap_ask_address(im, who, on_identifier);
+        imap_ask_address(im, im->box->account, who, on_identifier);
     }
 }
 
@@ -124,6 +132,28 @@ static bool has_room(struct imap *im, const struct folder *f, const struct acl_e
     return was->rights != 0 || n < ACL_ENTRIES_MAX || err_set(err, ERR_LIMIT, "so many have rights there already");
 }
 
+static void change_of_owner(struct imap *im, const struct acl_change *c)
+{
+    if (!c->entry.negative && c->how != '-' && c->entry.rights == ACL_ALL)
+        imap_ok(im, NULL, "The owner has all rights, always");
+    else
+        imap_no(im, "CANNOT", "The owner has all rights, always");
+}
+
+static const char *why_beyond(struct imap *im, const struct acl_change *c)
+{
+    if (shares_mode(shares_of(im)) == SHARING_NONE)
+        return "On this server mailboxes are not shared";
+    return c->anyone ? "On this server mailboxes are shared with accounts that are named, not with anyone"
+                     : "On this server mailboxes are shared with accounts of the owner's domain only";
+}
+
+/* What is there already may be taken away, whoever has it. */
+static bool may_change(const struct acl_change *c, const struct acl_entry *was)
+{
+    return !c->beyond || (was->rights != 0 && (c->how == '-' || c->entry.rights == 0));
+}
+
 static void change(struct imap *im)
 {
     struct acl_change *c = im->work;
@@ -134,14 +164,17 @@ static void change(struct imap *im)
     if (f == NULL)
         return;
     if (c->is_owner) {
-        if (!c->entry.negative && c->how != '-' && c->entry.rights == ACL_ALL)
-            imap_ok(im, NULL, "The owner has all rights, always");
-        else
-            imap_no(im, "CANNOT", "The owner has all rights, always");
+        change_of_owner(im, c);
         return;
     }
-    if (!store_acl_get(im->box->store, f, &entry, &err) || !has_room(im, f, &entry, &err)) {
+    entry.rights = 0;
+    if ((entry.grantee != ACL_ANYONE || c->anyone) && /* else nobody's, and beyond */
+        (!store_acl_get(im->box->store, f, &entry, &err) || !has_room(im, f, &entry, &err))) {
         imap_failed(im, &err);
+        return;
+    }
+    if (!may_change(c, &entry)) {
+        imap_no(im, "NOPERM", why_beyond(im, c));
         return;
     }
     entry.rights = acl_change(entry.rights, c->how, c->entry.rights);
@@ -188,7 +221,7 @@ static void tell_possible(struct imap *im)
     imap_write_astring(&im->out, im->command.mailbox.to, imap_utf8(im));
     if (c->is_owner && !c->entry.negative)
         buf_add(&im->out, STR(" lrswipkxtecda\r\n"));
-    else if (c->is_owner)
+    else if (c->is_owner || c->beyond)
         buf_add(&im->out, STR(" \"\"\r\n"));
     else
         buf_add(&im->out, STR(" \"\" l r s w i p k x t e c d a\r\n"));
@@ -209,6 +242,7 @@ struct acl_listing {
     struct acl_entry entries[ACL_ENTRIES_MAX + 1]; /* the owner first */
     size_t n, at;
     bool asked, failed, gone; /* gone: entries of accounts that are not there any more */
+    bool beyond;              /* some have no effect */
     struct buf text;
 };
 
@@ -244,6 +278,8 @@ static void end_listing(struct imap *im)
 {
     struct acl_listing *l = im->work;
 
+    if (l->beyond)
+        buf_add(&im->out, STR("* NO Some of these rights have no effect: they go further than mailboxes are shared on this server\r\n"));
     buf_add(&im->out, STR("* ACL "));
     imap_write_mailbox(&im->out, imap_full_name(im, im->command.mailbox.name), imap_utf8(im));
     buf_add(&im->out, buf_str(&l->text));
@@ -278,6 +314,9 @@ static void on_name(struct account_waiter *w, const struct account_info *info)
     im->step = name_some;
     l->failed = info == NULL;
     if (info != NULL && info->found) {
+        if (l->at == 0)
+            box_set_address(im->box, info->address);
+        l->beyond |= l->at > 0 && !shares_may(shares_of(im), im->box->address, info->address);
         add_entry(im, l, &l->entries[l->at], info->address);
     } else if (info != NULL) {
         l->entries[l->at].rights = 0;
@@ -295,6 +334,7 @@ static void name_some(struct imap *im)
         if (imap_pause(im))
             return;
         if (l->entries[l->at].grantee == ACL_ANYONE) {
+            l->beyond |= !l->entries[l->at].negative && shares_mode(shares_of(im)) != SHARING_ANYONE;
             add_entry(im, l, &l->entries[l->at], STR("anyone"));
             l->at++;
             continue;

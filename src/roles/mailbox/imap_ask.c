@@ -17,11 +17,11 @@ static void limit(struct imap *im, const struct link *question)
         im->asking_until = session_wake_later(im->session);
 }
 
-void imap_ask_address(struct imap *im, struct str address, shares_ready *ready)
+void imap_ask_address(struct imap *im, int64_t asker, struct str address, shares_ready *ready)
 {
     begin(im);
     im->locating.waiter.ready = ready;
-    shares_find(accounts_shares(im->info->accounts), address, &im->locating.waiter);
+    shares_find(accounts_shares(im->info->accounts), asker, address, &im->locating.waiter);
     limit(im, &im->locating.waiter.link);
 }
 

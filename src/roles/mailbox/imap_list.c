@@ -371,7 +371,8 @@ static void collect_shared(struct imap *im)
         buf_init(&prefix, sizeof IMAP_OTHERS + 1 + IPC_ADDRESS);
         buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(line));
         l->prefix = buf_str(&prefix);
-        if (!store_acl_folders(im->box->store, im->home->account, add_shared, l, &err))
+        box_set_address(l->box, line);
+        if (!imap_shared_folders(im, l->box, add_shared, l, &err))
             log_warning("imap-list", "account=%" PRIu64 " reason=%s", account, err.text);
         buf_clear(&prefix);
     }
@@ -386,6 +387,8 @@ static void on_owners(struct shares_waiter *w, const struct shares_answer *answe
     im->waiting = false;
     if (answer->failed)
         buf_add(&im->out, STR("* NO [UNAVAILABLE] Mailboxes of others cannot be listed now\r\n"));
+    else
+        box_set_address(im->home, answer->asker);
     l->owners = arena_str(&im->arena, answer->owners);
     im->step = collect_shared;
     session_wake(im->session);

@@ -70,7 +70,7 @@ static void look(struct notify_owner *o)
 
     o->seen = NULL;
     o->n = o->room = 0;
-    if (!store_acl_folders(o->box->store, o->im->home->account, add_seen, o, &err))
+    if (!imap_shared_folders(o->im, o->box, add_seen, o, &err))
         log_warning("imap-notify", "account=%" PRId64 " reason=%s", o->box->account, err.text);
 }
 
@@ -185,6 +185,7 @@ static struct notify_owner *owner_new(struct imap *im, int64_t account, struct s
     o = xcalloc(1, sizeof *o);
     o->im = im;
     o->box = box;
+    box_set_address(box, address);
     buf_init(&prefix, sizeof IMAP_OTHERS + 1 + IPC_ADDRESS);
     buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(address));
     o->prefix = str_dup(buf_str(&prefix));
@@ -308,6 +309,8 @@ static void on_owners(struct shares_waiter *w, const struct shares_answer *answe
     im->waiting = false;
     if (answer->failed)
         buf_add(&im->out, STR("* NO [UNAVAILABLE] Mailboxes of others cannot be found now\r\n"));
+    else
+        box_set_address(im->home, answer->asker);
     search->owners = arena_str(&im->arena, answer->owners);
     im->step = enter_some;
     session_wake(im->session);

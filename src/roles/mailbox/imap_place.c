@@ -2,7 +2,7 @@
  *
  * "Other Users/ann@example.org/Projects" is the mailbox Projects of Ann, for everybody but her. Directory is asked whose the address is;
  * then her database is opened here, in her own process, and her access control list is read at each command, so what is taken away is
- * gone at once. A mailbox that may not be looked up is answered as if it were not there. A mailbox of one's own that already has such a
+ * gone at once; what goes beyond `sharing` in the configuration (of now) has no effect. A mailbox that may not be looked up is answered as if it were not there. A mailbox of one's own that already has such a
  * name keeps it. */
 #include "imap.h"
 #include "base/log.h"
@@ -66,6 +66,9 @@ static void enter(struct imap *im, struct imap_place *place, const struct shares
     place->failed = answer->failed;
     if (answer->failed || answer->account == 0 || answer->account == im->home->account)
         return;
+    box_set_address(im->home, answer->asker);
+    if (!shares_may(shares, answer->address, answer->asker))
+        return;
     place->elsewhere = !shares_is_ours(shares, answer->account);
     if (!place->elsewhere)
         place->box = boxes_enter_existing(session_boxes(im->session), answer->account, &err);
@@ -73,6 +76,7 @@ static void enter(struct imap *im, struct imap_place *place, const struct shares
         place->failed = err.kind != ERR_NONE && err.kind != ERR_PERMANENT;
         return;
     }
+    box_set_address(place->box, answer->address);
     buf_init(&prefix, sizeof IMAP_OTHERS + 1 + IPC_ADDRESS);
     buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(answer->address));
     place->prefix = arena_str(&im->arena, buf_str(&prefix));
@@ -102,7 +106,7 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
     place->name = arena_str(&im->arena, str_ieq(there, STR("INBOX")) ? STR("INBOX") : there);
     im->locating.place = place;
     im->locating.then = then;
-    imap_ask_address(im, address, on_found);
+    imap_ask_address(im, im->home->account, address, on_found);
 }
 
 bool imap_is_somewhere(struct imap *im, const struct imap_place *place, const char *code)
@@ -139,6 +143,16 @@ void imap_places_leave(struct imap *im)
 
 /* ---- rights ---- */
 
+static bool has_effect(const struct imap *im, const struct box *box)
+{
+    return shares_may(accounts_shares(im->info->accounts), box->address, im->home->address);
+}
+
+static bool anyone_has(const struct imap *im)
+{
+    return shares_mode(accounts_shares(im->info->accounts)) == SHARING_ANYONE;
+}
+
 unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f)
 {
     struct err err = {0};
@@ -146,10 +160,17 @@ unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f)
 
     if (box == im->home)
         return ACL_ALL;
-    if (store_acl_rights(box->store, f, im->home->account, &rights, &err))
+    if (!has_effect(im, box))
+        return 0;
+    if (store_acl_rights(box->store, f, im->home->account, anyone_has(im), &rights, &err))
         return rights;
     log_warning("imap-rights", "account=%" PRId64 " reason=%s", box->account, err.text);
     return 0;
+}
+
+bool imap_shared_folders(struct imap *im, struct box *box, store_acl_folder_fn *tell, void *arg, struct err *err)
+{
+    return !has_effect(im, box) || store_acl_folders(box->store, im->home->account, anyone_has(im), tell, arg, err);
 }
 
 unsigned imap_view_rights(struct imap *im)
@@ -212,7 +233,7 @@ static bool knows_something(struct imap *im)
     struct err err = {0};
     bool any = false;
 
-    return store_acl_folders(im->box->store, im->home->account, note_lookup, &any, &err) && any;
+    return imap_shared_folders(im, im->box, note_lookup, &any, &err) && any;
 }
 
 bool imap_may_create(struct imap *im, struct str name)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "box_search.h"
+#include "db/db.h"
 #include "mailbox.h"
 #include "mime/charset.h"
 #include "verify.h"
@@ -167,6 +168,7 @@ static int serve(int argc, char **argv)
     struct mailbox mb = {0};
     int code;
 
+    db_exclude_others();
     mb.boxes = open_boxes(role);
     mb.accounts = accounts_new(role);
     mb.deliveries = deliveries_new(role, mb.boxes, mb.accounts);

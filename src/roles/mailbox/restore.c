@@ -251,7 +251,7 @@ static bool open_old(struct restore *r, struct store **old, struct err *err)
 {
     struct err why = {0};
 
-    if (!boxes_exist(r->boxes, r->info->account) || store_open(old, r->path, r->info->account, &why))
+    if (!boxes_exist(r->boxes, r->info->account) || store_open(old, r->path, r->info->account, 0, &why))
         return true;
     if (why.kind == ERR_TEMPORARY || !r->overwrite) {
         *err = why;

@@ -29,6 +29,21 @@ bool shares_is_ours(const struct shares *s, int64_t account)
     return account > 0 && (uint64_t)account % role_copies(s->role) == role_copy(s->role);
 }
 
+bool shares_may(const struct shares *s, struct str owner, struct str other)
+{
+    return config_lets_share(role_config(s->role), owner, other);
+}
+
+bool shares_is_beyond(const struct shares *s, const struct shares_answer *answer)
+{
+    return !answer->failed && str_rfind(answer->address, '@') > 0 && !shares_may(s, answer->asker, answer->address);
+}
+
+enum sharing shares_mode(const struct shares *s)
+{
+    return role_config(s->role)->sharing_mode;
+}
+
 /* NULL: directory is away, the waiter was told. */
 static struct channel *directory_for(struct shares *s, struct shares_waiter *w)
 {
@@ -43,7 +58,7 @@ static struct channel *directory_for(struct shares *s, struct shares_waiter *w)
     return directory;
 }
 
-void shares_find(struct shares *s, struct str address, struct shares_waiter *w)
+void shares_find(struct shares *s, int64_t asker, struct str address, struct shares_waiter *w)
 {
     struct channel *directory;
 
@@ -53,7 +68,7 @@ void shares_find(struct shares *s, struct str address, struct shares_waiter *w)
     }
     directory = directory_for(s, w);
     if (directory != NULL)
-        ipc_send_name_ask(directory, &(struct msg_name_ask){w->id, address});
+        ipc_send_name_ask(directory, &(struct msg_name_ask){w->id, (uint64_t)asker, address});
 }
 
 void shares_list(struct shares *s, int64_t account, struct shares_waiter *w)
@@ -89,12 +104,13 @@ void shares_name_reply(struct shares *s, const struct msg_name_reply *m)
 {
     bool sane = m->account <= INT64_MAX;
 
-    tell(s, m->id, &(struct shares_answer){.failed = m->failed != 0, .account = sane ? (int64_t)m->account : 0, .address = m->address});
+    tell(s, m->id, &(struct shares_answer){.failed = m->failed != 0, .account = sane ? (int64_t)m->account : 0,
+        .address = m->address, .asker = m->asker});
 }
 
 void shares_reply(struct shares *s, const struct msg_shares_reply *m)
 {
-    tell(s, m->id, &(struct shares_answer){.failed = m->failed != 0, .owners = m->owners});
+    tell(s, m->id, &(struct shares_answer){.failed = m->failed != 0, .asker = m->asker, .owners = m->owners});
 }
 
 void shares_unreachable(struct shares *s)

@@ -92,12 +92,12 @@ struct store *store_new(int64_t account)
     return s;
 }
 
-bool store_open(struct store **out, const char *path, int64_t account, struct err *err)
+bool store_open(struct store **out, const char *path, int64_t account, int busy_ms, struct err *err)
 {
     struct store *s = store_new(account);
 
     *out = NULL;
-    if (!db_open(&s->db, path, DB_SYNC_LATER, 5000, err) || !store_load(s, err)) {
+    if (!db_open(&s->db, path, DB_SYNC_LATER, busy_ms, err) || !store_load(s, err)) {
         store_close(s);
         return false;
     }

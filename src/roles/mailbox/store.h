@@ -45,8 +45,9 @@ struct content_pin {
     bool wanted; /* it would have been swept */
 };
 
-/* Opens or creates the database with its folders. `account` is its number in the directory. */
-MUST_CHECK bool store_open(struct store **store, const char *path, int64_t account, struct err *err);
+/* Opens or creates the database with its folders. `account` is its number in the directory. `busy_ms`: how long it may wait when
+ * another process has it. */
+MUST_CHECK bool store_open(struct store **store, const char *path, int64_t account, int busy_ms, struct err *err);
 /* The same for a file that came from outside and is to take the place of a mailbox: it must be there and be one. On failure (ERR_DAMAGED: it
  * is none, or holds what none can) it may have been changed. */
 MUST_CHECK bool store_open_backup(struct store **store, const char *path, int64_t account, struct err *err);

@@ -39,39 +39,59 @@ unsigned acl_change(unsigned was, char how, unsigned rights)
     return how == '+' ? was | rights : how == '-' ? was & ~rights : rights;
 }
 
-bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, unsigned *rights, struct err *err)
+struct sum {
+    unsigned given, taken;
+};
+
+/* The row has grantee, negative, rights. */
+static void add_row(struct sum *sum, struct stmt *row, bool anyone)
+{
+    bool negative = column_int(row, 1) != 0;
+
+    if (negative)
+        sum->taken |= (unsigned)column_int(row, 2);
+    else if (anyone || column_int(row, 0) != ACL_ANYONE)
+        sum->given |= (unsigned)column_int(row, 2);
+}
+
+static unsigned rights_of(const struct sum *sum)
+{
+    return sum->given & ~sum->taken & ACL_ALL;
+}
+
+bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, bool anyone, unsigned *rights, struct err *err)
 {
     struct stmt *get = store_stmt(s, SQL_ACL_RIGHTS);
-    unsigned given = 0, taken = 0;
+    struct sum sum = {0, 0};
 
     stmt_int(get, s->account);
     stmt_int(get, f->id);
     stmt_int(get, account);
     while (stmt_row(get))
-        *(column_int(get, 0) != 0 ? &taken : &given) |= (unsigned)column_int(get, 1);
-    *rights = given & ~taken & ACL_ALL;
+        add_row(&sum, get, anyone);
+    *rights = rights_of(&sum);
     return stmt_done(get, err);
 }
 
-bool store_acl_folders(struct store *s, int64_t account, store_acl_folder_fn *tell, void *arg, struct err *err)
+bool store_acl_folders(struct store *s, int64_t account, bool anyone, store_acl_folder_fn *tell, void *arg, struct err *err)
 {
     struct stmt *walk = store_stmt(s, SQL_ACL_FOLDERS);
-    unsigned given = 0, taken = 0;
+    struct sum sum = {0, 0};
     int64_t folder = 0;
 
     stmt_int(walk, s->account);
     stmt_int(walk, account);
     while (stmt_row(walk)) {
-        if (column_int(walk, 0) != folder) {
+        if (column_int(walk, 3) != folder) {
             if (folder != 0)
-                tell(arg, folder, given & ~taken & ACL_ALL);
-            folder = column_int(walk, 0);
-            given = taken = 0;
+                tell(arg, folder, rights_of(&sum));
+            folder = column_int(walk, 3);
+            sum = (struct sum){0, 0};
         }
-        *(column_int(walk, 1) != 0 ? &taken : &given) |= (unsigned)column_int(walk, 2);
+        add_row(&sum, walk, anyone);
     }
     if (folder != 0)
-        tell(arg, folder, given & ~taken & ACL_ALL);
+        tell(arg, folder, rights_of(&sum));
     return stmt_done(walk, err);
 }
 

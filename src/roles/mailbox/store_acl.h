@@ -1,7 +1,8 @@
 /* Who else may use the folders of an account, and how (RFC 4314; schema/mailbox/0007.sql). What changes it needs an open transaction.
  *
  * The rights of somebody are those that the entries for him and for anyone give together, without those that negative entries for him
- * or for anyone take. The owner has all, whatever stands here. */
+ * or for anyone take. The owner has all, whatever stands here. Where `anyone` is false, what entries for anyone give has no effect, and what
+ * they take has. */
 #pragma once
 #include "store_folder.h"
 
@@ -35,10 +36,10 @@ MUST_CHECK bool acl_read_rights(struct str text, unsigned *rights);
 unsigned acl_change(unsigned was, char how, unsigned rights);
 
 /* What this account may do, which is not the owner. */
-MUST_CHECK bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, unsigned *rights, struct err *err);
+MUST_CHECK bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, bool anyone, unsigned *rights, struct err *err);
 /* The same of every folder that has entries for him, by rising number. */
 typedef void store_acl_folder_fn(void *arg, int64_t folder, unsigned rights);
-MUST_CHECK bool store_acl_folders(struct store *s, int64_t account, store_acl_folder_fn *tell, void *arg, struct err *err);
+MUST_CHECK bool store_acl_folders(struct store *s, int64_t account, bool anyone, store_acl_folder_fn *tell, void *arg, struct err *err);
 /* The entries of a folder, at most ACL_ENTRIES_MAX. */
 MUST_CHECK bool store_acl_list(struct store *s, const struct folder *f, struct acl_entry entries[ACL_ENTRIES_MAX], size_t *n,
     struct err *err);

@@ -103,8 +103,8 @@
     X(COPY_ANNOTATIONS, "INSERT INTO annotation (account, folder, owner, name, size, value) SELECT account, $1, owner, name, " \
         "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
     X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
-    X(ACL_RIGHTS, "SELECT negative, rights FROM acl WHERE account = $1 AND folder = $2 AND grantee IN (0, $3)")    \
-    X(ACL_FOLDERS, "SELECT folder, negative, rights FROM acl WHERE account = $1 AND grantee IN (0, $2) ORDER BY folder") \
+    X(ACL_RIGHTS, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 AND grantee IN (0, $3)") \
+    X(ACL_FOLDERS, "SELECT grantee, negative, rights, folder FROM acl WHERE account = $1 AND grantee IN (0, $2) ORDER BY folder") \
     X(ACL_LIST, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 ORDER BY negative, grantee") \
     X(ACL_GET, "SELECT rights FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")     \
     X(ACL_PUT, "INSERT INTO acl (account, folder, grantee, negative, rights) VALUES ($1, $2, $3, $4, $5) "         \
