@@ -291,11 +291,93 @@ static void for_one_with_slow_turns(void **state)
     hears("");
 }
 
+/* ---- owners who share very much ---- */
+
+static unsigned times(struct str text, const char *what)
+{
+    unsigned n = 0;
+
+    for (ptrdiff_t at; (at = str_ifind(text, str_of(what))) >= 0; n++)
+        text = str_skip(text, (size_t)at + 1);
+    return n;
+}
+
+/* Mailboxes ABOVE/0, ABOVE/1 ...: each may be seen by ann. */
+static void shares_many(unsigned client, const char *above, unsigned n, size_t padding)
+{
+    char text[1200], pad[1000] = "";
+
+    memset(pad, 'x', padding);
+    snprintf(text, sizeof text, "a CREATE %s\r\nb SETACL %s ann@home.example lr\r\n", above, above);
+    client_say(client, text);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "c CREATE %s/%s%u\r\n", above, pad, i);
+        client_say(client, text);
+        if (i % 16 == 15)
+            world_flush();
+    }
+    world_flush();
+    assert_int_equal(times(client_got(client), " OK "), n + 2);
+}
+
+/* More than fits an output at once: each is told, and once. */
+static void status_of_very_many(void **state)
+{
+    struct str got;
+
+    (void)state;
+    shares_many(0, "top", 80, 900);
+    shares_many(2, "all", 80, 900);
+    client_say(1, "n NOTIFY SET STATUS (SUBTREE \"Other Users\" (" BOTH "))\r\n");
+    world_flush();
+    got = client_got(1);
+    assert_int_equal(times(got, "* STATUS "), 162);
+    assert_int_equal(times(got, "n OK "), 1);
+}
+
+/* The same when few fit a turn; and a turn does not tell all of what became different. */
+static void names_of_very_many(void **state)
+{
+    struct str got;
+
+    (void)state;
+    shares_many(0, "top", 1, 0);
+    notify("(SUBTREE \"Other Users\" (MailboxName))", "n OK %\r\n");
+    world_tick = 2000;
+    shares_many(0, "other", 100, 0);
+    got = client_got(1);
+    assert_int_equal(times(got, "r@home.example/other/"), 100);
+    client_say(0, "d DELETEACL other ann@home.example\r\ne RENAME top end\r\n");
+    for (unsigned i = 0; i < 100; i++) {
+        char text[60];
+
+        snprintf(text, sizeof text, "f DELETEACL other/%u ann@home.example\r\n", i);
+        client_say(0, text);
+    }
+    world_flush();
+    got = client_got(1);
+    assert_int_equal(times(got, "* LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" \"Other Users/r@home.example/other/"), 100);
+    assert_int_equal(times(got, "(\"OLDNAME\""), 1);
+}
+
+/* What a session keeps of others' names has a bound; when it compares, it has them twice. */
+static void too_much_to_see(void **state)
+{
+    (void)state;
+    shares_many(0, "top", 4400, 900);
+    notify("(SUBTREE \"Other Users\" (MailboxName))", "n OK %\r\n");
+    does("x CREATE top/one-more\r\n");
+    hears("* OK [NOTIFICATIONOVERFLOW] %\r\n");
+    does("x CREATE top/and-more\r\n");
+    hears("");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(messages), TEST(which_mailboxes), TEST(rights), TEST(no_access), TEST(names), TEST(undone),
-        TEST(selected), TEST(resting), TEST(owner_is_removed), TEST(directory_is_away), TEST(for_one_with_slow_turns)};
+        TEST(selected), TEST(resting), TEST(owner_is_removed), TEST(directory_is_away), TEST(for_one_with_slow_turns),
+        TEST(status_of_very_many), TEST(names_of_very_many), TEST(too_much_to_see)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,32 @@ static void overflow(void **state)
     hears("* LIST (%) \"/\" two-more\r\n");
 }
 
+/* Few changes with very long lists of names: what is kept of them has a bound in bytes, too. */
+static void overflow_of_names(void **state)
+{
+    struct buf say;
+
+    (void)state;
+    CONVERSE(0, {"a NOTIFY SET (PERSONAL (MailboxMetadataChange))\r\n", "a OK %\r\n"});
+    imap_clients[0].stingy = true;
+    for (int n = 0; n < 8; n++) {
+        buf_init(&say, 256 * 1024);
+        buf_addf(&say, "b SETMETADATA INBOX (");
+        for (int i = 0; i < 900; i++)
+            buf_addf(&say, "%s{209+}\r\n/private/%0200d NIL", i > 0 ? " " : "", i);
+        buf_addf(&say, ")\r\n");
+        client_say_bytes(1, buf_str(&say));
+        buf_clear(&say);
+        world_flush();
+        assert_true(str_starts(client_got(1), STR("b OK ")));
+    }
+    imap_clients[0].stingy = false;
+    world_turn();
+    world_flush();
+    assert_true(str_ends(client_got(0), STR("\r\n* OK [NOTIFICATIONOVERFLOW] Too much has happened, nothing more will be told\r\n")));
+    CONVERSE(0, {"c NOOP\r\n", "c OK Done\r\n"});
+}
+
 static void take_a_rest(void)
 {
     world_tick = 60 * SECOND;
@@ -335,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(new_messages_are_fetched, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(names, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(annotations, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(metadata_enabled, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(overflow, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(overflow_of_names, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(in_small_turns, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(while_the_database_is_closed, setup, imap_world_teardown),
     };

@@ -242,8 +242,8 @@ struct str imap_full_name(struct imap *im, struct str name);
 bool imap_is_reserved(struct imap *im, struct str name);
 /* What this session's account may do with a folder (enum acl_right). */
 unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f);
-/* The same of every folder of somebody else's in which he has rights that have effect. */
-MUST_CHECK bool imap_shared_folders(struct imap *im, struct box *box, store_acl_folder_fn *tell, void *arg, struct err *err);
+/* The same of every folder of somebody else's above that number in which he has rights that have effect (store_acl_folders). */
+MUST_CHECK bool imap_shared_folders(struct imap *im, struct box *box, int64_t above, store_acl_folder_fn *tell, void *arg, struct err *err);
 /* The same of the selected mailbox, now. */
 unsigned imap_view_rights(struct imap *im);
 /* All of `all` and, unless that is 0, one of `any`; else NO was said: [NOPERM], or [code] as if the folder were not there when he may not

@@ -158,14 +158,14 @@ static bool collect_own(struct listing *l, struct err *err)
     return store_subscriptions(s, add_subscription, l, err);
 }
 
-static void add_shared(void *arg, int64_t folder, unsigned rights)
+static bool add_shared(void *arg, int64_t folder, unsigned rights)
 {
     struct listing *l = arg;
     const struct folder *f = store_folder_by_id(l->box->store, folder);
     struct buf name;
 
     if (f == NULL || !(rights & ACL_LOOKUP))
-        return;
+        return true;
     buf_init(&name, 64 * 1024);
     buf_add(&name, l->prefix);
     buf_add(&name, f->name);
@@ -175,6 +175,7 @@ static void add_shared(void *arg, int64_t folder, unsigned rights)
         l->names[l->n - 1].account = l->box->account;
     }
     buf_clear(&name);
+    return !l->failed;
 }
 
 static bool put_in_order(struct listing *l, struct err *err)
@@ -372,7 +373,7 @@ static void collect_shared(struct imap *im)
         buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(line));
         l->prefix = buf_str(&prefix);
         box_set_address(l->box, line);
-        if (!imap_shared_folders(im, l->box, add_shared, l, &err))
+        if (!imap_shared_folders(im, l->box, 0, add_shared, l, &err))
             log_warning("imap-list", "account=%" PRIu64 " reason=%s", account, err.text);
         buf_clear(&prefix);
     }

@@ -76,7 +76,7 @@ void imap_notify_nothing(struct imap *im)
 
 size_t imap_notify_memory(const struct imap *im)
 {
-    return im->notify != NULL ? im->notify->text.n + im->notify->arena.used : 0;
+    return im->notify != NULL ? im->notify->text.n + im->notify->arena.used + imap_notify_others_memory(im) : 0;
 }
 
 /* ---- who wants what ---- */

@@ -35,7 +35,8 @@ bool imap_notify_wants_others(const struct imap *im); /* the set may mean mailbo
 /* Finds them and listens; then calls `then`. */
 void imap_notify_others_begin(struct imap *im, imap_step *then);
 void imap_notify_others_end(struct imap *im);
-/* STATUS of those there are; false: there are more, call again (what was told is told again then). */
+size_t imap_notify_others_memory(const struct imap *im); /* what it keeps of them */
+/* STATUS of those there are; false: there are more, call again. */
 bool imap_notify_others_status(struct imap *im, unsigned items);
 bool imap_notify_others_tell(struct imap *im); /* false: there is more */
 /* That name, or one below, is a mailbox of somebody else that may be looked up. */

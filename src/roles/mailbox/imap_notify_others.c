@@ -3,23 +3,19 @@
  * A session whose set may mean mailboxes of others listens to the databases of those owners that directory names (a hint, as for LIST),
  * NOTIFY_OTHERS_MAX at most. Of each it keeps the mailboxes it may look up, by their names: when names or rights change there, what it
  * may see now is compared with that, so a right that is granted looks like a mailbox that was made, one that is taken away like one that was
- * deleted, and nothing is told of what was never seen. Rights are looked at again whenever something is told. Such a database rests as
- * any other does, and listening does not keep it from being removed, restored or opened anew after a failure: then the session hears that
+ * deleted, and nothing is told of what was never seen. Rights are looked at again whenever something is told. An owner may share thousands:
+ * looking, comparing and telling go on over as many turns as they take, and a session whose lists take more than NOTIFY_SEEN_MAX hears that
+ * it is told nothing more. Such a database rests as any other does, and listening does not keep it from being removed, restored or opened anew after a failure: then the session hears that
  * it has missed something. */
 #include "base/log.h"
 #include "imap.h"
 #include "imap_notify.h"
+#include "imap_notify_seen.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { NOTIFY_OTHERS_MAX = 50, SEES = ACL_LOOKUP | ACL_READ };
-
-struct seen {
-    int64_t folder;
-    unsigned rights;
-    struct str name; /* as this client says it; owned */
-};
+enum { NOTIFY_OTHERS_MAX = 50, NOTIFY_SEEN_MAX = 8 * 1024 * 1024, SEES = ACL_LOOKUP | ACL_READ };
 
 struct notify_owner {
     struct link link;
@@ -29,65 +25,80 @@ struct notify_owner {
     struct str prefix;       /* of his mailboxes for this client; owned */
     uint64_t events, folders; /* versions of his store: told up to here */
     uint64_t who;            /* among those who listen to it */
-    bool looked;             /* the list below is made */
+    bool looked, entered;    /* `seen` is made; and what NOTIFY SET says of it was said */
     bool names_changed, by_others; /* since it was looked; by somebody else than this client */
-    struct seen *seen;       /* by rising number of the folder */
-    size_t n, room;
+    struct seen_list seen;
+    bool looking, stopped;   /* `next` is being made; the walk stopped */
+    bool tells;              /* how it differs is to be told */
+    struct seen_list next;
+    int64_t looked_at;       /* the last folder that it knows */
+    bool comparing;          /* `was` with `seen` */
+    struct seen_list was;
+    size_t at;               /* where telling goes on */
 };
 
 /* ---- what is seen ---- */
 
-static void seen_clear(struct seen *seen, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        str_free(&seen[i].name);
-    free(seen);
-}
-
-static void add_seen(void *arg, int64_t folder, unsigned rights)
+static bool add_seen(void *arg, int64_t folder, unsigned rights)
 {
     struct notify_owner *o = arg;
     const struct folder *f = store_folder_by_id(o->box->store, folder);
     struct buf name;
 
-    if (f == NULL || !(rights & ACL_LOOKUP))
-        return;
-    if (o->n == o->room) {
-        o->room = o->room == 0 ? 16 : 2 * o->room;
-        o->seen = xrealloc(o->seen, o->room * sizeof *o->seen);
+    o->looked_at = folder;
+    if (f != NULL && rights & ACL_LOOKUP) {
+        buf_init(&name, 64 * 1024);
+        buf_add(&name, o->prefix);
+        buf_add(&name, f->name);
+        seen_add(&o->next, folder, rights, buf_str(&name));
+        buf_clear(&name);
     }
-    buf_init(&name, 64 * 1024);
-    buf_add(&name, o->prefix);
-    buf_add(&name, f->name);
-    o->seen[o->n++] = (struct seen){folder, rights, str_dup(buf_str(&name))};
-    buf_clear(&name);
+    o->stopped = imap_pause_between_rows(o->im);
+    return !o->stopped;
 }
 
-/* Needs names and rights that are on disk. On failure it is as if nothing could be seen. */
-static void look(struct notify_owner *o)
+size_t imap_notify_others_memory(const struct imap *im)
+{
+    size_t bytes = 0;
+
+    LIST_EACH(&im->notify->owners, it) {
+        const struct notify_owner *o = CONTAINER(it, const struct notify_owner, link);
+
+        bytes += o->seen.bytes + o->next.bytes + o->was.bytes;
+    }
+    return bytes;
+}
+
+static bool sees_too_much(struct imap *im)
+{
+    return imap_notify_others_memory(im) > NOTIFY_SEEN_MAX || !imap_gathers(im, im->gathered);
+}
+
+/* A part of it; needs names and rights that are on disk. False: there is more, or too much. On failure it is as if nothing could be seen. */
+static bool look(struct notify_owner *o)
 {
     struct err err = {0};
 
-    o->seen = NULL;
-    o->n = o->room = 0;
-    if (!imap_shared_folders(o->im, o->box, add_seen, o, &err))
+    o->looking = true;
+    o->stopped = false;
+    if (!imap_shared_folders(o->im, o->box, o->looked_at, add_seen, o, &err)) {
         log_warning("imap-notify", "account=%" PRId64 " reason=%s", o->box->account, err.text);
-}
-
-static const struct seen *seen_find(const struct seen *seen, size_t n, int64_t folder)
-{
-    for (size_t i = 0; i < n && seen[i].folder <= folder; i++)
-        if (seen[i].folder == folder)
-            return &seen[i];
-    return NULL;
-}
-
-static const struct seen *seen_named(const struct seen *seen, size_t n, struct str name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(seen[i].name, name))
-            return &seen[i];
-    return NULL;
+        seen_clear(&o->next);
+        o->stopped = false;
+    }
+    if (sees_too_much(o->im)) {
+        o->im->notify->lost_owner = true;
+        return false;
+    }
+    if (o->stopped)
+        return false;
+    seen_sort(&o->next);
+    o->was = o->seen;
+    o->seen = o->next;
+    o->next = (struct seen_list){0};
+    o->looked_at = 0;
+    o->looking = false;
+    return true;
 }
 
 static struct notify_owner *owner_of(const struct imap *im, struct str name)
@@ -106,17 +117,14 @@ bool imap_notify_sees(const struct imap *im, struct str name)
 {
     const struct notify_owner *o = owner_of(im, name);
 
-    return o != NULL && seen_named(o->seen, o->n, name) != NULL;
+    return o != NULL && seen_named(&o->seen, name) != NULL;
 }
 
 bool imap_notify_sees_below(const struct imap *im, struct str name)
 {
     const struct notify_owner *o = owner_of(im, name);
 
-    for (size_t i = 0; o != NULL && i < o->n; i++)
-        if (o->seen[i].name.n > name.n && str_starts(o->seen[i].name, name) && o->seen[i].name.p[name.n] == '/')
-            return true;
-    return false;
+    return o != NULL && seen_has_below(&o->seen, name);
 }
 
 /* ---- whose databases ---- */
@@ -128,7 +136,9 @@ static void owner_free(struct notify_owner *o)
     if (o->box->store != NULL)
         store_unlisten(o->box->store);
     box_leave(o->box);
-    seen_clear(o->seen, o->n);
+    seen_clear(&o->seen);
+    seen_clear(&o->next);
+    seen_clear(&o->was);
     str_free(&o->prefix);
     free(o);
 }
@@ -231,17 +241,24 @@ static bool may_mean(const struct imap_notify_set *set, struct str prefix)
     return false;
 }
 
-/* One that may be looked up, but not read, is no mailbox to hear of, and that is said (section 3.1). */
-static void tell_no_access(struct notify_owner *o)
+/* One that may be looked up, but not read, is no mailbox to hear of, and that is said (section 3.1). False: there is more. */
+static bool tell_no_access(struct notify_owner *o)
 {
     struct imap *im = o->im;
 
-    for (size_t i = 0; i < o->n; i++)
-        if ((o->seen[i].rights & SEES) != SEES && imap_notify_events(im, o->seen[i].name, false) != 0) {
+    for (; o->at < o->seen.n; o->at++) {
+        const struct seen *seen = &o->seen.all[o->at];
+
+        if (imap_pause_between_rows(im))
+            return false;
+        if ((seen->rights & SEES) != SEES && imap_notify_events(im, seen->name, false) != 0) {
             buf_add(&im->out, STR("* LIST (\\NoAccess) \"/\" "));
-            imap_write_mailbox(&im->out, o->seen[i].name, imap_utf8(im));
+            imap_write_mailbox(&im->out, seen->name, imap_utf8(im));
             buf_add(&im->out, STR("\r\n"));
         }
+    }
+    o->at = 0;
+    return true;
 }
 
 struct notify_search {
@@ -249,24 +266,23 @@ struct notify_search {
     imap_step *then;
 };
 
-/* One after the other: the last one's names may still be on their way to the disk. False: they are waited for. */
+/* One after the other: the last one's names may still be on their way to the disk. False: they are waited for, or there is more. */
 static bool look_at_last(struct imap *im)
 {
     struct link *last = im->notify->owners.head.prev;
     struct notify_owner *o = list_empty(&im->notify->owners) ? NULL : CONTAINER(last, struct notify_owner, link);
 
     im->box = im->home;
-    if (o == NULL || o->looked)
+    if (o == NULL || o->entered)
         return true;
-    if (!store_names_are_on_disk(o->box->store)) {
+    if (!o->looked && !store_names_are_on_disk(o->box->store)) {
         im->box = o->box;
         imap_settle(im);
         return false;
     }
-    look(o);
-    o->looked = true;
-    tell_no_access(o);
-    return true;
+    o->looked = o->looked || look(o);
+    o->entered = o->looked && tell_no_access(o);
+    return o->entered;
 }
 
 static void enter_next(struct imap *im, struct notify_search *search)
@@ -299,6 +315,8 @@ static void enter_some(struct imap *im)
             return;
         enter_next(im, search);
     }
+    if (im->notify->lost_owner)
+        search->then(im);
 }
 
 static void on_owners(struct shares_waiter *w, const struct shares_answer *answer)
@@ -327,19 +345,24 @@ void imap_notify_others_begin(struct imap *im, imap_step *then)
 
 /* ---- how they stand now ---- */
 
+static void tell_status(struct imap *im, const struct notify_owner *o, const struct seen *seen, unsigned items)
+{
+    const struct folder *f = store_folder_by_id(o->box->store, seen->folder);
+    unsigned events = f == NULL || f == im->view.folder ? 0 : imap_notify_events(im, seen->name, false);
+
+    if (events & IMAP_EVENTS_MESSAGE && (imap_rights(im, o->box, f) & SEES) == SEES)
+        imap_write_status(im, o->box, f, seen->name, items | (events & IMAP_EVENT_FLAGS ? IMAP_STATUS_HIGHESTMODSEQ : 0));
+}
+
 bool imap_notify_others_status(struct imap *im, unsigned items)
 {
     LIST_EACH(&im->notify->owners, it) {
-        const struct notify_owner *o = CONTAINER(it, const struct notify_owner, link);
+        struct notify_owner *o = CONTAINER(it, struct notify_owner, link);
 
-        if (imap_pause(im))
-            return false;
-        for (size_t i = 0; i < o->n && o->box->store != NULL; i++) {
-            const struct folder *f = store_folder_by_id(o->box->store, o->seen[i].folder);
-            unsigned events = f == NULL || f == im->view.folder ? 0 : imap_notify_events(im, o->seen[i].name, false);
-
-            if (events & IMAP_EVENTS_MESSAGE && (imap_rights(im, o->box, f) & SEES) == SEES)
-                imap_write_status(im, o->box, f, o->seen[i].name, items | (events & IMAP_EVENT_FLAGS ? IMAP_STATUS_HIGHESTMODSEQ : 0));
+        for (; o->at < o->seen.n && o->box->store != NULL; o->at++) {
+            if (imap_pause_between_rows(im))
+                return false;
+            tell_status(im, o, &o->seen.all[o->at], items);
         }
     }
     return true;
@@ -361,16 +384,16 @@ static void tell_made_or_gone(struct notify_owner *o, struct str name, bool exis
 
     tell_name(o->im, name, exists, STR(""));
     if (above.n >= o->prefix.n)
-        tell_name(o->im, above, seen_named(o->seen, o->n, above) != NULL, STR(""));
+        tell_name(o->im, above, seen_named(&o->seen, above) != NULL, STR(""));
 }
 
 /* It has its new name because one above it was renamed, and that is told. */
-static bool goes_along(const struct notify_owner *o, const struct seen *was, size_t n, struct str from, struct str to)
+static bool goes_along(const struct notify_owner *o, struct str from, struct str to)
 {
     for (size_t k = o->prefix.n; k < to.n; k++) {
         struct str rest = str_skip(to, k);
-        const struct seen *above = *rest.p == '/' && str_ends(from, rest) ? seen_named(o->seen, o->n, str_sub(to, 0, k)) : NULL;
-        const struct seen *before = above != NULL ? seen_find(was, n, above->folder) : NULL;
+        const struct seen *above = *rest.p == '/' && str_ends(from, rest) ? seen_named(&o->seen, str_sub(to, 0, k)) : NULL;
+        const struct seen *before = above != NULL ? seen_find(&o->was, above->folder) : NULL;
 
         if (before != NULL && str_eq(before->name, str_sub(from, 0, from.n - rest.n)))
             return true;
@@ -378,37 +401,57 @@ static bool goes_along(const struct notify_owner *o, const struct seen *was, siz
     return false;
 }
 
-static void tell_difference(struct notify_owner *o, const struct seen *was, size_t n)
+static void tell_of_one_now(struct notify_owner *o, const struct seen *now)
 {
-    for (size_t i = 0; i < n; i++)
-        if (seen_find(o->seen, o->n, was[i].folder) == NULL)
-            tell_made_or_gone(o, was[i].name, false);
-    for (size_t i = 0; i < o->n; i++) {
-        const struct seen *before = seen_find(was, n, o->seen[i].folder);
+    const struct seen *before = seen_find(&o->was, now->folder);
 
-        if (before == NULL)
-            tell_made_or_gone(o, o->seen[i].name, true);
-        else if (!str_eq(before->name, o->seen[i].name) && !goes_along(o, was, n, before->name, o->seen[i].name))
-            tell_name(o->im, o->seen[i].name, true, before->name);
-    }
+    if (before == NULL)
+        tell_made_or_gone(o, now->name, true);
+    else if (!str_eq(before->name, now->name) && !goes_along(o, before->name, now->name))
+        tell_name(o->im, now->name, true, before->name);
 }
 
-static void look_again(struct notify_owner *o, bool by_others)
+/* First what is gone. False: there is more. */
+static bool tell_difference(struct notify_owner *o)
 {
-    struct seen *was = o->seen;
-    size_t n = o->n;
+    for (; o->at < o->was.n + o->seen.n; o->at++) {
+        if (imap_pause_between_rows(o->im))
+            return false;
+        if (o->at >= o->was.n)
+            tell_of_one_now(o, &o->seen.all[o->at - o->was.n]);
+        else if (seen_find(&o->seen, o->was.all[o->at].folder) == NULL)
+            tell_made_or_gone(o, o->was.all[o->at].name, false);
+    }
+    return true;
+}
 
-    look(o);
-    if (by_others)
-        tell_difference(o, was, n);
-    seen_clear(was, n);
+/* False: there is more. What is not on disk yet is looked at when it is. */
+static bool look_again(struct notify_owner *o)
+{
+    if (!o->comparing) {
+        if ((!o->names_changed && !o->looking) || !store_names_are_on_disk(o->box->store))
+            return true;
+        if (!o->looking) {
+            o->tells = o->by_others;
+            o->names_changed = o->by_others = false;
+        }
+        if (!look(o))
+            return false;
+        o->at = o->tells ? 0 : o->was.n + o->seen.n;
+        o->comparing = true;
+    }
+    if (!tell_difference(o))
+        return false;
+    seen_clear(&o->was);
+    o->comparing = false;
+    return true;
 }
 
 /* ---- annotations ---- */
 
 static void tell_annotations(struct notify_owner *o, const struct store_event *e)
 {
-    const struct seen *seen = seen_find(o->seen, o->n, e->folder);
+    const struct seen *seen = seen_find(&o->seen, e->folder);
     const struct folder *f = store_folder_by_id(o->box->store, e->folder);
 
     if (seen != NULL && f != NULL && imap_notify_events(o->im, seen->name, false) & IMAP_EVENT_METADATA &&
@@ -421,20 +464,22 @@ static void tell_annotations(struct notify_owner *o, const struct store_event *e
 static void tell_messages(struct notify_owner *o, const struct folder *f)
 {
     struct imap *im = o->im;
-    const struct seen *seen = seen_find(o->seen, o->n, f->id);
+    const struct seen *seen = seen_find(&o->seen, f->id);
 
     if (seen != NULL && f != im->view.folder && (imap_rights(im, o->box, f) & SEES) == SEES)
         imap_notify_tell_messages(im, o->box, f, seen->name, f->messages_at > o->folders, false);
 }
 
-/* Events first: a mailbox is told before what is in it. */
-static void tell_events(struct notify_owner *o)
+/* False: there is more. */
+static bool tell_events(struct notify_owner *o)
 {
     struct store *s = o->box->store;
 
     for (const struct store_event *e = store_event_after(s, o->events); e != NULL; e = store_event_next(s, e)) {
         bool is_own = e->by == o->who;
 
+        if (imap_pause(o->im))
+            return false;
         if (e->kind == STORE_ANNOTATED && !is_own)
             tell_annotations(o, e);
         if (e->kind == STORE_CREATED || e->kind == STORE_DELETED || e->kind == STORE_RENAMED || e->kind == STORE_RIGHTS) {
@@ -443,18 +488,16 @@ static void tell_events(struct notify_owner *o)
         }
         o->events = e->version;
     }
-    if (!o->names_changed || !store_names_are_on_disk(s))
-        return;
-    look_again(o, o->by_others);
-    o->names_changed = o->by_others = false;
+    return true;
 }
 
-/* False: there is more. */
+/* Events first: a mailbox is told before what is in it. False: there is more. */
 static bool tell_owner(struct notify_owner *o)
 {
     struct store *s = o->box->store;
 
-    tell_events(o);
+    if (!tell_events(o) || !look_again(o))
+        return false;
     for (struct folder *f; (f = store_folder_changed_after(s, o->folders)) != NULL; o->folders = f->changed_at) {
         if (imap_pause(o->im))
             return false;
@@ -468,8 +511,8 @@ static bool is_behind(const struct notify_owner *o)
 {
     const struct store *s = o->box->store;
 
-    return o->box->broken || (s != NULL && (o->events != store_version(s) || o->folders != store_version(s) ||
-                                               (o->names_changed && store_names_are_on_disk(s))));
+    return o->box->broken || (s != NULL && (o->events != store_version(s) || o->folders != store_version(s) || o->comparing ||
+                                               ((o->names_changed || o->looking) && store_names_are_on_disk(s))));
 }
 
 bool imap_notify_others_behind(const struct imap *im)

@@ -168,9 +168,9 @@ unsigned imap_rights(struct imap *im, struct box *box, const struct folder *f)
     return 0;
 }
 
-bool imap_shared_folders(struct imap *im, struct box *box, store_acl_folder_fn *tell, void *arg, struct err *err)
+bool imap_shared_folders(struct imap *im, struct box *box, int64_t above, store_acl_folder_fn *tell, void *arg, struct err *err)
 {
-    return !has_effect(im, box) || store_acl_folders(box->store, im->home->account, anyone_has(im), tell, arg, err);
+    return !has_effect(im, box) || store_acl_folders(box->store, im->home->account, anyone_has(im), above, tell, arg, err);
 }
 
 unsigned imap_view_rights(struct imap *im)
@@ -221,10 +221,11 @@ static struct folder *nearest_above(struct store *s, struct str name)
     return f;
 }
 
-static void note_lookup(void *arg, int64_t folder, unsigned rights)
+static bool note_lookup(void *arg, int64_t folder, unsigned rights)
 {
     (void)folder;
-    *(bool *)arg |= (rights & ACL_LOOKUP) != 0;
+    *(bool *)arg = (rights & ACL_LOOKUP) != 0;
+    return !*(bool *)arg;
 }
 
 /* Some mailbox of that account may be looked up, so that the account is no secret. */
@@ -233,7 +234,7 @@ static bool knows_something(struct imap *im)
     struct err err = {0};
     bool any = false;
 
-    return imap_shared_folders(im, im->box, note_lookup, &any, &err) && any;
+    return imap_shared_folders(im, im->box, 0, note_lookup, &any, &err) && any;
 }
 
 bool imap_may_create(struct imap *im, struct str name)

@@ -84,6 +84,8 @@ struct store *store_new(int64_t account)
     list_init(&s->pins);
     list_init(&s->folders);
     list_init(&s->gone);
+    map_init(&s->folders_by_id);
+    map_init(&s->folders_by_name);
     events_prepare(s);
     buf_init(&s->piece, 256 * 1024);
     buf_init(&s->more, 4096);

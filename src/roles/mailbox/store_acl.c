@@ -73,25 +73,26 @@ bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, 
     return stmt_done(get, err);
 }
 
-bool store_acl_folders(struct store *s, int64_t account, bool anyone, store_acl_folder_fn *tell, void *arg, struct err *err)
+bool store_acl_folders(struct store *s, int64_t account, bool anyone, int64_t above, store_acl_folder_fn *tell, void *arg, struct err *err)
 {
     struct stmt *walk = store_stmt(s, SQL_ACL_FOLDERS);
     struct sum sum = {0, 0};
     int64_t folder = 0;
+    bool goes_on = true;
 
     stmt_int(walk, s->account);
     stmt_int(walk, account);
-    while (stmt_row(walk)) {
+    stmt_int(walk, above);
+    while (goes_on && stmt_row(walk)) {
         if (column_int(walk, 3) != folder) {
-            if (folder != 0)
-                tell(arg, folder, rights_of(&sum));
+            goes_on = folder == 0 || tell(arg, folder, rights_of(&sum));
             folder = column_int(walk, 3);
             sum = (struct sum){0, 0};
         }
         add_row(&sum, walk, anyone);
     }
-    if (folder != 0)
-        tell(arg, folder, rights_of(&sum));
+    if (goes_on && folder != 0)
+        (void)tell(arg, folder, rights_of(&sum));
     return stmt_done(walk, err);
 }
 

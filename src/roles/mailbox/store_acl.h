@@ -37,9 +37,9 @@ unsigned acl_change(unsigned was, char how, unsigned rights);
 
 /* What this account may do, which is not the owner. */
 MUST_CHECK bool store_acl_rights(struct store *s, const struct folder *f, int64_t account, bool anyone, unsigned *rights, struct err *err);
-/* The same of every folder that has entries for him, by rising number. */
-typedef void store_acl_folder_fn(void *arg, int64_t folder, unsigned rights);
-MUST_CHECK bool store_acl_folders(struct store *s, int64_t account, bool anyone, store_acl_folder_fn *tell, void *arg, struct err *err);
+/* The same of every folder above that number that has entries for him, by rising number. `tell` says false to stop. */
+typedef bool store_acl_folder_fn(void *arg, int64_t folder, unsigned rights);
+MUST_CHECK bool store_acl_folders(struct store *s, int64_t account, bool anyone, int64_t above, store_acl_folder_fn *tell, void *arg, struct err *err);
 /* The entries of a folder, at most ACL_ENTRIES_MAX. */
 MUST_CHECK bool store_acl_list(struct store *s, const struct folder *f, struct acl_entry entries[ACL_ENTRIES_MAX], size_t *n,
     struct err *err);

@@ -14,6 +14,16 @@ static void event_free(struct store_event *e)
     free(e);
 }
 
+static size_t bytes_of(struct str name, struct str what)
+{
+    return sizeof(struct store_event) + name.n + what.n;
+}
+
+static size_t event_bytes(const struct store_event *e)
+{
+    return bytes_of(e->name, e->what);
+}
+
 static void drop_all(struct list *events)
 {
     for (struct link *it; (it = list_first(events)) != NULL;)
@@ -45,7 +55,7 @@ void store_unlisten(struct store *s)
     if (--s->listeners > 0)
         return;
     drop_all(&s->events);
-    s->event_count = 0;
+    s->event_count = s->event_bytes = 0;
     s->events_floor = s->version;
 }
 
@@ -67,7 +77,7 @@ static struct store_event *add(struct store *s, enum store_event_kind kind, int6
 
     if (s->listeners == 0)
         return NULL;
-    if (s->pending_count == EVENTS_MAX) { /* they would not be kept */
+    if (s->pending_count == EVENTS_MAX || s->pending_bytes + bytes_of(name, what) > EVENTS_BYTES) { /* they would not be kept */
         s->pending_lost = true;
         return NULL;
     }
@@ -75,6 +85,7 @@ static struct store_event *add(struct store *s, enum store_event_kind kind, int6
     *e = (struct store_event){.kind = kind, .folder = folder, .name = str_dup(name), .what = str_dup(what), .by = s->by};
     list_add_last(&s->events_pending, &e->link);
     s->pending_count++;
+    s->pending_bytes += event_bytes(e);
     return e;
 }
 
@@ -111,23 +122,36 @@ void events_committed(struct store *s)
     s->pending_lost = false;
 }
 
+static void not_pending(struct store *s, const struct store_event *e)
+{
+    s->pending_count--;
+    s->pending_bytes -= event_bytes(e);
+}
+
 /* What was committed before and is not synced keeps its place in the count. */
 void events_rolled_back(struct store *s)
 {
-    for (struct link *it; (it = list_first(&s->events_pending)) != NULL; s->pending_count--)
-        event_free(CONTAINER(it, struct store_event, link));
+    for (struct link *it; (it = list_first(&s->events_pending)) != NULL;) {
+        struct store_event *e = CONTAINER(it, struct store_event, link);
+
+        not_pending(s, e);
+        event_free(e);
+    }
     s->pending_lost = false;
 }
 
 static void drop_first(struct store *s)
 {
-    struct link *first = list_first(&s->events);
+    struct link *it = list_first(&s->events);
+    struct store_event *first;
 
-    if (first == NULL)
+    if (it == NULL)
         return;
-    s->events_floor = CONTAINER(first, struct store_event, link)->version;
+    first = CONTAINER(it, struct store_event, link);
+    s->events_floor = first->version;
     s->event_count--;
-    event_free(CONTAINER(first, struct store_event, link));
+    s->event_bytes -= event_bytes(first);
+    event_free(first);
 }
 
 static void publish(struct store *s, struct store_event *e)
@@ -135,7 +159,9 @@ static void publish(struct store *s, struct store_event *e)
     e->version = ++s->version;
     list_remove(&e->link);
     list_add_last(&s->events, &e->link);
-    if (++s->event_count > EVENTS_MAX)
+    s->event_count++;
+    s->event_bytes += event_bytes(e);
+    while (!list_empty(&s->events) && (s->event_count > EVENTS_MAX || s->event_bytes > EVENTS_BYTES))
         drop_first(s);
 }
 
@@ -161,17 +187,20 @@ static void look_at_folder(struct store *s, struct folder *f)
 
 void events_synced(struct store *s)
 {
-    if (s->listeners == 0) {
-        drop_all(&s->events_committed);
-        s->pending_count = 0;
-        s->committed_lost = false;
-        return;
+    for (struct link *it; (it = list_first(&s->events_committed)) != NULL;) {
+        struct store_event *e = CONTAINER(it, struct store_event, link);
+
+        not_pending(s, e);
+        if (s->listeners > 0)
+            publish(s, e);
+        else
+            event_free(e);
     }
-    for (struct link *it; (it = list_first(&s->events_committed)) != NULL; s->pending_count--)
-        publish(s, CONTAINER(it, struct store_event, link));
-    if (s->committed_lost)
+    if (s->committed_lost && s->listeners > 0)
         s->events_floor = ++s->version;
     s->committed_lost = false;
+    if (s->listeners == 0)
+        return;
     LIST_EACH(&s->folders, it)
         look_at_folder(s, CONTAINER(it, struct folder, link));
 }

@@ -4,11 +4,11 @@
  * Everything has a version, one higher than the one before: each change of a folder's name, subscription or annotations is an
  * event; of a folder whose messages or flags changed only the last version is known. A listener that was told up to a version
  * asks for what is above it, in that order. So however slow it is, it costs nothing more: only of events there can be too many
- * (EVENTS_MAX), and then it is told that some are lost. */
+ * (EVENTS_MAX, or EVENTS_BYTES with the names in them), and then it is told that some are lost. */
 #pragma once
 #include "store_folder.h"
 
-enum { EVENTS_MAX = 2000 };
+enum { EVENTS_MAX = 2000, EVENTS_BYTES = 1024 * 1024 };
 enum store_event_kind { STORE_CREATED, STORE_DELETED, STORE_RENAMED, STORE_SUBSCRIBED, STORE_UNSUBSCRIBED, STORE_ANNOTATED,
     STORE_RIGHTS };
 

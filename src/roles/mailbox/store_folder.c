@@ -34,14 +34,31 @@ static int compare_names(struct str a, struct str b)
     return a.n < b.n ? -1 : 1;
 }
 
-void folder_put_in_order(struct store *s, struct folder *f)
+static bool is_before(struct link *it, const struct folder *f)
 {
-    for (struct link *it = s->folders.head.prev; it != &s->folders.head; it = it->prev)
-        if (compare_names(CONTAINER(it, struct folder, link)->name, f->name) <= 0) {
-            list_insert_before(it->next, &f->link);
-            return;
-        }
-    list_add_first(&s->folders, &f->link);
+    return compare_names(CONTAINER(it, const struct folder, link)->name, f->name) <= 0;
+}
+
+void folder_put_in_order(struct store *s, struct folder *f, struct folder *near)
+{
+    struct link *head = &s->folders.head, *before = head->prev;
+
+    if (near != NULL && is_before(&near->link, f))
+        for (before = &near->link; before->next != head && is_before(before->next, f);)
+            before = before->next;
+    else
+        while (before != head && !is_before(before, f))
+            before = before->prev;
+    list_insert_before(before->next, &f->link);
+    map_add(&s->folders_by_id, &f->by_id, map_hash_number((uint64_t)f->id));
+    map_add(&s->folders_by_name, &f->by_name, map_hash_str(f->name));
+}
+
+void folder_take_out(struct store *s, struct folder *f)
+{
+    list_remove(&f->link);
+    map_remove(&s->folders_by_id, &f->by_id);
+    map_remove(&s->folders_by_name, &f->by_name);
 }
 
 static struct folder *folder_new(struct str name, struct str special)
@@ -74,7 +91,7 @@ static void destroy(struct folder *f)
 
 static void folder_free(struct store *s, struct folder *f)
 {
-    list_remove(&f->link);
+    folder_take_out(s, f);
     list_remove(&f->recent);
     if (s->inbox == f)
         s->inbox = NULL;
@@ -101,6 +118,8 @@ void folders_free(struct store *s)
     for (size_t i = 0; i < 2; i++)
         for (struct link *it; (it = list_first(lists[i])) != NULL;)
             folder_free(s, CONTAINER(it, struct folder, link));
+    map_clear(&s->folders_by_id);
+    map_clear(&s->folders_by_name);
 }
 
 struct folder *store_inbox(struct store *s)
@@ -127,17 +146,17 @@ struct folder *store_folder_next(struct store *s, struct folder *after)
 
 struct folder *store_folder_find(struct store *s, struct str name)
 {
-    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        if (str_eq(f->name, name))
-            return f;
+    for (struct map_node *n = map_find(&s->folders_by_name, map_hash_str(name)); n != NULL; n = map_find_next(n))
+        if (str_eq(CONTAINER(n, struct folder, by_name)->name, name))
+            return CONTAINER(n, struct folder, by_name);
     return NULL;
 }
 
 struct folder *store_folder_by_id(struct store *s, int64_t id)
 {
-    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        if (f->id == id)
-            return f;
+    for (struct map_node *n = map_find(&s->folders_by_id, map_hash_number((uint64_t)id)); n != NULL; n = map_find_next(n))
+        if (CONTAINER(n, struct folder, by_id)->id == id)
+            return CONTAINER(n, struct folder, by_id);
     return NULL;
 }
 
@@ -169,7 +188,7 @@ static void take_row(struct store *s, struct stmt *row)
     }
     if (f->id == STORE_INBOX)
         s->inbox = f;
-    folder_put_in_order(s, f);
+    folder_put_in_order(s, f, NULL);
     s->folder_count++;
 }
 
@@ -257,7 +276,7 @@ bool store_folder_create(struct store *s, struct str name, struct str special, s
         return false;
     }
     list_remove(&f->link);
-    folder_put_in_order(s, f);
+    folder_put_in_order(s, f, NULL);
     s->folder_count++;
     s->last_id = f->id;
     s->last_uidvalidity = f->uidvalidity;
@@ -322,7 +341,7 @@ bool store_folder_delete(struct store *s, struct folder *f, struct err *err)
     if (!folder_write_name(s, f, str_of(name), str_of(gone_mark), err) || !annotations_drop(s, f->id, err) ||
         !acl_drop(s, f->id, err))
         return false;
-    list_remove(&f->link);
+    folder_take_out(s, f);
     list_add_last(&s->gone, &f->link);
     s->folder_count--;
     s->names++;
@@ -493,11 +512,12 @@ static void roll_back(struct folder *f)
 void folders_rolled_back(struct store *s)
 {
     struct list all;
+    struct folder *near = NULL;
 
     s->names = s->names_committed;
     list_init(&all);
     for (struct link *it; (it = list_first(&s->folders)) != NULL || (it = list_first(&s->gone)) != NULL;) {
-        list_remove(it);
+        folder_take_out(s, CONTAINER(it, struct folder, link));
         list_add_last(&all, it);
     }
     s->folder_count = 0;
@@ -521,7 +541,8 @@ void folders_rolled_back(struct store *s)
             list_add_last(&s->gone, it);
             continue;
         }
-        folder_put_in_order(s, f);
+        folder_put_in_order(s, f, near);
+        near = f;
         s->folder_count++;
     }
 }

@@ -5,6 +5,7 @@
  * told one that a loss of power could take back; modification sequences begin higher each time the database is opened,
  * because FETCH may tell one of a change that is not committed yet. */
 #pragma once
+#include "base/map.h"
 #include "store.h"
 #include "uid_set.h"
 
@@ -18,6 +19,7 @@ struct folder_counts {
  * store is closed; while it is watched, in any case. Who needs it for longer keeps its id. */
 struct folder {
     struct link link; /* in the order of their names, INBOX first */
+    struct map_node by_id, by_name; /* of those that are in that order */
     int64_t id;
     struct str name;    /* UTF-8, levels joined by '/' */
     struct str special; /* "\\Sent" ..., or empty */

@@ -104,7 +104,7 @@
         "size, value FROM annotation WHERE account = $2 AND folder = $3")                                          \
     X(DROP_ANNOTATIONS, "DELETE FROM annotation WHERE account = $1 AND folder = $2")                               \
     X(ACL_RIGHTS, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 AND grantee IN (0, $3)") \
-    X(ACL_FOLDERS, "SELECT grantee, negative, rights, folder FROM acl WHERE account = $1 AND grantee IN (0, $2) ORDER BY folder") \
+    X(ACL_FOLDERS, "SELECT grantee, negative, rights, folder FROM acl WHERE account = $1 AND grantee IN (0, $2) AND folder > $3 ORDER BY folder") \
     X(ACL_LIST, "SELECT grantee, negative, rights FROM acl WHERE account = $1 AND folder = $2 ORDER BY negative, grantee") \
     X(ACL_GET, "SELECT rights FROM acl WHERE account = $1 AND folder = $2 AND grantee = $3 AND negative = $4")     \
     X(ACL_PUT, "INSERT INTO acl (account, folder, grantee, negative, rights) VALUES ($1, $2, $3, $4, $5) "         \
@@ -131,6 +131,7 @@ struct store {
     struct db *db;
     int64_t account;
     struct list folders;  /* struct folder, INBOX first, then by name */
+    struct map folders_by_id, folders_by_name;
     size_t folder_count;
     struct folder *inbox;
     struct list gone;     /* struct folder: deleted, their messages are still there */
@@ -141,6 +142,7 @@ struct store {
     struct list events_pending, events_committed, events; /* struct store_event */
     struct list recent;   /* struct folder, by changed_at */
     size_t pending_count, event_count, listeners; /* pending: committed ones too */
+    size_t pending_bytes, event_bytes;
     bool pending_lost, committed_lost;
     uint64_t version, events_floor, by, last_listener;
     bool annotations_changed, annotations_waiting; /* in the open transaction; committed and not synced */
@@ -171,7 +173,9 @@ void folders_rolled_back(struct store *s);
 MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */
 int64_t folder_touch(struct store *s, struct folder *f);
-void folder_put_in_order(struct store *s, struct folder *f); /* into the list, by its name */
+/* Among the others, by its name; quick where it belongs shortly behind `near` (NULL: no guess) or at the end. And out of there. */
+void folder_put_in_order(struct store *s, struct folder *f, struct folder *near);
+void folder_take_out(struct store *s, struct folder *f);
 
 MUST_CHECK bool folder_write_name(struct store *s, const struct folder *f, struct str name, struct str special, struct err *err);
 

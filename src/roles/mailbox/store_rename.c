@@ -74,6 +74,7 @@ bool store_folder_rename(struct store *s, struct str name, struct str to, struct
 {
     struct str from = str_dup(name);
     struct list moved;
+    struct folder *near = NULL;
     bool done = true;
 
     s->names++;
@@ -83,14 +84,15 @@ bool store_folder_rename(struct store *s, struct str name, struct str to, struct
         if (!str_eq(f->name, from) && !is_below(f->name, from))
             continue;
         done = rename_one(s, f, from, to, err);
-        list_remove(&f->link);
+        folder_take_out(s, f);
         list_add_last(&moved, &f->link);
     }
     for (struct link *it; (it = list_first(&moved)) != NULL;) {
         struct folder *f = CONTAINER(it, struct folder, link);
 
         list_remove(it);
-        folder_put_in_order(s, f);
+        folder_put_in_order(s, f, near);
+        near = f;
         if (done)
             note(s, f, from, to);
     }
