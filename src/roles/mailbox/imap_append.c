@@ -562,8 +562,10 @@ void append_go_on(struct imap *im)
 
 static void begin(struct imap *im, bool replaces)
 {
-    struct appending *a = arena_alloc(&im->arena, sizeof *a);
+    struct appending *a = imap_alloc(im, sizeof *a);
 
+    if (a == NULL)
+        return;
     *a = (struct appending){.replaces = replaces};
     list_init(&a->messages);
     buf_init(&a->piece, PIECE);

@@ -75,9 +75,11 @@ static void add_name(struct listing *l, struct str text, const struct folder *f,
         l->room = room;
     }
     l->names[l->n] = (struct name){.text = text, .subscribed = subscribed};
+    l->failed |= text.p == NULL;
     if (f != NULL) {
         l->names[l->n].folder = f->id;
         l->names[l->n].special = arena_str(&l->im->arena, f->special);
+        l->failed |= l->names[l->n].special.p == NULL;
     }
     l->n++;
 }
@@ -391,6 +393,7 @@ static void on_owners(struct shares_waiter *w, const struct shares_answer *answe
     else
         box_set_address(im->home, answer->asker);
     l->owners = arena_str(&im->arena, answer->owners);
+    l->failed |= l->owners.p == NULL;
     im->step = collect_shared;
     session_wake(im->session);
 }
@@ -398,7 +401,7 @@ static void on_owners(struct shares_waiter *w, const struct shares_answer *answe
 void imap_on_list(struct imap *im)
 {
     struct imap_list *list = &im->command.list;
-    struct listing *l = arena_alloc(&im->arena, sizeof *l);
+    struct listing *l;
     struct err err = {0};
 
     if (im->command.verb == IMAP_LIST && !list->extended && list->pattern_count == 1 && list->patterns[0].n == 0) {
@@ -406,6 +409,9 @@ void imap_on_list(struct imap *im)
         imap_ok(im, NULL, "Done");
         return;
     }
+    l = imap_alloc(im, sizeof *l);
+    if (l == NULL)
+        return;
     *l = (struct listing){.im = im};
     im->work = l;
     im->clean = clean;
