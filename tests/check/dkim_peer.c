@@ -1,8 +1,10 @@
 /* Our half of tests/check/dkim: a message comes on standard input.
  *
  *   dkim_peer sign DOMAIN KEY.pem ...   writes it signed; selectors are s0, s1 ...
- *   dkim_peer verify ZONE               says what each signature is worth; ZONE has lines "NAME TEXT" */
-#include "../unit/dkim_signer.h"
+ *   dkim_peer verify ZONE               says what each signature is worth; ZONE has lines "NAME TEXT"
+ *   dkim_peer seal DOMAIN KEY.pem CHAIN writes it with one more ARC set, selector s0; CHAIN: none, pass or fail
+ *   dkim_peer arc ZONE                  says what its chain is worth: "pass 2 0" (sets, oldest-pass) */
+#include "../unit/arc_sealer.h"
 #include "../unit/dkim_world.h"
 #include "mailauth/dkim_sign.h"
 
@@ -42,10 +44,26 @@ static int sign(struct str message, char **words, int n)
     return ok ? 0 : 1;
 }
 
-static int verify(struct str message, const char *path)
+static int seal(struct str message, const char *domain, const char *pem, const char *chain)
 {
-    static struct dkim_zone zone;
-    struct dkim_verify *v;
+    struct dkim_test_key key = {0};
+    FILE *f = fopen(pem, "r");
+    struct buf out;
+    bool ok;
+
+    if (f == NULL || (key.pkey = PEM_read_PrivateKey(f, NULL, NULL, NULL)) == NULL)
+        return 1;
+    fclose(f);
+    ok = arc_seal_message(&key, domain, "s0", (uint64_t)time(NULL),
+        strcmp(chain, "none") == 0 ? ARC_NONE : strcmp(chain, "pass") == 0 ? ARC_PASS : ARC_FAIL, message, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    dkim_clear_key(&key);
+    buf_clear(&out);
+    return ok ? 0 : 1;
+}
+
+static bool read_zone(const char *path, struct dkim_zone *zone)
+{
     char line[5000];
     FILE *f = fopen(path, "r");
 
@@ -56,14 +74,38 @@ static int verify(struct str message, const char *path)
         if (text == NULL)
             continue;
         *text++ = '\0';
-        dkim_zone_add(&zone, line, text);
+        dkim_zone_add(zone, line, text);
     }
-    if (f == NULL)
+    if (f != NULL)
+        fclose(f);
+    return f != NULL;
+}
+
+static int verify(struct str message, const char *path)
+{
+    static struct dkim_zone zone;
+    struct dkim_verify *v;
+
+    if (!read_zone(path, &zone))
         return 1;
-    fclose(f);
     v = dkim_verify_message(&zone, message, (uint64_t)time(NULL), (struct dkim_way){997, false});
     puts(dkim_describe(v));
     dkim_verify_free(v);
+    return 0;
+}
+
+static int verify_chain(struct str message, const char *path)
+{
+    static struct dkim_zone zone;
+    const struct arc_outcome *o;
+    struct arc_verify *v;
+
+    if (!read_zone(path, &zone))
+        return 1;
+    v = arc_verify_message(&zone, message, (uint64_t)time(NULL), (struct dkim_way){997, false});
+    o = arc_verify_outcome(v);
+    printf("%s %u %u %s\n", arc_result_name(o->result), o->sets, o->oldest_pass, o->reason);
+    arc_verify_free(v);
     return 0;
 }
 
@@ -77,6 +119,10 @@ int main(int argc, char **argv)
         status = sign(buf_str(&message), argv + 2, argc - 2);
     else if (argc == 3 && strcmp(argv[1], "verify") == 0)
         status = verify(buf_str(&message), argv[2]);
+    else if (argc == 5 && strcmp(argv[1], "seal") == 0)
+        status = seal(buf_str(&message), argv[2], argv[3], argv[4]);
+    else if (argc == 3 && strcmp(argv[1], "arc") == 0)
+        status = verify_chain(buf_str(&message), argv[2]);
     buf_clear(&message);
     return status;
 }

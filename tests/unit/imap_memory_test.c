@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 192 * 1024 * 1024, LISTS = 1000, VALUES = 60 };
+enum { MOST = 192 * 1024 * 1024, LISTS = 960, VALUES = 60 };
 
 static int setup(void **state)
 {
@@ -84,6 +84,47 @@ static void commands_that_nobody_reads(void **state)
     world_turn();
     world_flush();
     assert_int_equal(lent(), 0);
+}
+
+/* So many lists, each of which takes room for 1,000 names as long as the line goes on, and keys that take a little. */
+static bool fills_the_arena(unsigned lists, unsigned items)
+{
+    struct buf say;
+    bool parsed;
+
+    buf_init(&say, 1 << 20);
+    buf_add(&say, STR("a FETCH 1 ("));
+    for (unsigned i = 0; i < lists; i++)
+        buf_add(&say, STR("BODY.PEEK[HEADER.FIELDS (A)] "));
+    for (unsigned i = 0; i < items; i++)
+        buf_add(&say, STR("FLAGS "));
+    buf_add(&say, STR("UID)\r\n"));
+    client_say_bytes(0, buf_str(&say));
+    world_flush();
+    buf_clear(&say);
+    parsed = str_ends(buf_str(&imap_clients[0].got), STR("\r\na OK Done\r\n"));
+    assert_true(parsed || text_matches(STR("a BAD %\r\n"), buf_str(&imap_clients[0].got)));
+    buf_reset(&imap_clients[0].got);
+    client_expect(0, "b NOOP\r\n", "b OK Done\r\n"); /* so many mistakes in a row would end the session */
+    return parsed;
+}
+
+/* What parsing leaves is always enough for doing it: a command that just fits is done, one that does not is refused. */
+static void commands_that_just_fit(void **state)
+{
+    enum { ITEMS = 400 };
+    unsigned most = 1, too_many = 2000;
+
+    (void)state;
+    client_open(0);
+    client_expect(0, "s SELECT INBOX\r\n", INBOX_SELECTED);
+    assert_true(fills_the_arena(most, ITEMS));
+    assert_false(fills_the_arena(too_many, ITEMS));
+    while (most + 1 < too_many)
+        *(fills_the_arena((most + too_many) / 2, ITEMS) ? &most : &too_many) = (most + too_many) / 2;
+    for (unsigned lists = most - 3; lists <= most + 2; lists++)
+        for (unsigned items = ITEMS / 2; items <= ITEMS; items += 5)
+            (void)fills_the_arena(lists, items);
 }
 
 static void output_that_nobody_reads(void **state)
@@ -163,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(commands_that_nobody_reads, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(commands_that_just_fit, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(output_that_nobody_reads, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(sets_of_notify, setup, imap_world_teardown),
     };

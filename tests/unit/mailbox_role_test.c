@@ -442,12 +442,12 @@ static void output_waits_for_credit(void **state)
     (void)state;
     memset(body, 'z', sizeof body);
     deliver(1, str_from(body, sizeof body));
-    open_session(1, STR("RETR 1\r\nRETR 1\r\nRETR 1\r\n"));
+    open_session(1, STR("RETR 1\r\nRETR 1\r\n"));
     run();
-    assert_int_equal(world_said.n, SESSION_OUTPUT_WINDOW);
+    assert_int_equal(world_said.n, SESSION_WINDOW);
     sessions_more(sessions, world_access, &(struct msg_session_more){1, 1000});
     run();
-    assert_int_equal(world_said.n, SESSION_OUTPUT_WINDOW + 1000);
+    assert_int_equal(world_said.n, SESSION_WINDOW + 1000);
     for (int i = 0; i < 60; i++) {
         sessions_more(sessions, world_access, &(struct msg_session_more){1, 1000});
         run();

@@ -242,6 +242,39 @@ static void parked_recipients_come_back_in_turn(void **state)
     assert_true(last <= now + 10 * MINUTE);
 }
 
+/* Where mail goes well nothing stands still for want of those sent back; where it is not known to, they cost a write each time. */
+static void parked_recipients_are_back_when_the_line_is_empty(void **state)
+{
+    struct destination d = {.interval = SECOND / 10000, .waiting_n = 5000, .standing = STANDING_GOOD};
+    int64_t now = 1000 * DAY;
+
+    (void)state;
+    assert_true(destination_park(&d, now) <= now + SECOND);
+    d.park_at = 0;
+    d.standing = STANDING_NEW;
+    assert_true(destination_park(&d, now) >= now + 10 * SECOND);
+}
+
+static void an_hour_without_mail_is_not_the_pace(void **state)
+{
+    struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
+    int64_t now = HOUR;
+
+    (void)state;
+    for (int i = 0; i < 50; i++) { /* ten every tenth of a second, at once */
+        now += i % 10 == 0 ? SECOND / 10 : 0;
+        destination_ended(&d, 2, now);
+    }
+    assert_in_range(d.interval, SECOND / 500, SECOND / 150);
+    d.under_way = 0;
+    destination_ended(&d, 1, now += SECOND / 100); /* the last one for an hour */
+    destination_ended(&d, 1, now + HOUR);
+    d.under_way = 1;
+    destination_ended(&d, 1, now + HOUR + SECOND);
+    destination_ended(&d, 100, now + HOUR + 2 * SECOND);
+    assert_in_range(d.interval, SECOND / 500, SECOND / 50);
+}
+
 /* Mail in a shard beyond the last one is not forgotten in silence. */
 static void a_shard_left_out_has_to_be_empty(void **state)
 {
@@ -286,6 +319,8 @@ int main(void)
         cmocka_unit_test(spans),
         cmocka_unit_test(globs),
         cmocka_unit_test(parked_recipients_come_back_in_turn),
+        cmocka_unit_test(parked_recipients_are_back_when_the_line_is_empty),
+        cmocka_unit_test(an_hour_without_mail_is_not_the_pace),
         cmocka_unit_test(a_shard_left_out_has_to_be_empty),
     };
 

@@ -26,7 +26,7 @@ struct buf *channel_output(struct channel *c);
 void channel_output_added(struct channel *c);
 /* Bytes waiting to be written. A role that feeds a channel stops its own sources above
  * CHANNEL_HIGH and starts them again when the `drained` callback says it fell below. */
-enum { CHANNEL_HIGH = 256 * 1024 };
+enum { CHANNEL_HIGH = 128 * 1024 };
 size_t channel_backlog(const struct channel *c);
 void channel_on_drained(struct channel *c, void (*drained)(struct role *, struct channel *));
 /* Back-pressure: takes no more frames from this peer until switched on again. */

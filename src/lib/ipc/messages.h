@@ -256,7 +256,7 @@ enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, D
 enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE, SESSION_CHECK };
 enum session_flags { SESSION_TLS = 1, SESSION_UTF8 = 2, SESSION_ADMIN = 4 };
 /* Each side may have at most the bytes in flight that the other granted with session_more; both start
- * with SESSION_WINDOW, mailbox with SESSION_OUTPUT_WINDOW. input: what the client had sent already. */
+ * with SESSION_WINDOW, mailbox with SESSION_OUTPUT_WINDOW (POP3: SESSION_WINDOW). input: what the client had sent already. */
 enum { SESSION_WINDOW = 65536, SESSION_OUTPUT_WINDOW = 131072 };
 #define FIELDS_session_open(U, I, S, T)                                                               \
     U(id) U(protocol) U(flags) U(account) S(login, IPC_ADDRESS) S(client, 64) S(tag, 64) S(input, IPC_CHUNK)

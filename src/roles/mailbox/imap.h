@@ -21,6 +21,7 @@ enum {
     IMAP_OUTPUT_HIGH = 56 * 1024, /* less than half a window: access sends one piece while the next is made */
     IMAP_OUTPUT_MAX = 8 * 1024 * 1024, /* what one step may add fits above the mark */
     IMAP_ARENA_MAX = 16 * 1024 * 1024, /* of one command */
+    IMAP_ARENA_KEPT = 512 * 1024,      /* of that, which parsing it leaves for doing it */
     IMAP_UNREAD_MAX = 128 * 1024,
     IMAP_MEMORY_MAX = 192 * 1024 * 1024, /* of all sessions of an account, beyond the little each has */
     IMAP_TURN = 5000,                  /* microseconds of work */
@@ -261,6 +262,8 @@ MUST_CHECK bool imap_may_create(struct imap *im, struct str name);
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f);
 
 /* ---- imap_memory.c ---- */
+/* Room for what the command under way works with, cleared, in its arena; NULL: there is none, and NO was said. */
+void *imap_alloc(struct imap *im, size_t n);
 /* The command has so many bytes outside of the arena now. False: with that all sessions of the account hold too much. */
 MUST_CHECK bool imap_gathers(struct imap *im, size_t bytes);
 /* What it holds is counted anew; false: that is too much, NO was said. */

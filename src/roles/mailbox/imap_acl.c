@@ -127,7 +127,9 @@ static bool has_room(struct imap *im, const struct folder *f, const struct acl_e
     struct acl_entry *entries = arena_alloc(&im->arena, ACL_ENTRIES_MAX * sizeof *entries);
     size_t n;
 
-    if (entries == NULL || !store_acl_list(im->box->store, f, entries, &n, err))
+    if (entries == NULL)
+        return err_set(err, ERR_LIMIT, "The command takes too much memory");
+    if (!store_acl_list(im->box->store, f, entries, &n, err))
         return false;
     return was->rights != 0 || n < ACL_ENTRIES_MAX || err_set(err, ERR_LIMIT, "so many have rights there already");
 }
@@ -188,10 +190,12 @@ static void change(struct imap *im)
 
 void imap_on_setacl(struct imap *im)
 {
-    struct acl_change *c = arena_alloc(&im->arena, sizeof *c);
+    struct acl_change *c = imap_alloc(im, sizeof *c);
     struct str rights = im->command.mailbox.text;
     bool modifies = str_starts(rights, STR("+")) || str_starts(rights, STR("-"));
 
+    if (c == NULL)
+        return;
     *c = (struct acl_change){.how = modifies ? rights.p[0] : '='};
     if (acl_read_rights(str_skip(rights, modifies), &c->entry.rights))
         find_identifier(im, c, change);
@@ -201,8 +205,10 @@ void imap_on_setacl(struct imap *im)
 
 void imap_on_deleteacl(struct imap *im)
 {
-    struct acl_change *c = arena_alloc(&im->arena, sizeof *c);
+    struct acl_change *c = imap_alloc(im, sizeof *c);
 
+    if (c == NULL)
+        return;
     *c = (struct acl_change){.how = '='};
     find_identifier(im, c, change);
 }
@@ -230,8 +236,10 @@ static void tell_possible(struct imap *im)
 
 void imap_on_listrights(struct imap *im)
 {
-    struct acl_change *c = arena_alloc(&im->arena, sizeof *c);
+    struct acl_change *c = imap_alloc(im, sizeof *c);
 
+    if (c == NULL)
+        return;
     *c = (struct acl_change){.how = '='};
     find_identifier(im, c, tell_possible);
 }
@@ -353,10 +361,10 @@ static void name_some(struct imap *im)
 void imap_on_getacl(struct imap *im)
 {
     struct folder *f = imap_folder(im, im->command.mailbox.name, "NONEXISTENT");
-    struct acl_listing *l = arena_alloc(&im->arena, sizeof *l);
+    struct acl_listing *l = f != NULL ? imap_alloc(im, sizeof *l) : NULL;
     struct err err = {0};
 
-    if (f == NULL)
+    if (l == NULL)
         return;
     *l = (struct acl_listing){.n = 1};
     l->entries[0] = (struct acl_entry){im->box->account, false, ACL_ALL};

@@ -201,6 +201,7 @@ static void on_found(struct imap *im)
 void catenate_url(struct imap *im)
 {
     struct appending *a = im->work;
+    struct str name;
 
     if (a->failed) {
         im->step = copy_some; /* nothing, then what follows */
@@ -213,9 +214,14 @@ void catenate_url(struct imap *im)
     } else if (a->url.mailbox.n == 0) {
         on_found(im);
     } else {
+        name = a->url.absolute || im->view.folder == NULL ? a->url.mailbox : beside(im, a->url.mailbox);
+        if (name.p == NULL) {
+            append_refuse(im, "LIMIT", "The command is too large");
+            return;
+        }
         catenate_clear(im); /* before its mailbox is left */
         fetch_init(a->source);
         a->from = NULL;
-        imap_locate(im, a->url.absolute || im->view.folder == NULL ? a->url.mailbox : beside(im, a->url.mailbox), &im->source, on_found);
+        imap_locate(im, name, &im->source, on_found);
     }
 }

@@ -28,10 +28,13 @@ static void clean(struct imap *im)
     buf_clear(&c->to_uids);
 }
 
+/* NULL: NO was said. */
 static struct copying *begin(struct imap *im, struct folder *from, struct imap_set set)
 {
-    struct copying *c = arena_alloc(&im->arena, sizeof *c);
+    struct copying *c = imap_alloc(im, sizeof *c);
 
+    if (c == NULL)
+        return NULL;
     *c = (struct copying){.from = from};
     imap_uids_begin(&c->uids, set);
     buf_init(&c->from_uids, IMAP_OUTPUT_MAX / 4);
@@ -177,6 +180,8 @@ static void copy_within(struct imap *im)
 {
     struct copying *c = begin(im, im->view.folder, im->command.copy.set);
 
+    if (c == NULL)
+        return;
     im->command.copy.mailbox = im->place.name;
     c->moves = im->command.verb == IMAP_MOVE;
     if (c->moves)
@@ -237,6 +242,8 @@ void imap_rename_inbox(struct imap *im, bool (*make)(struct imap *im, struct str
     struct copying *c = begin(im, store_inbox(im->box->store), (struct imap_set){0});
     struct err err = {0};
 
+    if (c == NULL)
+        return;
     c->uids.all = &c->from->uids;
     c->moves = true;
     if (!imap_annotations_may_be_copied(im, c->from) || !imap_hold(im))

@@ -124,10 +124,13 @@ static void count_some(struct imap *im)
 
 /* ---- the commands ---- */
 
+/* NULL: NO was said. */
 static struct expunging *begin(struct imap *im, bool closes)
 {
-    struct expunging *e = arena_alloc(&im->arena, sizeof *e);
+    struct expunging *e = imap_alloc(im, sizeof *e);
 
+    if (e == NULL)
+        return NULL;
     *e = (struct expunging){.at = 1, .set = im->command.copy.set, .closes = closes};
     uid_set_init(&e->counted);
     im->work = e;
@@ -139,7 +142,8 @@ void imap_on_expunge(struct imap *im)
 {
     if (!imap_view_may_write(im) || (im->command.uid && !imap_view_resolve(im, &im->command.copy.set, true)))
         return;
-    (void)begin(im, false);
+    if (begin(im, false) == NULL)
+        return;
     if (im->command.uid && imap_is_over_limit(im, (uint64_t)im->view.folder->now.deleted))
         im->step = count_some;
     else
@@ -148,6 +152,6 @@ void imap_on_expunge(struct imap *im)
 
 void imap_expunge_and_close(struct imap *im)
 {
-    (void)begin(im, true);
-    expunge(im);
+    if (begin(im, true) != NULL)
+        expunge(im);
 }

@@ -511,7 +511,9 @@ void imap_on_fetch(struct imap *im)
         imap_no(im, imap_limit_code(im), "The range is too long");
         return;
     }
-    f = arena_alloc(&im->arena, sizeof *f);
+    f = imap_alloc(im, sizeof *f);
+    if (f == NULL)
+        return;
     fetch_init(f);
     f->set = what->set;
     im->work = f;

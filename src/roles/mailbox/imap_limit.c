@@ -92,7 +92,7 @@ static void intersect(struct arena *arena, struct imap_set *a, const struct imap
     a->n = n;
 }
 
-/* `$` as ranges. */
+/* `$` as ranges; NULL: there is no room for them. */
 static struct imap_set saved_ranges(struct imap *im)
 {
     struct imap_set set = {.ranges = arena_alloc(&im->arena, ((size_t)im->view.saved.count + 1) * sizeof *set.ranges)};
@@ -116,7 +116,7 @@ static void narrow(struct imap *im, const struct imap_search_key *k, struct imap
             narrow(im, c, to);
     } else if (k->key == IMAP_KEY_UID || k->key == IMAP_KEY_SEQUENCE) {
         saved = k->set.saved ? saved_ranges(im) : k->set;
-        if (saved.ranges != NULL || saved.n == 0)
+        if (saved.ranges != NULL || (!k->set.saved && saved.n == 0))
             intersect(&im->arena, to, &saved);
     }
 }

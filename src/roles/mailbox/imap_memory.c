@@ -23,6 +23,15 @@ static bool count(struct imap *im)
     return holds == 0 || im->home->lent <= IMAP_MEMORY_MAX;
 }
 
+void *imap_alloc(struct imap *im, size_t n)
+{
+    void *room = arena_alloc(&im->arena, n);
+
+    if (room == NULL)
+        imap_no(im, "LIMIT", "The command takes too much memory");
+    return room;
+}
+
 bool imap_gathers(struct imap *im, size_t bytes)
 {
     im->gathered = bytes;

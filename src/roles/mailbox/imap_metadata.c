@@ -201,9 +201,9 @@ static bool find_place(struct imap *im, int64_t *folder)
 
 void imap_on_getmetadata(struct imap *im)
 {
-    struct metadata *m = arena_alloc(&im->arena, sizeof *m);
+    struct metadata *m = imap_alloc(im, sizeof *m);
 
-    if (!find_place(im, &m->folder))
+    if (m == NULL || !find_place(im, &m->folder))
         return;
     m->im = im;
     m->mailbox = imap_full_name(im, im->command.metadata.mailbox);

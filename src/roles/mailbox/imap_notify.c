@@ -187,13 +187,13 @@ static void tell_status(struct imap *im)
 static void begin_status(struct imap *im)
 {
     struct store *s = im->home->store;
-    struct status_walk *w = arena_alloc(&im->arena, sizeof *w);
+    struct status_walk *w = imap_alloc(im, sizeof *w);
 
-    w->folders = arena_alloc(&im->arena, (store_folder_count(s) + 1) * sizeof *w->folders);
-    if (w->folders == NULL) {
-        imap_no(im, "LIMIT", "There are too many mailboxes");
+    if (w == NULL)
         return;
-    }
+    w->folders = imap_alloc(im, (store_folder_count(s) + 1) * sizeof *w->folders);
+    if (w->folders == NULL)
+        return;
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         w->folders[w->n++] = f->id;
     im->work = w;

@@ -330,14 +330,19 @@ static void on_owners(struct shares_waiter *w, const struct shares_answer *answe
     else
         box_set_address(im->home, answer->asker);
     search->owners = arena_str(&im->arena, answer->owners);
-    im->step = enter_some;
+    if (search->owners.p == NULL)
+        imap_no(im, "LIMIT", "The command takes too much memory");
+    else
+        im->step = enter_some;
     session_wake(im->session);
 }
 
 void imap_notify_others_begin(struct imap *im, imap_step *then)
 {
-    struct notify_search *search = arena_alloc(&im->arena, sizeof *search);
+    struct notify_search *search = imap_alloc(im, sizeof *search);
 
+    if (search == NULL)
+        return;
     *search = (struct notify_search){.then = then};
     im->work = search;
     imap_ask_owners(im, on_owners);

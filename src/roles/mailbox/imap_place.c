@@ -44,7 +44,7 @@ struct str imap_full_name(struct imap *im, struct str name)
     buf_add(&full, name);
     out = arena_str(&im->arena, buf_str(&full));
     buf_clear(&full);
-    return out;
+    return out.p != NULL ? out : name; /* parsing leaves room for it */
 }
 
 void imap_write_mailbox_id(const struct imap *im, struct buf *out, const struct box *box, const struct folder *f)
@@ -81,6 +81,10 @@ static void enter(struct imap *im, struct imap_place *place, const struct shares
     buf_addf(&prefix, IMAP_OTHERS "/%.*s/", STR_ARG(answer->address));
     place->prefix = arena_str(&im->arena, buf_str(&prefix));
     buf_clear(&prefix);
+    if (place->prefix.p == NULL) {
+        imap_place_leave(im, place);
+        place->failed = true;
+    }
 }
 
 static void on_found(struct shares_waiter *w, const struct shares_answer *answer)
@@ -103,7 +107,12 @@ void imap_locate(struct imap *im, struct str name, struct imap_place *place, ima
         then(im);
         return;
     }
-    place->name = arena_str(&im->arena, str_ieq(there, STR("INBOX")) ? STR("INBOX") : there);
+    place->name = str_ieq(there, STR("INBOX")) ? STR("INBOX") : arena_str(&im->arena, there);
+    if (place->name.p == NULL) {
+        place->failed = true;
+        then(im);
+        return;
+    }
     im->locating.place = place;
     im->locating.then = then;
     imap_ask_address(im, im->home->account, address, on_found);

@@ -262,8 +262,10 @@ static void search_some(struct imap *im)
 
 void imap_on_search(struct imap *im)
 {
-    struct search *s = arena_alloc(&im->arena, sizeof *s);
+    struct search *s = imap_alloc(im, sizeof *s);
 
+    if (s == NULL)
+        return;
     *s = (struct search){0};
     im->work = s;
     im->clean = clean;

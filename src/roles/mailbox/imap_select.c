@@ -206,14 +206,20 @@ static void open_view(struct imap *im)
 {
     struct folder *f = im->view.folder;
     struct err err = {0};
+    struct resync *r;
 
     imap_view_open(im, f, im->command.verb == IMAP_EXAMINE);
     if (!describe(im, f, &err)) {
         imap_view_close(im);
         imap_failed(im, &err);
     } else if (wants_resync(im, f)) {
-        im->work = arena_alloc(&im->arena, sizeof(struct resync));
-        *(struct resync *)im->work = (struct resync){.folder = f, .at = 1, .going = 1};
+        r = imap_alloc(im, sizeof *r);
+        if (r == NULL) {
+            imap_view_close(im);
+            return;
+        }
+        *r = (struct resync){.folder = f, .at = 1, .going = 1};
+        im->work = r;
         im->step = resync;
     } else {
         selected(im);

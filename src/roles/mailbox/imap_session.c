@@ -277,6 +277,7 @@ static void keep_tag(struct imap *im, struct str tag)
 static void on_command(struct imap *im)
 {
     const char *why;
+    bool parsed;
 
     if (im->idling) {
         imap_idle_line(im, imap_input_command(&im->input));
@@ -290,7 +291,10 @@ static void on_command(struct imap *im)
         imap_input_done(&im->input);
         return;
     }
-    if (imap_command_parse(imap_input_command(&im->input), imap_utf8(im), &im->arena, &im->command, &why)) {
+    im->arena.ceiling = IMAP_ARENA_MAX - IMAP_ARENA_KEPT;
+    parsed = imap_command_parse(imap_input_command(&im->input), imap_utf8(im), &im->arena, &im->command, &why);
+    im->arena.ceiling = IMAP_ARENA_MAX;
+    if (parsed) {
         keep_tag(im, im->command.tag);
         if (imap_has_memory(im))
             imap_run_command(im);

@@ -151,8 +151,10 @@ static void look(struct imap *im)
 
 void imap_on_sort(struct imap *im)
 {
-    struct sort *s = arena_alloc(&im->arena, sizeof *s);
+    struct sort *s = imap_alloc(im, sizeof *s);
 
+    if (s == NULL)
+        return;
     *s = (struct sort){.at = 1};
     arena_init(&s->arena, KEYS_MAX);
     s->keys = sort_keys_new(im);

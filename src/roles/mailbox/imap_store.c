@@ -209,7 +209,7 @@ static bool find_keywords(struct imap *im, struct storing *w, struct err *err)
     }
     w->more = arena_str(&im->arena, buf_str(&more));
     buf_clear(&more);
-    return done;
+    return done && (w->more.p != NULL || err_set(err, ERR_LIMIT, "The command takes too much memory"));
 }
 
 /* In a mailbox of somebody else: what may not be changed is left out, and that is a fault only when nothing remains (RFC 4314, section
@@ -229,10 +229,13 @@ static bool may_store(struct imap *im, unsigned rights)
     return false;
 }
 
+/* NULL: NO was said. */
 static struct storing *begin(struct imap *im, unsigned rights)
 {
-    struct storing *w = arena_alloc(&im->arena, sizeof *w);
+    struct storing *w = imap_alloc(im, sizeof *w);
 
+    if (w == NULL)
+        return NULL;
     *w = (struct storing){.rights = rights};
     imap_uids_begin(&w->uids, im->command.store.set);
     im->work = w;
@@ -253,7 +256,7 @@ void imap_on_store(struct imap *im)
     if (what->unchanged_since_given)
         imap_enable_condstore(im);
     w = begin(im, rights);
-    if (!imap_hold(im))
+    if (w == NULL || !imap_hold(im))
         return;
     uid_set_clear(&im->view.own);
     im->view.own_modseq = 0;

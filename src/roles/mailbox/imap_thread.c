@@ -93,8 +93,10 @@ static void look(struct imap *im)
 
 void imap_on_thread(struct imap *im)
 {
-    struct thread *t = arena_alloc(&im->arena, sizeof *t);
+    struct thread *t = imap_alloc(im, sizeof *t);
 
+    if (t == NULL)
+        return;
     *t = (struct thread){.at = 1};
     t->threads = threads_new(im->command.search.thread == IMAP_THREAD_REFERENCES);
     im->work = t;

@@ -370,8 +370,10 @@ static void with_quota(struct imap *im)
 
 void imap_transfer(struct imap *im, struct imap_set set, struct folder *to, bool moves)
 {
-    struct transfer *t = arena_alloc(&im->arena, sizeof *t);
+    struct transfer *t = imap_alloc(im, sizeof *t);
 
+    if (t == NULL)
+        return;
     *t = (struct transfer){.set = set, .at = 1, .from = im->view.box, .to = im->place.box, .to_id = to->id,
         .to_uidvalidity = to->uidvalidity, .moves = moves};
     list_init(&t->messages);

@@ -23,7 +23,8 @@ struct session {
     enum role_id peer; /* access, or web for the administrator */
     unsigned copy;     /* of it */
     struct session_info info;
-    uint64_t credit;  /* bytes we may still send */
+    uint64_t window;  /* bytes of output in flight: POP3 sends whole messages one after the other, and needs less */
+    uint64_t credit;  /* of them, what we may still send */
     uint64_t granted; /* bytes access may still send */
     bool ending;      /* the machine is done: only its output is left */
     bool returning;   /* the same, but the connection goes back to access */
@@ -245,7 +246,8 @@ static struct session *add(struct sessions *all, struct channel *from, const str
     s->peer = channel_role(from);
     s->copy = channel_copy(from);
     s->id = m->id;
-    s->credit = SESSION_OUTPUT_WINDOW;
+    s->window = m->protocol == SESSION_POP3 ? SESSION_WINDOW : SESSION_OUTPUT_WINDOW;
+    s->credit = s->window;
     s->granted = SESSION_WINDOW;
     s->info.account = (int64_t)m->account;
     s->info.accounts = all->accounts;
@@ -369,7 +371,7 @@ void sessions_more(struct sessions *all, struct channel *from, const struct msg_
 
     if (s == NULL)
         return;
-    if (m->bytes > SESSION_OUTPUT_WINDOW || s->credit + m->bytes > SESSION_OUTPUT_WINDOW) {
+    if (m->bytes > s->window || s->credit + m->bytes > s->window) {
         log_warning("session-credit", "account=%" PRId64, s->info.account);
         session_end(s);
         return;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum {
+    PACE_OVER = SECOND / 4, /* microseconds of work */
     WINDOW_FIRST = 10, /* until relay says */
     WINDOW_LOCAL = 1000,
     WINDOW_NARROW = 2, /* relay tries one at a time (1: and the servers do not answer) */
@@ -21,7 +22,6 @@ static struct destination *make(struct lane *lane, struct str name, uint64_t win
     d->lane = lane;
     d->name = str_dup(name);
     d->window = window;
-    d->interval = SECOND / 20;
     d->standing = lane->role == ROLE_RELAY ? STANDING_NEW : STANDING_GOOD;
     d->last_used = clock_monotonic();
     list_init(&d->waiting[CLASS_TRANSACTIONAL]);
@@ -208,25 +208,35 @@ enum mail_class destination_may_start(const struct destination *d, size_t lane_l
     return CLASS_COUNT;
 }
 
+/* Results come in bursts, so the pace is taken over a while; a faster one is believed at once. */
 void destination_ended(struct destination *d, size_t n, int64_t now)
 {
-    int64_t span = d->last_end ? now - d->last_end : 0;
+    int64_t pace;
+    bool goes_on = d->under_way > 0 || d->waiting_n > 0;
 
     d->last_used = now;
-    if (d->last_end && n > 0) {
-        span /= (int64_t)n;
-        d->interval += (span - d->interval) / 8;
+    if (d->last_end) {
+        d->busy += now - d->last_end;
+        d->ended += n;
     }
-    d->last_end = now;
+    d->last_end = goes_on ? now : 0; /* the pace is that of the work, not of what comes */
+    if (d->busy < PACE_OVER || d->ended == 0)
+        return;
+    pace = d->busy / (int64_t)d->ended;
+    d->interval = d->interval == 0 || pace < d->interval ? pace + 1 : (d->interval + pace) / 2;
+    d->busy = 0;
+    d->ended = 0;
 }
 
 int64_t destination_park(struct destination *d, int64_t now)
 {
-    int64_t interval = d->interval < 10 ? 10 : d->interval;
+    bool good = d->standing == STANDING_GOOD;
+    int64_t interval = d->interval > 0 ? d->interval : good ? SECOND / 10000 : SECOND / 20;
+    int64_t soonest = good ? SECOND / 5 : 10 * SECOND;
     int64_t first = now + (int64_t)d->waiting_n * interval;
 
-    if (first < now + 10 * SECOND)
-        first = now + 10 * SECOND;
+    if (first < now + soonest)
+        first = now + soonest;
     if (d->park_at < first)
         d->park_at = first;
     d->park_at += interval;

@@ -21,7 +21,9 @@ struct destination {
     uint64_t window;
     enum standing standing;
     size_t under_way, bulk; /* deliveries */
-    int64_t interval;       /* microseconds a recipient, moving average */
+    int64_t interval;       /* microseconds a recipient, moving average; 0: not known yet */
+    int64_t busy;           /* since it was last reckoned: microseconds with work, */
+    size_t ended;           /* and recipients */
     int64_t last_end, last_used; /* monotonic */
     int64_t park_at;        /* wall time of the last place given to a recipient sent back */
 };
@@ -43,8 +45,9 @@ void destination_wait(struct destination *d, int n);
 size_t destination_waiting_limit(const struct destination *d, enum mail_class class, size_t active);
 /* How many places of these bulk may fill: three quarters. */
 uint64_t bulk_share(uint64_t places);
-/* A delivery of n recipients ended: keeps the pace. */
+/* A delivery of n recipients ended (and is no longer counted): keeps the pace. */
 void destination_ended(struct destination *d, size_t n, int64_t now);
-/* When a recipient for which there is no room should come back. */
+/* When a recipient for which there is no room should come back: where mail goes well, about when those that wait are
+ * through, so that it never stands still; elsewhere in ten seconds at the soonest, since each time costs a write. */
 int64_t destination_park(struct destination *d, int64_t now);
 void destination_free_idle(struct dispatch *d, int64_t unused_since);
