@@ -58,6 +58,16 @@ static bool remove_row(struct store *store, struct str domain, const struct dkim
     return store_run(store, SQL_DKIM_REMOVE, (struct str[]){domain, str_of(row->selector)}, 2, err);
 }
 
+static bool wipe(struct store *store, struct str domain, const struct dkim_row *row, struct err *err)
+{
+    struct stmt *s = store_stmt(store, SQL_DKIM_WIPE);
+
+    stmt_str(s, domain);
+    stmt_str(s, str_of(row->selector));
+    stmt_blob(s, STR(""));
+    return stmt_run(s, err);
+}
+
 static bool write_row(struct store *store, struct str domain, const struct dkim_row *row, struct err *err)
 {
     struct stmt *s = store_stmt(store, SQL_DKIM_SET);
@@ -72,9 +82,9 @@ static bool write_row(struct store *store, struct str domain, const struct dkim_
     stmt_int(s, row->ended);
     stmt_int(s, row->looked);
     stmt_str(s, str_of(dkim_record_words[row->record]));
-    stmt_int(s, row->state >= DKIM_EXPIRED);
-    stmt_blob(s, STR(""));
-    return stmt_run(s, err);
+    if (!stmt_run(s, err))
+        return false;
+    return row->state < DKIM_EXPIRED || wipe(store, domain, row, err);
 }
 
 bool dkim_rows_put(struct store *store, const struct dkim_rows *rows, struct err *err)

@@ -131,8 +131,9 @@ bool name_set(struct name *name, struct str text);
         "INSERT INTO dkim_key (" STORE_DKIM ", domain, private) VALUES ($1, $2, $3, $4, $5, $6, "  \
         "$7, $8, $9, $10, $11, $12, $13, $14)")                                                    \
     X(DKIM_SET, "UPDATE dkim_key SET state = $3, by_hand = $4, published = $5, used = $6, "        \
-                "retired = $7, ended = $8, looked = $9, record = $10, private = CASE WHEN $11 = 1 " \
-                "THEN $12 ELSE private END WHERE domain = $1 AND selector = $2")                   \
+                "retired = $7, ended = $8, looked = $9, record = $10 WHERE domain = $1 AND "       \
+                "selector = $2")                                                                   \
+    X(DKIM_WIPE, "UPDATE dkim_key SET private = $3 WHERE domain = $1 AND selector = $2")           \
     X(DKIM_REMOVE, "DELETE FROM dkim_key WHERE domain = $1 AND selector = $2")                     \
     X(DKIM_FORGET, "DELETE FROM dkim_key WHERE domain = $1")                                       \
     X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                        \
