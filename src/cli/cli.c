@@ -1,5 +1,6 @@
 /* The table of commands and what is common to all of them. */
 #include "cli/cli.h"
+#include "cli/value.h"
 #include "cli/verb.h"
 
 #include <errno.h>
@@ -47,12 +48,21 @@ const struct command *cli_find(const char *name)
 int cli_fail(int code, const char *format, ...)
 {
     va_list args;
+    char text[4000];
+    struct str rest, line;
+    struct buf clean;
 
-    fputs("staffetta: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    rest = str_of(text);
+    buf_init(&clean, 2 * sizeof text);
+    while (str_next(&rest, '\n', &line)) { /* what another server says may be in it */
+        value_add_clean(&clean, line);
+        buf_add_char(&clean, '\n');
+    }
+    fprintf(stderr, "staffetta: %.*s", STR_ARG(buf_str(&clean)));
+    buf_clear(&clean);
     return code;
 }
 

@@ -1,10 +1,11 @@
 """IMAP and those who want too much: connections of an address and of an account, bans after failed logins, no password in clear from
-outside, time limits before the login."""
+outside, time limits before the login; MESSAGELIMIT; a directory that hangs."""
 import os
+import signal
 import unittest
 
 from harness import PASSWORD, until
-from imap_clients import Clients
+from imap_clients import Clients, message
 from imap_line import Line
 from mailcase import plain
 
@@ -88,3 +89,63 @@ class Gate(Clients):
             self.assertTrue(t.closed())
         inside.raw("DONE\r\n")
         self.assertTrue(inside.answer("i")[1].startswith("OK"))
+
+
+class Messages(Clients):
+    """MESSAGELIMIT: a client that asks for everything hears how far it came, and goes on from there."""
+    config = {"limits": {"imap_message_limit": 5}}
+
+    def test_a_client_that_goes_on_where_it_was_stopped(self):
+        c = self.server.imap("ann@home.example")
+        self.addCleanup(c.shutdown)
+        self.assertIn(b"MESSAGELIMIT=5", c.capability()[1][0].split())
+        for i in range(1, 13):
+            self.assertEqual(c.append("INBOX", None, None, message(f"m{i}"))[0], "OK")
+        self.assertEqual(c.select("INBOX"), ("OK", [b"12"]))
+        seen, up_to, rounds = [], 2 ** 32 - 1, 0
+        while up_to:
+            done, lines = c.uid("FETCH", f"1:{up_to}", "(UID)")
+            self.assertEqual(done, "OK", lines)
+            seen += [int(line.split()[2].rstrip(b")")) for line in lines]
+            limit = c.response("MESSAGELIMIT")[1][0]
+            up_to = int(limit.split()[1]) - 1 if limit else 0
+            self.assertTrue(limit is None or limit.split()[0] == b"5", limit)
+            rounds += 1
+        self.assertEqual((sorted(seen), rounds), (list(range(1, 13)), 3))
+        self.assertEqual(c.copy("1:*", "Archive")[0], "NO")
+        self.assertEqual(c.response("MESSAGELIMIT")[1], [b"5 8"])
+        self.assertEqual(c.copy("8:*", "Archive")[0], "OK")
+        self.assertEqual(c.store("1:*", "+FLAGS.SILENT", "(\\Flagged)")[0], "OK")
+        self.assertEqual(c.response("MESSAGELIMIT")[1], [b"5 8"])
+        self.assertEqual(c.search(None, "UIDBEFORE", "8", "FLAGGED"), ("OK", [b""]))
+        self.assertEqual(c.select("Archive"), ("OK", [b"5"]))
+
+
+class Directory(Clients):
+    """directory hangs: what asks it is refused after 20 s, everything else goes on."""
+    users = ("ann", "bob")
+
+    def stop(self, how):
+        for pid in self.server.roles()["directory"]:
+            os.kill(pid, how)
+
+    def test_one_that_hangs(self):
+        c, idle = self.server.imap("ann@home.example"), self.line("bob")
+        self.addCleanup(c.shutdown)
+        self.assertEqual(c.append("INBOX", None, None, message("m1"))[0], "OK")
+        self.assertEqual(c.select("INBOX"), ("OK", [b"1"]))
+        self.stop(signal.SIGSTOP)
+        try:
+            idle.raw('a LIST "" "Other Users/*"\r\n')
+            answer = c.setacl("INBOX", "bob@home.example", "lr")
+            self.assertEqual((answer[0], b"[UNAVAILABLE]" in answer[1][0]), ("NO", True), answer)
+            lines, done = idle.answer("a")
+            self.assertTrue(done.startswith("OK") and any("[UNAVAILABLE]" in line for line in lines), (lines, done))
+            self.assertEqual(c.fetch("1", "(FLAGS)"), ("OK", [b"1 (FLAGS ())"]))
+            self.assertEqual(c.store("1", "+FLAGS", "(\\Seen)")[0], "OK")
+            self.assertEqual(c.append("INBOX", None, None, message("m2"))[0], "OK") # its quota is known
+            self.assertEqual(c.noop()[0], "OK")
+        finally:
+            self.stop(signal.SIGCONT)
+        until(lambda: c.setacl("INBOX", "bob@home.example", "lr")[0] == "OK", "directory to answer again")
+        self.assertTrue(any("INBOX" in line for line in idle.say('LIST "" "Other Users/*"')[0]))

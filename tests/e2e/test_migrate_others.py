@@ -1,6 +1,8 @@
 """Import from and export to places that belong to users, by root: links there lead to nothing the user may not read or write."""
 import os
+import socket
 import subprocess
+import threading
 import unittest
 
 from harness import letter
@@ -52,6 +54,46 @@ class OthersPlaces(Migration):
         self.assertEqual(self.messages("carl", "B"), [])
         self.as_root("import", "carl@home.example", "mbox", secret, code=0)
         self.assertEqual(len(self.messages("carl")), 1)
+
+    def test_no_waiting_for_pipes_and_no_walking_in_circles(self):
+        m = self.place("maildir")
+        self.put(m / "cur" / "1600000000.M1.host:2,S", letter(subject="own"))
+        for name in ("subscriptions", "dovecot-keywords", "cur/1600000001.M2.host:2,S"):
+            os.mkfifo(m / name)
+        self.assertIn("it is no file", self.as_root("import", "emil@home.example", "maildir", m, code=65))
+        self.assertEqual(len(self.messages("emil")), 1)
+        files = self.place("files")
+        self.put(files / "A.mbox", "From a@b.example Sat Jan  3 01:05:34 1996\n" + letter(subject="x").replace("\r\n", "\n") + "\n")
+        os.mkfifo(files / ".subscriptions")
+        for name in "bcdefg":
+            (files / name).symlink_to(files)
+        self.as_root("import", "emil@home.example", "mbox", files, code=0)
+        self.assertEqual(len(self.messages("emil", "A")), 1)
+        for kind, pipes in (("maildir", ("dovecot-keywords",)), ("mbox", ("INBOX.mbox", "A.mbox.state"))):
+            place = self.place(f"{kind}-out")
+            for name in pipes:
+                os.mkfifo(place / name)
+            self.as_root("export", "emil@home.example", kind, place, code=0 if kind == "maildir" else 65)
+
+    def test_what_a_server_says_moves_no_cursor(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            s, _ = listener.accept()
+            with s, s.makefile("rwb") as f:
+                f.write(b"* OK ready\r\n")
+                f.flush()
+                for line in f:
+                    f.write(line.split()[0] + b" NO \x1b]2;owned\x07 go away\r\n")
+                    f.flush()
+
+        threading.Thread(target=serve, daemon=True).start()
+        secret = self.put(self.server.folder / "other-password", "x\n", 0)
+        told = self.as_root("import", "emil@home.example", "imap", f"imap://x@127.0.0.1:{listener.getsockname()[1]}", "--tls=none",
+                            f"--password-file={secret}", code=77)
+        self.assertIn("go away", told)
+        self.assertNotIn("\x1b", told)
 
     def test_export_through_no_link(self):
         with self.server.imap("dora@home.example") as c:

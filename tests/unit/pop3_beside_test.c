@@ -98,6 +98,27 @@ static void the_client_goes_while_login_waits(void **state)
     client_was_told(IMAP, "a OK Done\r\n");
 }
 
+/* After a sync that failed a session that waits for its client would keep everybody out as long as it likes. */
+static void the_disk_fails_while_it_waits(void **state)
+{
+    struct box *box = world_box();
+    struct err err = {0};
+
+    (void)state;
+    open_pop(POP);
+    world_flush();
+    client_was_told(POP, "+OK 500 messages (% octets)\r\n");
+    client_expect(POP, "DELE 1\r\n", "+OK %\r\n");
+    err_set(&err, ERR_TEMPORARY, "no sync");
+    box->broken = true; /* as a sync leaves it that fails */
+    box_fail(box, &err);
+    world_run();
+    assert_false(imap_clients[POP].open);
+    open_pop(POP);
+    world_flush();
+    client_was_told(POP, "+OK 500 messages (% octets)\r\n");
+}
+
 /* What was rolled back meanwhile is nothing to a login. */
 static void login_after_a_rollback(void **state)
 {
@@ -207,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(login_waits_for_the_change, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(login_waits_so_long, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(the_client_goes_while_login_waits, setup, imap_world_teardown),
-        cmocka_unit_test_setup_teardown(login_after_a_rollback, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(the_disk_fails_while_it_waits, setup, imap_world_teardown), cmocka_unit_test_setup_teardown(login_after_a_rollback, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(quit_waits_for_the_change, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(quit_with_what_is_undone, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(the_client_goes_after_quit, setup, imap_world_teardown),

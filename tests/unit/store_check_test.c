@@ -2,6 +2,7 @@
 #include "store_world.h"
 #include "roles/mailbox/store_check.h"
 
+#include <string.h>
 #include <unistd.h>
 
 enum { MESSAGES = 40 };
@@ -190,10 +191,52 @@ static void mistakes_are_found(void **state)
     }
 }
 
+/* INBOX has this keyword: whether that can be. */
+static bool keyword_is_plausible(struct store *s, const char *name)
+{
+    struct db *view;
+    struct err err;
+    bool found;
+    int slot;
+
+    OK(store_begin(s, &world_err));
+    OK(store_keyword(s, store_inbox(s), str_of(name), true, &slot, &world_err));
+    world_sync(s);
+    OK(db_open_read_only(&view, world_path(), &world_err));
+    found = finds(view, CHECK_PLAUSIBLE, &err);
+    db_close(view);
+    assert_true(!found || strstr(err.text, "keyword that cannot be") != NULL);
+    return !found;
+}
+
+/* Those of a file that no server made: as STORE takes them, or not at all. */
+static void keywords_that_are_too_long(void **state)
+{
+    char name[202] = {0};
+    struct store *s = world_open();
+
+    (void)state;
+    memset(name, 'k', 200);
+    assert_true(keyword_is_plausible(s, name));
+    name[200] = 'k';
+    assert_false(keyword_is_plausible(s, name));
+    store_close(s);
+}
+
+static void keywords_that_are_not_ascii(void **state)
+{
+    struct store *s = world_open();
+
+    (void)state;
+    assert_true(keyword_is_plausible(s, "k~"));
+    assert_false(keyword_is_plausible(s, "k\xc3\xbc"));
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(one_view_while_others_write), TEST(a_file_becomes_a_store_in_turns), TEST(every_version_is_known),
-        TEST(mistakes_are_found)};
+        TEST(mistakes_are_found), TEST(keywords_that_are_too_long), TEST(keywords_that_are_not_ascii)};
 
     return cmocka_run_group_tests_name("store_check", tests, NULL, NULL);
 }

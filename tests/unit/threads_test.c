@@ -414,6 +414,40 @@ static void thread_deeply(bool backwards)
     threads_free(t);
 }
 
+/* The table of what was seen grows while it is asked for what came long ago. */
+static void what_came_long_ago_is_found(void **state)
+{
+    enum { N = 20000, BACK = 1000 };
+    struct threads *t = threads_new(true);
+    uint32_t uid = 0;
+    struct buf out, expected;
+
+    (void)state;
+    buf_init(&out, 1 << 20);
+    buf_init(&expected, 1 << 20);
+    for (uint64_t i = 1; i <= N; i++) {
+        uint64_t refs[2] = {i, i - BACK};
+
+        assert_true(threads_add(t, &(struct thread_message){.uid = (uint32_t)i, .sent = (int64_t)i, .subject = i,
+            .refs = str_from((const char *)refs, (i > BACK ? 2 : 1) * sizeof *refs)}));
+    }
+    while (!threads_go_on(t, 100))
+        ;
+    while (threads_write(t, &out, same_number, NULL))
+        ;
+    for (uint32_t first = 1; first <= BACK; first++) {
+        buf_add_char(&expected, '(');
+        for (uid = first; uid <= N; uid += BACK)
+            buf_addf(&expected, uid == first ? "%u" : " %u", uid);
+        buf_add_char(&expected, ')');
+    }
+    assert_true(str_eq(buf_str(&out), buf_str(&expected)));
+    threads_free(t);
+    buf_clear(&out);
+    buf_clear(&expected);
+}
+
+
 static void deep_threads_need_no_stack(void **state)
 {
     (void)state;
@@ -457,6 +491,7 @@ int main(void)
         cmocka_unit_test(replies_without_references_join_by_subject),
         cmocka_unit_test(references_in_a_circle_end),
         cmocka_unit_test(random_mailboxes_are_threaded_as_the_rfc_says),
+        cmocka_unit_test(what_came_long_ago_is_found),
         cmocka_unit_test(deep_threads_need_no_stack),
         cmocka_unit_test(sorting_bit_by_bit_sorts),
     };

@@ -23,6 +23,28 @@ bool files_may_read(struct files_owner owner, const struct stat *about)
     return !owner.only || about->st_uid == owner.uid;
 }
 
+static int open_regular(const char *path, int flags)
+{
+    int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    struct stat about;
+
+    if (fd < 0 || (fstat(fd, &about) == 0 && S_ISREG(about.st_mode)))
+        return fd;
+    close(fd);
+    errno = ENXIO;
+    return -1;
+}
+
+int files_open(const char *path)
+{
+    return open_regular(path, O_RDONLY);
+}
+
+int files_open_to_write(const char *path)
+{
+    return open_regular(path, O_WRONLY | O_CREAT);
+}
+
 int files_create(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT)
@@ -44,7 +66,7 @@ bool files_make_directory(const char *path)
 
 bool files_failed(struct err *err, const char *path)
 {
-    bool name = errno == ENAMETOOLONG || errno == ENOTDIR || errno == EISDIR || errno == ELOOP;
+    bool name = errno == ENAMETOOLONG || errno == ENOTDIR || errno == EISDIR || errno == ELOOP || errno == ENXIO;
 
     return err_set(err, name ? ERR_LIMIT : ERR_TEMPORARY, "%s: %s", path, strerror(errno));
 }

@@ -17,6 +17,9 @@ struct files_owner files_owner_of(const char *place);
 /* Of a file that is open. Links lead anywhere, its owner does not change. */
 bool files_may_read(struct files_owner owner, const struct stat *about);
 
+/* A file to be read, or written: neither a link, nor a pipe, on which one would wait, nor a device. -1: errno says why. */
+int files_open(const char *path);
+int files_open_to_write(const char *path); /* made if need be */
 /* An empty file of that name; what was there goes, and is not written to. -1: errno says why. */
 int files_create(const char *path);
 /* A directory, made if need be; a link to one is none (ELOOP). */

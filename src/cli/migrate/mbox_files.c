@@ -1,5 +1,6 @@
 /* Mailbox files below a folder. See mbox_files.h. */
 #include "cli/migrate/mbox_files.h"
+#include "cli/migrate/files.h"
 #include "cli/migrate/maildir.h"
 
 #include <dirent.h>
@@ -79,6 +80,14 @@ static struct str without(struct str name, struct str suffix)
     return name.n > suffix.n && str_ends(name, suffix) ? str_sub(name, 0, name.n - suffix.n) : name;
 }
 
+/* A link to a directory may lead to the one it is in, and the walk would not end. */
+static bool is_folder(const char *path)
+{
+    struct stat about;
+
+    return lstat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 static void walk(struct mbox_files *f, const char *directory, struct str above, unsigned level)
 {
     DIR *dir = level < LEVELS_MAX ? opendir(directory) : NULL;
@@ -96,7 +105,7 @@ static void walk(struct mbox_files *f, const char *directory, struct str above, 
         buf_add(&name, above);
         if (above.n > 0)
             buf_add_char(&name, '/');
-        if (S_ISDIR(about.st_mode) && mbox_level_decode(&name, without(file, STR(".sbd"))))
+        if (is_folder(path) && mbox_level_decode(&name, without(file, STR(".sbd"))))
             walk(f, path, buf_str(&name), level + 1);
         else if (S_ISREG(about.st_mode) && looks_like_mbox(path) && mbox_level_decode(&name, without(file, STR(".mbox"))))
             add(f, path, above.n == 0 && str_ieq(buf_str(&name), STR("INBOX")) ? STR("INBOX") : buf_str(&name));
@@ -113,7 +122,7 @@ static void read_subscriptions(struct mbox_files *f, const char *place)
     int fd;
 
     snprintf(path, sizeof path, "%s/.subscriptions", place);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = files_open(path);
     while (fd >= 0 && (room = buf_reserve(&f->subscriptions, 16384)) != NULL && (n = read(fd, room, 16384)) > 0)
         f->subscriptions.n += (size_t)n;
     if (fd >= 0)

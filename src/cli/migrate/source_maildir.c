@@ -58,7 +58,7 @@ static void read_small(struct maildir *d, struct str folder, const char *name, s
 
     buf_reset(out);
     snprintf(path, sizeof path, "%.*s/%s", STR_ARG(folder), name);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    fd = files_open(path);
     while (fd >= 0 && fstat(fd, &about) == 0 && files_may_read(d->owner, &about) && (room = buf_reserve(out, 16384)) != NULL && (n = read(fd, room, 16384)) > 0)
         out->n += (size_t)n;
     if (fd >= 0)

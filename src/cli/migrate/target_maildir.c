@@ -105,7 +105,7 @@ static void read_keywords(struct maildir_out *d)
 
     snprintf(path, sizeof path, "%s/dovecot-keywords", d->folder);
     buf_reset(&d->keywords);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    fd = files_open(path);
     while (fd >= 0 && (room = buf_reserve(&d->keywords, 4096)) != NULL && (n = read(fd, room, 4096)) > 0)
         d->keywords.n += (size_t)n;
     if (fd >= 0)

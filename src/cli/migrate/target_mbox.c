@@ -89,7 +89,7 @@ static bool read_state(struct mbox_out *m, bool *found, struct err *err)
     int fd;
 
     snprintf(path, sizeof path, "%s.state", m->path);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    fd = files_open(path);
     *found = fd >= 0;
     if (fd < 0)
         return errno == ENOENT || files_failed(err, path);
@@ -131,7 +131,7 @@ static bool open_file(struct mbox_out *m, bool known, struct err *err)
 {
     struct stat about;
 
-    m->fd = open(m->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    m->fd = files_open_to_write(m->path);
     if (m->fd < 0 || fstat(m->fd, &about) != 0)
         return files_failed(err, m->path);
     if (!known && about.st_size > 0)

@@ -33,6 +33,7 @@ struct appending {
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
     bool failed;          /* NO is said when the rest was read */
     const char *code, *why;
+    struct link *adding;  /* the next message to become one of the mailbox; NULL: all have */
     struct buf uids;
     struct imap_set_writer uid_writer;
     struct fetch *source; /* of CATENATE; NULL: no URL has come yet */
@@ -54,6 +55,12 @@ void append_stream(struct imap *im);
 void append_flush(struct imap *im);
 /* Reads on in the command. */
 void append_go_on(struct imap *im);
+/* What is told of the message without its bytes: a piece of it passes; all have, and that is stored. */
+void append_note_structure(struct imap *im, struct incoming *m, struct str piece);
+MUST_CHECK bool append_put_info(struct imap *im, struct incoming *m, struct err *err);
+
+/* ---- imap_append_add.c ---- */
+void append_complete(struct imap *im); /* all messages have come: stores them and answers */
 
 /* ---- imap_catenate.c: the steps of imap/append.h in a message that is catenated ---- */
 imap_step catenate_begin, catenate_literal, catenate_url, catenate_end;

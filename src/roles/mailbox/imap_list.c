@@ -2,15 +2,17 @@
  *
  * What is listed are the mailboxes, the names above them that are none (\NonExistent), and, with SUBSCRIBED, names that
  * are subscribed and gone; and what others share (imap_place.c), as far as it may be looked up. All names are collected and sorted
- * first, one account after the other, then told bit by bit. */
+ * first, one account after the other, then told, all of it bit by bit. */
 #include "imap.h"
 #include "base/log.h"
+#include "merge_sort.h"
 #include "store_annotation.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { RETURNS_OF_FOLDER = IMAP_LIST_RETURN_STATUS | IMAP_LIST_RETURN_METADATA | IMAP_LIST_RETURN_MYRIGHTS };
+enum { AT_A_TIME = 256, RETURNS_OF_FOLDER = IMAP_LIST_RETURN_STATUS | IMAP_LIST_RETURN_METADATA | IMAP_LIST_RETURN_MYRIGHTS };
 
 struct name {
     struct str text, special;
@@ -22,8 +24,10 @@ struct name {
 
 struct listing {
     struct imap *im;
-    struct name *names;
+    struct name *names; /* in the arena; later those of `sort` */
     size_t n, room, at;
+    size_t collected;   /* of `n`, when the names above them are added */
+    struct merge_sort sort;
     bool failed;
     struct str owners; /* of other accounts that may share something: directory's answer, what is left of it */
     struct box *box;   /* of one of them, that is collected or told */
@@ -36,6 +40,7 @@ static void clean(struct imap *im)
 
     if (l->box != NULL)
         box_leave(l->box);
+    merge_sort_clear(&l->sort);
 }
 
 /* im->box is the mailbox of that account from now on; false: it cannot be had. */
@@ -91,17 +96,6 @@ static void add_subscription(void *arg, struct str name)
     add_name(l, arena_str(&l->im->arena, name), NULL, true);
 }
 
-/* Every name above stands in the list too, as none yet. */
-static void add_parents(struct listing *l)
-{
-    size_t n = l->n;
-
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 1; k < l->names[i].text.n; k++)
-            if (l->names[i].text.p[k] == '/')
-                add_name(l, str_sub(l->names[i].text, 0, k), NULL, false);
-}
-
 static int by_name(const void *a, const void *b)
 {
     const struct name *x = a, *y = b;
@@ -112,43 +106,11 @@ static int by_name(const void *a, const void *b)
     return str_cmp(x->text, y->text);
 }
 
-static void join_equal(struct listing *l)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < l->n; i++) {
-        if (n > 0 && str_eq(l->names[n - 1].text, l->names[i].text)) {
-            l->names[n - 1].subscribed |= l->names[i].subscribed;
-            if (l->names[i].folder != 0 && (l->names[n - 1].folder == 0 || l->names[i].account == 0)) { /* his own name goes first */
-                l->names[n - 1].folder = l->names[i].folder;
-                l->names[n - 1].account = l->names[i].account;
-                l->names[n - 1].special = l->names[i].special;
-            }
-        } else {
-            l->names[n++] = l->names[i];
-        }
-    }
-    l->n = n;
-}
-
 static struct name *find(struct listing *l, struct str text)
 {
     struct name key = {.text = text};
 
     return bsearch(&key, l->names, l->n, sizeof *l->names, by_name);
-}
-
-static void mark_parents(struct listing *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        for (size_t k = 1; k < l->names[i].text.n; k++) {
-            struct name *above = l->names[i].text.p[k] == '/' ? find(l, str_sub(l->names[i].text, 0, k)) : NULL;
-
-            if (above != NULL) {
-                above->has_children |= l->names[i].folder != 0;
-                above->child_subscribed |= l->names[i].subscribed;
-            }
-        }
 }
 
 static bool collect_own(struct listing *l, struct err *err)
@@ -180,15 +142,137 @@ static bool add_shared(void *arg, int64_t folder, unsigned rights)
     return !l->failed;
 }
 
-static bool put_in_order(struct listing *l, struct err *err)
+/* ---- in order, in turns: a pass over all names for each step ---- */
+
+typedef void each_name(struct listing *l, size_t i);
+
+/* True at the end of the pass over so many names; else there is more to do in another turn. */
+static bool pass(struct listing *l, size_t n, each_name *each)
 {
-    add_parents(l);
-    if (l->failed)
-        return err_set(err, ERR_LIMIT, "too many mailboxes to list");
-    qsort(l->names, l->n, sizeof *l->names, by_name);
-    join_equal(l);
-    mark_parents(l);
+    while (l->at < n && !l->failed) {
+        for (size_t end = l->at + AT_A_TIME; l->at < end && l->at < n; l->at++)
+            each(l, l->at);
+        if (imap_pause(l->im))
+            break;
+    }
+    if (l->at < n && !l->failed)
+        return false;
+    l->at = 0;
     return true;
+}
+
+/* Every name above stands in the list too, as none yet. */
+static void add_above(struct listing *l, size_t i)
+{
+    struct str text = l->names[i].text;
+
+    for (size_t k = 1; k < text.n; k++)
+        if (text.p[k] == '/')
+            add_name(l, str_sub(text, 0, k), NULL, false);
+}
+
+/* Those of the same name become one. */
+static void join_equal(struct listing *l, size_t i)
+{
+    struct name name = l->names[i], *last = l->n > 0 ? &l->names[l->n - 1] : NULL;
+
+    if (last == NULL || !str_eq(last->text, name.text)) {
+        l->names[l->n++] = name;
+        return;
+    }
+    last->subscribed |= name.subscribed;
+    if (name.folder != 0 && (last->folder == 0 || name.account == 0)) { /* his own name goes first */
+        last->folder = name.folder;
+        last->account = name.account;
+        last->special = name.special;
+    }
+}
+
+static void mark_above(struct listing *l, size_t i)
+{
+    const struct name *name = &l->names[i];
+
+    for (size_t k = 1; k < name->text.n; k++) {
+        struct name *above = name->text.p[k] == '/' ? find(l, str_sub(name->text, 0, k)) : NULL;
+
+        if (above != NULL) {
+            above->has_children |= name->folder != 0;
+            above->child_subscribed |= name->subscribed;
+        }
+    }
+}
+
+static void tell_some(struct imap *im);
+
+static void mark_names_above(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    if (pass(l, l->n, mark_above))
+        im->step = tell_some;
+}
+
+static void join_names(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    if (pass(l, l->sort.n, join_equal))
+        im->step = mark_names_above;
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    (void)arg;
+    return by_name(a, b);
+}
+
+static void sort_names(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    while (!merge_sort_go_on(&l->sort, AT_A_TIME))
+        if (imap_pause(im))
+            return;
+    l->names = (struct name *)(void *)l->sort.items;
+    l->n = 0;
+    im->step = join_names;
+}
+
+static void begin_sorting(struct imap *im)
+{
+    struct listing *l = im->work;
+    struct name *copy;
+
+    if (!imap_gathers(im, 2 * l->n * sizeof *copy)) {
+        imap_no(im, "LIMIT", "The sessions of this account take too much memory together, try again later");
+        return;
+    }
+    copy = xcalloc(l->n + 1, sizeof *copy);
+    if (l->n > 0)
+        memcpy(copy, l->names, l->n * sizeof *copy);
+    merge_sort_begin(&l->sort, copy, l->n, sizeof *copy, compare, NULL);
+    im->step = sort_names;
+}
+
+static void add_names_above(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    if (!pass(l, l->collected, add_above))
+        return;
+    if (l->failed)
+        imap_no(im, "LIMIT", "There are too many mailboxes to list");
+    else
+        im->step = begin_sorting;
+}
+
+static void put_in_order(struct imap *im)
+{
+    struct listing *l = im->work;
+
+    im->box = im->home;
+    l->collected = l->n;
+    im->step = add_names_above;
 }
 
 /* ---- choosing ---- */
@@ -305,8 +389,6 @@ static bool tell(struct imap *im, const struct name *name, struct err *err)
     return true;
 }
 
-static void tell_some(struct imap *im);
-
 static void tell_on(struct imap *im, bool stored)
 {
     (void)stored; /* nothing of it was this session's */
@@ -339,17 +421,6 @@ static void tell_some(struct imap *im)
     imap_ok(im, NULL, "Done");
 }
 
-static void begin_telling(struct imap *im)
-{
-    struct err err = {0};
-
-    im->box = im->home;
-    if (!put_in_order(im->work, &err))
-        imap_failed(im, &err);
-    else if (imap_has_memory(im))
-        im->step = tell_some;
-}
-
 /* One account after the other. What is on its way to the disk in one is waited for, as with the account's own names. */
 static void collect_shared(struct imap *im)
 {
@@ -379,7 +450,7 @@ static void collect_shared(struct imap *im)
             log_warning("imap-list", "account=%" PRIu64 " reason=%s", account, err.text);
         buf_clear(&prefix);
     }
-    begin_telling(im);
+    put_in_order(im);
 }
 
 static void on_owners(struct shares_waiter *w, const struct shares_answer *answer)
@@ -418,7 +489,7 @@ void imap_on_list(struct imap *im)
     if (!collect_own(l, &err)) {
         imap_failed(im, &err);
     } else if (!may_match_others(im)) {
-        begin_telling(im);
+        put_in_order(im);
     } else {
         imap_ask_owners(im, on_owners);
     }

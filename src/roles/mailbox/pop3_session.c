@@ -21,6 +21,7 @@ struct pop3_session {
     struct pop3 *machine;
     bool locked;
     struct waiter waiter;
+    struct box_watcher watcher;
     bool opening;     /* until the box is settled, or */
     int64_t deadline; /* that time has come (monotonic) */
     int64_t last_uid; /* loaded so far */
@@ -197,6 +198,27 @@ static void on_settled(struct waiter *w, bool stored, const struct err *err)
     session_wake(s->session);
 }
 
+/* A sync failed: as long as this session is there nobody gets another handle (boxes.h). */
+static void on_changed(struct box_watcher *w)
+{
+    struct pop3_session *s = CONTAINER(w, struct pop3_session, watcher);
+
+    if (s->box->broken)
+        session_wake(s->session);
+}
+
+static bool may_rest(struct box_watcher *w)
+{
+    (void)w;
+    return false; /* the snapshot and what is marked belong to the open database */
+}
+
+/* Nothing can be removed any more, and QUIT does not wait for its answer. */
+static bool must_leave(const struct pop3_session *s)
+{
+    return s->box->broken && !s->removing && !link_in_list(&s->waiter.link);
+}
+
 static void open_maildrop(struct pop3_session *s)
 {
     unsigned flags = (s->info->flags & SESSION_TLS ? POP3_TLS : 0) |
@@ -224,6 +246,8 @@ static void *session_open(struct session *session)
     s->info = session_info(session);
     s->box = s->info->box;
     s->waiter = (struct waiter){.done = on_settled, .hurry = true};
+    s->watcher = (struct box_watcher){.changed = on_changed, .may_rest = may_rest};
+    box_watch(s->box, &s->watcher);
     buf_init(&s->refusal, 512);
     open_maildrop(s);
     return s;
@@ -250,7 +274,7 @@ static enum session_next session_run(void *machine)
         refuse_opening(s);
     if (s->opening)
         return SESSION_WAITS_INPUT;
-    return s->machine == NULL ? SESSION_ENDS : nexts[pop3_run(s->machine)];
+    return s->machine == NULL || must_leave(s) ? SESSION_ENDS : nexts[pop3_run(s->machine)];
 }
 
 /* The client has said QUIT: what it removes is removed. */
@@ -295,6 +319,7 @@ static void session_close(void *machine)
     struct pop3_session *s = machine;
 
     box_unwait(s->box, &s->waiter);
+    list_remove(&s->watcher.link);
     if (s->machine != NULL)
         log_session(s);
     store_unpin(s->box->store, &s->pin);

@@ -1,5 +1,6 @@
 /* Names, and packed flags: what is told to clients as it stands must be something that can be told. See store_check.h. */
 #include "store_check_private.h"
+#include "imap/command.h"
 
 static bool has_control(struct str name)
 {
@@ -44,11 +45,14 @@ bool check_folder_names_end(struct store_check *c, struct err *err)
 bool check_keyword(struct store_check *c, struct stmt *row, struct err *err)
 {
     int64_t slot = column_int(row, 0);
+    struct str name = column_str(row, 1);
 
     (void)c;
     if (slot < 0 || slot >= STORE_KEYWORDS_MAX)
         return check_found(err, "it has too many keywords");
-    return is_flag(column_str(row, 1)) || check_found(err, "it has a keyword that cannot be");
+    if (!is_flag(name) || name.n > IMAP_KEYWORD_MAX || !str_is_printable(name)) /* as STORE takes them */
+        return check_found(err, "it has a keyword that cannot be");
+    return true;
 }
 
 static bool is_plausible(const struct flag_block *block, int64_t modseq)

@@ -29,13 +29,15 @@ struct dated {
     uint32_t uid, node;
 };
 
-/* Hashes to nodes, open addressing. */
+/* Hashes to nodes, open addressing. When it grows, what was in it moves bit by bit, with what is put meanwhile; until all has moved, what is
+ * not found is looked for where it was. */
 struct table {
     struct slot {
         uint64_t key; /* 0: free */
         uint32_t node;
-    } *slots;
+    } *slots, *old;
     size_t size, count; /* size: a power of two */
+    size_t moved;       /* slots of `old`, which is half the size; NULL: all */
     uint64_t seed;
 };
 
@@ -63,52 +65,74 @@ struct threads {
 
 /* ---- tables ---- */
 
-static size_t place(const struct table *t, uint64_t key)
+static size_t place(const struct table *t, uint64_t key, size_t size)
 {
     uint64_t h = (key ^ t->seed) * UINT64_C(0x9e3779b97f4a7c15);
 
     h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    return (size_t)(h ^ h >> 32) & (t->size - 1);
+    return (size_t)(h ^ h >> 32) & (size - 1);
+}
+
+static struct slot *slot_of(const struct table *t, struct slot *slots, size_t size, uint64_t key)
+{
+    size_t i = place(t, key, size);
+
+    while (slots[i].key != 0 && slots[i].key != key)
+        i = (i + 1) & (size - 1);
+    return &slots[i];
 }
 
 static struct slot *find_slot(const struct table *t, uint64_t key)
 {
-    size_t i = place(t, key);
-
-    while (t->slots[i].key != 0 && t->slots[i].key != key)
-        i = (i + 1) & (t->size - 1);
-    return &t->slots[i];
+    return slot_of(t, t->slots, t->size, key);
 }
 
 static void grow(struct table *t)
 {
-    struct table old = *t;
-
-    t->size = old.size ? old.size * 2 : 1024;
+    t->old = t->slots;
+    t->moved = 0;
+    t->size = t->size ? t->size * 2 : 1024;
     t->slots = xcalloc(t->size, sizeof *t->slots);
-    if (old.size == 0)
+    if (t->old == NULL)
         random_bytes(&t->seed, sizeof t->seed);
-    for (size_t i = 0; i < old.size; i++)
-        if (old.slots[i].key != 0)
-            *find_slot(t, old.slots[i].key) = old.slots[i];
-    free(old.slots);
+}
+
+/* Four slots for each one that is put: all of them before half of the new size is used. */
+static void move_some(struct table *t)
+{
+    enum { A_STEP = 4 };
+
+    for (size_t end = t->moved + A_STEP; t->moved < end && t->moved < t->size / 2; t->moved++) {
+        const struct slot *from = &t->old[t->moved];
+        struct slot *to = from->key != 0 ? find_slot(t, from->key) : NULL;
+
+        if (to != NULL && to->key == 0) /* else it was put again meanwhile */
+            *to = *from;
+    }
+    if (t->moved < t->size / 2)
+        return;
+    free(t->old);
+    t->old = NULL;
 }
 
 /* The node of a key, or 0; to be set there with put. */
 static uint32_t get(const struct table *t, uint64_t key)
 {
-    return t->size ? find_slot(t, key)->node : 0;
+    const struct slot *s = t->size ? find_slot(t, key) : NULL;
+
+    if (s != NULL && s->key == 0 && t->old != NULL)
+        s = slot_of(t, t->old, t->size / 2, key);
+    return s != NULL ? s->node : 0;
 }
 
 static void put(struct table *t, uint64_t key, uint32_t node)
 {
-    struct slot *s;
-
     if (t->count * 2 >= t->size)
         grow(t);
-    s = find_slot(t, key);
-    t->count += s->key == 0;
-    *s = (struct slot){key, node};
+    t->count += get(t, key) == 0;
+    *find_slot(t, key) = (struct slot){key, node};
+    if (t->old != NULL)
+        move_some(t);
 }
 
 /* ---- life ---- */
@@ -136,7 +160,7 @@ struct threads *threads_new(bool references)
 
 size_t threads_memory(const struct threads *t)
 {
-    return t->room * sizeof *t->nodes + (t->ids.size + t->subjects.size) * sizeof *t->ids.slots + t->messages * (2 * sizeof *t->order + sizeof *t->roots);
+    return t->room * sizeof *t->nodes + (t->ids.size + t->ids.size / 2 + t->subjects.size + t->subjects.size / 2) * sizeof *t->ids.slots + t->messages * (2 * sizeof *t->order + sizeof *t->roots);
 }
 
 void threads_free(struct threads *t)
@@ -145,7 +169,9 @@ void threads_free(struct threads *t)
         return;
     free(t->nodes);
     free(t->ids.slots);
+    free(t->ids.old);
     free(t->subjects.slots);
+    free(t->subjects.old);
     free(t->roots);
     merge_sort_clear(&t->sort);
     free(t);
