@@ -51,6 +51,24 @@ static void listing(void **state)
         "* LIST (\\HasNoChildren) \"/\" " OF_R "INBOX\"\r\nb OK Done\r\n");
 }
 
+/* A "/" in an address is no end of it. */
+static void owner_with_a_slash(void **state)
+{
+    (void)state;
+    client_open_as(3, SLASH);
+    client_expect(3, "a SETACL Sent ann@home.example lri\r\n", "a OK Done\r\n");
+    CONVERSE(1, {"a LIST \"\" \"Other Users*\"\r\n",
+        "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users\"\r\n"
+        "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users/f\"\r\n"
+        "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users/f/g@home.example\"\r\n"
+        "* LIST (\\HasNoChildren) \"/\" \"Other Users/f/g@home.example/Sent\"\r\na OK Done\r\n"},
+        {"b STATUS \"Other Users/f/g@home.example/Sent\" (MESSAGES)\r\n", "* STATUS \"Other Users/f/g@home.example/Sent\" (MESSAGES 0)\r\nb OK Done\r\n"},
+        {"c APPEND \"Other Users/f/g@home.example/Sent\" {4+}\r\na: b\r\n", "c OK [APPENDUID %] Stored\r\n"},
+        {"d STATUS \"Other Users/f/g@home.example\" (MESSAGES)\r\n", "d NO [NONEXISTENT] %\r\n"},
+        {"e STATUS \"Other Users/f/x@y\" (MESSAGES)\r\n", "e NO [NONEXISTENT] %\r\n"}, {"f STATUS \"Other Users//x\" (MESSAGES)\r\n", "f NO [NONEXISTENT] %\r\n"},
+        {"g STATUS \"Other Users/f/x\" (MESSAGES)\r\n", "g NO [NONEXISTENT] %\r\n"}, {"h STATUS \"Other Users/@/x\" (MESSAGES)\r\n", "h NO [NONEXISTENT] %\r\n"});
+}
+
 static void subscriptions(void **state)
 {
     (void)state;
@@ -343,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(listing, setup, imap_world_teardown),
+        cmocka_unit_test_setup_teardown(owner_with_a_slash, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(subscriptions, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(reading, setup, imap_world_teardown),
         cmocka_unit_test_setup_teardown(together, setup, imap_world_teardown),

@@ -1,6 +1,7 @@
 /* IMAP: LIST of many mailboxes and APPEND of many messages take as many turns as they need; others are answered in between, a failure in
  * between undoes all, and a client that goes in between undoes nothing. */
 #include "imap_world.h"
+#include "roles/mailbox/store_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -26,7 +26,7 @@ static int64_t ticks = HOUR; /* the clock */
 static int failures;
 bool world_account_gone[IMAP_WORLD_ACCOUNTS];
 
-static const char *const logins[IMAP_WORLD_ACCOUNTS] = {"r@home.example", "ann@home.example", "bob@home.example", "eve@other.example"};
+static const char *const logins[IMAP_WORLD_ACCOUNTS] = {"r@home.example", "ann@home.example", "bob@home.example", "eve@other.example", "f/g@home.example"};
 
 /* ---- directory: whose an address is, who shares with whom ---- */
 

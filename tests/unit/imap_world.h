@@ -3,8 +3,8 @@
 #pragma once
 #include "mailbox_world.h"
 
-enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261, IMAP_WORLD_ACCOUNTS = 4 };
-/* The accounts that the directory of this world knows: r, ann and bob @home.example, eve@other.example, from IMAP_WORLD_ACCOUNT on. */
+enum { IMAP_CLIENTS = 20, IMAP_WORLD_ACCOUNT = 261, IMAP_WORLD_ACCOUNTS = 5 };
+/* The accounts that the directory of this world knows: r, ann and bob @home.example, eve@other.example, f/g@home.example, from IMAP_WORLD_ACCOUNT on. */
 bool world_share_is_noted(int64_t owner, int64_t grantee);
 extern bool world_account_gone[IMAP_WORLD_ACCOUNTS]; /* directory knows it no more */
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "imap_world.h"
 
-enum { R = IMAP_WORLD_ACCOUNT, ANN, BOB, EVE };
+enum { R = IMAP_WORLD_ACCOUNT, ANN, BOB, EVE, SLASH };
 /* How the others say the name of a mailbox of r: OF_R "Sent\"". */
 #define OF_R "\"Other Users/r@home.example/"
 

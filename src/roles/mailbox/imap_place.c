@@ -19,15 +19,18 @@ bool imap_is_reserved(struct imap *im, struct str name)
     return (im->info->flags & SESSION_ADMIN) == 0 && str_starts(name, others) && (name.n == others.n || name.p[others.n] == '/');
 }
 
-/* "Other Users/ADDRESS/NAME"; false: it is a name of one's own. */
+/* "Other Users/ADDRESS/NAME"; false: it is a name of one's own. A "/" before the first "@" belongs to the address. */
 static bool take_apart(struct str name, struct str *address, struct str *there)
 {
     static const struct str others = {IMAP_OTHERS "/", sizeof IMAP_OTHERS};
     struct str rest = str_skip(name, others.n);
+    ptrdiff_t at = str_find(rest, '@'), slash;
+    size_t local = at > 0 ? (size_t)at : 0;
 
-    if (!str_starts(name, others) || str_find(rest, '/') <= 0)
+    slash = str_find(str_skip(rest, local), '/');
+    if (!str_starts(name, others) || slash < 0 || local + (size_t)slash == 0)
         return false;
-    *address = str_sub(rest, 0, (size_t)str_find(rest, '/'));
+    *address = str_sub(rest, 0, local + (size_t)slash);
     *there = str_skip(rest, address->n + 1);
     return there->n > 0;
 }
