@@ -255,6 +255,22 @@ static void parked_recipients_are_back_when_the_line_is_empty(void **state)
     assert_true(destination_park(&d, now) >= now + 10 * SECOND);
 }
 
+/* A good one that hangs: each time later, at most as one of which nothing is known. */
+static void parked_recipients_of_one_that_hangs_come_back_late(void **state)
+{
+    struct destination d = {.interval = 10, .waiting_n = 1, .standing = STANDING_GOOD};
+    int64_t now = 1000 * DAY;
+
+    (void)state;
+    d.moved = clock_monotonic() - 3 * SECOND;
+    assert_true(destination_park(&d, now) >= now + 3 * SECOND);
+    d.moved = clock_monotonic() - HOUR;
+    assert_in_range(destination_park(&d, now), now + 10 * SECOND, now + 11 * SECOND);
+    d.park_at = 0;
+    destination_ended(&d, 1, clock_monotonic());
+    assert_true(destination_park(&d, now) < now + 10 * SECOND);
+}
+
 static void an_hour_without_mail_is_not_the_pace(void **state)
 {
     struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
@@ -320,6 +336,7 @@ int main(void)
         cmocka_unit_test(globs),
         cmocka_unit_test(parked_recipients_come_back_in_turn),
         cmocka_unit_test(parked_recipients_are_back_when_the_line_is_empty),
+        cmocka_unit_test(parked_recipients_of_one_that_hangs_come_back_late),
         cmocka_unit_test(an_hour_without_mail_is_not_the_pace),
         cmocka_unit_test(a_shard_left_out_has_to_be_empty),
     };

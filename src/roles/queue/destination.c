@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 enum {
-    PACE_OVER = SECOND / 4, /* microseconds of work */
+    PACE_OVER = SECOND / 4,     /* microseconds of work */
+    RETURN_SOON = SECOND / 5,   /* and until what was put back comes again */
+    RETURN_LATE = 10 * SECOND,
     WINDOW_FIRST = 10, /* until relay says */
     WINDOW_LOCAL = 1000,
     WINDOW_NARROW = 2, /* relay tries one at a time (1: and the servers do not answer) */
@@ -143,6 +145,8 @@ void destination_count(struct destination *d, enum mail_class class, int n)
 
 void destination_wait(struct destination *d, int n)
 {
+    if (n > 0 && d->waiting_n == 0 && d->under_way == 0)
+        d->moved = clock_monotonic();
     d->waiting_n += (size_t)n;
     d->lane->held[d->standing] += (size_t)n;
 }
@@ -214,7 +218,7 @@ void destination_ended(struct destination *d, size_t n, int64_t now)
     int64_t pace;
     bool goes_on = d->under_way > 0 || d->waiting_n > 0;
 
-    d->last_used = now;
+    d->last_used = d->moved = now;
     if (d->last_end) {
         d->busy += now - d->last_end;
         d->ended += n;
@@ -228,11 +232,21 @@ void destination_ended(struct destination *d, size_t n, int64_t now)
     d->ended = 0;
 }
 
+/* As long again as nothing has come of it: one that was good and hangs does not cost a write for each every fifth of a second. */
+static int64_t since_moved(const struct destination *d)
+{
+    int64_t still = d->moved ? clock_monotonic() - d->moved : 0;
+
+    if (still > RETURN_LATE)
+        return RETURN_LATE;
+    return still > RETURN_SOON ? still : RETURN_SOON;
+}
+
 int64_t destination_park(struct destination *d, int64_t now)
 {
     bool good = d->standing == STANDING_GOOD;
     int64_t interval = d->interval > 0 ? d->interval : good ? SECOND / 10000 : SECOND / 20;
-    int64_t soonest = good ? SECOND / 5 : 10 * SECOND;
+    int64_t soonest = good ? since_moved(d) : RETURN_LATE;
     int64_t first = now + (int64_t)d->waiting_n * interval;
 
     if (first < now + soonest)

@@ -25,6 +25,7 @@ struct destination {
     int64_t busy;           /* since it was last reckoned: microseconds with work, */
     size_t ended;           /* and recipients */
     int64_t last_end, last_used; /* monotonic */
+    int64_t moved;          /* monotonic: when it last ended a delivery, or got work after none */
     int64_t park_at;        /* wall time of the last place given to a recipient sent back */
 };
 
@@ -48,6 +49,6 @@ uint64_t bulk_share(uint64_t places);
 /* A delivery of n recipients ended (and is no longer counted): keeps the pace. */
 void destination_ended(struct destination *d, size_t n, int64_t now);
 /* When a recipient for which there is no room should come back: where mail goes well, about when those that wait are
- * through, so that it never stands still; elsewhere in ten seconds at the soonest, since each time costs a write. */
+ * through, so that it never stands still; elsewhere, or when nothing has ended for long, in ten seconds at the soonest, since each time costs a write. */
 int64_t destination_park(struct destination *d, int64_t now);
 void destination_free_idle(struct dispatch *d, int64_t unused_since);
