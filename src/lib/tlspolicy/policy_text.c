@@ -31,7 +31,7 @@ bool policy_text_begins(struct str text, struct str version, struct str *rest)
     return true;
 }
 
-static bool is_name(struct str s)
+bool policy_text_is_name(struct str s)
 {
     if (s.n == 0 || s.n > NAME_MAX_OCTETS || !ascii_is_alnum(s.p[0]))
         return false;
@@ -60,7 +60,7 @@ enum policy_text_next policy_text_next(struct str *rest, struct str *name, struc
         return POLICY_TEXT_BAD;
     *name = str_sub(field, 0, (size_t)equals);
     *value = str_skip(field, (size_t)equals + 1);
-    return is_name(*name) && is_value(*value) ? POLICY_TEXT_FIELD : POLICY_TEXT_BAD;
+    return policy_text_is_name(*name) && is_value(*value) ? POLICY_TEXT_FIELD : POLICY_TEXT_BAD;
 }
 
 enum policy_found policy_text_choose(struct str records, struct str version, struct buf *text)

@@ -4,6 +4,8 @@
 
 /* Begins with this version ("v=STSv1") and has fields behind it; *rest is what follows the version. */
 bool policy_text_begins(struct str text, struct str version, struct str *rest);
+/* The name of a field, as records and policy files have it (sts-ext-name, at most 32 octets). */
+bool policy_text_is_name(struct str s);
 enum policy_text_next { POLICY_TEXT_FIELD, POLICY_TEXT_END, POLICY_TEXT_BAD };
 /* Cuts the next field off *rest. A last ';' may be there. */
 enum policy_text_next policy_text_next(struct str *rest, struct str *name, struct str *value);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { NAME_MAX_OCTETS = 32 };
-
 static const char *const mode_names[] = {[STS_NONE] = "none", [STS_TESTING] = "testing", [STS_ENFORCE] = "enforce"};
 
 const char *sts_mode_name(enum sts_mode mode)
@@ -113,16 +111,6 @@ static const struct {
 
 /* ---- the policy: its lines ---- */
 
-static bool is_name(struct str s)
-{
-    if (s.n == 0 || s.n > NAME_MAX_OCTETS || !ascii_is_alnum(s.p[0]))
-        return false;
-    for (size_t i = 1; i < s.n; i++)
-        if (!ascii_is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '-' && s.p[i] != '.')
-            return false;
-    return true;
-}
-
 /* Cuts a line into name and value; an empty line has neither. False: it is no field. */
 static bool read_line(struct str line, struct str *name, struct str *value)
 {
@@ -140,7 +128,7 @@ static bool read_line(struct str line, struct str *name, struct str *value)
         return false;
     *name = str_sub(line, 0, (size_t)colon);
     *value = str_trim(str_skip(line, (size_t)colon + 1));
-    return is_name(*name) && value->n > 0 && !str_has_control(*value) && str_is_utf8(*value);
+    return policy_text_is_name(*name) && value->n > 0 && !str_has_control(*value) && str_is_utf8(*value);
 }
 
 static bool read_field(struct reading *r, struct str line, const char **why)

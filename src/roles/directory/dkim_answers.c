@@ -140,8 +140,7 @@ void on_dkim_sign_ask(struct role *role, struct channel *from, const struct msg_
 
 void dkim_answers_peer_gone(struct directory *d, struct channel *c)
 {
-    LIST_EACH(&d->dkim_requests, it)
-    {
+    LIST_EACH(&d->dkim_requests, it) {
         struct sign_request *r = CONTAINER(it, struct sign_request, link);
 
         if (r->from != c)
