@@ -25,7 +25,7 @@ struct channel {
 struct role {
     struct filter filter;
     struct config config;
-    struct channel smtp[2], queue[2], directory, resolver;
+    struct channel smtp[2], queue[2], directory, resolver, events;
     uint64_t next_id;
     struct buf log; /* what was sent since the last look, decoded */
 };
@@ -122,6 +122,7 @@ NOTE(txn_end, " %d %.*s", (int)m->id, STR_ARG(m->message_id))
 NOTE(txn_abort, " %d", (int)m->id)
 NOTE(txn_done, " %d %d", (int)m->id, (int)m->code)
 NOTE(queue_state, " %d %d", (int)m->shard, (int)m->accepting)
+NOTE(event, " %d %d %.*s %.*s", (int)m->seq, (int)m->message, STR_ARG(m->sender), STR_ARG(m->details))
 NOTE(dns_ask, " %d %d %.*s", (int)m->id, (int)m->type, STR_ARG(m->name))
 NOTE(sender_ask, " %d %.*s", (int)m->id, STR_ARG(m->address))
 NOTE(dkim_keys_ask, " %d %.*s", (int)m->id, STR_ARG(m->domain))
@@ -129,7 +130,8 @@ NOTE(dkim_sign_ask, " %d %.*s %.*s %zu", (int)m->id, STR_ARG(m->domain), STR_ARG
 
 static const struct handlers notes = {.txn_begin = note_txn_begin, .txn_rcpt = note_txn_rcpt, .txn_chunk = note_txn_chunk,
     .txn_end = note_txn_end, .txn_abort = note_txn_abort, .txn_done = note_txn_done, .queue_state = note_queue_state,
-    .sender_ask = note_sender_ask, .dkim_keys_ask = note_dkim_keys_ask, .dkim_sign_ask = note_dkim_sign_ask, .dns_ask = note_dns_ask};
+    .sender_ask = note_sender_ask, .dkim_keys_ask = note_dkim_keys_ask, .dkim_sign_ask = note_dkim_sign_ask, .dns_ask = note_dns_ask,
+    .event = note_event};
 
 /* Everything that was sent to c since the last look must read as wanted. */
 static void sent(struct role *role, struct channel *c, const char *wanted)
@@ -182,6 +184,8 @@ static int setup(void **state)
     role->config.auth.time = 25 * SECOND;
     role->config.auth.check = true;
     judgings_init(f);
+    tally_init(&f->tally, 0);
+    bring_up(role, &role->events, ROLE_EVENTS, 0);
     *state = role;
     return 0;
 }
@@ -200,6 +204,7 @@ static int teardown(void **state)
         buf_clear(&role->filter.shards[i].reason);
     buf_clear(&role->directory.out);
     buf_clear(&role->resolver.out);
+    buf_clear(&role->events.out);
     judge_policy_clear(&role->filter.judgings.policy);
     dns_client_clear(&role->filter.judgings.dns);
     dkim_key_cache_free(role->filter.judgings.keys);
@@ -480,6 +485,64 @@ static void strangers_are_judged(void **state)
     sent(role, &role->smtp[0], "txn_done 1 250\n");
 }
 
+static void answer_text(struct role *role, uint64_t id, const char *text)
+{
+    struct buf records;
+    char rdata[300];
+    size_t n = strlen(text);
+
+    rdata[0] = (char)n;
+    memcpy(rdata + 1, text, n);
+    buf_init(&records, 1024);
+    dns_add_record(&records, str_from(rdata, n + 1));
+    judging_on_dns_reply(role, &role->resolver, &(struct msg_dns_reply){.id = id, .status = DNS_OK, .records = buf_str(&records)});
+    buf_clear(&records);
+}
+
+/* A message whose author's domain wants reports; what became of it at the end. */
+static void report_on(struct role *role, uint64_t id, const char *policy, uint64_t code)
+{
+    uint64_t first = role->next_id + 1, asked = role->filter.judgings.dns.last_id;
+
+    begin_strange(role, id, 0, "192.0.2.1");
+    chunk(role, 0, id, STR("From: x@a.example\r\n\r\nhi"));
+    end(role, 0, id);
+    for (uint64_t q = 1; q <= 3; q++)
+        reply(role, asked + q, DNS_NXDOMAIN);
+    answer_text(role, asked + 4, policy);
+    if (code != 0)
+        done(role, 0, first, code);
+    tally_turn(&role->filter.tally, &role->events);
+}
+
+#define TOLD(seq, record, action) "event " seq " 4 a.example " record "\n192.0.2.1\t" action "\t0\t0\t0\t\ta.example\ta.example\tb.example\ta.example\tnone\n\n"
+#define WANTS "v=DMARC1; p=none; rua=mailto:x@a.example"
+#define REFUSES "v=DMARC1; p=reject; rua=mailto:x@a.example"
+
+static void what_was_found_is_told_for_reports(void **state)
+{
+    struct role *role = *state;
+
+    role->config.auth.report_from = STR("reports@b.example");
+    judgings_set_policy(&role->filter);
+    report_on(role, 1, WANTS, 250);
+    sent(role, &role->events, TOLD("1", WANTS, "0"));
+    report_on(role, 2, REFUSES, 0);
+    sent(role, &role->events, TOLD("2", REFUSES, "3"));
+    report_on(role, 3, WANTS, 451); /* it will come again */
+    report_on(role, 4, "v=DMARC1; p=none", 250);
+    sent(role, &role->events, "");
+    tally_acknowledged(&role->filter.tally, 1);
+    tally_peer_up(&role->filter.tally); /* a new process of events hears what is not on disk */
+    tally_turn(&role->filter.tally, &role->events);
+    sent(role, &role->events, TOLD("2", REFUSES, "3"));
+    tally_acknowledged(&role->filter.tally, 2);
+    role->config.auth.report_from = STR("");
+    judgings_set_policy(&role->filter);
+    report_on(role, 5, WANTS, 250);
+    sent(role, &role->events, "");
+}
+
 static void others_are_not_judged(void **state)
 {
     static const struct {
@@ -565,6 +628,7 @@ int main(void)
         TEST(smtp_learns_whether_queue_takes_mail),
         TEST(there_is_a_limit_of_open_transactions),
         TEST(strangers_are_judged),
+        TEST(what_was_found_is_told_for_reports),
         TEST(others_are_not_judged),
         TEST(questions_outlive_the_resolver),
         TEST(nobody_waits_for_ever),
