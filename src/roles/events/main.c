@@ -1,9 +1,10 @@
-/* The events role: writes what happened to every message and tells it again. Start-up, and the clock
+/* The events role: writes what happened to every message and tells it again, and sends the reports about mail of others. Start-up, and the clock
  * that forgets what is older than queue.event_days. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "batch.h"
+#include "sending.h"
 #include "trace.h"
 
 #include <event2/event.h>
@@ -16,6 +17,7 @@ struct events {
     char path[4096]; /* of the database */
     struct batch batch;
     struct traces traces;
+    struct sending sending;
     struct event *prune_timer;
 };
 
@@ -49,12 +51,35 @@ static void on_control_cancel(struct role *role, struct channel *from, const str
     trace_on_cancel(&e->traces, from, m->id);
 }
 
+static void on_txn_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
+{
+    struct events *e = role_state(role);
+
+    sending_on_txn_done(&e->sending, from, m);
+}
+
+static void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m)
+{
+    struct events *e = role_state(role);
+
+    (void)from;
+    sending_on_dns_reply(&e->sending, m);
+}
+
+static void on_peer_up(struct role *role, struct channel *peer)
+{
+    struct events *e = role_state(role);
+
+    sending_peer_up(&e->sending, peer);
+}
+
 static void on_peer_gone(struct role *role, struct channel *peer)
 {
     struct events *e = role_state(role);
 
     batch_peer_gone(&e->batch, peer);
     trace_peer_gone(&e->traces, peer);
+    sending_peer_gone(&e->sending, peer);
 }
 
 /* A message may live that long before its story ends. */
@@ -103,11 +128,14 @@ static const struct handlers handlers = {
     .control_ask = on_control_ask,
     .control_more = on_control_more,
     .control_cancel = on_control_cancel,
+    .txn_done = on_txn_done,
+    .dns_reply = on_dns_reply,
 };
 static const struct role_type events_role = {
     .id = ROLE_EVENTS,
     .handlers = &handlers,
     .sandbox = SANDBOX_FILES,
+    .peer_up = on_peer_up,
     .peer_gone = on_peer_gone,
     .drain = on_drain,
     .verify = on_verify,
@@ -120,6 +148,7 @@ int main(int argc, char **argv)
     role_set_state(e.role, &e);
     snprintf(e.path, sizeof e.path, "%.*s/events/events.db", STR_ARG(role_config(e.role)->data));
     batch_init(&e.batch, e.role, e.path);
+    sending_init(&e.sending, e.role, &e.batch);
     traces_init(&e.traces, &e.batch.store);
     e.prune_timer = evtimer_new(role_base(e.role), on_prune, &e);
     event_add(e.prune_timer, &prune_soon);

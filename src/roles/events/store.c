@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "db/db.h"
+#include "due.h"
 #include "results.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct store {
     struct db *db;
     struct stmt *add, *mention, *find, *has, *walk, *bound, *prune_events, *prune_mentions;
     struct results *results;
+    struct due *due;
     struct buf key;
 };
 
@@ -46,8 +48,14 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->prune_events = stmt_new(s->db, "DELETE FROM event WHERE message < $1");
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
     s->results = results_new(s->db);
+    s->due = due_new(s->db);
     *store = s;
     return true;
+}
+
+struct due *store_due(struct store *s)
+{
+    return s->due;
 }
 
 static bool move_aside(const char *path, const char *end, struct err *err)
@@ -79,6 +87,7 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     results_free(s->results);
+    due_free(s->due);
     db_close(s->db);
     buf_clear(&s->key);
     free(s);
