@@ -75,7 +75,8 @@
     D(command_time, SPAN, "5m", "Time limit of a reply (RFC 5321 4.5.3.2); after the final dot twice that.") \
     D(idle_time, SPAN, "5s", "How long an unused connection is kept for another message.")         \
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
-    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
+    D(dane, SWITCH, "true", "Obey signed TLSA records of servers found by MX (DANE, RFC 7672); needs dnssec_anchor.") \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route, REQUIRETLS or MTA-STS asks for a verified one.")
 
 /* What is done about mail of strangers (docs/mailauth.md). */
 #define CONFIG_AUTH(D)                                                                             \
