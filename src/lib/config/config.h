@@ -84,7 +84,10 @@
     D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
     D(trusted_sealers, LIST, "", "Domains (with those below them) whose ARC seals are believed: mail they have forwarded, and say had passed DMARC when it came to them, is neither refused nor filed as junk by DMARC.") \
-    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
+    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.") \
+    D(report_from, TEXT, "", "Where the daily reports about mail of others come from: an address in a domain of this server that has DKIM keys. Empty: none are sent.") \
+    D(report_organisation, TEXT, "", "Who sends these reports; empty: the domain of report_from.") \
+    D(report_contact, TEXT, "", "The address for questions about them; empty: report_from.")
 
 #define CONFIG_DKIM(D)                                                                             \
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
@@ -124,6 +127,12 @@
 #define CONFIG_CERTIFICATE(D)                                                                      \
     D(chain, TEXT, "", "PEM file: the certificate, then those that signed it.")                    \
     D(key, TEXT, "", "PEM file with the private key; read by the supervisor only.")
+
+/* Of each `mta_sts "DOMAIN" { ... }` section: the MTA-STS policy we publish for a domain of ours (tlspolicy/sts_own.h). */
+#define CONFIG_MTA_STS(D)                                                                          \
+    D(mode, TEXT, "testing", "testing: other servers report when they would not have delivered; enforce: they deliver only over TLS with a good certificate; none: there is no policy any more.") \
+    D(max_age, SPAN, "7d", "How long other servers keep the policy.")                              \
+    D(mx, LIST, "", "Names of the domain's mail servers, *.example.org for any host in a domain. Empty: the hostname.")
 
 enum service {
     SERVICE_NONE,
@@ -174,6 +183,10 @@ struct config_certificate {
     struct str name;
     CONFIG_CERTIFICATE(CONFIG_MEMBER)
 };
+struct config_mta_sts {
+    struct str name;
+    CONFIG_MTA_STS(CONFIG_MEMBER)
+};
 struct config {
     struct arena arena; /* owns everything */
     CONFIG_NODE(CONFIG_MEMBER)
@@ -202,6 +215,9 @@ struct config {
     size_t listener_count;
     struct config_certificate *certificates;
     size_t certificate_count;
+    struct config_mta_sts *mta_sts;
+    size_t mta_sts_count;
+    struct config_mta_sts mta_sts_standard; /* of a domain that no section names */
     /* derived */
     struct network_list relay_nets, exempt_nets;
     struct str_list exempt_domains;

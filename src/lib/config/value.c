@@ -174,6 +174,11 @@ bool value_is_mail_address(struct str text)
            value_is_hostname(str_skip(text, (size_t)at + 1));
 }
 
+bool value_is_mail_address_or_empty(struct str text)
+{
+    return text.n == 0 || value_is_mail_address(text);
+}
+
 bool value_is_path(struct str text)
 {
     for (size_t i = 0; i < text.n; i++)
@@ -232,6 +237,18 @@ bool value_is_dmarc_mode(struct str text)
     static const char *const modes[] = {"enforce", "report", "off"};
 
     return is_one_of(text, modes, 3);
+}
+
+bool value_is_sts_mode(struct str text)
+{
+    static const char *const modes[] = {"testing", "enforce", "none"};
+
+    return is_one_of(text, modes, 3);
+}
+
+bool value_is_mx_pattern(struct str text)
+{
+    return value_is_hostname(str_starts(text, STR("*.")) ? str_skip(text, 2) : text);
 }
 
 bool value_is_exempt(struct str text)
