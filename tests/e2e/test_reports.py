@@ -110,7 +110,8 @@ class Sent(Day):
               "the reports to be sent")
         until(lambda: len(self.sink.messages) == 3, "the reports to arrive")
         self.assertEqual([self.to("no@unwilling.example"), self.to("tiny@external.example")], [[], []])
-        wanted = [("198.18.0.1", 2, "pass", "pass", "pass", "a.example", "pass", "pass"), (OTHER, 1, "quarantine", "fail", "fail", "sub.a.example", None, "fail"), (OTHER, 1, "reject", "fail", "fail", "a.example", None, "fail")]
+        wanted = [("198.18.0.1", 2, "pass", "pass", "pass", "a.example", "pass", "pass"),
+                  (OTHER, 1, "quarantine", "fail", "fail", "sub.a.example", None, "fail"), (OTHER, 1, "reject", "fail", "fail", "a.example", None, "fail")]
         for address in ("agg@a.example", "far@external.example"):
             report = self.opened(self.to(address)[0])
             self.assertEqual(self.lines(report), wanted)
