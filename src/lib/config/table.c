@@ -13,6 +13,7 @@
 #define RELAY_ROW(n, k, v, d) ROW(config, relay.n, n, k, v, d)
 #define AUTH_ROW(n, k, v, d) ROW(config, auth.n, n, k, v, d)
 #define DKIM_ROW(n, k, v, d) ROW(config, dkim.n, n, k, v, d)
+#define FORWARD_ROW(n, k, v, d) ROW(config, forward.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
 #define CERTIFICATE_ROW(n, k, v, d) ROW(config_certificate, n, n, k, v, d)
@@ -23,6 +24,7 @@ static const struct config_directive queue_rows[] = {CONFIG_QUEUE(QUEUE_ROW)};
 static const struct config_directive relay_rows[] = {CONFIG_RELAY(RELAY_ROW)};
 static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
+static const struct config_directive forward_rows[] = {CONFIG_FORWARD(FORWARD_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
 static const struct config_directive certificate_rows[] = {CONFIG_CERTIFICATE(CERTIFICATE_ROW)};
@@ -36,6 +38,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_RELAY] = {"relay", false, ROWS(relay_rows), "Sending to other servers"},
     [CONFIG_AT_AUTH] = {"auth", false, ROWS(auth_rows), "Mail from strangers"},
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
+    [CONFIG_AT_FORWARD] = {"forward", false, ROWS(forward_rows), "Mail that goes on to another server"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
     [CONFIG_AT_CERTIFICATE] = {"certificate", true, ROWS(certificate_rows),
@@ -101,6 +104,7 @@ static const struct {
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},
+    {"forward", "domain", TEXT_RULE(value_is_hostname_or_empty, "a domain, or \"\"")},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
     {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3 or metrics")},
