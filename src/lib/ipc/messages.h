@@ -177,6 +177,7 @@ enum txn_flags {
     TXN_NO_SENDER_CHECK = 1 << 11, /* From is not checked against the account */
     TXN_LMTP = 1 << 12,       /* another mail server took it from its sender: who that was is not ours to judge */
     TXN_JUNK = 1 << 13,       /* set by filter: into the mailbox for junk */
+    TXN_TLS_OPTIONAL = 1 << 14, /* set by filter: "TLS-Required: No" (RFC 8689 5), no TLS policy may hold it up */
 };
 enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 }; /* 0: not given */
 /* hold_until and deliver_by are wall times, 0 for none. trace is the complete Received field with its
@@ -230,11 +231,11 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
     {"none", "no-user", "mailbox-full", "policy", "rate", "content", "network", "dns", "tls",      \
         "protocol", "limit", "expired", "other"}
 /* code and text are the remote's (or ours, speaking for it): 550, "5.1.1 no such user here". dsn: the
- * remote took DSN parameters, so success reports are its business. retry_at: not before, 0 for the
+ * remote took DSN parameters, so success reports are its business. policy: which TLS policy counted and why. retry_at: not before, 0 for the
  * queue's own schedule. */
 #define FIELDS_rcpt_done(U, I, S, T)                                                                  \
     U(id) U(n) U(status) U(reason) U(code) U(dsn) I(retry_at) T(text, IPC_TEXT) T(host, IPC_NAME)  \
-    T(ip, 64) T(tls, 128) T(source, 64)
+    T(ip, 64) T(tls, 128) T(policy, IPC_NAME) T(source, 64)
 #define FIELDS_deliver_done(U, I, S, T) U(id)
 /* relay keeps each final result until it is on disk: queue says so for all of a delivery. A process of queue
  * that was started anew is told, before it offers anything, what the one before did not store; each is
@@ -242,7 +243,7 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
 #define FIELDS_deliver_stored(U, I, S, T) U(id)
 #define FIELDS_rcpt_told(U, I, S, T)                                                                  \
     U(id) U(message) U(n) S(address, IPC_ADDRESS) U(status) U(reason) U(code) U(dsn)               \
-    T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(source, 64)
+    T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(policy, IPC_NAME) T(source, 64)
 #define FIELDS_told_stored(U, I, S, T) U(id)
 /* That was all of them (n): now queue may offer mail to any relay. */
 #define FIELDS_told_all(U, I, S, T) U(n)

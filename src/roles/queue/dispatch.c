@@ -524,7 +524,7 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
         .reason = m->reason <= REASON_OTHER ? (enum delivery_reason)m->reason : REASON_OTHER,
         .code = m->code < 1000 ? (unsigned)m->code : 0, .dsn = m->dsn != 0, .ours = m->host.n == 0,
         .retry_at = m->retry_at < latest ? m->retry_at : latest, .text = m->text, .host = m->host, .ip = m->ip,
-        .tls = m->tls, .source = m->source});
+        .tls = m->tls, .policy = m->policy, .source = m->source});
     if (v->dest->lane->role == ROLE_MAILBOX)
         delivery_end(q, v); /* it has no other recipients */
 }
