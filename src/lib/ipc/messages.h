@@ -287,6 +287,10 @@ enum event_kind {
     /* Not of a story: a result that is counted for reports. sender: the domain that asks for them; message_id: which process tells
      * (event numbers begin anew with each); details: the text of the policy record, a line feed, and the row (mailauth/aggregate.h). */
     EVENT_DMARC,
+    /* A report of others that was read, or a part of it. sender: the domain it is about; rcpt: its report id; message_id: who made it;
+     * details: a line "begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
+     * tabs between. */
+    EVENT_REPORT,
 };
 #define EVENT_NAMES                                                                                \
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \
@@ -338,8 +342,8 @@ enum { CONTROL_ROWS = 200 };
     M(drain, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                             \
     M(ready, ALL_BUT_SUPERVISOR, ROLE_BIT(SUPERVISOR))                                             \
     M(process_state, ROLE_BIT(SUPERVISOR), ROLE_BIT(WEB))                                          \
-    M(rcpt_ask, ROLE_BIT(SMTP), ROLE_BIT(DIRECTORY))                                               \
-    M(rcpt_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP))                                             \
+    M(rcpt_ask, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                               \
+    M(rcpt_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(FILTER))                                             \
     M(sender_ask, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                          \
     M(sender_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(FILTER))                        \
     M(auth_begin, ROLE_BIT(SMTP) | ROLE_BIT(ACCESS), ROLE_BIT(DIRECTORY))                          \

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "batch.h"
 #include "sending.h"
+#include "summary.h"
 #include "trace.h"
 
 #include <event2/event.h>
@@ -34,7 +35,10 @@ static void on_control_ask(struct role *role, struct channel *from, const struct
 {
     struct events *e = role_state(role);
 
-    trace_on_ask(&e->traces, role, from, m);
+    if (str_eq(m->command, STR("report")))
+        summary_on_ask(e->batch.store != NULL ? store_received(e->batch.store) : NULL, from, m);
+    else
+        trace_on_ask(&e->traces, role, from, m);
 }
 
 static void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m)

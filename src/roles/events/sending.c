@@ -5,11 +5,12 @@
 #include "base/metric.h"
 #include "base/msgid.h"
 #include "mime/date.h"
+#include "received.h"
 
 #include <event2/event.h>
 #include <string.h>
 
-enum { ROWS_A_TURN = 100, MESSAGE_MAX = 16 * 1024 * 1024, PIECE_MAX = 4 * 1024 * 1024, RECORD_MAX = 8192 };
+enum { ROWS_A_TURN = 100, FORGET_STEP = 20, MESSAGE_MAX = 16 * 1024 * 1024, PIECE_MAX = 4 * 1024 * 1024, RECORD_MAX = 8192 };
 
 #define DAY_S (DAY / SECOND)
 #define LOOK_PAUSE (5 * SECOND)
@@ -433,7 +434,7 @@ static bool keep_house(struct sending *s, struct due *due, struct err *err)
     if (s->forgot != 0 && now - s->forgot < MINUTE)
         return true;
     s->forgot = now;
-    return due_forget(due, clock_now() / DAY, err);
+    return due_forget(due, clock_now() / DAY, err) && received_forget(store_received(s->batch->store), clock_now() / DAY, FORGET_STEP, err);
 }
 
 static bool find_work(struct sending *s, struct due *due, struct err *err)

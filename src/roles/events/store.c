@@ -6,6 +6,7 @@
 #include "base/folder.h"
 #include "db/db.h"
 #include "due.h"
+#include "received.h"
 #include "results.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ struct store {
     struct stmt *add, *mention, *find, *has, *walk, *bound, *prune_events, *prune_mentions;
     struct results *results;
     struct due *due;
+    struct received *received;
     struct buf key;
 };
 
@@ -49,6 +51,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
     s->results = results_new(s->db);
     s->due = due_new(s->db);
+    s->received = received_new(s->db);
     *store = s;
     return true;
 }
@@ -56,6 +59,11 @@ bool store_open(struct store **store, const char *path, struct err *err)
 struct due *store_due(struct store *s)
 {
     return s->due;
+}
+
+struct received *store_received(struct store *s)
+{
+    return s->received;
 }
 
 static bool move_aside(const char *path, const char *end, struct err *err)
@@ -88,6 +96,7 @@ void store_close(struct store *s)
         return;
     results_free(s->results);
     due_free(s->due);
+    received_free(s->received);
     db_close(s->db);
     buf_clear(&s->key);
     free(s);
@@ -167,6 +176,8 @@ bool store_add(struct store *s, const struct msg_event *e, bool *added, struct e
         return false;
     if (e->kind == EVENT_DMARC)
         return results_add(s->results, e, added, err);
+    if (e->kind == EVENT_REPORT)
+        return received_add(s->received, e, added, err);
     if (!insert(s, message, e, added, err))
         return false;
     if (!*added)
