@@ -4,6 +4,7 @@
 #include "connection.h"
 #include "kept.h"
 #include "net/tls.h"
+#include "tls_lookup.h"
 
 #include <event2/event.h>
 #include <ifaddrs.h>
@@ -112,6 +113,8 @@ void relay_peer_up(struct role *role, struct channel *peer)
     } else if (channel_role(peer) == ROLE_QUEUE) {
         destination_forget_windows(relay);
         kept_tell(relay, peer);
+    } else if (channel_role(peer) == ROLE_EVENTS) {
+        tls_lookup_events_up(relay);
     }
 }
 
@@ -233,6 +236,7 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     map_init(&relay->destinations);
     map_init(&relay->sites);
     kept_init(relay);
+    list_init(&relay->policy_questions);
     list_init(&relay->connections);
     list_init(&relay->awake);
     for (size_t i = 0; i < STANDINGS; i++)
@@ -254,6 +258,7 @@ const struct handlers relay_handlers = {
     .body_chunk = delivery_on_body,
     .dns_reply = on_dns_reply,
     .pools_reply = on_pools,
+    .sts_reply = tls_lookup_on_reply,
     .secret_reply = connection_on_secret,
     .deliver_stored = kept_on_stored,
     .told_stored = kept_on_told_stored,

@@ -77,6 +77,7 @@ struct relay {
     struct pools pools;
     uint64_t pools_id;         /* of the question that is open */
     struct map deliveries, destinations, sites;
+    struct list policy_questions; /* events is asked, see tls_lookup.c */
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
