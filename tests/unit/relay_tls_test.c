@@ -177,6 +177,32 @@ static void requiretls_with_dane(void **state)
     }
 }
 
+/* A report about such a message must not get lost: it asks for REQUIRETLS where that is offered. */
+static void requiretls_of_a_report(void **state)
+{
+    static const struct {
+        const char *offers, *mail;
+    } cases[] = {{T "|REQUIRETLS", "MAIL FROM:<> REQUIRETLS"}, {T, "MAIL FROM:<>"}, {"REQUIRETLS", "MAIL FROM:<>"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct msg_deliver_remote m = world_message("x.test");
+        struct server *a;
+        uint64_t id;
+
+        m.flags = TXN_REQUIRETLS;
+        m.sender = STR("");
+        open_zone("");
+        snprintf(world.unsigned_names, sizeof world.unsigned_names, " x.test ");
+        a = world_server("192.0.2.1", cases[i].offers);
+        id = world_deliver(&m, "r@x.test");
+        world_run();
+        expect(id, 0, DELIVERY_RELAYED, "taken");
+        assert_string_equal(a->last_mail, cases[i].mail);
+        world_close();
+    }
+}
+
 /* "TLS-Required: No": the policies are not obeyed; that of a route is. */
 static void waived(void **state)
 {
@@ -392,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_other_server_takes_it),
         cmocka_unit_test(a_connection_is_shared_where_it_fits),
         cmocka_unit_test(requiretls_with_dane),
+        cmocka_unit_test(requiretls_of_a_report),
         cmocka_unit_test(waived),
         cmocka_unit_test(routes),
         cmocka_unit_test(mta_sts),

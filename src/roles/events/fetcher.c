@@ -71,11 +71,12 @@ static void forget_failure(struct fetcher *f, struct failure *failure)
 static void note_failure(struct fetcher *f, const struct fetch *fetch, enum tls_result report)
 {
     struct failure *failure = find_failure(f, str_of(fetch->domain));
+    struct link *oldest = list_first(&f->by_age);
 
     if (failure != NULL)
         forget_failure(f, failure);
-    else if (f->failures.count >= FAILURES_MAX)
-        forget_failure(f, CONTAINER(list_first(&f->by_age), struct failure, link));
+    else if (f->failures.count >= FAILURES_MAX && oldest != NULL)
+        forget_failure(f, CONTAINER(oldest, struct failure, link));
     failure = xcalloc(1, sizeof *failure);
     snprintf(failure->domain, sizeof failure->domain, "%s", fetch->domain);
     failure->failed = (struct sts_failed){now_seconds(), fetch->record};
@@ -398,8 +399,8 @@ void fetcher_close(struct fetcher *f)
 
     while ((node = map_walk(&f->fetches, NULL)) != NULL)
         fetch_free(CONTAINER(node, struct fetch, node));
-    while (!list_empty(&f->by_age))
-        forget_failure(f, CONTAINER(list_first(&f->by_age), struct failure, link));
+    LIST_EACH(&f->by_age, it)
+        forget_failure(f, CONTAINER(it, struct failure, link));
     map_clear(&f->fetches);
     map_clear(&f->failures);
     dns_client_clear(&f->dns);

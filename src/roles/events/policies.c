@@ -36,9 +36,12 @@ static void failed(struct policies *p, const char *doing, const struct err *err)
 
 static void note_count(struct policies *p)
 {
+    struct err err = {0};
+
     if (stmt_row(p->count))
         metric_set(&known, column_int(p->count, 0));
-    (void)stmt_done(p->count, NULL);
+    if (!stmt_done(p->count, &err))
+        log_warning("policies", "doing=count reason=%s", err.text);
 }
 
 struct policies *policies_open(const char *path)

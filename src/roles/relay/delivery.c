@@ -78,6 +78,9 @@ static void keep_message(struct relay *relay, struct delivery *d, const struct m
     keep(d, &d->way.pool, m->pool);
     keep(d, &d->m.sender, m->sender);
     d->sender = map_hash_str(d->m.sender) | 1;
+    d->m.protect = d->m.sender.n == 0 && d->m.flags & TXN_REQUIRETLS;
+    if (d->m.protect)
+        d->m.flags &= ~(uint64_t)TXN_REQUIRETLS;
     keep(d, &d->m.envid, m->envid);
     keep(d, &d->m.body, m->body);
     d->m.body_whole = m->body.n > 0;

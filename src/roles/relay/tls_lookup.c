@@ -7,6 +7,7 @@
  * up, takes none away), so events is asked in any case. While events is away, a domain with a record waits for it, as for DNS; one
  * without goes by the policy of the plan before this one, if there was one, which is what this process knows. */
 #include "tls_lookup.h"
+#include "tlspolicy/sts_decide.h"
 
 #include <stdio.h>
 #include <stdlib.h>
