@@ -97,6 +97,12 @@
     D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
     D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
 
+/* Mail that goes on to another server (docs/forwarding.md). */
+#define CONFIG_FORWARD(D)                                                                          \
+    D(srs, SWITCH, "true", "Rewrite the sender of mail that an alias sends on to another server (SRS), so that SPF fits and bounces come back. Not done for senders of our own domains.") \
+    D(seal, SWITCH, "true", "Seal mail of strangers that goes on to another server (ARC), with the DKIM key of the domain in whose name it goes on.") \
+    D(domain, TEXT, "", "The domain in whose name mail goes on: its MX must lead here, and its SPF record allow this server. Empty: that of the address the mail came for.")
+
 /* What others see of this server and its domains: the records of DNS and their checks (docs/setup.md). */
 #define CONFIG_CHECK(D)                                                                            \
     D(addresses, LIST, "", "Public addresses of this server, for the records to publish and for the checks. Empty: those that DNS has for hostname.") \
@@ -208,6 +214,9 @@ struct config {
     struct {
         CONFIG_DKIM(CONFIG_MEMBER)
     } dkim;
+    struct {
+        CONFIG_FORWARD(CONFIG_MEMBER)
+    } forward;
     struct {
         CONFIG_CHECK(CONFIG_MEMBER)
     } check;
