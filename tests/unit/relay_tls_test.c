@@ -394,6 +394,44 @@ static void events_away_and_no_record(void **state)
     world_close();
 }
 
+/* What is told for the reports of RFC 8460: once a session, for domains with a policy. type 1: MTA-STS, 2: DANE. */
+static void results_are_told(void **state)
+{
+    static const struct {
+        const char *policy, *told;
+        uint64_t failure;
+        struct row row;
+    } cases[] = {
+        {NULL, "", 0, {"", "", T, false, false, DELIVERY_RELAYED, "taken", "none: ", NULL, 1, 1}},
+        {NULL, "x.test 2 ok mx1.test 192.0.2.1 -;", 0, {TLSA "3 1 1 good\n", "", T, false, false, DELIVERY_RELAYED, "taken", "dane: ", NULL, 1, 1}},
+        {NULL, "x.test 2 validation-failure mx1.test 192.0.2.1 -;", 0, {TLSA "3 1 1 good\n", "", T, true, false, DELIVERY_DEFERRED, "4.7.5", "dane: ", NULL, 0, 0}},
+        {NULL, "x.test 2 starttls-not-supported mx1.test 192.0.2.1 -;", 0, {TLSA "3 1 1 good\n", "", "SIZE", false, false, DELIVERY_DEFERRED, "4.7.10", "dane: ", NULL, 0, 0}},
+        {NULL, "x.test 2 dnssec-invalid mx1.test - -;", 0, {"_25._tcp.mx1.test FAIL\n", "", T, false, false, DELIVERY_DEFERRED, "4.7.5", "dane: ", NULL, 0, 0}},
+        {ENFORCE, "x.test 1 ok mx1.test 192.0.2.1 -;", 0, {"", "", T, false, false, DELIVERY_RELAYED, "taken", "sts: ", NULL, 1, 1}},
+        {ENFORCE, "x.test 1 certificate-expired mx1.test 192.0.2.1 -;", 0, {"", "", T, true, false, DELIVERY_DEFERRED, "4.7.5", "sts: ", NULL, 0, 0}},
+        {ENFORCE, "x.test 1 validation-failure mx1.test 192.0.2.1 -;", 0, {"", "", T, false, true, DELIVERY_DEFERRED, "4.7.5", "sts: ", NULL, 0, 0}},
+        {OTHERS, "x.test 1 validation-failure mx1.test - -;", 0, {"", "", T, false, false, DELIVERY_DEFERRED, "4.7.5", "sts: ", NULL, 0, 0}},
+        {TESTING, "x.test 1 certificate-expired mx1.test 192.0.2.1 -;", 0, {"", "", T, true, false, DELIVERY_RELAYED, "taken", "sts-testing: ", NULL, 1, 1}},
+        {TESTING, "x.test 1 starttls-not-supported mx1.test 192.0.2.1 -;", 0, {"", "", "SIZE", false, false, DELIVERY_RELAYED, "taken", "sts-testing: ", NULL, 1, 0}},
+        {TESTING, "x.test 1 validation-failure mx1.test 192.0.2.1 -;", 0, {"", "", T, false, true, DELIVERY_RELAYED, "taken", "sts-testing: ", NULL, 1, 0}},
+        {TESTING_OTHERS, "x.test 1 validation-failure mx1.test 192.0.2.1 -;", 0, {"", "", T, false, false, DELIVERY_RELAYED, "taken", "sts-testing: ", NULL, 1, 1}},
+        {NULL, "x.test 1 sts-policy-fetch-error - - -;", TLS_STS_FETCH_ERROR, {"", "", T, false, false, DELIVERY_RELAYED, "taken", "none: ", NULL, 1, 1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct msg_deliver_remote m = world_message("x.test");
+
+        open_zone(cases[i].row.zone);
+        world.policy = cases[i].policy;
+        world.policy_failure = cases[i].failure;
+        check_row(&cases[i].row, &m);
+        if (strcmp(world.tls_results, cases[i].told) != 0)
+            fail_msg("case %zu: \"%s\" instead of \"%s\"", i, world.tls_results, cases[i].told);
+        world_close();
+    }
+}
+
 static void switched_off(void **state)
 {
     uint64_t id;
@@ -426,6 +464,7 @@ int main(void)
         cmocka_unit_test(events_is_asked),
         cmocka_unit_test(events_dies),
         cmocka_unit_test(events_away_and_no_record),
+        cmocka_unit_test(results_are_told),
         cmocka_unit_test(switched_off),
     };
     int failed = cmocka_run_group_tests_name("relay_tls", tests, NULL, NULL);

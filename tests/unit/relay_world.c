@@ -51,6 +51,12 @@ const struct config *role_config(const struct role *role)
     return world.config;
 }
 
+unsigned role_copy(const struct role *role)
+{
+    (void)role;
+    return 0;
+}
+
 unsigned role_peers(const struct role *role, enum role_id peer)
 {
     (void)role;
@@ -225,6 +231,7 @@ void ipc_send_pools_ask(struct channel *to, const struct msg_pools_ask *m)
 
 static uint64_t asked_policies[200];
 static size_t policies_n;
+static uint64_t told_events;
 
 void ipc_send_sts_ask(struct channel *to, const struct msg_sts_ask *m)
 {
@@ -233,6 +240,27 @@ void ipc_send_sts_ask(struct channel *to, const struct msg_sts_ask *m)
     world.policy_questions++;
     snprintf(world.last_policy, sizeof world.last_policy, "%.*s %d %.*s", STR_ARG(m->domain), (int)m->lookup, STR_ARG(m->record));
     asked_policies[policies_n++] = m->id;
+}
+
+void ipc_send_event(struct channel *to, const struct msg_event *m)
+{
+    size_t used = strlen(world.tls_results);
+    ptrdiff_t end = str_find(m->details, '\n');
+
+    assert_ptr_equal(to, &events);
+    assert_int_equal(m->kind, EVENT_TLS);
+    assert_true(end > 0);
+    snprintf(world.tls_results + used, sizeof world.tls_results - used, "%.*s %.*s;", STR_ARG(m->sender), (int)end, m->details.p);
+    told_events = m->seq;
+}
+
+static bool answer_events(void)
+{
+    if (told_events == 0)
+        return false;
+    relay_handlers.event_ack(NULL, &events, &(struct msg_event_ack){told_events});
+    told_events = 0;
+    return true;
 }
 
 static bool answer_policy(void)
@@ -414,6 +442,7 @@ void world_run(void)
         busy |= answer_body();
         busy |= answer_directory();
         busy |= answer_policy();
+        busy |= answer_events();
         busy |= answer_stored();
         busy |= servers_turn();
         busy |= world.relay.kept.telling_count > 0;
@@ -440,6 +469,7 @@ void world_open(const char *config)
     bodies_n = secrets_n = 0;
     stored_n = stored_done = 0;
     policies_n = 0;
+    told_events = 0;
     pools_asked = false;
     snprintf(text, sizeof text, "hostname = \"me.test\"\ndata = \"/nowhere\"\nrun = \"/nowhere\"\n%s", config);
     if (!config_parse(&world.config, STR("test.conf"), str_of(text), &err))

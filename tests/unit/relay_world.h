@@ -55,6 +55,7 @@ struct world {
     char unsigned_names[400]; /* each between blanks: not secure even in a secure zone */
     const char *policy;      /* what events says of any domain, NULL: there is none */
     uint64_t policy_failure, policy_questions;
+    char tls_results[2000]; /* told to events: "domain details;" each */
     char last_policy[300];   /* the last question: "domain lookup id" */
     bool events_down, events_silent;
     bool secure_zone, resolver_down, directory_down, no_secret;

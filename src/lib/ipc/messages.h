@@ -293,6 +293,8 @@ enum event_kind {
     /* Not of a story: a result that is counted for reports. sender: the domain that asks for them; message_id: which process tells
      * (event numbers begin anew with each); details: the text of the policy record, a line feed, and the row (mailauth/aggregate.h). */
     EVENT_DMARC,
+    /* The same of TLS with a server. sender: the domain of the recipients; details: tlspolicy/tls_outcome.h. */
+    EVENT_TLS,
 };
 #define EVENT_NAMES                                                                                \
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \

@@ -271,9 +271,12 @@ bool delivery_obeys_policies(struct relay *relay, struct delivery *d)
     bool left = false;
 
     delivery_forbid_servers(d);
-    for (size_t i = 0; i < d->plan->n; i++)
-        left |= d->tried[i] == 0;
-    rule_at(d, 0, &rule);
+    for (size_t i = d->plan->n; i-- > 0;) {
+        rule_at(d, i, &rule);
+        left |= !rule.skip;
+        if (rule.skip)
+            report_forbidden(&relay->reporting, d, i, &rule);
+    }
     tls_rule_text(&rule, d->policy);
     if (!left)
         finish_forbidden(relay, d, &rule);

@@ -312,6 +312,11 @@ void destination_take(struct relay *relay, struct delivery *d)
         start_lookup(dest);
 }
 
+struct str destination_domain(const struct destination *d)
+{
+    return d->domain;
+}
+
 void destination_leave(struct delivery *d)
 {
     if (d->at != NULL)

@@ -115,6 +115,7 @@ void relay_peer_up(struct role *role, struct channel *peer)
         kept_tell(relay, peer);
     } else if (channel_role(peer) == ROLE_EVENTS) {
         tls_lookup_events_up(relay);
+        teller_peer_up(&relay->reporting.teller);
     }
 }
 
@@ -154,8 +155,19 @@ static void on_timer(int fd, short what, void *arg)
     relay_sweep(arg);
 }
 
+static void on_event_ack(struct role *role, struct channel *from, const struct msg_event_ack *m)
+{
+    struct relay *relay = role_state(role);
+
+    (void)from;
+    teller_acknowledged(&relay->reporting.teller, m->seq);
+}
+
 void relay_turn(struct role *role)
 {
+    struct relay *relay = role_state(role);
+
+    teller_turn(&relay->reporting.teller, role_peer(relay->role, ROLE_EVENTS, 0));
     kept_turn(role_state(role));
     site_pump(role_state(role));
 }
@@ -237,6 +249,7 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     map_init(&relay->sites);
     kept_init(relay);
     list_init(&relay->policy_questions);
+    report_init(&relay->reporting, role_copy(role));
     list_init(&relay->connections);
     list_init(&relay->awake);
     for (size_t i = 0; i < STANDINGS; i++)
@@ -259,6 +272,7 @@ const struct handlers relay_handlers = {
     .dns_reply = on_dns_reply,
     .pools_reply = on_pools,
     .sts_reply = tls_lookup_on_reply,
+    .event_ack = on_event_ack,
     .secret_reply = connection_on_secret,
     .deliver_stored = kept_on_stored,
     .told_stored = kept_on_told_stored,
@@ -276,6 +290,7 @@ void relay_close(struct relay *relay)
     hosts_clear(&relay->hosts);
     pools_clear(&relay->pools);
     kept_clear(relay);
+    report_clear(&relay->reporting);
     map_clear(&relay->deliveries);
     event_free(relay->timer);
     event_free(relay->drain_timer);

@@ -133,6 +133,7 @@ void tls_lookup_on_reply(struct role *role, struct channel *from, const struct m
         if (m->known && plan_take_sts(l->plan, m->policy) && m->ttl < l->plan->published_ttl)
             l->plan->published_ttl = (uint32_t)m->ttl;
         l->plan->sts_failure = m->failure <= TLS_STS_WEBPKI_INVALID ? (enum tls_result)m->failure : TLS_OK;
+        report_fetch(&relay->reporting, l->domain, l->plan);
         end_one(l);
         return;
     }
