@@ -525,8 +525,17 @@ static void nobody_waits_for_ever(void **state)
     sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
     judgings_sweep(&role->filter, clock_monotonic());
     sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, ASKED);
+    judgings_sweep(&role->filter, later); /* what DMARC waited for is given up, not DMARC itself */
+    sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, "dns_ask 4 16 _dmarc.a.example\n");
+    assert_true(judgings_next(&role->filter) > later);
+    reply(role, 1, DNS_NXDOMAIN); /* too late */
     judgings_sweep(&role->filter, later);
+    sent(role, &role->queue[0], "");
+    judgings_sweep(&role->filter, later + MINUTE);
     sent(role, &role->queue[0], "txn_end 1 \n");
+    assert_true(judgings_next(&role->filter) == INT64_MAX);
     begin_strange(role, 2, 0, "192.0.2.1"); /* its queue goes while it waits */
     chunk(role, 0, 2, STR("\r\nhi"));
     end(role, 0, 2);

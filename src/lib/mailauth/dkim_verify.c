@@ -18,6 +18,7 @@ struct one {
     struct str value; /* owned: the outcome's views are into it */
     unsigned char hash[DKIM_HASH];
     size_t body;      /* number of its hash */
+    bool urgent;
     char key_name[DNS_NAME_TEXT];
 };
 
@@ -122,6 +123,7 @@ static void take_signature(struct dkim_verify *v, size_t number)
         decide(one, DKIM_POLICY, "too many different hashes of the body");
     else
         hash_header(v, one, number);
+    one->urgent = v->world->is_urgent != NULL && v->world->is_urgent(v->owner, one->signature.domain);
 }
 
 /* ---- the end ---- */
@@ -149,18 +151,36 @@ static bool decide_all(struct dkim_verify *v)
     return all;
 }
 
+/* The signature whose key is to be asked for next; the number of signatures: none is. */
+static size_t next_waiting(const struct dkim_verify *v)
+{
+    size_t next = v->n;
+
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->all[i]->state != WAITING)
+            continue;
+        if (v->all[i]->urgent)
+            return i;
+        if (next == v->n)
+            next = i;
+    }
+    return next;
+}
+
 /* Asks for the next key, or ends. */
 static void go_on(struct dkim_verify *v)
 {
+    size_t next;
+
     if (v->asking || v->over)
         return;
-    for (size_t i = 0; i < v->n; i++)
-        if (v->all[i]->state == WAITING) {
-            v->asking = true;
-            v->asked = i;
-            v->world->ask(v->owner, str_of(v->all[i]->key_name), DNS_TXT);
-            return;
-        }
+    next = next_waiting(v);
+    if (next < v->n) {
+        v->asking = true;
+        v->asked = next;
+        v->world->ask(v->owner, str_of(v->all[next]->key_name), DNS_TXT);
+        return;
+    }
     if (!v->body_over || !decide_all(v))
         return;
     v->over = true;

@@ -3,7 +3,8 @@
  *   fields --- dkim_verify_header_end ---> body --- dkim_verify_end ---> (questions open) ---> done
  *
  * Keys are asked for through `ask`, one question at a time, from the end of the header on; signatures whose key
- * has the same name share its answer. An answer comes in with dkim_verify_answer, whenever it comes. The owner
+ * has the same name share its answer; those of domains that are urgent are asked for first, so that no name server of a stranger
+ * keeps them waiting. An answer comes in with dkim_verify_answer, whenever it comes. The owner
  * ends the wait with dkim_verify_give_up: temperror for what is still open.
  *
  * Bounded: DKIM_SIGNATURES_MAX are looked at, from the top; of the others only the number is known. */
@@ -21,6 +22,7 @@ struct dkim_verify;
 struct dkim_verify_world {
     void (*ask)(void *owner, struct str name, unsigned type); /* TXT */
     void (*done)(void *owner); /* once, after dkim_verify_end: from inside it, dkim_verify_answer or .._give_up */
+    bool (*is_urgent)(void *owner, struct str domain); /* asked at the end of the header; NULL: none is */
 };
 
 /* What became of one signature. The views are valid until dkim_verify_free; what the signature does not say, or

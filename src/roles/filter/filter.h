@@ -32,7 +32,7 @@ struct filter {
     struct questions questions; /* asked of directory */
     struct event *sweep;
     struct judgings judgings;
-    struct event *timer;    /* for the first of judgings.waiting */
+    struct event *timer;    /* for judgings_next */
     size_t count, held;
     int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */
     struct shard_state shards[FILTER_SHARDS];

@@ -58,9 +58,17 @@ static void note_over(void *owner)
     a->wants = a->open = false;
 }
 
+/* Signatures that DMARC may count come first. */
+static bool is_urgent(void *owner, struct str domain)
+{
+    const struct asker *a = owner;
+
+    return a->judge->dmarc != NULL && dmarc_may_concern(a->judge->dmarc, domain);
+}
+
 static const struct spf_world spf_world = {note_question, note_over};
 static const struct iprev_world iprev_world = {note_question, note_over};
-static const struct dkim_verify_world dkim_world = {note_question, note_over};
+static const struct dkim_verify_world dkim_world = {note_question, note_over, is_urgent};
 static const struct arc_verify_world arc_world = {note_question, note_over};
 static const struct dmarc_world dmarc_world = {note_question, note_over};
 
@@ -121,11 +129,15 @@ static void start_dmarc(struct judge *j)
     j->dmarc_started = true;
     if (spf_result_of(j->spf) == SPF_PASS)
         dmarc_add_spf(j->dmarc, spf_domain_of(j->spf));
+    else if (spf_result_of(j->spf) == SPF_TEMPERROR)
+        dmarc_add_unsure(j->dmarc, spf_domain_of(j->spf), true);
     for (size_t i = 0; i < dkim_verify_count(j->dkim); i++) {
         const struct dkim_outcome *o = dkim_verify_outcome(j->dkim, i);
 
         if (o->result == DKIM_PASS && o->unsigned_octets == 0)
             dmarc_add_dkim(j->dmarc, o->domain);
+        else if (o->result == DKIM_TEMPERROR)
+            dmarc_add_unsure(j->dmarc, o->domain, false);
     }
     dmarc_start(j->dmarc);
     if (j->given_up && !j->askers[JUDGE_DMARC].over)
@@ -217,11 +229,14 @@ void judge_answer(struct judge *j, enum judge_asker who, enum dns_status status,
     settle(j);
 }
 
-void judge_give_up(struct judge *j)
+bool judge_hurry(struct judge *j)
 {
+    bool open = false;
+
     if (j->done)
-        return;
-    j->given_up = true;
+        return false;
+    for (size_t i = 0; i < JUDGE_ASKERS; i++)
+        open |= i != JUDGE_DMARC && !j->askers[i].over;
     if (!j->askers[JUDGE_SPF].over)
         spf_give_up(j->spf);
     if (!j->askers[JUDGE_HELO].over)
@@ -232,8 +247,19 @@ void judge_give_up(struct judge *j)
         dkim_verify_give_up(j->dkim);
     if (!j->askers[JUDGE_ARC].over)
         arc_verify_give_up(j->arc);
-    if (j->dmarc_started && !j->askers[JUDGE_DMARC].over)
-        dmarc_give_up(j->dmarc);
+    settle(j);
+    return open;
+}
+
+void judge_give_up(struct judge *j)
+{
+    if (j->done)
+        return;
+    j->given_up = true;
+    (void)judge_hurry(j);
+    if (j->done)
+        return;
+    dmarc_give_up(j->dmarc); /* all others are over, so it has started */
     settle(j);
 }
 

@@ -120,17 +120,28 @@ static void refuse_for_spf(const struct judge *j, struct verdict *v)
         buf_addf(&v->text, "; %s explains: %.*s", domain, STR_ARG(str_sub(why, 0, 500)));
 }
 
+/* Nothing is refused because DNS failed, nor because of From itself. But it is not let in as if nothing were wrong: then every domain
+ * could be pretended that has a slow name server somewhere, or with a second From. */
+static enum dmarc_policy policy_of(const struct dmarc_outcome *o)
+{
+    if (o->result == DMARC_RESULT_FAIL && o->policy == DMARC_REJECT)
+        return DMARC_REJECT;
+    return o->bad_from || o->policy != DMARC_NONE ? DMARC_QUARANTINE : DMARC_NONE;
+}
+
 static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
 {
     const struct dmarc_outcome *o = judge_dmarc(j);
+    enum dmarc_policy policy;
 
-    if (p->dmarc != DMARC_MODE_ENFORCE || o == NULL || o->result != DMARC_RESULT_FAIL || is_exempt(p, judge_client(j), o->author))
+    if (p->dmarc != DMARC_MODE_ENFORCE || o == NULL || is_exempt(p, judge_client(j), o->author))
         return;
-    if (o->policy != DMARC_NONE && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
+    policy = policy_of(o);
+    if (policy != DMARC_NONE && !o->bad_from && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
         return;
-    if (o->policy == DMARC_REJECT)
+    if (policy == DMARC_REJECT)
         refuse_for_dmarc(o, v);
-    else if (o->policy == DMARC_QUARANTINE)
+    else if (policy == DMARC_QUARANTINE)
         v->action = VERDICT_JUNK;
 }
 
