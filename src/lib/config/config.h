@@ -116,6 +116,12 @@
     D(chain, TEXT, "", "PEM file: the certificate, then those that signed it.")                    \
     D(key, TEXT, "", "PEM file with the private key; read by the supervisor only.")
 
+/* Of each `mta_sts "DOMAIN" { ... }` section: the MTA-STS policy we publish for a domain of ours (tlspolicy/sts_own.h). */
+#define CONFIG_MTA_STS(D)                                                                          \
+    D(mode, TEXT, "testing", "testing: other servers report when they would not have delivered; enforce: they deliver only over TLS with a good certificate; none: there is no policy any more.") \
+    D(max_age, SPAN, "7d", "How long other servers keep the policy.")                              \
+    D(mx, LIST, "", "Names of the domain's mail servers, *.example.org for any host in a domain. Empty: the hostname.")
+
 enum service {
     SERVICE_NONE,
     SERVICE_MX,
@@ -165,6 +171,10 @@ struct config_certificate {
     struct str name;
     CONFIG_CERTIFICATE(CONFIG_MEMBER)
 };
+struct config_mta_sts {
+    struct str name;
+    CONFIG_MTA_STS(CONFIG_MEMBER)
+};
 struct config {
     struct arena arena; /* owns everything */
     CONFIG_NODE(CONFIG_MEMBER)
@@ -190,6 +200,9 @@ struct config {
     size_t listener_count;
     struct config_certificate *certificates;
     size_t certificate_count;
+    struct config_mta_sts *mta_sts;
+    size_t mta_sts_count;
+    struct config_mta_sts mta_sts_standard; /* of a domain that no section names */
     /* derived */
     struct network_list relay_nets, exempt_nets;
     struct str_list exempt_domains;

@@ -16,6 +16,7 @@
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
 #define CERTIFICATE_ROW(n, k, v, d) ROW(config_certificate, n, n, k, v, d)
+#define MTA_STS_ROW(n, k, v, d) ROW(config_mta_sts, n, n, k, v, d)
 
 static const struct config_directive node_rows[] = {CONFIG_NODE(NODE_ROW)};
 static const struct config_directive limits_rows[] = {CONFIG_LIMITS(LIMITS_ROW)};
@@ -26,6 +27,7 @@ static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
 static const struct config_directive certificate_rows[] = {CONFIG_CERTIFICATE(CERTIFICATE_ROW)};
+static const struct config_directive mta_sts_rows[] = {CONFIG_MTA_STS(MTA_STS_ROW)};
 
 #define ROWS(rows) rows, sizeof(rows) / sizeof *(rows)
 
@@ -40,6 +42,8 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
     [CONFIG_AT_CERTIFICATE] = {"certificate", true, ROWS(certificate_rows),
         "A TLS certificate; the first one is the default, the others are chosen by name (SNI)"},
+    [CONFIG_AT_MTA_STS] = {"mta_sts", true, ROWS(mta_sts_rows),
+        "The MTA-STS policy of a domain, served to other servers by a listener with service https"},
 };
 
 #define AMOUNT(least, most) {(least), (most), NULL, NULL}
@@ -110,6 +114,9 @@ static const struct {
     {"listen", "proxy_from", TEXT_RULE(value_is_network, "a network such as 10.0.0.0/8 or an address")},
     {"listen", "xclient_from", TEXT_RULE(value_is_network, "a network such as 10.0.0.0/8 or an address")},
     {"listen", "systemd", TEXT_RULE(value_is_printable, "the name of a systemd socket")},
+    {"mta_sts", "mode", TEXT_RULE(value_is_sts_mode, "testing, enforce or none")},
+    {"mta_sts", "max_age", AMOUNT(HOUR, 365 * DAY)}, /* RFC 8461 3.2: a year at most */
+    {"mta_sts", "mx", TEXT_RULE(value_is_mx_pattern, "a host name, or *. and a domain")},
     {"certificate", NULL, TEXT_RULE(value_is_path, "an absolute path")},
 };
 

@@ -234,6 +234,18 @@ bool value_is_dmarc_mode(struct str text)
     return is_one_of(text, modes, 3);
 }
 
+bool value_is_sts_mode(struct str text)
+{
+    static const char *const modes[] = {"testing", "enforce", "none"};
+
+    return is_one_of(text, modes, 3);
+}
+
+bool value_is_mx_pattern(struct str text)
+{
+    return value_is_hostname(str_starts(text, STR("*.")) ? str_skip(text, 2) : text);
+}
+
 bool value_is_exempt(struct str text)
 {
     return value_is_hostname(text) || value_is_network(text);
