@@ -362,6 +362,7 @@ struct given_up {
     size_t answers; /* that came in time */
     const char *expected;
     bool bad_from;
+    const char *spf;
 };
 
 static const struct given_up given_up[] = {
@@ -371,6 +372,7 @@ static const struct given_up given_up[] = {
     {"a@slow.example, b@strict.example", NULL, 0, "temperror", true},
     {"a@strict.example, b@slow.example, c@pct.example", NULL, 1, "fail reject strict.example", true},
     {"u@example.com", "foo.example.com", 2, "temperror (reject) example.com", false},
+    {"u@example.com", "example.com", 2, "pass dkim example.com", false, "foo.example.com"},
     {"u@news.example.com|u@strict.example", NULL, 0, "temperror", true},
 };
 
@@ -401,6 +403,7 @@ static void giving_up_keeps_what_is_known(void **state)
         l.over = false;
         buf_init(&out, TEXT);
         add_from(d, g->from);
+        add_path(d, g->spf);
         add_words(d, g->dkim);
         answer_some(d, &l, g->answers);
         assert_false(l.over);

@@ -31,6 +31,7 @@ struct dkim_verify {
     struct dkim_key_cache *keys;
     struct one *all[DKIM_SIGNATURES_MAX];
     size_t n, not_looked_at;
+    size_t held, hashed; /* by the signatures; octets of the header, for them */
     size_t asked; /* the signature whose key is being asked for */
     bool asking, body_over, over;
 };
@@ -55,6 +56,11 @@ void dkim_verify_free(struct dkim_verify *v)
     dkim_header_free(v->header);
     dkim_body_free(v->body);
     free(v);
+}
+
+size_t dkim_verify_held(const struct dkim_verify *v)
+{
+    return sizeof *v + v->held + dkim_header_held(v->header) + dkim_body_held(v->body);
 }
 
 static void decide(struct one *one, enum dkim_result result, const char *reason)
@@ -91,7 +97,7 @@ static void hash_header(struct dkim_verify *v, struct one *one, size_t number)
 
     if (md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
         fatal("SHA-256 is not to be had");
-    dkim_header_hash(v->header, one->signature.names, one->signature.header, number, md);
+    v->hashed += dkim_header_hash(v->header, one->signature.names, one->signature.header, number, md);
     dkim_header_hash_own(dkim_header_field(v->header, number), one->signature.header, md);
     if (EVP_DigestFinal_ex(md, one->hash, NULL) != 1)
         fatal("SHA-256 failed");
@@ -113,6 +119,7 @@ static void take_signature(struct dkim_verify *v, size_t number)
 
     v->all[v->n++] = one;
     one->value = str_dup(dkim_header_value(v->header, number));
+    v->held += sizeof *one + one->value.n;
     verdict = dkim_signature_read(DKIM_SIGNATURE, one->value, &one->signature);
     describe(one);
     if (!is_good(one, verdict) || !is_good(one, dkim_signature_check_time(&one->signature, v->now)))
@@ -121,6 +128,8 @@ static void take_signature(struct dkim_verify *v, size_t number)
         decide(one, DKIM_PERMERROR, "the key has no name that can be asked for");
     else if (!dkim_body_want(v->body, one->signature.body, one->signature.length, &one->body))
         decide(one, DKIM_POLICY, "too many different hashes of the body");
+    else if (v->hashed > DKIM_HASHED_MAX)
+        decide(one, DKIM_POLICY, "the signatures together cover too much");
     else
         hash_header(v, one, number);
     one->urgent = v->world->is_urgent != NULL && v->world->is_urgent(v->owner, one->signature.domain);

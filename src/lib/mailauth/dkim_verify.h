@@ -7,7 +7,8 @@
  * keeps them waiting. An answer comes in with dkim_verify_answer, whenever it comes. The owner
  * ends the wait with dkim_verify_give_up: temperror for what is still open.
  *
- * Bounded: DKIM_SIGNATURES_MAX are looked at, from the top; of the others only the number is known. */
+ * Bounded: DKIM_SIGNATURES_MAX are looked at, from the top; of the others only the number is known. When DKIM_HASHED_MAX octets
+ * of the header were hashed for those above, a signature is not verified (policy). */
 #pragma once
 #include "dkim_body.h"
 #include "dkim_header.h"
@@ -15,7 +16,7 @@
 #include "dkim_key_cache.h"
 #include "ipc/messages.h"
 
-enum { DKIM_SIGNATURES_MAX = 16 };
+enum { DKIM_SIGNATURES_MAX = 16, DKIM_HASHED_MAX = 2 * 1024 * 1024 };
 
 struct dkim_verify;
 
@@ -43,6 +44,7 @@ struct dkim_outcome {
 
 struct dkim_verify *dkim_verify_new(const struct dkim_verify_world *world, void *owner, uint64_t now_seconds);
 void dkim_verify_free(struct dkim_verify *v);
+size_t dkim_verify_held(const struct dkim_verify *v); /* bytes of memory, about */
 /* Keys of the messages before; they must live as long. Without it every key is made anew. */
 void dkim_verify_use_keys(struct dkim_verify *v, struct dkim_key_cache *keys);
 void dkim_verify_field(struct dkim_verify *v, struct str field); /* whole, in order */

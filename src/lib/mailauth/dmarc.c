@@ -390,6 +390,11 @@ void dmarc_free(struct dmarc *dmarc)
     free(dmarc);
 }
 
+size_t dmarc_held(const struct dmarc *dmarc)
+{
+    return dmarc == NULL ? 0 : sizeof *dmarc + dmarc->arena.used;
+}
+
 void dmarc_add_from(struct dmarc *dmarc, struct str value)
 {
     dmarc_authors_add(&dmarc->authors, value);
@@ -473,7 +478,8 @@ void dmarc_give_up(struct dmarc *dmarc)
         return;
     dmarc->on_answer = NULL;
     if (dmarc->step != NULL) {
-        doubt(dmarc);
+        dmarc->unsure = true;
+        conclude(dmarc);
     } else if (dmarc->author_i < dmarc->authors.n) {
         dmarc->now.author = author(dmarc);
         end_author(dmarc, DMARC_RESULT_TEMPERROR, "DNS took too long");

@@ -47,6 +47,7 @@ struct dmarc_outcome {
 
 struct dmarc *dmarc_new(const struct dmarc_world *world, void *owner);
 void dmarc_free(struct dmarc *dmarc);
+size_t dmarc_held(const struct dmarc *dmarc); /* bytes of memory; 0 for NULL */
 /* Before the start. Each From field, as it is written. */
 void dmarc_add_from(struct dmarc *dmarc, struct str value);
 /* The domain that passed SPF as MAIL FROM (or as HELO where MAIL FROM was empty). At most once. */

@@ -10,7 +10,7 @@
 
 enum {
     FILTER_OPEN_MAX = 20000,               /* transactions */
-    FILTER_HELD_MAX = 256 * 1024 * 1024,   /* bytes of headers held by all of them */
+    FILTER_HELD_MAX = 256 * 1024 * 1024,   /* bytes of memory held by all of them: headers, judges */
     FILTER_SHARDS = 64,
 };
 

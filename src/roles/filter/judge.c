@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JUDGE_BYTES = 8 * 1024 }; /* of one judge with its machines, about */
-
 struct asker {
     struct judge *judge;
     bool over;  /* its machine is done, or there is none */
@@ -31,8 +29,7 @@ struct judge {
     struct arc_verify *arc;
     struct dmarc *dmarc;
     struct asker askers[JUDGE_ASKERS];
-    size_t header; /* bytes held by dkim, and by arc, until the end of the header */
-    bool in_header, ended, dmarc_started, given_up, settling, done;
+    bool ended, dmarc_started, given_up, settling, done;
 };
 
 /* ---- what the machines call ---- */
@@ -85,7 +82,7 @@ struct judge *judge_new(const struct judge_world *world, void *owner, const stru
     struct judge *j = xcalloc(1, sizeof *j);
 
     *j = (struct judge){.world = world, .owner = owner, .hostname = s->hostname, .client = s->client, .utf8 = s->utf8,
-        .null_sender = s->sender.n == 0, .in_header = true};
+        .null_sender = s->sender.n == 0};
     for (size_t i = 0; i < JUDGE_ASKERS; i++)
         j->askers[i].judge = j;
     j->spf = new_spf(j, JUDGE_SPF, s, s->sender);
@@ -278,7 +275,6 @@ void judge_field(struct judge *j, const struct header_field *f)
 {
     if (f->name.n == 0)
         return; /* no field: the first line of a mailbox file */
-    j->header += f->raw.n;
     dkim_verify_field(j->dkim, f->raw);
     arc_verify_field(j->arc, f->raw);
     if (j->dmarc != NULL && f->name.n == 4 && str_ieq(f->name, STR("From")))
@@ -287,7 +283,6 @@ void judge_field(struct judge *j, const struct header_field *f)
 
 void judge_header_end(struct judge *j)
 {
-    j->in_header = false;
     dkim_verify_header_end(j->dkim);
     arc_verify_header_end(j->arc);
     settle(j);
@@ -316,7 +311,8 @@ bool judge_is_done(const struct judge *j)
 
 size_t judge_held(const struct judge *j)
 {
-    return JUDGE_BYTES + (j->in_header ? 2 * j->header : 0);
+    return sizeof *j + spf_held(j->spf) + spf_held(j->helo) + iprev_held() + dkim_verify_held(j->dkim) + arc_verify_held(j->arc) +
+           dmarc_held(j->dmarc);
 }
 
 const struct ip *judge_client(const struct judge *j)

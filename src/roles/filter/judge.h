@@ -8,8 +8,9 @@
  * sender who has a slow name server may not escape the policy of the domain he pretends to be; judge_give_up ends that too. What is
  * open then is temperror.
  *
- * Bounded by the machines inside: about 8 KB, 64 KB of SPF records for a moment, and two copies of the header until its end
- * (judge_held). The body is hashed as it passes, for signatures that are there; never held. */
+ * Bounded by the machines inside: some 30 KB, 64 KB of SPF records and twice that of DMARC's, two copies of the header until its end,
+ * one of its fields of ARC after that. judge_held counts all of it. The body is hashed as it passes, for signatures that are there;
+ * never held. */
 #pragma once
 #include "base/ip.h"
 #include "mailauth/arc_verify.h"
@@ -51,7 +52,7 @@ bool judge_hurry(struct judge *j);
 void judge_give_up(struct judge *j);
 
 bool judge_is_done(const struct judge *j);
-size_t judge_held(const struct judge *j);
+size_t judge_held(const struct judge *j); /* bytes of memory, about */
 const struct ip *judge_client(const struct judge *j);
 
 /* ---- after done; views are valid until judge_free ---- */
