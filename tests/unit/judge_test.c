@@ -495,6 +495,29 @@ static void silence_refuses_nothing(void **state)
     }
 }
 
+/* Signatures of long names do not push the rest out of what the log and the trace say. */
+static void the_summary_is_bounded(void **state)
+{
+    struct buf text, words;
+    struct world w;
+
+    (void)state;
+    buf_init(&text, 100000);
+    buf_init(&words, IPC_TEXT);
+    for (unsigned i = 0; i < DKIM_SIGNATURES_MAX; i++)
+        buf_addf(&text, "DKIM-Signature: v=1; a=rsa-sha256; s=a; h=from; b=AAAA; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; d=%060u.%060u.%060u.example\r\n", i, i, i);
+    buf_add(&text, STR("From: x@strict.example\r\n\r\nbody\r\n"));
+    start(&w, AT_ONCE, &enforce, (struct stranger){OURS, "x@strict.example"});
+    feed(&w, buf_str(&text), 100000);
+    assert_int_equal(judge_signatures(w.judge), DKIM_SIGNATURES_MAX);
+    judge_write_summary(w.judge, &words);
+    assert_true(!words.failed && words.n < 3500);
+    assert_true(str_starts(buf_str(&words), STR("dmarc=pass (strict.example) spf=pass (strict.example) iprev=pass dkim=permerror (000")));
+    stop(&w);
+    buf_clear(&text);
+    buf_clear(&words);
+}
+
 static bool cannot_ask(void *owner, enum judge_asker who, struct str name, unsigned type)
 {
     (void)owner;
@@ -574,6 +597,7 @@ int main(void)
         cmocka_unit_test(strangers_are_judged),
         cmocka_unit_test(trusted_sealers_rescue),
         cmocka_unit_test(silence_refuses_nothing),
+        cmocka_unit_test(the_summary_is_bounded),
         cmocka_unit_test(questions_that_cannot_be_asked_fail),
         cmocka_unit_test(policies_follow_the_configuration),
     };

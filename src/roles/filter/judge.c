@@ -436,6 +436,8 @@ void judge_write_field(const struct judge *j, struct buf *out)
     auth_results_clear(&r);
 }
 
+enum { SUMMARY_MAX = 3000 }; /* where no more signatures are told: others add to it */
+
 static void write_word(struct buf *out, const char *method, const char *result, struct str domain)
 {
     buf_addf(out, "%s%s=%s", out->n > 0 ? " " : "", method, result);
@@ -445,14 +447,14 @@ static void write_word(struct buf *out, const char *method, const char *result, 
 
 void judge_write_summary(const struct judge *j, struct buf *out)
 {
-    write_word(out, "spf", spf_result_name(judge_spf(j)), judge_spf_domain(j));
-    if (judge_signatures(j) == 0)
-        write_word(out, "dkim", dkim_result_name(DKIM_NONE), (struct str){0});
-    for (size_t i = 0; i < judge_signatures(j); i++)
-        write_word(out, "dkim", dkim_result_name(judge_signature(j, i)->result), judge_signature(j, i)->domain);
-    if (judge_arc(j)->result != ARC_NONE)
-        write_word(out, "arc", arc_result_name(judge_arc(j)->result), (struct str){0});
     if (j->dmarc != NULL)
         write_word(out, "dmarc", dmarc_result_name(judge_dmarc(j)->result), judge_dmarc(j)->author);
+    write_word(out, "spf", spf_result_name(judge_spf(j)), judge_spf_domain(j));
     write_word(out, "iprev", iprev_result_name(judge_iprev(j)), (struct str){0});
+    if (judge_arc(j)->result != ARC_NONE)
+        write_word(out, "arc", arc_result_name(judge_arc(j)->result), (struct str){0});
+    if (judge_signatures(j) == 0)
+        write_word(out, "dkim", dkim_result_name(DKIM_NONE), (struct str){0});
+    for (size_t i = 0; i < judge_signatures(j) && out->n < SUMMARY_MAX; i++)
+        write_word(out, "dkim", dkim_result_name(judge_signature(j, i)->result), judge_signature(j, i)->domain);
 }

@@ -70,5 +70,5 @@ struct arc_set judge_arc_set(const struct judge *j, unsigned instance); /* of a 
 const struct dmarc_outcome *judge_dmarc(const struct judge *j); /* NULL: not looked at */
 /* Writes the whole Authentication-Results field. */
 void judge_write_field(const struct judge *j, struct buf *out);
-/* "spf=pass (a.example) dkim=fail (b.example) dmarc=pass (a.example) iprev=pass", for the log and `staffetta trace`. */
+/* "dmarc=pass (a.example) spf=pass (a.example) iprev=pass dkim=fail (b.example)", for the log and `staffetta trace`; at most 3.5 KB. */
 void judge_write_summary(const struct judge *j, struct buf *out);
