@@ -132,6 +132,19 @@ class MtaSts(Case):
         self.server.restart()
         self.arrives("changed", None, "MTA-STS policy of mode none", False, "z")
 
+    def test_results_are_counted_for_reports(self):
+        self.arrives("enforced", self.certificate, "sts: ", True, "counted")
+        self.arrives("testing", self.other, "sts-testing: ", True, "counted")
+        path = self.server.folder / "data" / "events" / "events.db"
+
+        def counted():
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+                good = db.execute("SELECT SUM(successful) FROM tls_domain WHERE domain = 'enforced.example' AND type = 1").fetchone()[0]
+                bad = db.execute("SELECT SUM(count) FROM tls_failure WHERE domain = 'testing.example' AND result LIKE 'certificate-%' AND mx = 'mx.testing.example'")
+                return good and bad.fetchone()[0]
+
+        until(counted, "both to be counted")
+
     def test_a_damaged_database_of_policies(self):
         self.arrives("reload", self.certificate, "sts: ", True)
         self.server.stop()
