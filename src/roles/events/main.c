@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "sending.h"
 #include "summary.h"
+#include "fetcher.h"
 #include "trace.h"
 
 #include <event2/event.h>
@@ -20,6 +21,7 @@ struct events {
     struct traces traces;
     struct sending sending;
     struct event *prune_timer;
+    struct fetcher fetcher;
 };
 
 static struct metric pruned = METRIC_COUNTER("staffetta_events_pruned_total", "Events deleted because of their age.");
@@ -29,6 +31,13 @@ static void on_event(struct role *role, struct channel *from, const struct msg_e
     struct events *e = role_state(role);
 
     batch_add(&e->batch, from, m);
+}
+
+static void on_sts_ask(struct role *role, struct channel *from, const struct msg_sts_ask *m)
+{
+    struct events *e = role_state(role);
+
+    fetcher_on_ask(&e->fetcher, from, m);
 }
 
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
@@ -67,7 +76,8 @@ static void on_dns_reply(struct role *role, struct channel *from, const struct m
     struct events *e = role_state(role);
 
     (void)from;
-    sending_on_dns_reply(&e->sending, m);
+    sending_on_dns_reply(&e->sending, m); /* their numbers differ */
+    fetcher_on_dns(&e->fetcher, m);
 }
 
 static void on_peer_up(struct role *role, struct channel *peer)
@@ -75,6 +85,7 @@ static void on_peer_up(struct role *role, struct channel *peer)
     struct events *e = role_state(role);
 
     sending_peer_up(&e->sending, peer);
+    fetcher_peer_up(&e->fetcher, peer);
 }
 
 static void on_peer_gone(struct role *role, struct channel *peer)
@@ -84,6 +95,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     batch_peer_gone(&e->batch, peer);
     trace_peer_gone(&e->traces, peer);
     sending_peer_gone(&e->sending, peer);
+    fetcher_peer_gone(&e->fetcher, peer);
 }
 
 /* A message may live that long before its story ends. */
@@ -129,6 +141,7 @@ static void on_verify(struct role *role, struct verification *v)
 
 static const struct handlers handlers = {
     .event = on_event,
+    .sts_ask = on_sts_ask,
     .control_ask = on_control_ask,
     .control_more = on_control_more,
     .control_cancel = on_control_cancel,
@@ -138,7 +151,7 @@ static const struct handlers handlers = {
 static const struct role_type events_role = {
     .id = ROLE_EVENTS,
     .handlers = &handlers,
-    .sandbox = SANDBOX_FILES,
+    .sandbox = SANDBOX_FILES | SANDBOX_CONNECT,
     .peer_up = on_peer_up,
     .peer_gone = on_peer_gone,
     .drain = on_drain,
@@ -148,8 +161,13 @@ static const struct role_type events_role = {
 int main(int argc, char **argv)
 {
     struct events e = {.role = role_begin(&events_role, argc, argv)};
+    char policies[4096];
+    struct err err = {0};
 
     role_set_state(e.role, &e);
+    snprintf(policies, sizeof policies, "%.*s/events/policies.db", STR_ARG(role_config(e.role)->data));
+    if (!fetcher_open(&e.fetcher, e.role, policies, &err))
+        fatal("events: %s", err.text);
     snprintf(e.path, sizeof e.path, "%.*s/events/events.db", STR_ARG(role_config(e.role)->data));
     batch_init(&e.batch, e.role, e.path);
     sending_init(&e.sending, e.role, &e.batch);

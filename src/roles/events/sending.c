@@ -503,6 +503,7 @@ void sending_init(struct sending *s, struct role *role, struct batch *batch)
 {
     *s = (struct sending){.role = role, .batch = batch};
     dns_client_init(&s->dns, send_question, s);
+    s->dns.last_id = UINT64_C(1) << 62; /* others ask on the same channel */
     buf_init(&s->domain.record, RECORD_MAX);
     buf_init(&s->rua, RECORD_MAX);
     buf_init(&s->addresses, (size_t)SENDING_URIS_MAX * DUE_ADDRESS);

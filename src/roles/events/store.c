@@ -1,6 +1,7 @@
 #include "store.h"
 #include "0001.sql.h"
 #include "0002.sql.h"
+#include "0003.sql.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/folder.h"
@@ -8,6 +9,7 @@
 #include "due.h"
 #include "received.h"
 #include "results.h"
+#include "tls_results.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,12 +25,13 @@ struct store {
     struct results *results;
     struct due *due;
     struct received *received;
+    struct tls_results *tls_results;
     struct buf key;
 };
 
 bool store_open(struct store **store, const char *path, struct err *err)
 {
-    static const char *const steps[] = {schema_events_0001, schema_events_0002};
+    static const char *const steps[] = {schema_events_0001, schema_events_0002, schema_events_0003};
     struct store *s = xcalloc(1, sizeof *s);
 
     buf_init(&s->key, IPC_ADDRESS + 1);
@@ -52,6 +55,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->results = results_new(s->db);
     s->due = due_new(s->db);
     s->received = received_new(s->db);
+    s->tls_results = tls_results_new(s->db);
     *store = s;
     return true;
 }
@@ -97,6 +101,7 @@ void store_close(struct store *s)
     results_free(s->results);
     due_free(s->due);
     received_free(s->received);
+    tls_results_free(s->tls_results);
     db_close(s->db);
     buf_clear(&s->key);
     free(s);
@@ -178,6 +183,8 @@ bool store_add(struct store *s, const struct msg_event *e, bool *added, struct e
         return results_add(s->results, e, added, err);
     if (e->kind == EVENT_REPORT)
         return received_add(s->received, e, added, err);
+    if (e->kind == EVENT_TLS)
+        return tls_results_add(s->tls_results, e, added, err);
     if (!insert(s, message, e, added, err))
         return false;
     if (!*added)
