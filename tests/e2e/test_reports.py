@@ -2,8 +2,10 @@
 libxml2 with the schema of the standard, and verified by dkimpy."""
 import contextlib
 import email
+import email.message
 import email.policy
 import gzip
+import io
 import os
 import re
 import signal
@@ -12,6 +14,7 @@ import subprocess
 import time
 import unittest.mock
 import urllib.request
+import zipfile
 import xml.etree.ElementTree as ElementTree
 
 import dkim
@@ -150,3 +153,65 @@ class Killed(Day):
 
     def test_before_filter_has_it(self):
         self.once("filter")
+
+
+def report(report_id, records, name="home.example", head=""):
+    rows = "".join(f"<record><row><source_ip>{ip}</source_ip><count>{n}</count><policy_evaluated><disposition>{what}</disposition><dkim>{d}</dkim>"
+                   f"<spf>fail</spf></policy_evaluated></row><identifiers><header_from>{name}</header_from></identifiers><auth_results/></record>"
+                   for ip, n, what, d in records)
+    now = int(time.time()) // 86400 * 86400
+    return (f'<?xml version="1.0"?>{head}<feedback><report_metadata><org_name>Far</org_name><email>a@far.example</email><report_id>{report_id}</report_id>'
+            f"<date_range><begin>{now - 86400}</begin><end>{now - 1}</end></date_range></report_metadata><policy_published><domain>{name}</domain>"
+            f"<p>reject</p></policy_published>{rows}</feedback>").encode()
+
+
+def zipped(text):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("far.example!home.example!1!2.xml", text)
+    return out.getvalue()
+
+
+class Read(Stranger):
+    """Reports that come to us, good ones and hostile ones."""
+    config = {"relay_networks": [], "log_level": "info", "auth": {"reports_to": ["reports@home.example"]}}
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.server.cli("alias", "add", "reports@home.example", "bob@home.example")
+
+    def bring(self, mark, content, kind="application/gzip", rcpt="reports@home.example"):
+        mail = email.message.EmailMessage(policy=email.policy.SMTP)
+        mail["From"], mail["To"], mail["Subject"] = "a@far.example", "reports@home.example", mark
+        mail.set_content("A report.")
+        mail.add_attachment(content, *kind.split("/"), filename="report")
+        self.assertEqual(self.hand_in(mail.as_bytes(), "a@far.example", rcpt=rcpt)[0], 250)
+
+    def refused(self, mark, content, reason):
+        self.bring(mark, content)
+        until(lambda: re.search(f"report-not-read.*{reason}", self.server.log_text()), f"{mark} to be refused for {reason}")
+
+    def test_reports(self):
+        self.bring("gzip", gzip.compress(report("1", [("192.0.2.1", 5, "none", "pass"), ("192.0.2.2", 2, "reject", "fail")])))
+        self.bring("zip", zipped(report("2", [("192.0.2.1", 3, "none", "pass")])), "application/zip")
+        self.bring("again", gzip.compress(report("1", [("192.0.2.9", 5, "none", "pass")])))
+        self.bring("plain", report("3", [("2001:db8::1", 1, "none", "pass")], "sub.home.example"), "application/octet-stream")
+        self.bring("not-for-reports", gzip.compress(report("9", [("192.0.2.9", 5, "none", "pass")])), rcpt="bob@home.example")
+        until(lambda: len(self.server.rows("report", "list")) == 3, "the reports to be read")
+        rows = [(r["domain"], r["source"], r["result"], r["messages"], r["reports"]) for r in self.server.rows("report", "show", "home.example")]
+        self.assertEqual(rows, [("home.example", "192.0.2.1", "none dkim=pass spf=fail", 8, 2), ("home.example", "192.0.2.2", "reject dkim=fail spf=fail", 2, 1),
+                                ("sub.home.example", "2001:db8::1", "none dkim=pass spf=fail", 1, 1)])
+        self.assertEqual({r["report_id"] for r in self.server.rows("report", "list", "home.example")}, {"1", "2", "3"})
+        self.assertIn("192.0.2.2", self.server.cli("report", "show", "home.example").stdout)
+        self.arrived("gzip")  # delivered as well
+
+    def test_hostile(self):
+        good = report("7", [("192.0.2.1", 1, "none", "pass")])
+        self.refused("bomb", gzip.compress(b"<feedback>" + b"\n" * 40000000), "too large")
+        self.refused("entities", gzip.compress(report("7", [("192.0.2.1", 1, "none", "pass")], head='<!DOCTYPE feedback [<!ENTITY a "b">]>')), "document type")
+        self.refused("cut", gzip.compress(good)[:100], "damaged")
+        self.refused("broken", gzip.compress(good[:300]), "no element found")
+        self.refused("foreign", gzip.compress(report("7", [("192.0.2.1", 1, "none", "pass")], "elsewhere.example")), "domain of ours")
+        self.assertEqual([r for r in self.server.rows("report", "list") if r["report_id"] == "7"], [])
+        self.assertEqual(self.hand_in(letter("far.example", "still-here"), "a@far.example")[0], 250)

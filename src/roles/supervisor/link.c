@@ -32,7 +32,6 @@ static const struct {
     {ROLE_ACCESS, ROLE_MAILBOX},
     {ROLE_MAILBOX, ROLE_DIRECTORY},
     {ROLE_DIRECTORY, ROLE_RESOLVER},
-    {ROLE_EVENTS, ROLE_RESOLVER},
 };
 
 static bool are_connected(enum role_id a, enum role_id b)
