@@ -256,7 +256,7 @@ static void bombs_do_not_go_off(void **state)
 
     (void)state;
     buf_init(&zeros, 64 << 20);
-    buf_init(&in, 1 << 20);
+    buf_init(&in, 64 << 20);
     buf_init(&out, 64 << 20);
     memset(buf_reserve(&zeros, 32 << 20), 0, 32 << 20);
     zeros.n = 32 << 20;
