@@ -50,8 +50,8 @@ struct park {
 void dispatch_init(struct dispatch *d)
 {
     for (unsigned i = 0; i < LANES_MAX; i++) {
-        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i, .held = d->held};
-        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i, .held = d->held};
+        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i, .held = d->held, .vain_at = &d->vain_at};
+        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i, .held = d->held, .vain_at = &d->vain_at};
     }
     map_init(&d->destinations);
     map_init(&d->deliveries);
