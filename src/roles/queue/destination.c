@@ -14,6 +14,7 @@ enum {
     PACE_GUESSED = SECOND / 10000,
     RETURN_SOON = SECOND / 2,    /* until what was put back comes again */
     RETURN_LATE = 10 * SECOND,
+    RETURN_VAIN = 2 * SECOND,    /* without a move, from then on it is in vain */
     RETURN_LAST = 10 * MINUTE,
     RETURN_STEADY = MINUTE,      /* when the pace has been the same for as long */
     RETURN_EACH = SECOND / 2000, /* of all that waits: a return in vain costs a write */
@@ -303,22 +304,26 @@ static int64_t soonest(const struct destination *d)
 
     if (after < RETURN_SOON)
         after = RETURN_SOON;
-    if (d->standing == STANDING_GOOD || d->interval > 0 || unknown < after)
-        return after;
-    return unknown < RETURN_LATE ? unknown : RETURN_LATE;
+    if (d->standing != STANDING_GOOD && d->interval == 0 && unknown > after)
+        after = unknown;
+    return d->standing == STANDING_SLOW || after > RETURN_LATE ? RETURN_LATE : after;
 }
 
-/* Where mail does not go, and nobody expects it to, all destinations share the writes that returns in vain cost. */
-static int64_t park_in_vain(const struct destination *d, int64_t now)
+/* Mail does not go there, or has not for a while: to look again costs a write and brings nothing. */
+static bool is_in_vain(const struct destination *d)
 {
-    int64_t *at = d->lane->vain_at;
+    return d->standing == STANDING_SLOW || still(d) > RETURN_VAIN;
+}
 
-    if (*at < now + RETURN_LATE)
-        *at = now + RETURN_LATE;
-    *at += RETURN_EACH;
-    if (*at > now + RETURN_LAST)
-        *at = now + RETURN_LAST;
-    return *at;
+/* However many such destinations there are, together they come back no faster than one each RETURN_EACH. */
+static int64_t behind_others(struct lane *lane, int64_t at, int64_t now)
+{
+    if (lane->vain_at < now)
+        lane->vain_at = now;
+    lane->vain_at += RETURN_EACH;
+    if (lane->vain_at > now + RETURN_LAST)
+        lane->vain_at = now + RETURN_LAST;
+    return at > lane->vain_at ? at : lane->vain_at;
 }
 
 /* A pace that has been the same for a while is no guess. */
@@ -344,15 +349,15 @@ int64_t destination_park(struct destination *d, int64_t now, size_t all)
     int64_t after = (int64_t)d->waiting_n * interval, least = soonest(d), most = latest_by_pace(d, all);
     int64_t first = now + (after > least ? after : least);
 
-    if (d->standing == STANDING_SLOW || still(d) >= RETURN_LATE)
-        return park_in_vain(d, now);
+    if (is_in_vain(d)) /* its own places stay near: it may go on at any time */
+        return behind_others(d->lane, first < now + most ? first : now + most, now);
     bring_back(d, now, interval);
     if (d->park_at < first)
         d->park_at = first;
     d->park_at += interval;
     if (d->park_at > now + most)
         d->park_at = now + most;
-    return d->park_at;
+    return is_in_vain(d) ? behind_others(d->lane, d->park_at, now) : d->park_at;
 }
 
 static void destination_free(struct destination *d)

@@ -50,8 +50,8 @@ struct park {
 void dispatch_init(struct dispatch *d)
 {
     for (unsigned i = 0; i < LANES_MAX; i++) {
-        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i, .held = d->held, .vain_at = &d->vain_at};
-        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i, .held = d->held, .vain_at = &d->vain_at};
+        d->mailbox[i] = (struct lane){.role = ROLE_MAILBOX, .copy = i, .held = d->held};
+        d->relay[i] = (struct lane){.role = ROLE_RELAY, .copy = i, .held = d->held};
     }
     map_init(&d->destinations);
     map_init(&d->deliveries);
@@ -238,7 +238,7 @@ static void gather(struct queue *q, struct delivery *v, struct rcpt *first)
 
         if (v->n >= limit)
             return;
-        if (r->stage == STAGE_WAITING && r->destination == v->dest && r->route == first->route)
+        if (r->stage == STAGE_WAITING && r->destination == v->dest && r->route == first->route && str_eq(r->sender, first->sender))
             delivery_add(v, r);
     }
 }
@@ -310,7 +310,8 @@ static void send_remote(struct queue *q, struct channel *c, struct delivery *v, 
     ipc_send_deliver_remote(c, &(struct msg_deliver_remote){.id = v->id, .message = m->id, .flags = m->flags,
         .size = m->size, .priority = m->priority, .deliver_by = by, .destination = v->dest->name,
         .domain = route->domain, .route = route->kind, .tls = route->tls, .hosts = route->hosts,
-        .credential = route->credential, .pool = route->pool, .sender = m->sender, .envid = m->envid, .body = body});
+        .credential = route->credential, .pool = route->pool, .sender = rcpt_sender(first_rcpt(&v->rcpts)),
+        .envid = m->envid, .body = body});
     LIST_EACH(&v->rcpts, it) {
         const struct rcpt *r = CONTAINER(it, struct rcpt, link);
 

@@ -29,8 +29,8 @@ struct lane {
     size_t under_way, bulk; /* deliveries */
     size_t by_standing[STANDINGS]; /* under_way, by what their destination is known for */
     size_t *held;                  /* that of dispatch */
-    int64_t *vain_at;              /* that too */
     struct destination *local; /* of a mailbox copy */
+    int64_t vain_at;           /* the last place in the line of those put back of destinations of which nothing comes */
     bool telling;              /* a relay that has not told all yet what it knows from the process before us */
 };
 
@@ -48,7 +48,6 @@ struct dispatch {
     struct list asks;        /* deliveries that wait for a piece of their body */
     size_t under_way;
     size_t held[STANDINGS];  /* recipients that wait and deliveries under way, by what their destination is known for */
-    int64_t vain_at;         /* wall time of the last place given to a recipient put back where mail does not go */
     struct result_counts results[DELIVERY_FAILED + 1];
     size_t telling;     /* lanes: until it is 0, or it takes too long, nothing goes to any relay */
     int64_t told_until; /* monotonic */
