@@ -357,7 +357,7 @@ int64_t destination_park(struct destination *d, int64_t now, size_t all)
     d->park_at += interval;
     if (d->park_at > now + most)
         d->park_at = now + most;
-    return is_in_vain(d) ? behind_others(d->lane, d->park_at, now) : d->park_at;
+    return d->park_at;
 }
 
 static void destination_free(struct destination *d)
