@@ -22,9 +22,27 @@ static void on_reload(struct role *role)
 
 static void on_peer_up(struct role *role, struct channel *c)
 {
-    flow_peer_up(role_state(role), c);
+    struct filter *f = role_state(role);
+
+    flow_peer_up(f, c);
     if (channel_role(c) == ROLE_RESOLVER)
-        judgings_resolver_up(role_state(role));
+        judgings_resolver_up(f);
+    if (channel_role(c) == ROLE_EVENTS)
+        tally_peer_up(&f->tally);
+}
+
+static void on_event_ack(struct role *role, struct channel *from, const struct msg_event_ack *m)
+{
+    struct filter *f = role_state(role);
+
+    (void)from;
+    tally_acknowledged(&f->tally, m->seq);
+}
+
+static void directory_gone(struct filter *f)
+{
+    transaction_directory_gone(f);
+    reading_directory_gone(f);
 }
 
 static void on_peer_gone(struct role *role, struct channel *c)
@@ -33,6 +51,7 @@ static void on_peer_gone(struct role *role, struct channel *c)
 
     switch (channel_role(c)) {
     case ROLE_SMTP:
+    case ROLE_EVENTS:
         transaction_source_gone(f, c);
         flow_source_gone(f);
         break;
@@ -42,7 +61,7 @@ static void on_peer_gone(struct role *role, struct channel *c)
         break;
     case ROLE_DIRECTORY:
         if (channel_copy(c) == 0)
-            transaction_directory_gone(f);
+            directory_gone(f);
         break;
     case ROLE_SUPERVISOR:
     case ROLE_RESOLVER:
@@ -50,7 +69,6 @@ static void on_peer_gone(struct role *role, struct channel *c)
     case ROLE_RELAY:
     case ROLE_ACCESS:
     case ROLE_MAILBOX:
-    case ROLE_EVENTS:
     case ROLE_WEB:
     case ROLE_COUNT:
         break;
@@ -71,6 +89,7 @@ static void on_turn(struct role *role)
     int64_t next = judgings_next(f), in;
     struct timeval tv;
 
+    tally_turn(&f->tally, role_peer(role, ROLE_EVENTS, 0));
     if (next == INT64_MAX || evtimer_pending(f->timer, NULL))
         return;
     in = next - clock_monotonic();
@@ -121,6 +140,8 @@ static const struct handlers handlers = {
     .dkim_keys_reply = transaction_on_keys_reply,
     .dkim_sign_reply = transaction_on_sign_reply,
     .dns_reply = judging_on_dns_reply,
+    .event_ack = on_event_ack,
+    .rcpt_reply = reading_on_rcpt_reply,
     .queue_state = flow_on_queue_state,
 };
 
@@ -150,6 +171,8 @@ int main(int argc, char **argv)
     questions_init(&f.questions);
     start_sweep(&f);
     judgings_init(&f);
+    readings_init(&f);
+    tally_init(&f.tally, role_copy(f.role));
     f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
     if (f.timer == NULL)
         fatal("out of memory");
