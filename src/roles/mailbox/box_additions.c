@@ -199,6 +199,7 @@ void additions_close(struct boxes *b)
     for (struct link *it; (it = list_first(&b->pending)) != NULL;)
         additions_forget(b, CONTAINER(it, struct pending, link)->account);
     addition_log_close(b->log);
+    b->log = NULL;
     buf_clear(&b->group);
 }
 

@@ -94,10 +94,10 @@ void boxes_free(struct boxes *b)
 
     if (b == NULL)
         return;
+    additions_close(b);
     while ((node = map_walk(&b->map, NULL)) != NULL)
         close_box(CONTAINER(node, struct box, node));
     map_clear(&b->map);
-    additions_close(b);
     files_close(b);
     free(b);
 }

@@ -1,0 +1,649 @@
+/* The log of additions (docs/mailbox.md): its records and groups, its file, and what the databases take from it after a kill, a torn
+ * write, a failure of theirs, and with another number of copies. A process that dies is boxes_free, which commits nothing. */
+#include "base/clock.h"
+#include "fault_vfs.h"
+#include "roles/mailbox/addition_log.h"
+#include "roles/mailbox/boxes.h"
+#include "roles/mailbox/store_private.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+enum { ACCOUNT = 261, OTHER = 262, MANY = 20 };
+
+static char folder[SCRATCH_MAX];
+static struct err err; /* of the call that failed last */
+
+static int setup(void **state)
+{
+    (void)state;
+    scratch_make_in_memory(folder, "additions_test");
+    fault_at(0, false);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fault_at(0, false);
+    scratch_remove(folder);
+    return 0;
+}
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        if (!(call))                                                                               \
+            fail_msg("%s: %s", #call, err.text);                                                   \
+    } while (0)
+
+/* ---- records and groups ---- */
+
+static struct addition sample(int64_t account, int64_t uid, struct str bytes)
+{
+    return (struct addition){account, 1, 77, uid, 1000 + uid, -5, INT64_MAX, 3, 1, uid << 40, -uid, STR("kw"), bytes};
+}
+
+static void check_same(const struct addition *a, const struct addition *b)
+{
+    assert_memory_equal(a, b, offsetof(struct addition, more));
+    assert_true(str_eq(a->more, b->more));
+    assert_true(str_eq(a->bytes, b->bytes));
+}
+
+static void write_group(struct buf *group, int64_t account, int64_t first, unsigned n)
+{
+    buf_init(group, ADDITION_GROUP_MAX);
+    group->n = buf_reserve(group, ADDITION_HEADER) != NULL ? ADDITION_HEADER : 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct addition a = sample(account, first + i, i % 2 ? STR("") : STR("some bytes"));
+
+        addition_write(group, &a);
+    }
+}
+
+static void a_record_is_read_as_it_was_written(void **state)
+{
+    struct buf group;
+    struct addition_group g;
+    struct addition a, b;
+    struct str rest;
+
+    (void)state;
+    write_group(&group, ACCOUNT, 1, 3);
+    addition_seal(group.p, group.n, 8, 9, 3);
+    assert_true(addition_header(buf_str(&group), &g));
+    assert_int_equal(g.run, 8);
+    assert_int_equal(g.number, 9);
+    assert_int_equal(g.length, group.n);
+    assert_int_equal(g.count, 3);
+    assert_true(addition_is_whole(buf_str(&group)));
+    rest = str_skip(buf_str(&group), ADDITION_HEADER);
+    for (int64_t uid = 1; uid <= 3; uid++) {
+        a = sample(ACCOUNT, uid, uid % 2 ? STR("some bytes") : STR(""));
+        assert_true(addition_read(&rest, &b));
+        check_same(&a, &b);
+    }
+    assert_false(addition_read(&rest, &b));
+    buf_clear(&group);
+}
+
+/* No bit of a group may be another, and no part of it is taken for all. */
+static void a_group_that_is_not_whole_is_none(void **state)
+{
+    struct buf group;
+    struct addition_group g;
+
+    (void)state;
+    write_group(&group, ACCOUNT, 1, 2);
+    addition_seal(group.p, group.n, 1, 1, 2);
+    for (size_t bit = 0; bit < group.n * 8; bit++) {
+        group.p[bit / 8] = (char)(group.p[bit / 8] ^ 1 << bit % 8);
+        assert_false(addition_header(buf_str(&group), &g) && g.length == group.n && addition_is_whole(buf_str(&group)));
+        group.p[bit / 8] = (char)(group.p[bit / 8] ^ 1 << bit % 8);
+    }
+    for (size_t n = 0; n < group.n; n++)
+        assert_false(addition_is_whole(str_from(group.p, n)));
+    buf_clear(&group);
+}
+
+static void a_record_that_is_cut_off_is_none(void **state)
+{
+    struct buf group;
+    struct addition a;
+
+    (void)state;
+    write_group(&group, ACCOUNT, 1, 1);
+    for (size_t n = 0; n < group.n - ADDITION_HEADER; n++) {
+        struct str rest = str_from(group.p + ADDITION_HEADER, n);
+
+        assert_false(addition_read(&rest, &a));
+    }
+    buf_clear(&group);
+}
+
+/* ---- the file ---- */
+
+static struct addition_log *open_log(unsigned copy, unsigned copies)
+{
+    struct addition_log *log;
+
+    OK(addition_log_open(&log, str_of(folder), copy, copies, 0, &err));
+    OK(addition_log_scan(log, &err));
+    return log;
+}
+
+static void append(struct addition_log *log, int64_t account, int64_t first, unsigned n)
+{
+    struct buf group;
+
+    write_group(&group, account, first, n);
+    OK(addition_log_append(log, &group, n, &err));
+    buf_clear(&group);
+}
+
+struct told {
+    int64_t next; /* uid */
+    unsigned n;
+};
+
+static bool tell(void *arg, const struct addition *a, struct err *why)
+{
+    struct told *t = arg;
+
+    (void)why;
+    assert_int_equal(a->uid, t->next);
+    t->next++;
+    t->n++;
+    return true;
+}
+
+/* How many records an account has, whose uids are those from `first` on. */
+static unsigned count_records(struct addition_log *log, int64_t account, int64_t first)
+{
+    struct told t = {first, 0};
+
+    OK(addition_log_walk(log, account, tell, &t, &err));
+    return t.n;
+}
+
+static void the_next_process_finds_the_records_in_order(void **state)
+{
+    struct addition_log *log = open_log(0, 1);
+
+    (void)state;
+    assert_true(addition_log_is_empty(log));
+    append(log, ACCOUNT, 1, 3);
+    append(log, OTHER, 1, 2);
+    append(log, ACCOUNT, 4, 1);
+    addition_log_close(log);
+    log = open_log(0, 1);
+    assert_int_equal(addition_log_next_account(log, 0), ACCOUNT);
+    assert_int_equal(addition_log_next_account(log, ACCOUNT), OTHER);
+    assert_int_equal(addition_log_next_account(log, OTHER), 0);
+    assert_int_equal(count_records(log, ACCOUNT, 1), 4);
+    assert_int_equal(count_records(log, OTHER, 1), 2);
+    OK(addition_log_clear(log, &err));
+    addition_log_close(log);
+    log = open_log(0, 1);
+    assert_int_equal(addition_log_next_account(log, 0), 0);
+    addition_log_close(log);
+}
+
+/* What stands behind the newest group is from before, though it is whole. */
+static void a_log_begun_anew_ends_at_its_newest_group(void **state)
+{
+    struct addition_log *log = open_log(0, 1);
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++)
+        append(log, ACCOUNT, 1 + i, 1);
+    addition_log_restart(log);
+    append(log, ACCOUNT, 100, 1);
+    append(log, ACCOUNT, 101, 1);
+    addition_log_close(log);
+    log = open_log(0, 1);
+    assert_int_equal(count_records(log, ACCOUNT, 100), 2);
+    append(log, ACCOUNT, 200, 1); /* of another run */
+    addition_log_close(log);
+    log = open_log(0, 1);
+    assert_int_equal(count_records(log, ACCOUNT, 200), 1);
+    addition_log_close(log);
+}
+
+static void log_path(char path[SCRATCH_MAX + 40], unsigned copy, unsigned copies)
+{
+    snprintf(path, SCRATCH_MAX + 40, "%s/additions-%u-of-%u.log", folder, copy, copies);
+}
+
+static void a_torn_group_ends_the_log(void **state)
+{
+    char path[SCRATCH_MAX + 40];
+    struct addition_log *log = open_log(0, 1);
+
+    (void)state;
+    log_path(path, 0, 1);
+    append(log, ACCOUNT, 1, 1);
+    append(log, ACCOUNT, 2, 50);
+    addition_log_close(log);
+    for (off_t size = 2 * ADDITION_BLOCK; size > ADDITION_BLOCK; size -= 512) {
+        assert_int_equal(truncate(path, size), 0);
+        log = open_log(0, 1);
+        assert_int_equal(count_records(log, ACCOUNT, 1), 1);
+        addition_log_close(log);
+    }
+}
+
+static void a_log_is_full_at_some_time(void **state)
+{
+    struct addition_log *log = open_log(0, 1);
+    int64_t n = 0;
+
+    (void)state;
+    for (; addition_log_fits(log, 300); n++)
+        append(log, ACCOUNT, 1 + n, 1);
+    assert_int_equal(n, 4096); /* 16 MB */
+    addition_log_restart(log);
+    assert_true(addition_log_fits(log, 300));
+    assert_false(addition_log_fits(log, ADDITION_GROUP_MAX + 1));
+    addition_log_close(log);
+}
+
+/* ---- the databases ---- */
+
+struct watcher {
+    struct waiter waiter;
+    int told; /* 1: stored, -1: not */
+};
+
+static void on_told(struct waiter *w, bool stored, const struct err *why)
+{
+    (void)why;
+    CONTAINER(w, struct watcher, waiter)->told = stored ? 1 : -1;
+}
+
+static struct boxes *open_boxes(unsigned copy, unsigned copies)
+{
+    struct boxes *b = boxes_new(str_of(folder), copy, 10, DAY);
+
+    boxes_use_log(b, copy, copies);
+    return b;
+}
+
+/* One message that may be logged; 1: it was promised, -1: refused. */
+static int add(struct boxes *b, struct box *box, int64_t id, struct str text)
+{
+    struct store_delivery d = {.message = id, .content = id + 1000, .size = (int64_t)text.n, .received = 1};
+    struct watcher one = {.waiter.done = on_told};
+
+    if (!box_begin_addition(box, &err))
+        return -1;
+    box_batch(box, &one.waiter);
+    if (!store_put(box->store, d.content, text, &err) || !store_deliver(box->store, &d, &err))
+        box_fail(box, &err);
+    else
+        box_record(box, id, text);
+    while (one.told == 0)
+        boxes_flush(b);
+    return one.told;
+}
+
+static struct box *enter(struct boxes *b, int64_t account)
+{
+    struct box *box = boxes_enter(b, account, &err);
+
+    if (box == NULL)
+        fail_msg("%s", err.text);
+    return box;
+}
+
+/* So many messages with the ids and uids from 1 on, and the database is sound. */
+static void check_box(struct box *box, int64_t messages)
+{
+    struct store_item items[400];
+    size_t n;
+    bool was;
+
+    OK(box_settle(box, &err));
+    OK(store_check(box->store, &err));
+    assert_int_equal(store_totals(box->store).messages, messages);
+    OK(store_list(box->store, 0, items, 400, &n, &err));
+    for (int64_t id = 1; id <= messages && id <= (int64_t)n; id++) {
+        assert_int_equal(items[id - 1].uid, id);
+        OK(store_was_delivered(box->store, id, &was, &err));
+        assert_true(was);
+    }
+}
+
+static void check_account(struct boxes *b, int64_t account, int64_t messages)
+{
+    struct box *box = enter(b, account);
+
+    check_box(box, messages);
+    box_leave(box);
+}
+
+/* What its database has without the log. */
+static int64_t in_database(int64_t account)
+{
+    struct boxes *b = boxes_new(str_of(folder), 0, 10, DAY);
+    struct box *box = enter(b, account);
+    int64_t messages = store_totals(box->store).messages;
+
+    box_leave(box);
+    boxes_free(b);
+    return messages;
+}
+
+static void what_was_promised_survives_a_kill(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+    struct store_message before[MANY], m;
+    bool found;
+
+    (void)state;
+    for (int64_t id = 1; id < MANY; id++) {
+        assert_int_equal(add(b, box, id, STR("Subject: x\r\n\r\nbytes\r\n")), 1);
+        assert_int_equal(add(b, other, id, STR("other")), 1);
+        OK(store_message_get(box->store, store_inbox(box->store), (uint32_t)id, &before[id], &found, &err));
+        assert_true(found);
+    }
+    assert_int_equal(store_inbox(box->store)->durable.messages, MANY - 1);
+    assert_true(box_is_settled(box));
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    assert_int_equal(in_database(ACCOUNT), 1); /* so the log was used */
+    for (int times = 0; times < 2; times++) {
+        b = open_boxes(0, 1);
+        check_account(b, ACCOUNT, MANY - 1);
+        check_account(b, OTHER, MANY - 1);
+        box = enter(b, ACCOUNT);
+        for (int64_t id = 1; id < MANY; id++) {
+            OK(store_message_get(box->store, store_inbox(box->store), (uint32_t)id, &m, &found, &err));
+            assert_true(found);
+            assert_memory_equal(&m, &before[id], offsetof(struct store_message, more));
+        }
+        box_leave(box);
+        boxes_free(b);
+    }
+}
+
+/* Its modification sequences are above all that the process before may have told. */
+static void modseqs_stay_above(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT);
+    int64_t told;
+
+    (void)state;
+    for (int64_t id = 1; id < MANY; id++)
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+    OK(box_begin(box, &err));
+    told = store_new_modseq(box->store); /* not committed */
+    box_leave(box);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    box = enter(b, ACCOUNT);
+    OK(box_begin(box, &err));
+    assert_true(store_new_modseq(box->store) > told);
+    box_leave(box);
+    boxes_free(b);
+}
+
+static void a_drain_makes_the_log_unnecessary(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT);
+
+    (void)state;
+    for (int64_t id = 1; id < MANY; id++)
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+    box_leave(box);
+    boxes_finish(b);
+    boxes_free(b);
+    assert_int_equal(in_database(ACCOUNT), MANY - 1);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, MANY - 1);
+    boxes_free(b);
+}
+
+/* More than the log has room for, in turns with what cannot be logged. */
+static void a_full_log_is_begun_anew(void **state)
+{
+    static char text[60000];
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (int64_t id = 1; id <= 300; id++) {
+        assert_int_equal(add(b, box, id, str_from(text, sizeof text)), 1);
+        if (id % 7 == 0) {
+            OK(box_begin(box, &err));
+            box_touch(box);
+        }
+    }
+    for (int64_t id = 1; id <= 3; id++)
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, 300);
+    check_account(b, OTHER, 3);
+    boxes_free(b);
+}
+
+/* A change that fails takes nothing with it that was promised. */
+static void a_change_that_fails_is_alone(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT);
+    struct watcher one = {.waiter.done = on_told};
+    bool found;
+
+    (void)state;
+    for (int64_t id = 1; id < 5; id++)
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+    OK(box_begin(box, &err));
+    box_batch(box, &one.waiter);
+    OK(store_expunge(box->store, 1, &found, &err));
+    err_set(&err, ERR_TEMPORARY, "for the test");
+    box_fail(box, &err);
+    assert_int_equal(one.told, -1);
+    assert_false(box->broken);
+    check_box(box, 4);
+    box_leave(box);
+    boxes_free(b);
+}
+
+/* The transaction with what was promised is lost: the next handle has it again. */
+static void a_lost_transaction_is_taken_from_the_log(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+
+    (void)state;
+    for (int64_t id = 1; id < 5; id++) {
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    }
+    err_set(&err, ERR_TEMPORARY, "for the test");
+    box_fail(box, &err);
+    assert_true(box->broken);
+    assert_int_equal(add(b, box, 9, STR("x")), -1);
+    assert_int_equal(add(b, other, 5, STR("x")), 1); /* without the log */
+    box_leave(box);
+    check_account(b, ACCOUNT, 4);
+    assert_int_equal(add(b, other, 6, STR("x")), 1);
+    box_leave(other);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, 4);
+    check_account(b, OTHER, 6);
+    boxes_free(b);
+}
+
+/* A database that cannot take its records is not opened without them, and the log is kept until it can. */
+static void a_database_that_cannot_take_its_records_waits(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+
+    (void)state;
+    for (int64_t id = 1; id < 5; id++) {
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    }
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    fault_at(1, true);
+    b = open_boxes(0, 1);
+    assert_null(boxes_enter(b, ACCOUNT, &err));
+    fault_at(0, false);
+    check_account(b, OTHER, 4);
+    boxes_finish(b); /* ACCOUNT still waits: nothing is forgotten */
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, 4);
+    check_account(b, OTHER, 4);
+    boxes_free(b);
+}
+
+/* What takes the place of a database, or of an account, gets nothing of the old one. */
+static void a_restored_mailbox_takes_nothing(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+    char path[SCRATCH_MAX + 20];
+    struct store *s;
+
+    (void)state;
+    for (int64_t id = 1; id < 5; id++) {
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    }
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    snprintf(path, sizeof path, "%s/05/%d.db", folder, ACCOUNT);
+    OK(store_open(&s, path, ACCOUNT, 0, &err));
+    OK(store_supersede(s, NULL, &err));
+    OK(store_sync(s, &err));
+    store_close(s);
+    b = boxes_new(str_of(folder), 0, 10, DAY);
+    boxes_remove(b, OTHER);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    assert_false(boxes_exist(b, OTHER));
+    check_account(b, ACCOUNT, 1);
+    boxes_free(b);
+}
+
+/* After a crash the server is started with two copies, then with one again. */
+static void another_number_of_copies_takes_it_as_well(void **state)
+{
+    char path[SCRATCH_MAX + 40];
+    struct boxes *b = open_boxes(0, 1), *second;
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+
+    (void)state;
+    for (int64_t id = 1; id < 5; id++) {
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    }
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    log_path(path, 0, 1);
+    b = open_boxes(0, 2);
+    assert_int_equal(access(path, F_OK), 0); /* the other one has not been here */
+    check_account(b, OTHER, 4);
+    box = enter(b, OTHER);
+    assert_int_equal(add(b, box, 5, STR("x")), 1);
+    assert_int_equal(add(b, box, 6, STR("x")), 1);
+    box_leave(box);
+    second = open_boxes(1, 2);
+    assert_int_not_equal(access(path, F_OK), 0);
+    check_account(second, ACCOUNT, 4);
+    boxes_free(b);
+    boxes_free(second);
+    b = open_boxes(0, 1);
+    check_account(b, OTHER, 6);
+    check_account(b, ACCOUNT, 4);
+    boxes_free(b);
+    log_path(path, 0, 2);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* Every write or sync of a database fails in turn; what was promised is there afterwards. */
+static void every_failure_keeps_what_was_promised(void **state)
+{
+    bool happened = true;
+
+    for (int n = 1; happened; n++) {
+        struct boxes *b = open_boxes(0, 1);
+        struct box *box = enter(b, ACCOUNT);
+        int64_t promised = 0, id = 0;
+
+        assert_int_equal(add(b, box, ++id, STR("x")), 1);
+        promised = 1;
+        fault_at(n, false);
+        while (++id < 8 && promised == id - 1) {
+            promised += add(b, box, id, STR("y")) == 1;
+            if (id % 3 == 0 && box_begin(box, &err))
+                box_touch(box);
+            if (id == 5)
+                boxes_finish(b);
+        }
+        happened = fault_happened();
+        fault_at(0, false);
+        box_leave(box);
+        boxes_free(b);
+        b = open_boxes(0, 1);
+        box = enter(b, ACCOUNT);
+        OK(store_check(box->store, &err));
+        assert_true(store_totals(box->store).messages >= promised);
+        box_leave(box);
+        boxes_free(b);
+        teardown(state);
+        setup(state);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        TEST(a_record_is_read_as_it_was_written),
+        TEST(a_group_that_is_not_whole_is_none),
+        TEST(a_record_that_is_cut_off_is_none),
+        TEST(the_next_process_finds_the_records_in_order),
+        TEST(a_log_begun_anew_ends_at_its_newest_group),
+        TEST(a_torn_group_ends_the_log),
+        TEST(a_log_is_full_at_some_time),
+        TEST(what_was_promised_survives_a_kill),
+        TEST(modseqs_stay_above),
+        TEST(a_drain_makes_the_log_unnecessary),
+        TEST(a_full_log_is_begun_anew),
+        TEST(a_change_that_fails_is_alone),
+        TEST(a_lost_transaction_is_taken_from_the_log),
+        TEST(a_database_that_cannot_take_its_records_waits),
+        TEST(a_restored_mailbox_takes_nothing),
+        TEST(another_number_of_copies_takes_it_as_well),
+        TEST(every_failure_keeps_what_was_promised),
+    };
+
+    fault_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
