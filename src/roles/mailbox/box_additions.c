@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* Bytes of one group, and of one transaction before it is committed; microseconds. */
-enum { RECORDED_MOST = 1024 * 1024, OPEN_MOST = 256 * 1024, DRAIN_AFTER = 2000000, RETRY_AFTER = 10000000, PREDECESSOR_ENDS = 5000000 };
+enum { RECORDED_MOST = 1024 * 1024, KEPT_MOST = 256 * 1024, OPEN_MOST = 256 * 1024, DRAIN_AFTER = 2000000, RETRY_AFTER = 10000000, PREDECESSOR_ENDS = 5000000 };
 
 static struct metric logged_total = METRIC_COUNTER("staffetta_mailbox_additions_total",
     "Messages promised by the log of additions.");
@@ -178,6 +178,7 @@ void boxes_use_log(struct boxes *b, unsigned copy, unsigned copies)
 
     metric_show(&logged_total);
     metric_show(&pending_now);
+    buf_init(&b->group, ADDITION_GROUP_MAX);
     if (!addition_log_open(&b->log, b->folder, copy, copies, PREDECESSOR_ENDS, &err) || !addition_log_scan(b->log, &err))
         fatal("the log of additions: %s", err.text); /* without it accounts would lack what was promised */
     take_all(b);
@@ -213,11 +214,18 @@ static bool may_log(const struct box *box)
            !box->broken && !box->removed && (b->log_retry == 0 || b->log_retry <= clock_monotonic());
 }
 
-void box_forget_records(struct box *box)
+/* Their memory stays until the transaction ends. */
+static void drop_records(struct box *box)
 {
     box->boxes->recorded -= box->records.n;
-    buf_clear(&box->records);
+    box->records.n = 0;
     box->records_count = 0;
+}
+
+void box_forget_records(struct box *box)
+{
+    drop_records(box);
+    buf_clear(&box->records);
     box->mixed = box->adding = false;
 }
 
@@ -233,7 +241,7 @@ void box_record(struct box *box, int64_t mark, struct str bytes)
         box->mixed = true;
         return;
     }
-    if (before == 0)
+    if (box->records.capacity == 0)
         buf_init(&box->records, RECORDED_MOST);
     addition_write(&box->records, &(struct addition){box->account, added->folder->id, added->folder->uidvalidity, added->uid, added->modseq,
         n->received, n->saved, n->flags, n->features, n->content, mark, n->more, bytes});
@@ -253,7 +261,7 @@ static void note_logged(struct box *box)
     metric_add(&logged_total, box->records_count);
     box->deferred += box->records_count;
     box->deferred_bytes += box->records.n;
-    box_forget_records(box);
+    drop_records(box);
     if (link_in_list(&box->logged))
         return;
     if (list_empty(&b->logged))
@@ -284,7 +292,9 @@ static size_t gather(struct boxes *b, uint32_t *count, size_t *others)
 
     *count = 0;
     *others = 0;
-    buf_init(&b->group, ADDITION_GROUP_MAX);
+    if (b->group.failed)
+        buf_clear(&b->group);
+    b->group.n = 0;
     b->group.n = buf_reserve(&b->group, ADDITION_HEADER) != NULL ? ADDITION_HEADER : 0;
     LIST_EACH(&b->dirty, it) {
         struct box *box = CONTAINER(it, struct box, dirty);
@@ -346,7 +356,8 @@ void additions_flush(struct boxes *b, size_t sync_together)
         return;
     if (gather(b, &count, &others) > 0 && others < sync_together && write_group(b, count))
         tell_group(b);
-    buf_clear(&b->group);
+    if (b->group.capacity > KEPT_MOST)
+        buf_clear(&b->group);
 }
 
 /* ---- draining ---- */
