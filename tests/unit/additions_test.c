@@ -443,6 +443,69 @@ static void a_full_log_is_begun_anew(void **state)
     boxes_free(b);
 }
 
+/* Who is told of one box goes on in another one of the same group: that is not promised with it. */
+static struct box *next_box;
+static struct watcher next_change;
+
+static void on_told_go_on(struct waiter *w, bool stored, const struct err *why)
+{
+    bool found;
+
+    on_told(w, stored, why);
+    OK(box_begin(next_box, &err));
+    box_batch(next_box, &next_change.waiter);
+    OK(store_expunge(next_box->store, 1, &found, &err));
+}
+
+static void on_told_look(struct waiter *w, bool stored, const struct err *why)
+{
+    on_told(w, stored, why);
+    assert_int_equal(store_inbox(next_box->store)->durable.messages, 3);
+    assert_int_equal(next_change.told, 0);
+}
+
+static void begin_one(struct box *box, int64_t id, struct waiter *w)
+{
+    struct store_delivery d = {.message = id, .content = id + 1000, .size = 1, .received = 1};
+
+    OK(box_begin_addition(box, &err));
+    box_batch(box, w);
+    OK(store_put(box->store, d.content, STR("x"), &err));
+    OK(store_deliver(box->store, &d, &err));
+    box_record(box, id, STR("x"));
+}
+
+static void what_is_begun_while_others_are_told_is_not_promised(void **state)
+{
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT), *other = enter(b, OTHER);
+    struct watcher first = {.waiter.done = on_told_go_on}, second = {.waiter.done = on_told_look};
+
+    (void)state;
+    next_box = other;
+    next_change = (struct watcher){.waiter.done = on_told};
+    for (int64_t id = 1; id < 3; id++) {
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+        assert_int_equal(add(b, other, id, STR("x")), 1);
+    }
+    begin_one(box, 3, &first.waiter);
+    begin_one(other, 3, &second.waiter);
+    while (second.told == 0 || next_change.told == 0)
+        boxes_flush(b);
+    assert_int_equal(first.told, 1);
+    assert_int_equal(second.told, 1);
+    assert_int_equal(next_change.told, 1);
+    box_leave(box);
+    box_leave(other);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, 3);
+    other = enter(b, OTHER);
+    assert_int_equal(store_totals(other->store).messages, 2);
+    box_leave(other);
+    boxes_free(b);
+}
+
 /* A change that fails takes nothing with it that was promised. */
 static void a_change_that_fails_is_alone(void **state)
 {
@@ -636,6 +699,7 @@ int main(void)
         TEST(modseqs_stay_above),
         TEST(a_drain_makes_the_log_unnecessary),
         TEST(a_full_log_is_begun_anew),
+        TEST(what_is_begun_while_others_are_told_is_not_promised),
         TEST(a_change_that_fails_is_alone),
         TEST(a_lost_transaction_is_taken_from_the_log),
         TEST(a_database_that_cannot_take_its_records_waits),

@@ -34,6 +34,7 @@ struct addition_log {
     unsigned copy, copies;
     int fd;
     uint64_t run, number, at;
+    int64_t patience;
     bool failed; /* until the next restart */
     struct other *others;
     size_t other_count;
@@ -77,7 +78,6 @@ static bool find_others(struct addition_log *log, struct err *err)
 
     if (dir == NULL)
         return failed(log->folder.p, err);
-    log->other_count = 0;
     for (struct dirent *e; (e = readdir(dir)) != NULL;)
         note_other(log, e->d_name);
     closedir(dir);
@@ -104,14 +104,14 @@ static bool remove_marks(struct addition_log *log, struct err *err)
 
 /* ---- life ---- */
 
-static bool lock(int fd, int64_t patience)
+static bool lock(int fd, short type, int64_t patience)
 {
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
     int64_t until = clock_monotonic() + patience;
 
     while (fcntl(fd, F_SETLK, &whole) != 0) {
         if ((errno != EAGAIN && errno != EACCES) || clock_monotonic() >= until)
-            return false;
+            return false; /* errno says it */
         usleep(LOCK_EVERY);
     }
     return true;
@@ -132,8 +132,9 @@ bool addition_log_open(struct addition_log **out, struct str folder, unsigned co
     *log = (struct addition_log){.folder = str_dup(folder), .copy = copy, .copies = copies, .number = 1};
     path_of(log, &(struct other){copy, copies}, path);
     log->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    opened = (log->fd >= 0 && lock(log->fd, patience) && fsync(log->fd) == 0) || failed(path, err);
-    if (!opened || !remove_marks(log, err)) {
+    opened = (log->fd >= 0 && lock(log->fd, F_WRLCK, patience) && fsync(log->fd) == 0) || failed(path, err);
+    log->patience = patience;
+    if (!opened || !remove_marks(log, err) || !find_others(log, err)) {
         addition_log_close(log);
         return false;
     }
@@ -263,7 +264,7 @@ static bool scan_other(struct addition_log *log, size_t i, struct err *err)
     fd = open_other(log, &log->others[i], path);
     if (fd < 0)
         return errno == ENOENT || failed(path, err);
-    done = scan_file(log, fd, (uint32_t)i + 1) || failed(path, err);
+    done = (lock(fd, F_RDLCK, log->patience) && scan_file(log, fd, (uint32_t)i + 1)) || failed(path, err); /* its process is gone */
     close(fd);
     return done;
 }
@@ -271,8 +272,6 @@ static bool scan_other(struct addition_log *log, size_t i, struct err *err)
 bool addition_log_scan(struct addition_log *log, struct err *err)
 {
     addition_log_forget_scan(log);
-    if (!find_others(log, err))
-        return false;
     for (size_t i = 0; i < log->other_count; i++)
         if (!scan_other(log, i, err))
             return false;

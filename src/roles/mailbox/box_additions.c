@@ -328,19 +328,34 @@ static bool write_group(struct boxes *b, uint32_t count)
     return false;
 }
 
-/* They are promised. */
+/* They are promised: first all of them, since who is told may go on to another of these boxes. */
+static void promise_group(struct boxes *b)
+{
+    LIST_EACH(&b->dirty, it) {
+        struct box *box = CONTAINER(it, struct box, dirty);
+
+        if (!box->in_group)
+            continue;
+        note_logged(box);
+        store_logged(box->store);
+        for (struct link *w; (w = list_first(&box->batch)) != NULL;) {
+            list_remove(w);
+            list_add_last(&box->promised, w);
+        }
+    }
+}
+
 static void tell_group(struct boxes *b)
 {
     size_t left = list_length(&b->dirty);
 
+    promise_group(b);
     LIST_EACH(&b->dirty, it) {
         struct box *box = CONTAINER(it, struct box, dirty);
 
         if (box->in_group) {
             box->in_group = false;
-            note_logged(box);
-            store_logged(box->store);
-            box_logged(box, box->deferred_bytes >= OPEN_MOST);
+            box_tell_promised(box, box->deferred_bytes >= OPEN_MOST);
         }
         if (--left == 0)
             return;

@@ -127,7 +127,7 @@ static bool may_rest(const struct box *box)
     if (box->index != NULL && link_in_list(&box->filling)) /* a while yet */
         return false;
     if (box->held > 0 || box->removed || !box_is_settled(box) || link_in_list(&box->logged) || !list_empty(&box->writing) || !list_empty(&box->batch) ||
-        !list_empty(&box->committed) || store_has_loose(box->store))
+        !list_empty(&box->committed) || !list_empty(&box->promised) || store_has_loose(box->store))
         return false;
     LIST_EACH(&box->watchers, it) {
         struct box_watcher *w = CONTAINER(it, struct box_watcher, link);
@@ -252,6 +252,7 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
     list_init(&box->writing);
     list_init(&box->batch);
     list_init(&box->committed);
+    list_init(&box->promised);
     list_init(&box->watchers);
     if (!open_store(box, err)) {
         free(box);

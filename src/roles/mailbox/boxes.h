@@ -60,7 +60,8 @@ struct box {
     bool mixed;     /* the open transaction has something that is not logged, */
     bool adding;    /* or that is not recorded yet */
     bool uncovered; /* something committed is neither on disk nor in the log */
-    bool in_group;
+    bool in_group;  /* of the log, which is being written or told of */
+    struct list promised;   /* waiters of that */
     bool elsewhere; /* on another file system than the folder of all */
     unsigned held; /* changes that take several turns are under way: the transaction must not be committed yet */
     uint64_t promised_messages, promised_bytes; /* what these will add yet: whether it fits was looked at before they began */

@@ -62,8 +62,8 @@ void box_search_synced(struct box *box); /* there may be something new */
 /* flush.c */
 void flush_show_metrics(void);
 size_t list_length(const struct list *l);
-/* Its waiters are told that all is promised; `commit`: the transaction has grown enough. */
-void box_logged(struct box *box, bool commit);
+/* Those whom the log promised something are told; `commit`: the transaction has grown enough. */
+void box_tell_promised(struct box *box, bool commit);
 
 /* box_additions.c */
 void additions_close(struct boxes *b);

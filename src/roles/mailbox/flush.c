@@ -214,7 +214,7 @@ static bool sync_box(struct box *box, struct err *err)
 /* Out of the list of dirty ones, unless something of it is still open. */
 static void clean_box(struct box *box)
 {
-    if (!box->held && list_empty(&box->batch) && list_empty(&box->committed))
+    if (!box->held && list_empty(&box->batch) && list_empty(&box->committed) && !box->in_group)
         list_remove(&box->dirty);
 }
 
@@ -226,12 +226,12 @@ static void stay_dirty(struct box *box)
         list_add_last(&box->boxes->dirty, &box->dirty);
 }
 
-void box_logged(struct box *box, bool commit)
+void box_tell_promised(struct box *box, bool commit)
 {
     struct err err = {0};
 
     box_hold(box);
-    tell(box, &box->batch, true, NULL);
+    tell(box, &box->promised, true, NULL);
     box_search_synced(box);
     tell_watchers(box);
     if (commit && !store_in_transaction(box->store) && !box_commit_promised(box, &err))

@@ -173,7 +173,7 @@ bool store_message_add_again(struct store *s, struct folder *f, uint32_t uid, in
 {
     uint32_t same;
 
-    if (modseq > f->now.modseq)
+    if (modseq >= f->now.modseq) /* several have the same */
         s->modseq = modseq;
     else
         store_new_modseq(s);
