@@ -7,13 +7,15 @@
 #include "roles/mailbox/store_private.h"
 #include "scratch.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -211,7 +213,20 @@ static void a_log_begun_anew_ends_at_its_newest_group(void **state)
     addition_log_close(log);
     log = open_log(0, 1);
     assert_int_equal(count_records(log, ACCOUNT, 100), 2);
-    append(log, ACCOUNT, 200, 1); /* of another run */
+    addition_log_close(log);
+}
+
+/* Also where the numbers would fit. */
+static void a_log_ends_where_another_run_begins(void **state)
+{
+    struct addition_log *log = open_log(0, 1);
+
+    (void)state;
+    append(log, ACCOUNT, 1, 1);
+    append(log, ACCOUNT, 2, 1);
+    addition_log_close(log);
+    log = open_log(0, 1);
+    append(log, ACCOUNT, 200, 1);
     addition_log_close(log);
     log = open_log(0, 1);
     assert_int_equal(count_records(log, ACCOUNT, 200), 1);
@@ -239,6 +254,28 @@ static void a_torn_group_ends_the_log(void **state)
         assert_int_equal(count_records(log, ACCOUNT, 1), 1);
         addition_log_close(log);
     }
+}
+
+static void a_changed_group_ends_the_log(void **state)
+{
+    char path[SCRATCH_MAX + 40], byte;
+    struct addition_log *log = open_log(0, 1);
+    int fd;
+
+    (void)state;
+    log_path(path, 0, 1);
+    append(log, ACCOUNT, 1, 1);
+    append(log, ACCOUNT, 2, 3);
+    append(log, ACCOUNT, 5, 1);
+    addition_log_close(log);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &byte, 1, ADDITION_BLOCK + 200), 1);
+    byte = (char)(byte ^ 4);
+    assert_int_equal(pwrite(fd, &byte, 1, ADDITION_BLOCK + 200), 1);
+    close(fd);
+    log = open_log(0, 1);
+    assert_int_equal(count_records(log, ACCOUNT, 1), 1);
+    addition_log_close(log);
 }
 
 static void a_log_is_full_at_some_time(void **state)
@@ -583,6 +620,34 @@ static void a_database_that_cannot_take_its_records_waits(void **state)
     boxes_free(b);
 }
 
+/* No file may grow: neither the log nor a database takes the message, so it is not promised. */
+static void what_cannot_be_written_is_not_promised(void **state)
+{
+    struct rlimit limit, before;
+    struct boxes *b = open_boxes(0, 1);
+    struct box *box = enter(b, ACCOUNT);
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    for (int64_t id = 1; id < 4; id++)
+        assert_int_equal(add(b, box, id, STR("x")), 1);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 512;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(add(b, box, 4, STR("x")), -1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    box_leave(box);
+    check_account(b, ACCOUNT, 3);
+    box = enter(b, ACCOUNT);
+    assert_int_equal(add(b, box, 4, STR("x")), 1);
+    box_leave(box);
+    boxes_free(b);
+    b = open_boxes(0, 1);
+    check_account(b, ACCOUNT, 4);
+    boxes_free(b);
+}
+
 /* What takes the place of a database, or of an account, gets nothing of the old one. */
 static void a_restored_mailbox_takes_nothing(void **state)
 {
@@ -693,7 +758,9 @@ int main(void)
         TEST(a_record_that_is_cut_off_is_none),
         TEST(the_next_process_finds_the_records_in_order),
         TEST(a_log_begun_anew_ends_at_its_newest_group),
+        TEST(a_log_ends_where_another_run_begins),
         TEST(a_torn_group_ends_the_log),
+        TEST(a_changed_group_ends_the_log),
         TEST(a_log_is_full_at_some_time),
         TEST(what_was_promised_survives_a_kill),
         TEST(modseqs_stay_above),
@@ -703,6 +770,7 @@ int main(void)
         TEST(a_change_that_fails_is_alone),
         TEST(a_lost_transaction_is_taken_from_the_log),
         TEST(a_database_that_cannot_take_its_records_waits),
+        TEST(what_cannot_be_written_is_not_promised),
         TEST(a_restored_mailbox_takes_nothing),
         TEST(another_number_of_copies_takes_it_as_well),
         TEST(every_failure_keeps_what_was_promised),
