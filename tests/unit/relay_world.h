@@ -30,14 +30,14 @@ struct server {
     char offers[200]; /* "PIPELINING STARTTLS ..." */
     struct rule rules[WORLD_RULES];
     unsigned connections, open, most_open, messages, secure_messages;
-    char last_mail[400], last_rcpts[2000], last_source[IP_TEXT], last_hello[400], last_login[400];
+    char last_mail[400], last_rcpts[2000], last_source[IP_TEXT], last_hello[400], last_login[400], last_sni[DNS_NAME_TEXT];
     struct buf last_content;
 };
 
 struct result {
     uint64_t id, n;
     uint64_t status, code, reason, dsn;
-    char text[300], host[200], source[IP_TEXT], tls[64];
+    char text[300], host[200], source[IP_TEXT], tls[64], policy[500];
 };
 
 struct told {
@@ -51,7 +51,13 @@ struct world {
     int64_t now;
     struct server servers[WORLD_SERVERS];
     size_t server_n;
-    char zone[2000];        /* lines "name MX 10 host", "name A ip", "name FAIL", "name SILENT" */
+    char zone[2000];        /* lines "name MX 10 host", "name A ip", "name CNAME other", "name TLSA 3 1 1 good", "name FAIL", "name SILENT" */
+    char unsigned_names[400]; /* each between blanks: not secure even in a secure zone */
+    const char *policy;      /* what events says of any domain, NULL: there is none */
+    uint64_t policy_failure, policy_questions;
+    char tls_results[2000]; /* told to events: "domain details;" each */
+    char last_policy[300];   /* the last question: "domain lookup id" */
+    bool events_down, events_silent;
     bool secure_zone, resolver_down, directory_down, no_secret;
     char pools[500];
     char bad_source[IP_TEXT]; /* cannot be bound */
@@ -78,6 +84,7 @@ struct server *world_server(const char *ip, const char *offers);
 void world_rule(struct server *s, const char *verb, const char *match, const char *says, unsigned times);
 /* The process of queue dies; a new one is there. */
 void world_queue(bool up);
+void world_events(bool up);
 /* Until nothing more happens. */
 void world_run(void);
 void world_pass(int64_t span);

@@ -184,6 +184,15 @@ static bool check_certificates(struct reading *r)
     return true;
 }
 
+static bool check_mta_sts(struct reading *r)
+{
+    for (size_t i = 0; i < r->config->mta_sts_count; i++)
+        if (!value_is_hostname(r->config->mta_sts[i].name))
+            return reading_fail(r, cfg_getnsec(r->root, "mta_sts", (unsigned)i)->line,
+                "section mta_sts \"%.*s\": expected mta_sts \"example.org\" { directives }", STR_ARG(r->config->mta_sts[i].name));
+    return true;
+}
+
 static bool check_amounts(struct reading *r)
 {
     const struct config *c = r->config;
@@ -203,5 +212,5 @@ bool reading_check(struct reading *r)
     networks(r, &r->config->relay_nets, r->config->relay_networks);
     split_exempt(r);
     r->config->sharing_mode = value_sharing(r->config->sharing);
-    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_amounts(r);
+    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_mta_sts(r) && check_amounts(r);
 }

@@ -233,9 +233,9 @@ static cfg_t *open_parser(struct reading *r)
 
 static struct str_list values_of(struct reading *r, const struct config_directive *d, cfg_t *cfg)
 {
-    cfg_opt_t *opt = cfg_getopt(cfg, d->name);
+    cfg_opt_t *opt = cfg == NULL ? NULL : cfg_getopt(cfg, d->name);
     struct str rest = str_of(d->standard), word;
-    bool given = reading_given(cfg, d->name);
+    bool given = opt != NULL && reading_given(cfg, d->name);
     struct str_list list = {.n = given ? opt->nvalues : 1};
 
     if (!given && is_list(d))
@@ -297,6 +297,7 @@ static void store(struct reading *r, const struct config_directive *d, void *tar
         fatal("config: the default of %s is malformed", d->name);
 }
 
+/* cfg NULL: a section that is not there, with all its defaults. */
 static void store_section(struct reading *r, const struct config_section *s, cfg_t *cfg, void *target)
 {
     for (size_t i = 0; i < s->n && !r->failed; i++) {
@@ -335,6 +336,21 @@ static void store_certificates(struct reading *r)
     }
 }
 
+static void store_mta_sts(struct reading *r)
+{
+    struct config *c = r->config;
+
+    c->mta_sts_count = cfg_size(r->root, "mta_sts");
+    c->mta_sts = reading_alloc(r, c->mta_sts_count, sizeof *c->mta_sts);
+    for (size_t i = 0; i < c->mta_sts_count && !r->failed; i++) {
+        cfg_t *cfg = cfg_getnsec(r->root, "mta_sts", (unsigned)i);
+
+        c->mta_sts[i].name = arena_str(&c->arena, str_of(cfg_title(cfg)));
+        store_section(r, &config_sections[CONFIG_AT_MTA_STS], cfg, &c->mta_sts[i]);
+    }
+    store_section(r, &config_sections[CONFIG_AT_MTA_STS], NULL, &c->mta_sts_standard);
+}
+
 static void store_all(struct reading *r)
 {
     store_section(r, &config_sections[CONFIG_AT_NODE], r->root, r->config);
@@ -342,6 +358,7 @@ static void store_all(struct reading *r)
         store_section(r, &config_sections[i], cfg_getsec(r->root, config_sections[i].name), r->config);
     store_listeners(r);
     store_certificates(r);
+    store_mta_sts(r);
 }
 
 bool config_parse(struct config **config, struct str path, struct str text, struct err *err)

@@ -75,7 +75,10 @@
     D(command_time, SPAN, "5m", "Time limit of a reply (RFC 5321 4.5.3.2); after the final dot twice that.") \
     D(idle_time, SPAN, "5s", "How long an unused connection is kept for another message.")         \
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
-    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
+    D(dane, SWITCH, "true", "Obey signed TLSA records of servers found by MX (DANE, RFC 7672); needs dnssec_anchor.") \
+    D(mta_sts, SWITCH, "true", "Obey MTA-STS policies of the recipients' domains (RFC 8461).")     \
+    D(mta_sts_port, NUMBER, "443", "Port of the servers that policies are fetched from.")          \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route, REQUIRETLS or MTA-STS asks for a verified one.")
 
 /* What is done about mail of strangers (docs/mailauth.md). */
 #define CONFIG_AUTH(D)                                                                             \
@@ -84,12 +87,30 @@
     D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
     D(trusted_sealers, LIST, "", "Domains (with those below them) whose ARC seals are believed: mail they have forwarded, and say had passed DMARC when it came to them, is neither refused nor filed as junk by DMARC.") \
-    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
+    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.") \
+    D(report_from, TEXT, "", "Where the daily reports about mail of others come from: an address in a domain of this server that has DKIM keys. Empty: none are sent.") \
+    D(report_organisation, TEXT, "", "Who sends these reports; empty: the domain of report_from.") \
+    D(report_contact, TEXT, "", "The address for questions about them; empty: report_from.")
 
 #define CONFIG_DKIM(D)                                                                             \
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
     D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
     D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
+
+/* Mail that goes on to another server (docs/forwarding.md). */
+#define CONFIG_FORWARD(D)                                                                          \
+    D(srs, SWITCH, "true", "Rewrite the sender of mail that an alias sends on to another server (SRS), so that SPF fits and bounces come back. Not done for senders of our own domains.") \
+    D(seal, SWITCH, "true", "Seal mail of strangers that goes on to another server (ARC), with the DKIM key of the domain in whose name it goes on.") \
+    D(domain, TEXT, "", "The domain in whose name mail goes on: its MX must lead here, and its SPF record allow this server. Empty: that of the address the mail came for.")
+
+/* What others see of this server and its domains: the records of DNS and their checks (docs/setup.md). */
+#define CONFIG_CHECK(D)                                                                            \
+    D(addresses, LIST, "", "Public addresses of this server, for the records to publish and for the checks. Empty: those that DNS has for hostname.") \
+    D(daily, SWITCH, "true", "Check the server and its domains once a day, and mail what has changed to the postmaster.") \
+    D(outbound, LIST, "gmail.com outlook.com", "Domains whose mail servers are connected to, to see whether port 25 is open on the way out; one that answers is enough. Empty: it is not tried.") \
+    D(dnsbl, LIST, "zen.spamhaus.org bl.spamcop.net psbl.surriel.com", "Block lists of addresses in which this server should not be. Empty: none is asked.") \
+    D(time, SPAN, "20s", "How long a check waits for answers in all.")                             \
+    D(certificate_time, SPAN, "14d", "A certificate that ends sooner is warned about.")
 
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
@@ -115,6 +136,12 @@
 #define CONFIG_CERTIFICATE(D)                                                                      \
     D(chain, TEXT, "", "PEM file: the certificate, then those that signed it.")                    \
     D(key, TEXT, "", "PEM file with the private key; read by the supervisor only.")
+
+/* Of each `mta_sts "DOMAIN" { ... }` section: the MTA-STS policy we publish for a domain of ours (tlspolicy/sts_own.h). */
+#define CONFIG_MTA_STS(D)                                                                          \
+    D(mode, TEXT, "testing", "testing: other servers report when they would not have delivered; enforce: they deliver only over TLS with a good certificate; none: there is no policy any more.") \
+    D(max_age, SPAN, "7d", "How long other servers keep the policy.")                              \
+    D(mx, LIST, "", "Names of the domain's mail servers, *.example.org for any host in a domain. Empty: the hostname.")
 
 enum service {
     SERVICE_NONE,
@@ -165,6 +192,10 @@ struct config_certificate {
     struct str name;
     CONFIG_CERTIFICATE(CONFIG_MEMBER)
 };
+struct config_mta_sts {
+    struct str name;
+    CONFIG_MTA_STS(CONFIG_MEMBER)
+};
 struct config {
     struct arena arena; /* owns everything */
     CONFIG_NODE(CONFIG_MEMBER)
@@ -184,12 +215,21 @@ struct config {
         CONFIG_DKIM(CONFIG_MEMBER)
     } dkim;
     struct {
+        CONFIG_FORWARD(CONFIG_MEMBER)
+    } forward;
+    struct {
+        CONFIG_CHECK(CONFIG_MEMBER)
+    } check;
+    struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;
     struct config_listen *listeners;
     size_t listener_count;
     struct config_certificate *certificates;
     size_t certificate_count;
+    struct config_mta_sts *mta_sts;
+    size_t mta_sts_count;
+    struct config_mta_sts mta_sts_standard; /* of a domain that no section names */
     /* derived */
     struct network_list relay_nets, exempt_nets;
     struct str_list exempt_domains;

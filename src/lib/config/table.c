@@ -13,9 +13,13 @@
 #define RELAY_ROW(n, k, v, d) ROW(config, relay.n, n, k, v, d)
 #define AUTH_ROW(n, k, v, d) ROW(config, auth.n, n, k, v, d)
 #define DKIM_ROW(n, k, v, d) ROW(config, dkim.n, n, k, v, d)
+#define FORWARD_ROW(n, k, v, d) ROW(config, forward.n, n, k, v, d)
+
+#define CHECK_ROW(n, k, v, d) ROW(config, check.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
 #define CERTIFICATE_ROW(n, k, v, d) ROW(config_certificate, n, n, k, v, d)
+#define MTA_STS_ROW(n, k, v, d) ROW(config_mta_sts, n, n, k, v, d)
 
 static const struct config_directive node_rows[] = {CONFIG_NODE(NODE_ROW)};
 static const struct config_directive limits_rows[] = {CONFIG_LIMITS(LIMITS_ROW)};
@@ -23,9 +27,12 @@ static const struct config_directive queue_rows[] = {CONFIG_QUEUE(QUEUE_ROW)};
 static const struct config_directive relay_rows[] = {CONFIG_RELAY(RELAY_ROW)};
 static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
+static const struct config_directive forward_rows[] = {CONFIG_FORWARD(FORWARD_ROW)};
+static const struct config_directive check_rows[] = {CONFIG_CHECK(CHECK_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
 static const struct config_directive certificate_rows[] = {CONFIG_CERTIFICATE(CERTIFICATE_ROW)};
+static const struct config_directive mta_sts_rows[] = {CONFIG_MTA_STS(MTA_STS_ROW)};
 
 #define ROWS(rows) rows, sizeof(rows) / sizeof *(rows)
 
@@ -36,10 +43,14 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_RELAY] = {"relay", false, ROWS(relay_rows), "Sending to other servers"},
     [CONFIG_AT_AUTH] = {"auth", false, ROWS(auth_rows), "Mail from strangers"},
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
+    [CONFIG_AT_FORWARD] = {"forward", false, ROWS(forward_rows), "Mail that goes on to another server"},
+    [CONFIG_AT_CHECK] = {"check", false, ROWS(check_rows), "How others see this server"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
     [CONFIG_AT_CERTIFICATE] = {"certificate", true, ROWS(certificate_rows),
         "A TLS certificate; the first one is the default, the others are chosen by name (SNI)"},
+    [CONFIG_AT_MTA_STS] = {"mta_sts", true, ROWS(mta_sts_rows),
+        "The MTA-STS policy of a domain, served to other servers by a listener with service https"},
 };
 
 #define AMOUNT(least, most) {(least), (most), NULL, NULL}
@@ -86,6 +97,7 @@ static const struct {
     {"queue", "active", AMOUNT(1, 1000000)},
     {"queue", "event_days", AMOUNT(1, 3650)},
     {"relay", "port", AMOUNT(1, 65535)},
+    {"relay", "mta_sts_port", AMOUNT(1, 65535)},
     {"relay", "connections", AMOUNT(1, 100000)},
     {"relay", "connections_per_destination", AMOUNT(1, 10000)},
     {"relay", "messages_per_connection", AMOUNT(1, 1000000)},
@@ -98,9 +110,17 @@ static const struct {
     {"auth", "exempt", TEXT_RULE(value_is_exempt, "a domain, or a network such as 10.0.0.0/8")},
     {"auth", "trusted_sealers", TEXT_RULE(value_is_hostname, "a domain")},
     {"auth", "time", AMOUNT(SECOND, 5 * MINUTE)},
+    {"auth", "report_from", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
+    {"auth", "report_contact", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},
+    {"forward", "domain", TEXT_RULE(value_is_hostname_or_empty, "a domain, or \"\"")},
+    {"check", "addresses", TEXT_RULE(value_is_ip, "an IP address")},
+    {"check", "outbound", TEXT_RULE(value_is_hostname, "a domain")},
+    {"check", "dnsbl", TEXT_RULE(value_is_hostname, "the zone of a block list")},
+    {"check", "time", AMOUNT(SECOND, 5 * MINUTE)},
+    {"check", "certificate_time", AMOUNT(0, 365 * DAY)},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
     {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3 or metrics")},
@@ -110,6 +130,9 @@ static const struct {
     {"listen", "proxy_from", TEXT_RULE(value_is_network, "a network such as 10.0.0.0/8 or an address")},
     {"listen", "xclient_from", TEXT_RULE(value_is_network, "a network such as 10.0.0.0/8 or an address")},
     {"listen", "systemd", TEXT_RULE(value_is_printable, "the name of a systemd socket")},
+    {"mta_sts", "mode", TEXT_RULE(value_is_sts_mode, "testing, enforce or none")},
+    {"mta_sts", "max_age", AMOUNT(HOUR, 365 * DAY)}, /* RFC 8461 3.2: a year at most */
+    {"mta_sts", "mx", TEXT_RULE(value_is_mx_pattern, "a host name, or *. and a domain")},
     {"certificate", NULL, TEXT_RULE(value_is_path, "an absolute path")},
 };
 

@@ -166,12 +166,22 @@ bool value_is_hostname(struct str text)
     return !str_to_u64(label, UINT64_MAX, &number); /* 192.0.2.1 is an address, not a name */
 }
 
+bool value_is_hostname_or_empty(struct str text)
+{
+    return text.n == 0 || value_is_hostname(text);
+}
+
 bool value_is_mail_address(struct str text)
 {
     ptrdiff_t at = str_rfind(text, '@');
 
     return at > 0 && at <= 64 && str_is_printable(text) && str_find(text, ' ') < 0 &&
            value_is_hostname(str_skip(text, (size_t)at + 1));
+}
+
+bool value_is_mail_address_or_empty(struct str text)
+{
+    return text.n == 0 || value_is_mail_address(text);
 }
 
 bool value_is_path(struct str text)
@@ -232,6 +242,18 @@ bool value_is_dmarc_mode(struct str text)
     static const char *const modes[] = {"enforce", "report", "off"};
 
     return is_one_of(text, modes, 3);
+}
+
+bool value_is_sts_mode(struct str text)
+{
+    static const char *const modes[] = {"testing", "enforce", "none"};
+
+    return is_one_of(text, modes, 3);
+}
+
+bool value_is_mx_pattern(struct str text)
+{
+    return value_is_hostname(str_starts(text, STR("*.")) ? str_skip(text, 2) : text);
 }
 
 bool value_is_exempt(struct str text)

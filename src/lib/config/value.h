@@ -14,7 +14,9 @@ bool value_fits(enum config_kind kind, const struct config_rule *rule, struct st
 
 bool value_is_printable(struct str text);
 bool value_is_hostname(struct str text);
+bool value_is_hostname_or_empty(struct str text);
 bool value_is_mail_address(struct str text);
+bool value_is_mail_address_or_empty(struct str text);
 bool value_is_path(struct str text);
 bool value_is_short_path(struct str text);
 bool value_is_path_or_empty(struct str text);
@@ -30,6 +32,8 @@ bool value_is_sharing(struct str text);
 bool value_is_service(struct str text);
 bool value_is_tls(struct str text);
 bool value_is_dmarc_mode(struct str text);
+bool value_is_sts_mode(struct str text);
+bool value_is_mx_pattern(struct str text); /* a host, or "*." and a domain */
 bool value_is_exempt(struct str text); /* a domain or a network */
 
 enum service value_service(struct str text); /* SERVICE_NONE for an unknown one */

@@ -256,7 +256,7 @@ static void add_to_batch(struct delivery *d, int64_t content, int64_t size, stru
     box_batch(d->box, &d->waiter);
     if (!store_deliver(d->box->store, &what, &err))
         box_fail(d->box, &err);
-    else if (whole.n > 0)
+    else if (whole.n > 0 && !what.junk) /* which may make a keyword */
         box_record(d->box, d->mark, whole);
 }
 

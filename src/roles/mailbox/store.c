@@ -348,12 +348,39 @@ bool store_remember(struct store *s, int64_t message, struct err *err)
     return stmt_run(remember, err);
 }
 
-bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
+/* $Junk (RFC 9051 2.3.2) tells clients why it is there, and teaches those that learn. A mailbox without room for one more keyword goes without. */
+static bool mark_junk(struct store *s, struct folder *f, struct store_new *message, struct buf *more, struct err *err)
+{
+    int slot;
+
+    if (!store_keyword(s, f, STR("$Junk"), true, &slot, err)) {
+        if (err->kind != ERR_LIMIT)
+            return false;
+        *err = (struct err){0};
+        return true;
+    }
+    store_set_keyword(&message->flags, more, slot, true);
+    message->more = buf_str(more);
+    return true;
+}
+
+static bool add_delivery(struct store *s, const struct store_delivery *d, struct err *err)
 {
     struct store_new message = {.content = d->content, .size = d->size, .received = d->received, .features = d->features};
+    struct folder *f = d->junk ? junk_folder(s) : s->inbox;
+    struct buf more;
     uint32_t uid;
+    bool done;
 
-    if (!store_remember(s, d->message, err) || !store_message_add(s, d->junk ? junk_folder(s) : s->inbox, &message, &uid, err))
+    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
+    done = (!d->junk || mark_junk(s, f, &message, &more, err)) && store_message_add(s, f, &message, &uid, err);
+    buf_clear(&more);
+    return done;
+}
+
+bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
+{
+    if (!store_remember(s, d->message, err) || !add_delivery(s, d, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
     return true;
 }

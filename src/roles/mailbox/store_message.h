@@ -33,7 +33,7 @@ struct store_new {
 };
 /* A content, already put, becomes a message; `saved` is now. *uid may be shown after the next sync. */
 MUST_CHECK bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err);
-/* What store_message_add did last; valid until the transaction goes on. */
+/* What store_message_add did last; valid until the transaction goes on, and as long as what was given lives. */
 struct store_added {
     const struct folder *folder;
     uint32_t uid;

@@ -51,8 +51,8 @@ static void ask(struct queue *q, struct channel *c, struct rcpt *r)
     map_add(&q->resolve.asked, &r->by_ask, map_hash_number(r->ask));
     q->resolve.in_flight++;
     ipc_send_resolve_ask(c, &(struct msg_resolve_ask){.id = r->ask, .class = r->row.class,
-        .expanded = r->row.depth > 0,
-        .address = r->row.address, .sender = r->mail->row.sender});
+        .expanded = r->row.depth > 0, .submitted = (r->mail->row.flags & TXN_SUBMISSION) != 0,
+        .address = r->row.address, .sender = r->mail->row.sender, .original = r->row.original});
 }
 
 void resolve_turn(struct queue *q)
@@ -138,6 +138,8 @@ void resolve_on_reply(struct role *role, struct channel *from, const struct msg_
         return;
     take_back(q, r);
     r->stage = STAGE_NEW;
+    str_free(&r->sender);
+    r->sender = str_dup(m->sender);
     if (m->result < sizeof handlers / sizeof handlers[0])
         handlers[m->result](q, r, m);
     else

@@ -18,7 +18,9 @@
 #include "ipc/role.h"
 #include "plan.h"
 #include "pools.h"
+#include "report.h"
 #include "rest.h"
+#include "tls_rule.h"
 #include "way.h"
 
 struct ssl_ctx_st;
@@ -76,6 +78,8 @@ struct relay {
     struct pools pools;
     uint64_t pools_id;         /* of the question that is open */
     struct map deliveries, destinations, sites;
+    struct list policy_questions; /* events is asked, see tls_lookup.c */
+    struct reporting reporting;
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
@@ -95,7 +99,7 @@ struct rcpt {
     bool has_result;      /* deferred by some server; another one may be tried */
     struct client_outcome result;
     char text[1100];
-    char host[DNS_NAME_TEXT], ip[IP_TEXT], tls[96], source[IP_TEXT];
+    char host[DNS_NAME_TEXT], ip[IP_TEXT], tls[96], policy[TLS_RULE_TEXT], source[IP_TEXT];
 };
 
 struct delivery {
@@ -121,6 +125,7 @@ struct delivery {
     struct site *site;     /* once the plan is known */
     struct plan *plan;
     uint8_t tried[PLAN_TARGETS]; /* bits: addresses of plan.targets[i] */
+    char policy[TLS_RULE_TEXT]; /* what TLS policy counts at its first server, for trace */
     unsigned plain;        /* bits: targets whose TLS did not work, and may be tried without */
     unsigned attempts;
     bool let_in;           /* some server was ready for it */
@@ -146,6 +151,9 @@ void delivery_reopen(struct delivery *d);
 /* Every recipient without a result gets this one (else what was noted); reports the end, frees. */
 void delivery_finish(struct relay *relay, struct delivery *d, const struct client_outcome *rest,
     const struct connection *k);
+/* Leaves the servers out that the policies about TLS forbid it (tls_rule.h). False when none is left: the delivery is finished. */
+bool delivery_obeys_policies(struct relay *relay, struct delivery *d);
+void delivery_forbid_servers(struct delivery *d); /* only the first half, after `tried` was cleared */
 /* Recipients delivered or relayed since the start. */
 int64_t delivery_taken(void);
 void delivery_free(struct relay *relay, struct delivery *d); /* without a word to queue */
@@ -157,6 +165,7 @@ bool delivery_may_go_on(const struct delivery *d);
 /* destination.c */
 void destination_take(struct relay *relay, struct delivery *d);
 void destination_leave(struct delivery *d);
+struct str destination_domain(const struct destination *d); /* of the recipients, A-labels */
 void destination_sweep(struct relay *relay, int64_t now);
 void destination_close(struct relay *relay); /* frees all, with no delivery left */
 void destination_forget_windows(struct relay *relay); /* a shard of queue is new */
