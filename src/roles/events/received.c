@@ -32,7 +32,7 @@ struct received *received_new(struct db *db)
     r->oldest = stmt_new(db, "SELECT number FROM report_read WHERE day < $1 ORDER BY number LIMIT 1");
     r->drop = stmt_new(db, "DELETE FROM report_read WHERE number = $1");
     r->drop_lines = stmt_new(db, "DELETE FROM report_line WHERE number = $1");
-    r->sums = stmt_new(db, "SELECT domain, source, name, result, SUM(count), COUNT(DISTINCT report_read.number), kind FROM report_read "
+    r->sums = stmt_new(db, "SELECT domain, source, name, result, CAST(SUM(count) AS BIGINT), COUNT(DISTINCT report_read.number), kind FROM report_read "
                            "JOIN report_line ON report_line.number = report_read.number WHERE " BELOW " AND day >= $3 "
                            "GROUP BY kind, domain, source, name, result ORDER BY kind, 5 DESC, domain, source, name, result LIMIT $4");
     r->list = stmt_new(db, "SELECT domain, reporter, report_id, contact, sender, policy, begins, ends, messages, kind FROM report_read WHERE "
