@@ -1,6 +1,8 @@
 #include "gather.h"
 #include "base/json.h"
 
+#include <stdlib.h>
+
 enum { MEMORY = 1 << 20, VALUE = 16384 };
 
 static struct str keep(struct outside_gather *g, struct str text)
@@ -96,5 +98,20 @@ void outside_gather_pool(struct outside_gather *g, struct str json)
 
 bool outside_gather_certificate(struct outside_gather *g, struct str pem, struct err *err)
 {
-    return outside_certificate_read(pem, &g->facts.certificate, err);
+    struct outside_facts *f = &g->facts;
+    struct outside_certificate *c = xcalloc(1, sizeof *c);
+    struct buf name;
+    bool read = outside_certificate_read(pem, c, err);
+
+    buf_init(&name, 1000);
+    buf_addf(&name, "mta-sts.%.*s", STR_ARG(f->domain));
+    f->sts_covered = f->sts_covered || (read && outside_certificate_covers(c, buf_str(&name)));
+    buf_clear(&name);
+    if (read && (!f->certificate.there ||
+        (!outside_certificate_covers(&f->certificate, f->hostname) && outside_certificate_covers(c, f->hostname)))) {
+        f->certificate = *c;
+        f->chain_count = outside_certificate_chain(pem, &g->arena, f->chain, OUTSIDE_CHAIN);
+    }
+    free(c);
+    return read;
 }
