@@ -248,7 +248,7 @@ bool judge_is_silent(const struct outside_question *q)
     return q->status == DNS_SERVFAIL || q->status == DNS_TIMEOUT || q->status == DNS_BOGUS;
 }
 
-static struct str format_text(struct outside_check *c, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct str format_text(struct outside_check *c, const char *format, va_list args)
 {
     char text[TEXT];
     bool failed = false;

@@ -36,7 +36,6 @@ static const char *const options[][2] = {
     {"rrset-cache-size:", "32m"},
     {"cache-max-negative-ttl:", "900"},
     {"val-log-level:", "0"},
-    {"unblock-lan-zones:", "yes"},
 };
 
 static struct str read_file(const char *path)
@@ -137,9 +136,12 @@ static bool ask_for_local_zones(struct ub_ctx *ctx, struct err *err)
 {
     static const char *const zones[] = {"127.in-addr.arpa.", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa."};
 
-    for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
-        int failed = ub_ctx_zone_remove(ctx, zones[i]);
+    int failed = ub_ctx_set_option(ctx, "unblock-lan-zones:", "yes");
 
+    if (failed)
+        return err_set(err, ERR_PERMANENT, "libunbound: option unblock-lan-zones: %s", ub_strerror(failed));
+    for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
+        failed = ub_ctx_zone_remove(ctx, zones[i]);
         if (failed)
             return err_set(err, ERR_PERMANENT, "libunbound: zone %s: %s", zones[i], ub_strerror(failed));
     }
