@@ -153,8 +153,17 @@ static void nobody_waits_for_ever(void **state)
     sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
     judgings_sweep(&role->filter, clock_monotonic());
     sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, ASKED);
+    judgings_sweep(&role->filter, later); /* what DMARC waited for is given up, not DMARC itself */
+    sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, "dns_ask 4 16 _dmarc.a.example\n");
+    assert_true(judgings_next(&role->filter) > later);
+    reply(role, 1, DNS_NXDOMAIN); /* too late */
     judgings_sweep(&role->filter, later);
+    sent(role, &role->queue[0], "");
+    judgings_sweep(&role->filter, later + MINUTE);
     sent(role, &role->queue[0], "txn_end 1 \n");
+    assert_true(judgings_next(&role->filter) == INT64_MAX);
     begin_strange(role, 2, 0, "192.0.2.1"); /* its queue goes while it waits */
     chunk(role, 0, 2, STR("\r\nhi"));
     end(role, 0, 2);
@@ -175,12 +184,62 @@ static void there_is_a_limit_of_open_transactions(void **state)
     sent(role, &role->queue[0], "");
 }
 
+/* What is held already is not made more by headers that are still coming; the others go on. */
+static void headers_give_way_when_too_much_is_held(void **state)
+{
+    struct role *role = *state;
+    struct filter *f = &role->filter;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    begin_strange(role, 2, 0, "192.0.2.1");
+    chunk(role, 0, 2, STR("From: x@a.example\r\n\r\nhi"));
+    f->held += FILTER_HELD_MAX; /* by others */
+    chunk(role, 0, 2, STR("more"));
+    chunk(role, 0, 1, STR("From: x@a.example\r\n"));
+    sent(role, &role->smtp[0], "txn_done 1 452\n");
+    f->held -= FILTER_HELD_MAX;
+    assert_int_equal(f->count, 1);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){2});
+}
+
+/* What a stranger can make a judge hold is counted: fields, also in their number, and the sets of ARC after the header. */
+static void what_judges_hold_is_counted(void **state)
+{
+    enum { FIELDS = 10000, SETS = 40 };
+    struct role *role = *state;
+    struct filter *f = &role->filter;
+    size_t before, header;
+    char text[1000];
+
+    f->limits.header_size = 1 << 20;
+    begin_strange(role, 1, 0, "192.0.2.1");
+    before = f->held;
+    for (unsigned i = 0; i < FIELDS; i++) {
+        snprintf(text, sizeof text, "f%u:\r\n", i);
+        chunk(role, 0, 1, str_of(text));
+    }
+    header = f->held - before;
+    assert_true(header > 2 * FIELDS * (6 + 32 + 64)); /* text, a field and its name, in two machines */
+    for (unsigned i = 1; i <= SETS; i++) {
+        snprintf(text, sizeof text, "ARC-Seal: i=%u; cv=%s; a=rsa-sha256; d=a.example; s=s; b=AAAA; x-%0600d\r\nARC-Authentication-Results: i=%u; a.example\r\n"
+            "ARC-Message-Signature: i=%u; a=rsa-sha256; d=a.example; s=s; h=from; b=AAAA; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\r\n",
+            i, i > 1 ? "pass" : "none", 0, i, i);
+        chunk(role, 0, 1, str_of(text));
+    }
+    chunk(role, 0, 1, STR("\r\nhi"));
+    assert_true(f->held - before > SETS * 700 && f->held - before < header);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    assert_int_equal(f->held, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(there_is_a_limit_of_open_transactions),
+        TEST(headers_give_way_when_too_much_is_held),
+        TEST(what_judges_hold_is_counted),
         TEST(strangers_are_judged),
         TEST(what_was_found_is_told_for_reports),
         TEST(others_are_not_judged),

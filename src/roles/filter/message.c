@@ -443,6 +443,12 @@ void message_end(struct message *m, uint64_t flags)
     proceed(m);
 }
 
+void message_give_way(struct message *m)
+{
+    if (m->state == MESSAGE_HEADER)
+        refuse(m, 452, STR("4.3.1 Too much is held in memory, try again later"));
+}
+
 void message_judged(struct message *m)
 {
     proceed(m);

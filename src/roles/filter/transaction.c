@@ -354,11 +354,14 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
 
 void transaction_on_chunk(struct role *role, struct channel *from, const struct msg_txn_chunk *m)
 {
-    struct txn *t = find_by_source(role_state(role), from, m->id);
+    struct filter *f = role_state(role);
+    struct txn *t = find_by_source(f, from, m->id);
 
     if (t == NULL)
         return;
     metric_add(&bytes, (int64_t)m->data.n);
+    if (f->held > FILTER_HELD_MAX)
+        message_give_way(&t->message);
     message_chunk(&t->message, m->data);
     settle(t);
 }
