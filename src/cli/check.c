@@ -4,18 +4,15 @@
 #include "cli/remote.h"
 #include "cli/value.h"
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/json.h"
-#include "dns/text.h"
-#include "outside/check.h"
+#include "outside/batch.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Domains are checked side by side, so many at a time. */
-enum { TOGETHER = 40, BATCH = 150, TEXT = 256 * 1024, VALUE = 128 * 1024, WARNING_CODE = 1, ERROR_CODE = 2 };
+enum { TOGETHER = 40, TEXT = 256 * 1024, WARNING_CODE = 1, ERROR_CODE = 2 };
 
 const struct verb check_verbs[] = {
     {"", "[DOMAIN]", 0, 1, NULL,
@@ -36,183 +33,49 @@ struct checking {
     int64_t deadline;
     struct one *ones[TOGETHER];
     size_t n;
+    struct outside_batch batch;
+    struct buf args;
     struct rows *rows;
     enum outside_level worst;
     size_t counts[3];
     int code;
 };
 
-static void value_of(struct str json, const char *key, struct buf *out)
+static bool on_answer(void *owner, struct str json)
 {
-    buf_reset(out);
-    (void)json_read(json, key, out);
-}
-
-static uint64_t number_of(struct str json, const char *key)
-{
-    struct buf text;
-    uint64_t n = 0;
-
-    buf_init(&text, 100);
-    value_of(json, key, &text);
-    if (!str_to_u64(buf_str(&text), 1000000, &n))
-        n = 0;
-    buf_clear(&text);
-    return n;
-}
-
-/* ---- DNS ---- */
-
-/* The questions of one command. */
-struct batch {
-    struct {
-        struct outside_check *check;
-        struct outside_question *question;
-    } items[BATCH];
-    size_t n;
-    struct buf args;
-};
-
-static bool add_questions(struct batch *b, struct outside_check *check)
-{
-    struct outside_question *q;
-
-    while (b->n < BATCH && (q = outside_check_next_question(check)) != NULL) {
-        buf_addf(&b->args, "%.*s/", STR_ARG(q->name));
-        dns_type_write(q->type, &b->args);
-        buf_add_char(&b->args, 0);
-        b->items[b->n].check = check;
-        b->items[b->n++].question = q;
-    }
-    return b->n > 0;
-}
-
-static enum dns_status status_of(struct str word)
-{
-    static const char *const words[] = {[DNS_OK] = "ok", [DNS_NXDOMAIN] = "nxdomain", [DNS_NODATA] = "nodata", [DNS_SERVFAIL] = "servfail",
-        [DNS_TIMEOUT] = "timeout", [DNS_BOGUS] = "bogus"};
-
-    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_eq(word, str_of(words[i])))
-            return (enum dns_status)i;
-    return DNS_SERVFAIL;
-}
-
-static void give_answer(struct batch *b, struct str name, unsigned type, enum dns_status status, bool secure, struct str records)
-{
-    for (size_t i = 0; i < b->n; i++) {
-        struct outside_question *q = b->items[i].question;
-
-        if (!q->answered && q->type == type && str_ieq(q->name, name))
-            outside_check_answer(b->items[i].check, q, status, secure, records);
-    }
-}
-
-static bool on_lookup(void *owner, struct str json)
-{
-    struct buf name, type, status, secure, packed, records;
-    unsigned number;
-
-    buf_init(&name, VALUE);
-    buf_init(&type, VALUE);
-    buf_init(&status, VALUE);
-    buf_init(&secure, VALUE);
-    buf_init(&packed, 2 * VALUE);
-    buf_init(&records, VALUE);
-    value_of(json, "name", &name);
-    value_of(json, "type", &type);
-    value_of(json, "status", &status);
-    value_of(json, "secure", &secure);
-    value_of(json, "packed", &packed);
-    if (dns_type_read(buf_str(&type), &number) && base64_decode(&records, buf_str(&packed)))
-        give_answer(owner, buf_str(&name), number, status_of(buf_str(&status)), str_eq(buf_str(&secure), STR("true")), buf_str(&records));
-    buf_clear(&name);
-    buf_clear(&type);
-    buf_clear(&status);
-    buf_clear(&secure);
-    buf_clear(&packed);
-    buf_clear(&records);
+    outside_batch_take(owner, json);
     return true;
 }
 
-/* One command for all that is open; false: nothing was. */
+/* All that is open, in as few commands as it takes: questions of DNS, then connections. False: nothing was. */
 static bool ask_dns(struct checking *c)
 {
-    struct batch *b = xcalloc(1, sizeof *b);
-    int64_t left = (c->deadline - clock_monotonic()) / SECOND;
-    bool any = false;
+    int64_t left = c->deadline - clock_monotonic();
+    bool any;
 
-    buf_init(&b->args, TEXT);
     for (size_t i = 0; i < c->n; i++)
-        any |= add_questions(b, c->ones[i]->check);
-    if (any && left > 0) {
-        buf_addf(&b->args, "packed=yes%cwithin=%" PRId64 "%c", 0, left > 60 ? 60 : left, 0);
-        c->code = remote_command(c->cli, "lookup", buf_str(&b->args), on_lookup, b);
-    }
-    for (size_t i = 0; i < b->n; i++)
-        if (!b->items[i].question->answered)
-            outside_check_answer(b->items[i].check, b->items[i].question, DNS_TIMEOUT, false, STR(""));
-    buf_clear(&b->args);
-    free(b);
+        outside_batch_add_questions(&c->batch, c->ones[i]->check, &c->args);
+    any = c->batch.n > 0;
+    outside_batch_end_questions(&c->args, left);
+    if (any && left > 0)
+        c->code = remote_command(c->cli, "lookup", buf_str(&c->args), on_answer, &c->batch);
+    outside_batch_give_up(&c->batch, STR(""));
+    buf_reset(&c->args);
     return any;
 }
 
-/* ---- connections ---- */
-
-struct trial {
-    struct outside_check *check;
-    struct outside_probe *probes[OUTSIDE_PROBES];
-    size_t n;
-};
-
-static bool on_probe(void *owner, struct str json)
+static bool try_connections(struct checking *c)
 {
-    struct trial *t = owner;
-    struct buf address, rcpt, connected, text;
-    struct ip ip;
+    bool any;
 
-    buf_init(&address, VALUE);
-    buf_init(&rcpt, VALUE);
-    buf_init(&connected, VALUE);
-    buf_init(&text, VALUE);
-    value_of(json, "address", &address);
-    value_of(json, "recipient", &rcpt);
-    value_of(json, "connected", &connected);
-    value_of(json, "text", &text);
-    for (size_t i = 0; ip_parse(buf_str(&address), &ip) && i < t->n; i++) {
-        struct outside_probe *p = t->probes[i];
-        struct outside_probe answer = {.tried = true, .connected = str_eq(buf_str(&connected), STR("true")), .text = buf_str(&text),
-            .greeting = (unsigned)number_of(json, "greeting"), .rcpt_code = (unsigned)number_of(json, "recipient_code")};
-
-        if (!p->answered && ip_equal(&p->ip, &ip) && p->port == number_of(json, "port") && str_eq(p->rcpt, buf_str(&rcpt)))
-            outside_check_probed(t->check, p, &answer);
-    }
-    buf_clear(&address);
-    buf_clear(&rcpt);
-    buf_clear(&connected);
-    buf_clear(&text);
-    return true;
-}
-
-static bool try_connections(struct checking *c, struct outside_check *check)
-{
-    struct trial t = {.check = check};
-    struct buf args;
-    char ip[IP_TEXT];
-
-    buf_init(&args, TEXT);
-    while (t.n < OUTSIDE_PROBES && (t.probes[t.n] = outside_check_next_probe(check)) != NULL) {
-        ip_format(&t.probes[t.n]->ip, ip);
-        buf_addf(&args, "%s,%u,%.*s%c", ip, t.probes[t.n]->port, STR_ARG(t.probes[t.n]->rcpt), 0);
-        t.n++;
-    }
-    if (t.n > 0 && c->running)
-        c->code = remote_command(c->cli, "probe", buf_str(&args), on_probe, &t);
-    for (size_t i = 0; i < t.n; i++)
-        if (!t.probes[i]->answered)
-            outside_check_probed(check, t.probes[i], &(struct outside_probe){.text = c->running ? STR("no answer") : STR("the server does not run")});
-    buf_clear(&args);
-    return t.n > 0;
+    for (size_t i = 0; i < c->n; i++)
+        outside_batch_add_probes(&c->batch, c->ones[i]->check, &c->args);
+    any = c->batch.n > 0;
+    if (any && c->running)
+        c->code = remote_command(c->cli, "probe", buf_str(&c->args), on_answer, &c->batch);
+    outside_batch_give_up(&c->batch, c->running ? STR("no answer") : STR("the server does not run"));
+    buf_reset(&c->args);
+    return any;
 }
 
 /* ---- domains ---- */
@@ -305,8 +168,8 @@ static void run_all(struct checking *c)
         if (clock_monotonic() >= c->deadline)
             for (size_t i = 0; i < c->n; i++)
                 outside_check_give_up(c->ones[i]->check);
-        for (size_t i = 0; i < c->n; i++)
-            (void)try_connections(c, c->ones[i]->check);
+        while (c->code == EXIT_OK && try_connections(c))
+            ;
         while (c->code == EXIT_OK && ask_dns(c))
             ;
     }
@@ -333,12 +196,8 @@ static bool on_domain(void *owner, struct str json)
     struct buf *names = owner, kind;
 
     buf_init(&kind, 1000);
-    value_of(json, "kind", &kind);
-    if (str_eq(buf_str(&kind), STR("local"))) {
-        value_of(json, "name", &kind);
-        buf_add(names, buf_str(&kind));
+    if (json_read(json, "kind", &kind) && str_eq(buf_str(&kind), STR("local")) && json_read(json, "name", names))
         buf_add_char(names, '\n');
-    }
     buf_clear(&kind);
     return true;
 }
@@ -370,6 +229,7 @@ int check_command(const struct cli *cli, const struct verb_call *call, struct ro
 
     if (!cli_config(cli, &c.config, &code))
         return code;
+    buf_init(&c.args, TEXT);
     outside_clock_read(&c.clock);
     c.running = remote_is_running(cli);
     c.deadline = clock_monotonic() + c.config->check.time;
@@ -384,6 +244,7 @@ int check_command(const struct cli *cli, const struct verb_call *call, struct ro
     if (code == EXIT_OK && !rows->json)
         fprintf(rows->out, "\n%zu ok, %zu warning%s, %zu error%s\n", c.counts[0], c.counts[1], c.counts[1] == 1 ? "" : "s", c.counts[2], c.counts[2] == 1 ? "" : "s");
     buf_clear(&names);
+    buf_clear(&c.args);
     config_free(c.config);
     if (code == EXIT_OK && c.worst != OUTSIDE_OK)
         code = c.worst == OUTSIDE_ERROR ? ERROR_CODE : WARNING_CODE;

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import unittest
+import urllib.request
 
 import dkim
 import spf
@@ -47,7 +48,7 @@ class Check(unittest.TestCase):
             server.chain = server.folder / "ca.pem"
             server.setup(*(f"--address={a}" for a in ADDRESSES), f"--certificate={chain}", f"--key={key}", listen=None)
             cls.nsd = stack.enter_context(Nsd(OTHERS))
-            text = server.file.read_text().replace("check {", 'check {\n    outbound = {"far.example"}\n    dnsbl = {"bl.example"}\n    daily = false')
+            text = server.file.read_text().replace("check {", 'check {\n    outbound = {"far.example"}\n    dnsbl = {"bl.example"}\n    every = "0s"')
             server.file.write_text(text + f'dns = {{"127.0.0.1@{cls.nsd.port}"}}\ndnssec_anchor = ""\nrelay_networks = {{}}\nauth {{ check = false }}\n'
                                    f'relay {{ port = {server.relay_port} connect_time = "5s" }}\nqueue {{ min_free_disk = "1M" }}\n')
             server.own()
@@ -197,6 +198,63 @@ class Check(unittest.TestCase):
                          {("example.org", "MX", "ok"), ("nobody.example", "A", "nxdomain"), ("_dmarc.example.org", "TXT", "ok"), ("example.org", "TYPE65400", "nodata")})
         self.assertEqual(self.server.cli("lookup", "a..b", check=False).returncode, 64)
         self.assertEqual(self.server.cli("lookup", "example.org/NONSENSE", check=False).returncode, 64)
+
+
+class Daily(unittest.TestCase):
+    """The same check in the running server, here every second: changes are mailed once, and shown."""
+
+    def setUp(self):
+        self.server = server = Own()
+        self.addCleanup(server.destroy)
+        server.setup("--address=127.0.0.2", listen=None)
+        self.nsd = Nsd(OTHERS)
+        self.addCleanup(self.nsd.close)
+        port = harness.free_port()
+        text = server.file.read_text().replace("check {", 'check {\n    outbound = {}\n    dnsbl = {}\n    every = "1s"')
+        server.file.write_text(text + f'dns = {{"127.0.0.1@{self.nsd.port}"}}\ndnssec_anchor = ""\nrelay_networks = {{}}\nauth {{ check = false }}\n'
+                               f'relay {{ port = {port} connect_time = "5s" }}\nqueue {{ min_free_disk = "1M" }}\n')
+        server.own()
+        self.zone = Check.with_reverse(server.cli("dns", "example.org").stdout)
+        server.start()
+
+    def letters(self):
+        """All that came, joined lines as they are."""
+        with self.server.imap("ann@example.org") as client:
+            count = int(client.select("INBOX", readonly=True)[1][0])
+            return [client.fetch(str(i + 1), "(BODY.PEEK[])")[1][0][1].decode() for i in range(count)]
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.server.ports['metrics']}/metrics", timeout=10) as f:
+            return sum(int(float(l.rsplit(" ", 1)[1])) for l in f.read().decode().splitlines() if l.startswith(name))
+
+    def another_round(self):
+        last = self.metric("staffetta_web_check_time_seconds")
+        until(lambda: self.metric("staffetta_web_check_time_seconds") > last + 1, "another check")
+
+    def test_changes_are_told_once(self):
+        first = until(lambda: len(t := self.letters()) >= 2 and t, "what is wrong at first to be told")
+        text = "".join(first).replace("\r\n", "\n")
+        self.assertIn("error: mx: example.org: the domain has no MX record\n    publish: example.org. 3600 IN MX 10 mail.example.org.\n    why: ", text)
+        self.assertIn("error: address: mail.example.org", text)
+        self.assertIn("Auto-Submitted: auto-generated", text)
+        self.assertGreater(self.metric('staffetta_web_check_problems{level="error"'), 5)
+        shown = self.server.rows("status")
+        self.assertIn(("example.org", "mx", "error"), {(r.get("subject"), r.get("check"), r.get("level")) for r in shown if r["kind"] == "problem"})
+        self.another_round()
+        self.assertEqual(len(self.letters()), 2)
+        self.nsd.change(OTHERS + self.zone)
+        self.server.process.send_signal(signal.SIGHUP)
+        until(lambda: self.metric('staffetta_web_check_problems{level="error"') == 0, "all to be mended")
+        later = until(lambda: len(t := self.letters()[2:]) >= 2 and t, "the news to be told")
+        self.assertIn("mended: mx: example.org", "".join(later))
+        self.server.restart()
+        known = len(self.letters())
+        self.another_round()
+        self.assertEqual(len(self.letters()), known)
+        problems = [r for r in self.server.rows("status") if r["kind"] == "problem"]
+        self.assertEqual({(r["check"], r["level"]) for r in problems} - {("clock", "warning")}, {("certificate", "warning")})
+        self.assertEqual(self.server.stop(), 0)
+        self.assertEqual(self.server.complaints(), [])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
 /* The checks: all well with what setup prints, each record broken in turn, DNS that fails, block lists, ports, the clock. */
-#include "outside/check.h"
-#include "outside/gather.h"
 #include "outside_world.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -12,125 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char configuration[] = "hostname = \"mail.example.org\"\n"
-                                    "listen \"mx\" { service = \"mx\" tls = \"none\" }\n"
-                                    "relay_networks = {}\n"
-                                    "check { addresses = {\"192.0.2.1\", \"2001:db8::1\"} outbound = {\"far.example\"} dnsbl = {\"bl.example\"} }\n";
-
-/* Of others. */
-#define OTHERS "far.example. 1 IN MX 10 mx.far.example.\nmx.far.example. 1 IN A 198.51.100.1\n"
-
-struct world {
-    struct config *config;
-    struct outside_gather gather;
-    struct outside_records records;
-    struct outside_clock clock;
-    struct outside_check *check;
-    char *zone;
-    struct str silent;        /* names that end so get no answer */
-    struct outside_probe probe; /* what every connection comes to */
-    size_t asked, rounds;
-    bool never_answers;
-};
-
-static struct world *world_new(const char *text)
-{
-    struct world *w = xcalloc(1, sizeof *w);
-    struct err err = {0};
-
-    assert_true(config_parse(&w->config, STR("test"), str_of(text), &err));
-    outside_gather_begin(&w->gather, w->config, STR("example.org"));
-    outside_gather_key(&w->gather, STR("{\"state\":\"active\",\"name\":\"s1._domainkey.example.org\",\"record\":\"v=DKIM1; k=ed25519; p=AAECAw==\"}"));
-    assert_true(outside_records_make(&w->records, &w->gather.facts));
-    w->clock = (struct outside_clock){true, true, 1000};
-    w->probe = (struct outside_probe){.tried = true, .connected = true, .greeting = 220, .rcpt_code = 550, .text = STR("220 hello")};
-    return w;
-}
-
-static void world_free(struct world *w)
-{
-    outside_check_free(w->check);
-    outside_records_clear(&w->records);
-    outside_gather_end(&w->gather);
-    config_free(w->config);
-    free(w->zone);
-    free(w);
-}
-
-/* Everything that should be published, but for record `without` (none: SIZE_MAX); `more` behind it. */
-static void publish(struct world *w, size_t without, const char *more)
-{
-    struct buf text;
-
-    buf_init(&text, 1 << 20);
-    for (size_t i = 0; i < w->records.n; i++) {
-        if (i == without)
-            continue;
-        outside_record_write(&w->records.items[i], &text);
-        buf_add_char(&text, '\n');
-    }
-    buf_addf(&text, "%s%s%c", OTHERS, more, 0);
-    free(w->zone);
-    w->zone = xstrndup(text.p, text.n);
-    buf_clear(&text);
-}
-
-static void answer(struct world *w, struct outside_question *q)
-{
-    struct buf records;
-    enum dns_status status;
-
-    w->asked++;
-    if (w->never_answers)
-        return;
-    buf_init(&records, 1 << 20);
-    status = outside_zone_look(w->zone, q->name, q->type, &records);
-    if (w->silent.n > 0 && str_ends(q->name, w->silent))
-        outside_check_answer(w->check, q, DNS_SERVFAIL, false, STR(""));
-    else
-        outside_check_answer(w->check, q, status, false, buf_str(&records));
-    buf_clear(&records);
-}
-
-static void run(struct world *w)
-{
-    struct outside_question *q;
-    struct outside_probe *p;
-
-    outside_check_free(w->check);
-    w->asked = w->rounds = 0;
-    w->check = outside_check_new(&w->gather.facts, &w->clock, OUTSIDE_SERVER | OUTSIDE_DOMAIN, 1000 * DAY);
-    while (!outside_check_run(w->check)) {
-        assert_true(++w->rounds < 30);
-        while ((q = outside_check_next_question(w->check)) != NULL)
-            answer(w, q);
-        while ((p = outside_check_next_probe(w->check)) != NULL)
-            if (!w->never_answers)
-                outside_check_probed(w->check, p, &w->probe);
-        if (w->never_answers && w->rounds == 2)
-            outside_check_give_up(w->check);
-    }
-}
-
-static const struct outside_result *find(struct world *w, const char *check, enum outside_level level)
-{
-    for (size_t i = 0; i < outside_check_count(w->check); i++) {
-        const struct outside_result *r = outside_check_result(w->check, i);
-
-        if (strcmp(r->check, check) == 0 && r->level == level)
-            return r;
-    }
-    return NULL;
-}
-
-static void expect(struct world *w, const char *check, enum outside_level level, const char *words)
-{
-    const struct outside_result *r = find(w, check, level);
-
-    if (r == NULL || str_ifind(r->text, str_of(words)) < 0)
-        fail_msg("%s: no %s \"%s\", but %.*s", check, outside_level_words[level], words, r ? (int)r->text.n : 7, r ? r->text.p : "nothing");
-}
 
 static void only_certificate_is_missing(struct world *w)
 {
@@ -144,15 +23,15 @@ static void only_certificate_is_missing(struct world *w)
 
 static void all_well(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
 
     (void)state;
-    publish(w, SIZE_MAX, "");
-    run(w);
+    world_publish(w, SIZE_MAX, "");
+    world_run(w);
     only_certificate_is_missing(w);
-    expect(w, "certificate", OUTSIDE_ERROR, "there is no certificate");
-    expect(w, "spf", OUTSIDE_OK, "mail from 2 addresses passes");
-    expect(w, "dnsbl", OUTSIDE_OK, "none of 2 addresses is listed");
+    world_expect(w, "certificate", OUTSIDE_ERROR, "there is no certificate");
+    world_expect(w, "spf", OUTSIDE_OK, "mail from 2 addresses passes");
+    world_expect(w, "dnsbl", OUTSIDE_OK, "none of 2 addresses is listed");
     assert_true(w->rounds <= 8); /* what can be asked at once is */
     world_free(w);
 }
@@ -160,7 +39,7 @@ static void all_well(void **state)
 /* Each record taken away: it is told, with the line to publish. */
 static void each_missing(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
 
     (void)state;
     for (size_t i = 0; i < w->records.n; i++) {
@@ -169,8 +48,8 @@ static void each_missing(void **state)
 
         buf_init(&line, 8192);
         outside_record_write(&w->records.items[i], &line);
-        publish(w, i, "");
-        run(w);
+        world_publish(w, i, "");
+        world_run(w);
         for (size_t k = 0; k < outside_check_count(w->check); k++) {
             const struct outside_result *r = outside_check_result(w->check, k);
 
@@ -226,13 +105,13 @@ static size_t index_of(struct world *w, enum outside_kind kind)
 
 static void wrong_records(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
 
     (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
-        publish(w, index_of(w, broken[i].kind), broken[i].instead);
-        run(w);
-        expect(w, broken[i].check, broken[i].level, broken[i].words);
+        world_publish(w, index_of(w, broken[i].kind), broken[i].instead);
+        world_run(w);
+        world_expect(w, broken[i].check, broken[i].level, broken[i].words);
     }
     world_free(w);
 }
@@ -240,33 +119,33 @@ static void wrong_records(void **state)
 /* A name that leads elsewhere, and one of several that leads back. */
 static void names_of_addresses(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
     size_t ptr = index_of(w, OUTSIDE_PTR);
 
     (void)state;
-    publish(w, ptr, "1.2.0.192.in-addr.arpa. 1 IN PTR host.provider.example.\nhost.provider.example. 1 IN A 192.0.2.2\n");
-    run(w);
-    expect(w, "ptr", OUTSIDE_ERROR, "does not lead back");
-    publish(w, ptr, "1.2.0.192.in-addr.arpa. 1 IN PTR x.example.\n1.2.0.192.in-addr.arpa. 1 IN PTR mail.example.org.\n");
-    run(w);
-    assert_null(find(w, "ptr", OUTSIDE_ERROR));
-    publish(w, ptr, "");
-    run(w);
-    expect(w, "ptr", OUTSIDE_ERROR, "has no name");
+    world_publish(w, ptr, "1.2.0.192.in-addr.arpa. 1 IN PTR host.provider.example.\nhost.provider.example. 1 IN A 192.0.2.2\n");
+    world_run(w);
+    world_expect(w, "ptr", OUTSIDE_ERROR, "does not lead back");
+    world_publish(w, ptr, "1.2.0.192.in-addr.arpa. 1 IN PTR x.example.\n1.2.0.192.in-addr.arpa. 1 IN PTR mail.example.org.\n");
+    world_run(w);
+    assert_null(world_find(w, "ptr", OUTSIDE_ERROR));
+    world_publish(w, ptr, "");
+    world_run(w);
+    world_expect(w, "ptr", OUTSIDE_ERROR, "has no name");
     world_free(w);
 }
 
 /* DNS that fails for all or for some, or never answers: nothing is called wrong, nothing is called well. */
 static void silence(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
 
     (void)state;
-    publish(w, SIZE_MAX, "");
+    world_publish(w, SIZE_MAX, "");
     for (int i = 0; i < 2; i++) {
         w->silent = i == 0 ? STR("") : STR("example.org");
         w->never_answers = i == 0;
-        run(w);
+        world_run(w);
         for (size_t k = 0; k < outside_check_count(w->check); k++) {
             const struct outside_result *r = outside_check_result(w->check, k);
 
@@ -281,24 +160,24 @@ static void silence(void **state)
 
 static void ports(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
 
     (void)state;
-    publish(w, SIZE_MAX, "");
+    world_publish(w, SIZE_MAX, "");
     w->probe.rcpt_code = 250;
-    run(w);
-    expect(w, "open-relay", OUTSIDE_ERROR, "a stranger for a stranger");
+    world_run(w);
+    world_expect(w, "open-relay", OUTSIDE_ERROR, "a stranger for a stranger");
     w->probe = (struct outside_probe){.tried = true, .text = STR("no answer")};
-    run(w);
-    expect(w, "port-out", OUTSIDE_ERROR, "no answer");
-    expect(w, "port-in", OUTSIDE_ERROR, "no answer");
-    assert_null(find(w, "open-relay", OUTSIDE_OK)); /* not asked, so not said */
+    world_run(w);
+    world_expect(w, "port-out", OUTSIDE_ERROR, "no answer");
+    world_expect(w, "port-in", OUTSIDE_ERROR, "no answer");
+    assert_null(world_find(w, "open-relay", OUTSIDE_OK)); /* not asked, so not said */
     w->probe = (struct outside_probe){.text = STR("the server does not run")};
-    run(w);
-    expect(w, "port-in", OUTSIDE_WARNING, "the server does not run");
+    world_run(w);
+    world_expect(w, "port-in", OUTSIDE_WARNING, "the server does not run");
     w->clock.synchronized = false;
-    run(w);
-    expect(w, "clock", OUTSIDE_WARNING, "nothing sets");
+    world_run(w);
+    world_expect(w, "clock", OUTSIDE_WARNING, "nothing sets");
     world_free(w);
 }
 
@@ -308,27 +187,27 @@ static void addresses_of_dns(void **state)
     struct world *w = world_new("hostname = \"mail.example.org\"\ncheck { outbound = {} dnsbl = {} }\n");
 
     (void)state;
-    publish(w, SIZE_MAX, "mail.example.org. 1 IN A 192.0.2.5\n5.2.0.192.in-addr.arpa. 1 IN PTR mail.example.org.\n");
-    run(w);
-    expect(w, "address", OUTSIDE_OK, "leads to 192.0.2.5");
-    expect(w, "ptr", OUTSIDE_OK, "leads back");
-    publish(w, SIZE_MAX, "");
-    run(w);
-    expect(w, "address", OUTSIDE_ERROR, "no address in DNS");
+    world_publish(w, SIZE_MAX, "mail.example.org. 1 IN A 192.0.2.5\n5.2.0.192.in-addr.arpa. 1 IN PTR mail.example.org.\n");
+    world_run(w);
+    world_expect(w, "address", OUTSIDE_OK, "leads to 192.0.2.5");
+    world_expect(w, "ptr", OUTSIDE_OK, "leads back");
+    world_publish(w, SIZE_MAX, "");
+    world_run(w);
+    world_expect(w, "address", OUTSIDE_ERROR, "no address in DNS");
     world_free(w);
 }
 
 static void rows(void **state)
 {
-    struct world *w = world_new(configuration);
+    struct world *w = world_new(world_configuration);
     struct buf row, text;
 
     (void)state;
-    publish(w, index_of(w, OUTSIDE_MX), "");
-    run(w);
+    world_publish(w, index_of(w, OUTSIDE_MX), "");
+    world_run(w);
     buf_init(&row, 8192);
     buf_init(&text, 8192);
-    outside_result_write(find(w, "mx", OUTSIDE_ERROR), STR("example.org"), &row);
+    outside_result_write(world_find(w, "mx", OUTSIDE_ERROR), STR("example.org"), &row);
     assert_true(json_read(buf_str(&row), "publish", &text));
     assert_true(str_eq(buf_str(&text), STR("example.org. 3600 IN MX 10 mail.example.org.")));
     assert_int_equal(outside_check_worst(w->check), OUTSIDE_ERROR);

@@ -1,7 +1,12 @@
 #include "outside_world.h"
+#include "base/clock.h"
 #include "base/ip.h"
 #include "dns/text.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,4 +142,112 @@ enum dns_status outside_zone_look(const char *zone, struct str name, unsigned ty
     }
     buf_clear(&rdata);
     return target.n > 0 ? outside_zone_look(zone, target, type, records) : status;
+}
+
+/* ---- the world of a check ---- */
+
+const char world_configuration[] = "hostname = \"mail.example.org\"\n"
+                                    "listen \"mx\" { service = \"mx\" tls = \"none\" }\n"
+                                    "relay_networks = {}\n"
+                                    "check { addresses = {\"192.0.2.1\", \"2001:db8::1\"} outbound = {\"far.example\"} dnsbl = {\"bl.example\"} }\n";
+
+/* Of others. */
+#define OTHERS "far.example. 1 IN MX 10 mx.far.example.\nmx.far.example. 1 IN A 198.51.100.1\n"
+
+struct world *world_new(const char *text)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    struct err err = {0};
+
+    assert_true(config_parse(&w->config, STR("test"), str_of(text), &err));
+    outside_gather_begin(&w->gather, w->config, STR("example.org"));
+    outside_gather_key(&w->gather, STR("{\"state\":\"active\",\"name\":\"s1._domainkey.example.org\",\"record\":\"v=DKIM1; k=ed25519; p=AAECAw==\"}"));
+    assert_true(outside_records_make(&w->records, &w->gather.facts));
+    w->clock = (struct outside_clock){true, true, 1000};
+    w->probe = (struct outside_probe){.tried = true, .connected = true, .greeting = 220, .rcpt_code = 550, .text = STR("220 hello")};
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    outside_check_free(w->check);
+    outside_records_clear(&w->records);
+    outside_gather_end(&w->gather);
+    config_free(w->config);
+    free(w->zone);
+    free(w);
+}
+
+/* Everything that should be published, but for record `without` (none: SIZE_MAX); `more` behind it. */
+void world_publish(struct world *w, size_t without, const char *more)
+{
+    struct buf text;
+
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < w->records.n; i++) {
+        if (i == without)
+            continue;
+        outside_record_write(&w->records.items[i], &text);
+        buf_add_char(&text, '\n');
+    }
+    buf_addf(&text, "%s%s%c", OTHERS, more, 0);
+    free(w->zone);
+    w->zone = xstrndup(text.p, text.n);
+    buf_clear(&text);
+}
+
+static void answer(struct world *w, struct outside_question *q)
+{
+    struct buf records;
+    enum dns_status status;
+
+    w->asked++;
+    if (w->never_answers)
+        return;
+    buf_init(&records, 1 << 20);
+    status = outside_zone_look(w->zone, q->name, q->type, &records);
+    if (w->silent.n > 0 && str_ends(q->name, w->silent))
+        outside_check_answer(w->check, q, DNS_SERVFAIL, false, STR(""));
+    else
+        outside_check_answer(w->check, q, status, false, buf_str(&records));
+    buf_clear(&records);
+}
+
+void world_run(struct world *w)
+{
+    struct outside_question *q;
+    struct outside_probe *p;
+
+    outside_check_free(w->check);
+    w->asked = w->rounds = 0;
+    w->check = outside_check_new(&w->gather.facts, &w->clock, OUTSIDE_SERVER | OUTSIDE_DOMAIN, 1000 * DAY);
+    while (!outside_check_run(w->check)) {
+        assert_true(++w->rounds < 30);
+        while ((q = outside_check_next_question(w->check)) != NULL)
+            answer(w, q);
+        while ((p = outside_check_next_probe(w->check)) != NULL)
+            if (!w->never_answers)
+                outside_check_probed(w->check, p, &w->probe);
+        if (w->never_answers && w->rounds == 2)
+            outside_check_give_up(w->check);
+    }
+}
+
+const struct outside_result *world_find(struct world *w, const char *check, enum outside_level level)
+{
+    for (size_t i = 0; i < outside_check_count(w->check); i++) {
+        const struct outside_result *r = outside_check_result(w->check, i);
+
+        if (strcmp(r->check, check) == 0 && r->level == level)
+            return r;
+    }
+    return NULL;
+}
+
+void world_expect(struct world *w, const char *check, enum outside_level level, const char *words)
+{
+    const struct outside_result *r = world_find(w, check, level);
+
+    if (r == NULL || str_ifind(r->text, str_of(words)) < 0)
+        fail_msg("%s: no %s \"%s\", but %.*s", check, outside_level_words[level], words, r ? (int)r->text.n : 7, r ? r->text.p : "nothing");
 }

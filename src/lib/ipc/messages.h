@@ -358,12 +358,12 @@ enum { CONTROL_ROWS = 200 };
     M(account_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                         \
     M(account_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                       \
     M(account_changed, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                     \
-    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))             \
-    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))              \
-    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP))             \
+    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
+    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))             \
+    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
+    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))              \
+    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
+    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP) | ROLE_BIT(WEB))             \
     M(queue_state, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP))          \
     M(deliver_local, ROLE_BIT(QUEUE), ROLE_BIT(MAILBOX))                                           \
     M(deliver_remote, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                            \
