@@ -123,6 +123,37 @@ static void others_are_not_judged(void **state)
     }
 }
 
+/* Mail that goes on is sealed with a key of the domain it goes on for, when that has one. */
+static void keys_are_asked_for_what_goes_on(void **state)
+{
+    struct role *role = *state;
+
+    role->config.forward.domain = STR("out.example");
+    begin_strange(role, 1, 0, "192.0.2.1");
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = 1, .forwards = 1, .address = STR("they@c.example")});
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    sent(role, &role->directory, "dkim_keys_ask 2 out.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 2});
+    sent(role, &role->directory, "dkim_keys_ask 3 c.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 3, .rsa = STR("r")});
+    sent(role, &role->directory, "");
+    end(role, 0, 1);
+    judgings_sweep(&role->filter, clock_monotonic() + MINUTE); /* all but DMARC end */
+    judgings_sweep(&role->filter, clock_monotonic() + 2 * MINUTE);
+    sent(role, &role->directory, "dkim_sign_ask 4 c.example r 32\n");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 4, .rsa_signature = STR("first")});
+    sent(role, &role->directory, "dkim_sign_ask 5 c.example r 32\n");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 5, .rsa_signature = STR("second")});
+    sent(role, &role->queue[0], BEGUN "txn_rcpt 1 they@c.example\ntxn_chunk 1 23\ntxn_end 1 \n");
+    done(role, 0, 1, 250);
+    begin_strange(role, 2, 0, "192.0.2.1"); /* and directory dies */
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = 2, .forwards = 1, .address = STR("they@c.example")});
+    chunk(role, 0, 2, STR("From: x@a.example\r\n\r\nhi"));
+    role->directory.up = false;
+    transaction_directory_gone(&role->filter);
+    sent(role, &role->smtp[0], "txn_done 1 250\ntxn_done 2 451\n");
+}
+
 /* What is asked of a resolver that is gone is asked again; what is asked for nobody is not. */
 static void questions_outlive_the_resolver(void **state)
 {
@@ -242,6 +273,7 @@ int main(void)
         TEST(what_judges_hold_is_counted),
         TEST(strangers_are_judged),
         TEST(what_was_found_is_told_for_reports),
+        TEST(keys_are_asked_for_what_goes_on),
         TEST(others_are_not_judged),
         TEST(questions_outlive_the_resolver),
         TEST(nobody_waits_for_ever),
