@@ -223,9 +223,12 @@ class Daily(unittest.TestCase):
             count = int(client.select("INBOX", readonly=True)[1][0])
             return [client.fetch(str(i + 1), "(BODY.PEEK[])")[1][0][1].decode() for i in range(count)]
 
-    def metric(self, name):
+    def metric(self, name, label=""):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.server.ports['metrics']}/metrics", timeout=10) as f:
-            return sum(int(float(l.rsplit(" ", 1)[1])) for l in f.read().decode().splitlines() if l.startswith(name))
+            return sum(int(float(l.rsplit(" ", 1)[1])) for l in f.read().decode().splitlines() if l.startswith(name + "{") and label in l)
+
+    def errors(self):
+        return self.metric("staffetta_web_check_problems", 'level="error"')
 
     def another_round(self):
         last = self.metric("staffetta_web_check_time_seconds")
@@ -237,14 +240,14 @@ class Daily(unittest.TestCase):
         self.assertIn("error: mx: example.org: the domain has no MX record\n    publish: example.org. 3600 IN MX 10 mail.example.org.\n    why: ", text)
         self.assertIn("error: address: mail.example.org", text)
         self.assertIn("Auto-Submitted: auto-generated", text)
-        self.assertGreater(self.metric('staffetta_web_check_problems{level="error"'), 5)
+        until(lambda: self.errors() > 5, "the problems to be counted")
         shown = self.server.rows("status")
         self.assertIn(("example.org", "mx", "error"), {(r.get("subject"), r.get("check"), r.get("level")) for r in shown if r["kind"] == "problem"})
         self.another_round()
         self.assertEqual(len(self.letters()), 2)
         self.nsd.change(OTHERS + self.zone)
         self.server.process.send_signal(signal.SIGHUP)
-        until(lambda: self.metric('staffetta_web_check_problems{level="error"') == 0, "all to be mended")
+        until(lambda: self.errors() == 0, "all to be mended")
         later = until(lambda: len(t := self.letters()[2:]) >= 2 and t, "the news to be told")
         self.assertIn("mended: mx: example.org", "".join(later))
         self.server.restart()

@@ -50,10 +50,10 @@ static bool says(const struct days *d, const char *words)
     return str_ifind(buf_str(&d->letter), str_of(words)) >= 0;
 }
 
-static size_t mx_of(const struct days *d)
+static size_t dmarc_of(const struct days *d)
 {
     for (size_t i = 0; i < d->w->records.n; i++)
-        if (d->w->records.items[i].kind == OUTSIDE_MX)
+        if (d->w->records.items[i].kind == OUTSIDE_DMARC)
             return i;
     return SIZE_MAX;
 }
@@ -68,12 +68,12 @@ static void a_change_is_told_once(void **state)
     assert_true(says(&d, "error: certificate: mail.example.org"));
     assert_int_equal(day(&d, SIZE_MAX, ""), 0);
     assert_int_equal(d.letter.n, 0);
-    assert_int_equal(day(&d, mx_of(&d), ""), 1);
-    assert_true(says(&d, "error: mx: example.org: the domain has no MX record\r\n    publish: example.org. 3600 IN MX 10 mail.example.org.\r\n    why: "));
-    assert_int_equal(day(&d, mx_of(&d), ""), 0);
-    assert_int_equal(day(&d, mx_of(&d), "example.org. 1 IN MX 1 other.example.\n"), 0); /* other words, the same problem */
+    assert_int_equal(day(&d, dmarc_of(&d), ""), 1);
+    assert_true(says(&d, "error: dmarc: _dmarc.example.org: there is no DMARC record\r\n    publish: _dmarc.example.org. 3600 IN TXT \"v=DMARC1; "));
+    assert_int_equal(day(&d, dmarc_of(&d), ""), 0);
+    assert_int_equal(day(&d, dmarc_of(&d), "_dmarc.example.org. 1 IN TXT \"v=DMARC1; p=all\"\n"), 0); /* other words, the same problem */
     assert_int_equal(day(&d, SIZE_MAX, ""), 1);
-    assert_true(says(&d, "mended: mx: example.org"));
+    assert_true(says(&d, "mended: dmarc: _dmarc.example.org"));
     assert_false(says(&d, "publish"));
     assert_int_equal(day(&d, SIZE_MAX, ""), 0);
     end(&d);
@@ -86,17 +86,17 @@ static void silence_is_no_change(void **state)
 
     (void)state;
     begin(&d);
-    day(&d, mx_of(&d), "");
+    day(&d, dmarc_of(&d), "");
     d.w->silent = STR("");
     d.w->never_answers = true;
     assert_int_equal(day(&d, SIZE_MAX, ""), 0);
     d.w->never_answers = false;
-    assert_int_equal(day(&d, mx_of(&d), ""), 0); /* still known */
+    assert_int_equal(day(&d, dmarc_of(&d), ""), 0); /* still known */
     d.w->silent = STR("example.org");
     assert_int_equal(day(&d, SIZE_MAX, ""), 0);
     d.w->silent = STR("");
     assert_int_equal(day(&d, SIZE_MAX, ""), 1);
-    assert_true(says(&d, "mended: mx"));
+    assert_true(says(&d, "mended: dmarc"));
     end(&d);
 }
 
@@ -123,7 +123,7 @@ static void the_message(void **state)
     (void)state;
     begin(&d);
     buf_init(&mail, 2 * OUTSIDE_LETTER_MAX);
-    assert_int_equal(day(&d, mx_of(&d), ""), 2);
+    assert_int_equal(day(&d, dmarc_of(&d), ""), 2);
     outside_watch_mail(STR("mail.example.org"), STR("example.org"), STR("postmaster@example.org"), STR("id@mail.example.org"), 2, buf_str(&d.letter), 0, &mail);
     assert_true(str_starts(buf_str(&mail), STR("From: Staffetta on mail.example.org <postmaster@example.org>\r\nTo: <postmaster@example.org>\r\n"
                                                "Subject: example.org: 2 changes in what others see\r\nDate: Thu, 01 Jan 1970 00:00:00 +0000\r\n")));

@@ -11,7 +11,7 @@ struct gather;
 struct http;
 struct watch;
 
-enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX };
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX | SANDBOX_CLOCK };
 
 /* What the supervisor says about a process. */
 struct process_info {
