@@ -15,7 +15,7 @@ static const struct {
     const char *command, *role;
     bool stateless; /* it has no folder */
 } roles[] = {{"domain", "directory"}, {"account", "directory"}, {"alias", "directory"}, {"credential", "directory"},
-    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"mailbox", "mailbox"}, {"lookup", "resolver", true}};
+    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"report", "events"}, {"mailbox", "mailbox"}, {"lookup", "resolver", true}};
 
 static const char *role_of(const char *command, bool *stateless)
 {

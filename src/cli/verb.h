@@ -68,4 +68,4 @@ void verb_write_usage(struct buf *out, const struct command *command, const stru
 
 extern const struct verb domain_verbs[], account_verbs[], alias_verbs[], credential_verbs[], route_verbs[],
     pool_verbs[], dkim_verbs[], setup_verbs[], dns_verbs[],
-    check_verbs[], lookup_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];
+    check_verbs[], lookup_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], report_verbs[], status_verbs[], check_sandbox_verbs[];

@@ -1,5 +1,6 @@
 #include "gather.h"
 #include "base/json.h"
+#include "tlspolicy/sts_own.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,28 @@ void outside_gather_address(struct outside_gather *g, const struct ip *ip)
         g->full = true;
 }
 
+/* What is handed out over HTTPS: the MTA-STS policy of the domain, and settings for mail programs. */
+static void gather_web(struct outside_gather *g)
+{
+    const struct config *config = g->facts.config;
+    char id[STS_ID_MAX + 1];
+    struct sts_own own;
+    struct buf text;
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        g->facts.web = g->facts.web || str_eq(config->listeners[i].service, STR("https"));
+    if (!g->facts.web || g->facts.domain.n == 0)
+        return;
+    own = sts_own_of(config, g->facts.domain);
+    if (own.mode == STS_NONE)
+        return;
+    buf_init(&text, STS_POLICY_MAX);
+    sts_own_write(&own, &text);
+    sts_own_id(buf_str(&text), id);
+    g->facts.sts_id = keep(g, str_of(id));
+    buf_clear(&text);
+}
+
 void outside_gather_begin(struct outside_gather *g, const struct config *config, struct str domain)
 {
     struct buf text;
@@ -59,6 +82,7 @@ void outside_gather_begin(struct outside_gather *g, const struct config *config,
     buf_addf(&text, "postmaster@%.*s", STR_ARG(domain));
     g->facts.report_to = keep(g, buf_str(&text));
     buf_clear(&text);
+    gather_web(g);
 }
 
 void outside_gather_end(struct outside_gather *g)

@@ -27,6 +27,7 @@ static const struct route {
     {"trace", ROLE_EVENTS, FIRST_COPY},
     {"lookup", ROLE_RESOLVER, FIRST_COPY},
     {"probe", ROLE_RELAY, FIRST_COPY},
+    {"report", ROLE_EVENTS, FIRST_COPY},
     {"check-sandbox", ROLE_COUNT, EVERY_PROCESS},
     {"verify", ROLE_COUNT, EVERY_PROCESS},
 };
