@@ -67,9 +67,28 @@ static void gather_web(struct outside_gather *g)
     buf_clear(&text);
 }
 
+/* The address of `auth.reports_to` in this domain (of another one it would have to be let, RFC 9990), else its postmaster. */
+static void gather_report_address(struct outside_gather *g)
+{
+    const struct str_list *list = &g->facts.config->auth.reports_to;
+    struct buf text;
+
+    buf_init(&text, 1000);
+    buf_addf(&text, "postmaster@%.*s", STR_ARG(g->facts.domain));
+    for (size_t i = list->n; i-- > 0;) {
+        ptrdiff_t at = str_rfind(list->items[i], '@');
+
+        if (at < 0 || !str_ieq(str_skip(list->items[i], (size_t)at + 1), g->facts.domain))
+            continue;
+        buf_reset(&text);
+        buf_add(&text, list->items[i]);
+    }
+    g->facts.report_to = keep(g, buf_str(&text));
+    buf_clear(&text);
+}
+
 void outside_gather_begin(struct outside_gather *g, const struct config *config, struct str domain)
 {
-    struct buf text;
     struct ip ip;
 
     *g = (struct outside_gather){.facts = {.config = config, .hostname = config->hostname}};
@@ -78,10 +97,7 @@ void outside_gather_begin(struct outside_gather *g, const struct config *config,
     for (size_t i = 0; i < config->check.addresses.n; i++)
         if (ip_parse(config->check.addresses.items[i], &ip))
             outside_gather_address(g, &ip);
-    buf_init(&text, 1000);
-    buf_addf(&text, "postmaster@%.*s", STR_ARG(domain));
-    g->facts.report_to = keep(g, buf_str(&text));
-    buf_clear(&text);
+    gather_report_address(g);
     gather_web(g);
 }
 
