@@ -296,7 +296,7 @@ enum event_kind {
     /* The same of TLS with a server. sender: the domain of the recipients; details: tlspolicy/tls_outcome.h. */
     EVENT_TLS,
     /* A report of others that was read, or a part of it. sender: the domain it is about; rcpt: its report id; message_id: who made it;
-     * details: a line "begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
+     * details: a line "kind, begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
      * tabs between. */
     EVENT_REPORT,
 };
@@ -370,12 +370,12 @@ enum { CONTROL_ROWS = 200 };
     M(account_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                         \
     M(account_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                       \
     M(account_changed, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                     \
-    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
-    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
-    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
-    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
-    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
-    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP) | ROLE_BIT(EVENTS)) \
+    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(WEB)) \
     M(queue_state, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP))          \
     M(deliver_local, ROLE_BIT(QUEUE), ROLE_BIT(MAILBOX))                                           \
     M(deliver_remote, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                            \

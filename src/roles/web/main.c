@@ -7,6 +7,7 @@
 #include "http.h"
 #include "net/accept.h"
 #include "tunnel.h"
+#include "watch.h"
 
 #include <event2/event.h>
 #include <unistd.h>
@@ -54,6 +55,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     ask_peer_gone(web, peer);
     tunnels_peer_gone(web, peer);
     gather_peer_gone(web->gather, peer);
+    watch_peer_gone(web->watch, peer);
 }
 
 static void on_turn(struct role *role)
@@ -65,6 +67,11 @@ static void on_turn(struct role *role)
     commands_drain(web);
     if (web->client_count == 0)
         role_exit(role);
+}
+
+static void on_reload(struct role *role)
+{
+    watch_reload(((struct web *)role_state(role))->watch);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)
@@ -86,6 +93,11 @@ static void on_drain(struct role *role, int64_t within)
         &(struct timeval){within / SECOND, within % SECOND});
 }
 
+static void on_txn_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
+{
+    watch_on_txn_done(((struct web *)role_state(role))->watch, from, m);
+}
+
 static const struct handlers handlers = {
     .process_state = on_process_state,
     .control_row = ask_on_row,
@@ -95,12 +107,14 @@ static const struct handlers handlers = {
     .session_data = tunnels_data,
     .session_more = tunnels_more,
     .session_close = tunnels_close,
+    .txn_done = on_txn_done,
 };
 static const struct role_type web_role = {
     .id = ROLE_WEB,
     .handlers = &handlers,
     .sandbox = WEB_SANDBOX,
     .peer_gone = on_peer_gone,
+    .reload = on_reload,
     .drain = on_drain,
     .turn = on_turn,
 };
@@ -115,6 +129,7 @@ int main(int argc, char **argv)
     map_init(&web.asks);
     web.gather = gather_new(&web);
     web.http = http_new(&web);
+    web.watch = watch_new(&web);
     commands_show_metrics();
     take_listeners(&web);
     role_sandbox(web.role);

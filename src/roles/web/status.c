@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "exposition.h"
 #include "gather.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,8 @@ static const struct shown {
     {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, RATE},
     {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, RATE},
     {"IMAP and POP3 connections", "staffetta_access_connections", NULL, NOW},
+    {"check: warnings", "staffetta_web_check_problems", "level=\"warning\"", NOW},
+    {"check: errors", "staffetta_web_check_problems", "level=\"error\"", NOW},
     {"IMAP and POP3 connections taken", "staffetta_access_connections_total", NULL, RATE},
 };
 
@@ -129,6 +132,7 @@ static void on_gathered(struct gather_wait *wait, const struct gathered *all, si
     }
     for (size_t i = 0; i < config->listener_count; i++)
         add_listener(s, &row, &config->listeners[i]);
+    watch_rows(s->web->watch, s->row, s->owner);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(s, &row, e, &numbers[i]);
     buf_clear(&row);

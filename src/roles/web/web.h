@@ -9,8 +9,9 @@ struct event;
 struct acceptor;
 struct gather;
 struct http;
+struct watch;
 
-enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX };
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX | SANDBOX_CLOCK };
 
 /* What the supervisor says about a process. */
 struct process_info {
@@ -28,6 +29,7 @@ struct web {
     struct list tunnels; /* struct tunnel of tunnel.c */
     struct map asks; /* struct ask of ask.c by id */
     struct gather *gather;
+    struct watch *watch;
     struct http *http;
     struct process_info processes[ROLE_COUNT][WEB_COPIES];
     int64_t started; /* wall time */
