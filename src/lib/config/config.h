@@ -103,10 +103,10 @@
 
 /* Of each `listen "name" { ... }` section. */
 #define CONFIG_LISTEN(D)                                                                           \
-    D(service, TEXT, "", "mx, submission, lmtp, imap, pop3 or metrics.")                                 \
+    D(service, TEXT, "", "mx, submission, lmtp, imap, pop3, https, http or metrics.")                                 \
     D(address, LIST, "0.0.0.0 ::", "Addresses to listen on.")                                      \
-    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 143 (993), 110 (995), 9225.") \
-    D(tls, TEXT, "starttls", "none, starttls or implicit.")                                        \
+    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 143 (993), 110 (995), 443, 80, 9225.") \
+    D(tls, TEXT, "starttls", "none, starttls or implicit. That of http and metrics is none, that of https implicit.")                                        \
     D(proxy_from, LIST, "", "Networks of proxies that speak the PROXY protocol (v1 or v2) first.") \
     D(xclient_from, LIST, "", "Networks that may use XCLIENT.")                                    \
     D(systemd, TEXT, "", "Name of the socket that systemd passes (FileDescriptorName=) instead of address and port.")
@@ -129,6 +129,8 @@ enum service {
     SERVICE_LMTP,
     SERVICE_IMAP,
     SERVICE_POP3,
+    SERVICE_HTTPS,
+    SERVICE_HTTP,
     SERVICE_METRICS,
     SERVICE_LOCAL_SMTP, /* run/smtp.sock: staffetta sendmail */
     SERVICE_CONTROL,    /* run/control.sock: commands */

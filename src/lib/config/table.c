@@ -107,7 +107,7 @@ static const struct {
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
-    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3 or metrics")},
+    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3, https, http or metrics")},
     {"listen", "address", TEXT_RULE(value_is_ip, "an IP address")},
     {"listen", "port", AMOUNT(1, 65535)},
     {"listen", "tls", TEXT_RULE(value_is_tls, "none, starttls or implicit")},

@@ -13,7 +13,7 @@ static const struct {
     const char *name;
     enum service service;
 } services[] = {{"mx", SERVICE_MX}, {"submission", SERVICE_SUBMISSION}, {"lmtp", SERVICE_LMTP},
-    {"imap", SERVICE_IMAP}, {"pop3", SERVICE_POP3}, {"metrics", SERVICE_METRICS}};
+    {"imap", SERVICE_IMAP}, {"pop3", SERVICE_POP3}, {"https", SERVICE_HTTPS}, {"http", SERVICE_HTTP}, {"metrics", SERVICE_METRICS}};
 
 static const char *const tls_modes[] = {"none", "starttls", "implicit"};
 

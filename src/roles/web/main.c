@@ -4,9 +4,11 @@
 #include "commands.h"
 #include "gather.h"
 #include "ask.h"
-#include "http.h"
+#include "domains.h"
+#include "pages.h"
 #include "net/accept.h"
 #include "tunnel.h"
+#include "visitor.h"
 
 #include <event2/event.h>
 #include <unistd.h>
@@ -22,7 +24,8 @@ static void on_http_client(void *owner, int fd, const struct ip *peer, uint16_t 
 {
     struct web *web = owner;
 
-    http_accept(web->http, fd, peer, port);
+    if (!http_accept(web->http, fd, peer, port))
+        log_warning("http-refused", "reason=%s", "too many connections");
 }
 
 static void take_listeners(struct web *web)
@@ -54,6 +57,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     ask_peer_gone(web, peer);
     tunnels_peer_gone(web, peer);
     gather_peer_gone(web->gather, peer);
+    domains_peer_gone(web, peer);
 }
 
 static void on_turn(struct role *role)
@@ -65,6 +69,13 @@ static void on_turn(struct role *role)
     commands_drain(web);
     if (web->client_count == 0)
         role_exit(role);
+}
+
+static void on_reload(struct role *role)
+{
+    struct web *web = role_state(role);
+
+    doors_reload(web->doors);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)
@@ -81,6 +92,7 @@ static void on_drain(struct role *role, int64_t within)
     for (size_t i = 0; i < web->acceptor_count; i++)
         acceptor_free(web->acceptors[i]);
     web->acceptor_count = 0;
+    doors_close(web->doors);
     tunnels_finish(web);
     event_base_once(role_base(role), -1, EV_TIMEOUT, on_limit, role,
         &(struct timeval){within / SECOND, within % SECOND});
@@ -95,12 +107,14 @@ static const struct handlers handlers = {
     .session_data = tunnels_data,
     .session_more = tunnels_more,
     .session_close = tunnels_close,
+    .domain_reply = domains_on_reply,
 };
 static const struct role_type web_role = {
     .id = ROLE_WEB,
     .handlers = &handlers,
     .sandbox = WEB_SANDBOX,
     .peer_gone = on_peer_gone,
+    .reload = on_reload,
     .drain = on_drain,
     .turn = on_turn,
 };
@@ -112,9 +126,11 @@ int main(int argc, char **argv)
     role_set_state(web.role, &web);
     list_init(&web.clients);
     list_init(&web.tunnels);
+    list_init(&web.domain_waits);
     map_init(&web.asks);
     web.gather = gather_new(&web);
-    web.http = http_new(&web);
+    web.http = http_new(&web, &metrics_site);
+    web.doors = doors_open(&web);
     commands_show_metrics();
     take_listeners(&web);
     role_sandbox(web.role);

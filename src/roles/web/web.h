@@ -1,4 +1,4 @@
-/* The web role: the local command socket, the metrics port, and the state of the processes. It owns no
+/* The web role: the local command socket, the metrics port, what the world may ask over HTTP, and the state of the processes. It owns no
  * data and asks the other roles for everything. */
 #pragma once
 #include "base/list.h"
@@ -9,8 +9,9 @@ struct event;
 struct acceptor;
 struct gather;
 struct http;
+struct doors;
 
-enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX };
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX | SANDBOX_PAIR };
 
 /* What the supervisor says about a process. */
 struct process_info {
@@ -28,7 +29,9 @@ struct web {
     struct list tunnels; /* struct tunnel of tunnel.c */
     struct map asks; /* struct ask of ask.c by id */
     struct gather *gather;
-    struct http *http;
+    struct http *http; /* of the metrics listeners */
+    struct doors *doors;
+    struct list domain_waits; /* struct domain_wait of domains.c */
     struct process_info processes[ROLE_COUNT][WEB_COPIES];
     int64_t started; /* wall time */
 };
