@@ -223,52 +223,100 @@ static void globs(void **state)
             fail_msg("%s %s", cases[i].pattern, cases[i].text);
 }
 
+/* A destination of relay with nothing else in memory. */
+static struct destination one_with(int64_t interval, size_t waiting, enum standing standing)
+{
+    static size_t held[STANDINGS];
+    static struct lane lane = {.role = ROLE_RELAY, .held = held};
+
+    memset(held, 0, sizeof held);
+    held[standing] = waiting;
+    return (struct destination){.lane = &lane, .interval = interval, .waiting_n = waiting, .standing = standing};
+}
+
 /* Those sent back come when about their turn is, not all at once and not after ten minutes. */
 static void parked_recipients_come_back_in_turn(void **state)
 {
-    struct destination d = {.interval = SECOND / 100, .waiting_n = 5000};
+    struct destination d = one_with(SECOND / 100, 5000, STANDING_GOOD);
     int64_t now = 1000 * DAY, last = 0;
 
     (void)state;
-    assert_true(destination_park(&d, now) >= now + 50 * SECOND);
+    assert_true(destination_park(&d, now, 1000000) >= now + 50 * SECOND);
     for (int i = 0; i < 1000; i++) {
-        int64_t at = destination_park(&d, now);
+        int64_t at = destination_park(&d, now, 1000000);
 
         assert_true(at > last);
         last = at;
     }
     for (int i = 0; i < 100000; i++)
-        last = destination_park(&d, now);
-    assert_true(last <= now + 10 * MINUTE);
+        last = destination_park(&d, now, SIZE_MAX / 1000000);
+    assert_int_equal(last, now + 10 * MINUTE);
 }
 
-/* Where mail goes well nothing stands still for want of those sent back; where it is not known to, they cost a write each time. */
+/* Nothing stands still for want of those sent back; where mail is known not to go they cost a write each time. */
 static void parked_recipients_are_back_when_the_line_is_empty(void **state)
 {
-    struct destination d = {.interval = SECOND / 10000, .waiting_n = 5000, .standing = STANDING_GOOD};
+    struct destination d = one_with(SECOND / 10000, 5000, STANDING_GOOD);
     int64_t now = 1000 * DAY;
 
     (void)state;
-    assert_true(destination_park(&d, now) <= now + SECOND);
-    d.park_at = 0;
-    d.standing = STANDING_NEW;
-    assert_true(destination_park(&d, now) >= now + 10 * SECOND);
+    assert_true(destination_park(&d, now, 100000) <= now + SECOND);
+    d = one_with(SECOND / 10000, 5000, STANDING_NEW); /* good until the last result */
+    assert_true(destination_park(&d, now, 100000) <= now + SECOND);
+    d = one_with(SECOND / 10000, 5000, STANDING_SLOW);
+    assert_true(destination_park(&d, now, 100000) >= now + 10 * SECOND);
+}
+
+/* Of one more, or of thousands, nothing is known: the thousands must not cost as many writes at once. */
+static void unknown_destinations_come_back_the_later_the_more_they_are(void **state)
+{
+    struct destination d = one_with(0, 20, STANDING_NEW);
+    int64_t now = 1000 * DAY;
+
+    (void)state;
+    assert_true(destination_park(&d, now, 100000) <= now + SECOND);
+    d = one_with(0, 20, STANDING_NEW);
+    d.lane->held[STANDING_NEW] = 4000;
+    assert_in_range(destination_park(&d, now, 100000), now + 4 * SECOND, now + 5 * SECOND);
+    d = one_with(0, 20, STANDING_NEW);
+    d.lane->held[STANDING_NEW] = 400000;
+    assert_in_range(destination_park(&d, now, 100000), now + 10 * SECOND, now + 11 * SECOND);
+}
+
+/* The pace was taken too slow, or nothing was known of it: what that costs is bounded by how much waits. */
+static void a_wrong_pace_keeps_nobody_for_long(void **state)
+{
+    struct destination d = one_with(HOUR, 25000, STANDING_GOOD);
+    int64_t now = 1000 * DAY, last = 0;
+
+    (void)state;
+    for (int i = 0; i < 5000; i++)
+        last = destination_park(&d, now, 30000);
+    assert_in_range(last, now + 10 * SECOND, now + 15 * SECOND);
+    d = one_with(0, 700, STANDING_NEW);
+    for (int i = 0; i < 29300; i++)
+        last = destination_park(&d, now, 30000);
+    assert_in_range(last, now + SECOND, now + 5 * SECOND);
 }
 
 /* A good one that hangs: each time later, at most as one of which nothing is known. */
 static void parked_recipients_of_one_that_hangs_come_back_late(void **state)
 {
-    struct destination d = {.interval = 10, .waiting_n = 1, .standing = STANDING_GOOD};
+    struct destination d = one_with(10, 1, STANDING_GOOD);
     int64_t now = 1000 * DAY;
 
     (void)state;
     d.moved = clock_monotonic() - 3 * SECOND;
-    assert_true(destination_park(&d, now) >= now + 3 * SECOND);
+    assert_true(destination_park(&d, now, 100) >= now + 3 * SECOND);
     d.moved = clock_monotonic() - HOUR;
-    assert_in_range(destination_park(&d, now), now + 10 * SECOND, now + 11 * SECOND);
+    assert_in_range(destination_park(&d, now, 100), now + 10 * SECOND, now + 11 * SECOND);
     d.park_at = 0;
     destination_ended(&d, 1, clock_monotonic());
-    assert_true(destination_park(&d, now) < now + 10 * SECOND);
+    assert_true(destination_park(&d, now, 100) < now + 10 * SECOND);
+    d.moved = clock_monotonic() - HOUR;
+    d.park_at = 0;
+    destination_judge(&d, true); /* one recipient of a delivery of many */
+    assert_true(destination_park(&d, now, 100) < now + 10 * SECOND);
 }
 
 static void an_hour_without_mail_is_not_the_pace(void **state)
@@ -289,6 +337,18 @@ static void an_hour_without_mail_is_not_the_pace(void **state)
     destination_ended(&d, 1, now + HOUR + SECOND);
     destination_ended(&d, 100, now + HOUR + 2 * SECOND);
     assert_in_range(d.interval, SECOND / 500, SECOND / 50);
+}
+
+/* It hung for minutes, and goes on with a single end: the pace is not that of hanging. */
+static void minutes_of_hanging_are_not_the_pace(void **state)
+{
+    struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
+    int64_t now = HOUR;
+
+    (void)state;
+    destination_ended(&d, 1, now);
+    destination_ended(&d, 1, now + 5 * MINUTE);
+    assert_in_range(d.interval, 1, SECOND + 1);
 }
 
 /* Mail in a shard beyond the last one is not forgotten in silence. */
@@ -337,6 +397,9 @@ int main(void)
         cmocka_unit_test(parked_recipients_come_back_in_turn),
         cmocka_unit_test(parked_recipients_are_back_when_the_line_is_empty),
         cmocka_unit_test(parked_recipients_of_one_that_hangs_come_back_late),
+        cmocka_unit_test(unknown_destinations_come_back_the_later_the_more_they_are),
+        cmocka_unit_test(a_wrong_pace_keeps_nobody_for_long),
+        cmocka_unit_test(minutes_of_hanging_are_not_the_pace),
         cmocka_unit_test(an_hour_without_mail_is_not_the_pace),
         cmocka_unit_test(a_shard_left_out_has_to_be_empty),
     };

@@ -382,13 +382,13 @@ static void events_wait_for_their_role(void **state)
     world_send("s@local.test", "u@local.test", 0, 0, 10);
     world_run();
     assert_int_equal(world.events[EVENT_ACCEPTED], 0);
-    assert_true(world.queue->events.count >= 3);
+    assert_true(world.queue->events.teller.count >= 3);
     world_peer(ROLE_EVENTS, true);
     world_run();
     assert_int_equal(world.events[EVENT_ACCEPTED], 1);
     assert_int_equal(world.events[EVENT_DONE], 1);
-    assert_int_equal(world.queue->events.count, 0);
-    assert_int_equal(world.queue->events.bytes, 0);
+    assert_int_equal(world.queue->events.teller.count, 0);
+    assert_int_equal(world.queue->events.teller.bytes, 0);
 }
 
 static void drain_finishes_what_is_under_way(void **state)

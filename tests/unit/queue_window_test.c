@@ -121,6 +121,50 @@ static void the_table_is_worked_off(void **state)
     assert_empty();
 }
 
+/* More than fits, for a destination nobody knows yet, before relay is there: nothing is put off for longer than it takes. */
+static void a_first_burst_stands_still_for_a_moment_only(void **state)
+{
+    int64_t now = 20000 * DAY, passed = 0;
+
+    (void)state;
+    world_freeze_clock(now);
+    world_peer(ROLE_RELAY, false);
+    for (int i = 0; i < 3000; i++)
+        world_send("s@local.test", "u@remote.test", 0, 0, 10);
+    world_run();
+    assert_true(world_metric("staffetta_queue_parked_total") > 2900);
+    world_peer(ROLE_RELAY, true);
+    world_run();
+    for (; passed < 60 * SECOND && world.relayed < 3000; passed += SECOND / 10)
+        world_pass(SECOND / 10);
+    assert_int_equal(world.relayed, 3000);
+    assert_true(passed < 10 * SECOND);
+    assert_empty();
+    world_freeze_clock(0);
+}
+
+/* Bulk has places of its own: a long line of other mail before it does not send each of it back again and again. */
+static void bulk_behind_a_line_is_not_put_back_for_each_delivery(void **state)
+{
+    int64_t parked;
+
+    (void)state;
+    world_send("s@local.test", "u@remote.test", 0, 0, 10);
+    world_run(); /* known to be good */
+    for (int i = 0; i < 40; i++)
+        world_send("s@local.test", "slow@remote.test", 0, 0, 10);
+    world_run();
+    parked = world_metric("staffetta_queue_parked_total");
+    for (int i = 0; i < 5; i++)
+        world_send("s@local.test", "b@remote.test", 0, TXN_BULK, 10);
+    world_run();
+    assert_int_equal(world_metric("staffetta_queue_parked_total"), parked);
+    for (int i = 0; i < 10; i++)
+        world_release(), world_pass(MINUTE);
+    assert_int_equal(world.relayed, 46);
+    assert_empty();
+}
+
 /* relay widens and narrows the window. */
 static void windows_are_kept(void **state)
 {
@@ -306,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_slow_destinations_leave_room_for_others, open_tiny_world, close_world),
         SMALL(one_slow_destination_leaves_room_for_others),
         SMALL(the_table_is_worked_off),
+        SMALL(a_first_burst_stands_still_for_a_moment_only),
+        SMALL(bulk_behind_a_line_is_not_put_back_for_each_delivery),
         TEST(what_others_lose_is_tried_again),
         TEST(what_we_lose_is_found_again),
         TEST(higher_priority_goes_first),

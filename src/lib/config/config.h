@@ -84,7 +84,10 @@
     D(refuse_spf_fail, SWITCH, "false", "Refuse mail whose sender's domain says by SPF that this address may not send for it. Hits forwarded mail.") \
     D(exempt, LIST, "", "Domains of authors (with those below them) and networks of clients whose mail is judged, but neither refused nor filed as junk for it.") \
     D(trusted_sealers, LIST, "", "Domains (with those below them) whose ARC seals are believed: mail they have forwarded, and say had passed DMARC when it came to them, is neither refused nor filed as junk by DMARC.") \
-    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.")
+    D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.") \
+    D(report_from, TEXT, "", "Where the daily reports about mail of others come from: an address in a domain of this server that has DKIM keys. Empty: none are sent.") \
+    D(report_organisation, TEXT, "", "Who sends these reports; empty: the domain of report_from.") \
+    D(report_contact, TEXT, "", "The address for questions about them; empty: report_from.")
 
 #define CONFIG_DKIM(D)                                                                             \
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \

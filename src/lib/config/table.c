@@ -102,6 +102,8 @@ static const struct {
     {"auth", "exempt", TEXT_RULE(value_is_exempt, "a domain, or a network such as 10.0.0.0/8")},
     {"auth", "trusted_sealers", TEXT_RULE(value_is_hostname, "a domain")},
     {"auth", "time", AMOUNT(SECOND, 5 * MINUTE)},
+    {"auth", "report_from", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
+    {"auth", "report_contact", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},

@@ -174,6 +174,11 @@ bool value_is_mail_address(struct str text)
            value_is_hostname(str_skip(text, (size_t)at + 1));
 }
 
+bool value_is_mail_address_or_empty(struct str text)
+{
+    return text.n == 0 || value_is_mail_address(text);
+}
+
 bool value_is_path(struct str text)
 {
     for (size_t i = 0; i < text.n; i++)

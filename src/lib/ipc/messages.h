@@ -280,6 +280,9 @@ enum event_kind {
     EVENT_DELAY_NOTICE, EVENT_BOUNCED, EVENT_DISCARDED, EVENT_HELD, EVENT_RELEASED, EVENT_DELETED,
     EVENT_DONE, /* no recipient is left */
     EVENT_REJECTED, /* refused at the door */
+    /* Not of a story: a result that is counted for reports. sender: the domain that asks for them; message_id: which process tells
+     * (event numbers begin anew with each); details: the text of the policy record, a line feed, and the row (mailauth/aggregate.h). */
+    EVENT_DMARC,
 };
 #define EVENT_NAMES                                                                                \
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \
@@ -380,8 +383,8 @@ enum { CONTROL_ROWS = 200 };
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
     M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                         \
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
-    M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP), ROLE_BIT(EVENTS))                                   \
-    M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP))                               \
+    M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(EVENTS))                \
+    M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER))            \
     M(control_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                              \
     M(control_row, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(control_more, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                             \

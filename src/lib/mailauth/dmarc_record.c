@@ -140,7 +140,7 @@ void dmarc_read(struct str text, struct dmarc_record *record)
     struct str piece, name, value;
     bool seen[READERS] = {false};
 
-    *record = (struct dmarc_record){.fo = DMARC_FO_ALL};
+    *record = (struct dmarc_record){.fo = DMARC_FO_ALL, .text = text};
     str_next(&text, ';', &piece);
     while (str_next(&text, ';', &piece)) {
         if (!cut_tag(piece, &name, &value))

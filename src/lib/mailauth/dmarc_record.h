@@ -30,6 +30,7 @@ struct dmarc_record {
     bool dkim_strict, spf_strict;  /* adkim=s, aspf=s */
     unsigned fo;                   /* of enum dmarc_failure_option; DMARC_FO_ALL unless there is a ruf */
     struct str rua, ruf;           /* lists for dmarc_next_uri; empty: no reports are wanted */
+    struct str text;               /* of the record itself */
 };
 
 /* Does the text begin with the version of DMARC? Only such TXT records count (4.10). */

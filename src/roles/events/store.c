@@ -1,9 +1,11 @@
 #include "store.h"
 #include "0001.sql.h"
+#include "0002.sql.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "db/db.h"
+#include "results.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,12 +18,13 @@ enum { PRUNE_STEP = 500, PATH_ROOM = 4096, PATH_MOST = PATH_ROOM - 32 };
 struct store {
     struct db *db;
     struct stmt *add, *mention, *find, *has, *walk, *bound, *prune_events, *prune_mentions;
+    struct results *results;
     struct buf key;
 };
 
 bool store_open(struct store **store, const char *path, struct err *err)
 {
-    static const char *const steps[] = {schema_events_0001};
+    static const char *const steps[] = {schema_events_0001, schema_events_0002};
     struct store *s = xcalloc(1, sizeof *s);
 
     buf_init(&s->key, IPC_ADDRESS + 1);
@@ -42,6 +45,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->bound = stmt_new(s->db, "SELECT message FROM event WHERE message < $1 ORDER BY message LIMIT 1 OFFSET $2");
     s->prune_events = stmt_new(s->db, "DELETE FROM event WHERE message < $1");
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
+    s->results = results_new(s->db);
     *store = s;
     return true;
 }
@@ -74,6 +78,7 @@ void store_close(struct store *s)
 {
     if (s == NULL)
         return;
+    results_free(s->results);
     db_close(s->db);
     buf_clear(&s->key);
     free(s);
@@ -151,6 +156,8 @@ bool store_add(struct store *s, const struct msg_event *e, bool *added, struct e
 
     if (!db_in_transaction(s->db) && !db_begin(s->db, err))
         return false;
+    if (e->kind == EVENT_DMARC)
+        return results_add(s->results, e, added, err);
     if (!insert(s, message, e, added, err))
         return false;
     if (!*added)

@@ -7,6 +7,7 @@
 #include "judging.h"
 #include "message.h"
 #include "questions.h"
+#include "tally.h"
 
 enum {
     FILTER_OPEN_MAX = 20000,               /* transactions */
@@ -32,6 +33,7 @@ struct filter {
     struct questions questions; /* asked of directory */
     struct event *sweep;
     struct judgings judgings;
+    struct tally tally;
     struct event *timer;    /* for the first of judgings.waiting */
     size_t count, held;
     int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */

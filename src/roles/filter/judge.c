@@ -303,6 +303,11 @@ enum spf_result judge_spf(const struct judge *j)
     return spf_result_of(j->spf);
 }
 
+bool judge_has_null_path(const struct judge *j)
+{
+    return j->null_sender;
+}
+
 struct str judge_spf_domain(const struct judge *j)
 {
     return spf_domain_of(j->spf);

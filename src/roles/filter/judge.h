@@ -54,6 +54,7 @@ const struct ip *judge_client(const struct judge *j);
 
 /* Of MAIL FROM, or of HELO for the null path. */
 enum spf_result judge_spf(const struct judge *j);
+bool judge_has_null_path(const struct judge *j);
 struct str judge_spf_domain(const struct judge *j);
 struct str judge_spf_explanation(const struct judge *j);
 enum iprev_result judge_iprev(const struct judge *j);

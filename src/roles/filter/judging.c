@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "filter.h"
+#include "tally.h"
 
 #include <stdlib.h>
 
@@ -16,7 +17,8 @@ struct judging {
     struct dns_query queries[JUDGE_ASKERS];
     int64_t deadline; /* monotonic; 0: the message is not whole yet */
     uint64_t message;
-    bool decided;
+    struct tally_rcpts rcpts;
+    bool decided, told;
     struct verdict verdict;
     struct buf words;
 };
@@ -246,6 +248,21 @@ const struct verdict *judging_verdict(struct judging *g)
     ip_format(judge_client(g->judge), ip);
     log_info("judged", "message=%s client=%s verdict=%s found=%.*s", id, ip, verdict_action_name(g->verdict.action), STR_ARG(buf_str(&g->words)));
     return &g->verdict;
+}
+
+void judging_rcpt(struct judging *g, struct str address)
+{
+    if (g != NULL)
+        tally_rcpt(&g->rcpts, address);
+}
+
+void judging_tell(struct judging *g)
+{
+    if (g == NULL || !g->decided || g->told)
+        return;
+    g->told = true;
+    if (g->filter->judgings.policy.reports)
+        tally_message(&g->filter->tally, g->message, g->judge, &g->verdict, &g->rcpts);
 }
 
 struct str judging_words(const struct judging *g)

@@ -47,4 +47,8 @@ size_t judging_held(const struct judging *g);
 void judging_ended(struct judging *g, int64_t now);
 /* The verdict, counted and written to the log: once, after done. Valid until judging_free. */
 const struct verdict *judging_verdict(struct judging *g);
+/* A recipient, before the end. */
+void judging_rcpt(struct judging *g, struct str address);
+/* Whatever was done about the message has been done: it counts for the reports of its author's domain (tally.h). */
+void judging_tell(struct judging *g);
 struct str judging_words(const struct judging *g);

@@ -22,9 +22,21 @@ static void on_reload(struct role *role)
 
 static void on_peer_up(struct role *role, struct channel *c)
 {
-    flow_peer_up(role_state(role), c);
+    struct filter *f = role_state(role);
+
+    flow_peer_up(f, c);
     if (channel_role(c) == ROLE_RESOLVER)
-        judgings_resolver_up(role_state(role));
+        judgings_resolver_up(f);
+    if (channel_role(c) == ROLE_EVENTS)
+        tally_peer_up(&f->tally);
+}
+
+static void on_event_ack(struct role *role, struct channel *from, const struct msg_event_ack *m)
+{
+    struct filter *f = role_state(role);
+
+    (void)from;
+    tally_acknowledged(&f->tally, m->seq);
 }
 
 static void on_peer_gone(struct role *role, struct channel *c)
@@ -71,6 +83,7 @@ static void on_turn(struct role *role)
     int64_t next = judgings_next(f), in;
     struct timeval tv;
 
+    tally_turn(&f->tally, role_peer(role, ROLE_EVENTS, 0));
     if (next == INT64_MAX || evtimer_pending(f->timer, NULL))
         return;
     in = next - clock_monotonic();
@@ -121,6 +134,7 @@ static const struct handlers handlers = {
     .dkim_keys_reply = transaction_on_keys_reply,
     .dkim_sign_reply = transaction_on_sign_reply,
     .dns_reply = judging_on_dns_reply,
+    .event_ack = on_event_ack,
     .queue_state = flow_on_queue_state,
 };
 
@@ -150,6 +164,7 @@ int main(int argc, char **argv)
     questions_init(&f.questions);
     start_sweep(&f);
     judgings_init(&f);
+    tally_init(&f.tally, role_copy(f.role));
     f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
     if (f.timer == NULL)
         fatal("out of memory");

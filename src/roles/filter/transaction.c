@@ -154,6 +154,7 @@ static void send_refusal(void *owner, unsigned code, struct str text)
     msgid_format(t->message.id, id);
     log_info("refused", "message=%s account=%" PRIu64 " code=%u text=%.*s", id, t->message.account,
         code, STR_ARG(text));
+    judging_tell(t->judging);
     fail(t, code, text);
 }
 
@@ -313,6 +314,7 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
 
     if (t == NULL || t->queue == NULL)
         return;
+    judging_rcpt(t->judging, m->address);
     on.id = t->id;
     ipc_send_txn_rcpt(t->queue, &on);
     flow_wrote(f, t->queue);
@@ -369,6 +371,8 @@ void transaction_on_done(struct role *role, struct channel *from, const struct m
         answer(f, t->source, t->source_id, (unsigned)m->code, m->text);
     else
         f->unheard += m->code == 250;
+    if (m->code == 250)
+        judging_tell(t->judging);
     txn_free(t);
 }
 

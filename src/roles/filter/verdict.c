@@ -71,6 +71,7 @@ void judge_policy_set(struct judge_policy *p, const struct config *config)
     p->refuse_spf_fail = config->auth.refuse_spf_fail;
     p->dmarc = mode_of(config->auth.dmarc);
     p->time = config->auth.time;
+    p->reports = config->auth.report_from.n > 0;
     p->exempt_nets = copy_networks(&config->exempt_nets);
     p->neighbours = copy_networks(&config->relay_nets);
     p->exempt_domains = copy_domains(config->exempt_domains);
@@ -98,6 +99,12 @@ const char *verdict_action_name(enum verdict_action action)
     return names[action];
 }
 
+static void let_pass(struct verdict *v, enum aggregate_reason reason, const char *why)
+{
+    v->reason = reason;
+    v->why = why;
+}
+
 static void refuse_for_dmarc(const struct dmarc_outcome *o, struct verdict *v)
 {
     v->action = VERDICT_REFUSE;
@@ -114,29 +121,44 @@ static void refuse_for_spf(const struct judge *j, struct verdict *v)
     ip_format(judge_client(j), ip);
     v->action = VERDICT_REFUSE;
     v->code = 550;
+    let_pass(v, AGGREGATE_LOCAL_POLICY, "SPF fail is refused here");
     dmarc_canonical_domain(judge_spf_domain(j), domain);
     buf_addf(&v->text, "5.7.23 %s may not send for %s (SPF, TXT record of that domain)", ip, domain);
     if (why.n > 0) /* not our words: RFC 7208 6.2 */
         buf_addf(&v->text, "; %s explains: %.*s", domain, STR_ARG(str_sub(why, 0, 500)));
 }
 
-static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
+static void apply_policy(const struct dmarc_outcome *o, struct verdict *v)
 {
-    const struct dmarc_outcome *o = judge_dmarc(j);
-
-    if (p->dmarc != DMARC_MODE_ENFORCE || o == NULL || o->result != DMARC_RESULT_FAIL || is_exempt(p, judge_client(j), o->author))
-        return;
-    if (o->policy != DMARC_NONE && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
-        return;
+    if (o->policy != o->published)
+        let_pass(v, AGGREGATE_TEST_MODE, "");
     if (o->policy == DMARC_REJECT)
         refuse_for_dmarc(o, v);
     else if (o->policy == DMARC_QUARANTINE)
         v->action = VERDICT_JUNK;
 }
 
+static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
+{
+    const struct dmarc_outcome *o = judge_dmarc(j);
+
+    if (o == NULL || o->result != DMARC_RESULT_FAIL)
+        return;
+    if (o->policy == DMARC_NONE)
+        apply_policy(o, v);
+    else if (p->dmarc != DMARC_MODE_ENFORCE)
+        let_pass(v, AGGREGATE_LOCAL_POLICY, "policies are not enforced here");
+    else if (is_exempt(p, judge_client(j), o->author))
+        let_pass(v, AGGREGATE_LOCAL_POLICY, "exempt here");
+    else if (rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
+        let_pass(v, AGGREGATE_FORWARDER, "arc=pass");
+    else
+        apply_policy(o, v);
+}
+
 void verdict_of(const struct judge *j, const struct judge_policy *policy, struct verdict *v)
 {
-    *v = (struct verdict){.action = VERDICT_ACCEPT};
+    *v = (struct verdict){.action = VERDICT_ACCEPT, .why = ""};
     buf_init(&v->text, VERDICT_TEXT);
     if (policy->refuse_spf_fail && judge_spf(j) == SPF_FAIL && !is_exempt(policy, judge_client(j), judge_spf_domain(j)))
         refuse_for_spf(j, v);

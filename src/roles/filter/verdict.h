@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "ipc/ipc.h"
 #include "judge.h"
+#include "mailauth/aggregate.h"
 
 enum dmarc_mode { DMARC_MODE_OFF, DMARC_MODE_REPORT, DMARC_MODE_ENFORCE };
 
@@ -17,6 +18,7 @@ bool domain_list_holds(const struct domain_list *list, struct str domain);
 /* The section `auth` of the configuration, copied: messages under way outlive the configuration. */
 struct judge_policy {
     bool check, refuse_spf_fail;
+    bool reports; /* what is found is told to events, which reports to the owners of the domains */
     enum dmarc_mode dmarc;
     int64_t time;
     struct domain_list exempt_domains, trusted_sealers;
@@ -38,6 +40,9 @@ struct verdict {
     unsigned code;       /* of a refusal */
     struct buf text;     /* the reply, with its enhanced code */
     struct str sealer;   /* accepted only because this one says by ARC that DMARC had passed; empty: nobody has to */
+    /* For reports: why something else is done than DMARC asks for, and in words. */
+    enum aggregate_reason reason;
+    const char *why;
 };
 /* After judge_is_done. Cleared with verdict_clear. */
 void verdict_of(const struct judge *j, const struct judge_policy *policy, struct verdict *out);

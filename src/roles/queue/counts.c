@@ -55,6 +55,13 @@ int64_t tally_sum(const struct tally *t)
     return t->waiting[CLASS_TRANSACTIONAL] + t->waiting[CLASS_BULK] + t->held;
 }
 
+size_t counts_waiting(const struct counts *c)
+{
+    int64_t n = c->all.waiting[CLASS_TRANSACTIONAL] + c->all.waiting[CLASS_BULK];
+
+    return n > 0 ? (size_t)n : 0;
+}
+
 static struct domain_count *find(const struct counts *c, struct str name)
 {
     for (struct map_node *n = map_find(&c->domains, map_hash_istr(name)); n; n = map_find_next(n)) {

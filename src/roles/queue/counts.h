@@ -39,4 +39,6 @@ void counts_rcpt(struct queue *q, const struct rcpt_row *r, enum rcpt_state stat
 void counts_message(struct queue *q, uint64_t message, int64_t by);
 /* Up to `most` domains with the most recipients, most first; returns how many. */
 size_t counts_top(const struct counts *c, const struct domain_count **top, size_t most);
+/* Recipients that wait or are being delivered. */
+size_t counts_waiting(const struct counts *c);
 int64_t tally_sum(const struct tally *t);

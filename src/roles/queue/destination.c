@@ -8,9 +8,15 @@
 #include <stdlib.h>
 
 enum {
-    PACE_OVER = SECOND / 4,     /* microseconds of work */
-    RETURN_SOON = SECOND / 5,   /* and until what was put back comes again */
+    PACE_OVER = SECOND / 4,      /* microseconds of work */
+    SPAN_MOST = SECOND,          /* of one span without an end: what hung is not slow when it goes on */
+    PACE_GUESSED = SECOND / 10000,
+    PACE_SLOW = SECOND / 20,     /* guessed of one that is slow */
+    RETURN_SOON = SECOND / 2,    /* until what was put back comes again */
     RETURN_LATE = 10 * SECOND,
+    RETURN_LAST = 10 * MINUTE,
+    RETURN_EACH = SECOND / 2000, /* of all that waits: a return in vain costs a write */
+    RETURN_NEW = SECOND / 1000,  /* the same of those in memory of which nothing is known */
     WINDOW_FIRST = 10, /* until relay says */
     WINDOW_LOCAL = 1000,
     WINDOW_NARROW = 2, /* relay tries one at a time (1: and the servers do not answer) */
@@ -116,6 +122,7 @@ void destination_judge(struct destination *d, bool good)
 {
     if (d->lane->role != ROLE_RELAY)
         return;
+    d->moved = clock_monotonic();
     if (good)
         set_standing(d, STANDING_GOOD);
     else
@@ -143,11 +150,12 @@ void destination_count(struct destination *d, enum mail_class class, int n)
     d->lane->held[d->standing] += by;
 }
 
-void destination_wait(struct destination *d, int n)
+void destination_wait(struct destination *d, enum mail_class class, int n)
 {
     if (n > 0 && d->waiting_n == 0 && d->under_way == 0)
         d->moved = clock_monotonic();
     d->waiting_n += (size_t)n;
+    d->waiting_bulk += class == CLASS_BULK ? (size_t)n : 0;
     d->lane->held[d->standing] += (size_t)n;
 }
 
@@ -183,7 +191,8 @@ static bool lane_has_room(const struct destination *d, size_t limit)
     return left > 0 && d->under_way < part_of(d, left, limit);
 }
 
-size_t destination_waiting_limit(const struct destination *d, enum mail_class class, size_t active)
+/* How many recipients it may keep waiting. */
+static size_t waiting_limit(const struct destination *d, enum mail_class class, size_t active)
 {
     size_t limit = class == CLASS_BULK ? active / 8 : active / 2, left, part;
 
@@ -198,6 +207,18 @@ size_t destination_waiting_limit(const struct destination *d, enum mail_class cl
     if (class == CLASS_BULK)
         part = (part + 1) / 2;
     return part < limit ? part : limit;
+}
+
+bool destination_has_room(const struct destination *d, enum mail_class class, size_t active)
+{
+    return d->waiting_n < waiting_limit(d, CLASS_TRANSACTIONAL, active) &&
+           (class != CLASS_BULK || d->waiting_bulk < waiting_limit(d, CLASS_BULK, active));
+}
+
+bool destination_has_too_many(const struct destination *d, enum mail_class class, size_t active)
+{
+    return d->waiting_n > waiting_limit(d, CLASS_TRANSACTIONAL, active) ||
+           (class == CLASS_BULK && d->waiting_bulk > waiting_limit(d, CLASS_BULK, active));
 }
 
 enum mail_class destination_may_start(const struct destination *d, size_t lane_limit)
@@ -215,12 +236,12 @@ enum mail_class destination_may_start(const struct destination *d, size_t lane_l
 /* Results come in bursts, so the pace is taken over a while; a faster one is believed at once. */
 void destination_ended(struct destination *d, size_t n, int64_t now)
 {
-    int64_t pace;
+    int64_t pace, span = now - d->last_end;
     bool goes_on = d->under_way > 0 || d->waiting_n > 0;
 
     d->last_used = d->moved = now;
     if (d->last_end) {
-        d->busy += now - d->last_end;
+        d->busy += span < SPAN_MOST ? span : SPAN_MOST;
         d->ended += n;
     }
     d->last_end = goes_on ? now : 0; /* the pace is that of the work, not of what comes */
@@ -242,20 +263,40 @@ static int64_t since_moved(const struct destination *d)
     return still > RETURN_SOON ? still : RETURN_SOON;
 }
 
-int64_t destination_park(struct destination *d, int64_t now)
+/* Of the first one put back. */
+static int64_t soonest(const struct destination *d)
 {
-    bool good = d->standing == STANDING_GOOD;
-    int64_t interval = d->interval > 0 ? d->interval : good ? SECOND / 10000 : SECOND / 20;
-    int64_t soonest = good ? since_moved(d) : RETURN_LATE;
-    int64_t first = now + (int64_t)d->waiting_n * interval;
+    int64_t after = since_moved(d), unknown = (int64_t)d->lane->held[STANDING_NEW] * RETURN_NEW;
 
-    if (first < now + soonest)
-        first = now + soonest;
+    if (d->standing == STANDING_SLOW)
+        return RETURN_LATE;
+    if (d->standing == STANDING_GOOD || d->interval > 0 || unknown < after)
+        return after;
+    return unknown < RETURN_LATE ? unknown : RETURN_LATE;
+}
+
+/* However wrong the pace was taken, nobody waits for longer than it takes to look at all that waits again. */
+static int64_t latest(size_t all)
+{
+    int64_t after = (int64_t)all * RETURN_EACH;
+
+    if (after < RETURN_LATE)
+        return RETURN_LATE;
+    return after < RETURN_LAST ? after : RETURN_LAST;
+}
+
+int64_t destination_park(struct destination *d, int64_t now, size_t all)
+{
+    int64_t guess = d->standing == STANDING_SLOW ? PACE_SLOW : PACE_GUESSED;
+    int64_t interval = d->interval > 0 ? d->interval : guess;
+    int64_t after = (int64_t)d->waiting_n * interval, least = soonest(d), most = latest(all);
+    int64_t first = now + (after > least ? after : least);
+
     if (d->park_at < first)
         d->park_at = first;
     d->park_at += interval;
-    if (d->park_at > now + 10 * MINUTE)
-        d->park_at = now + 10 * MINUTE;
+    if (d->park_at > now + most)
+        d->park_at = now + most;
     return d->park_at;
 }
 

@@ -16,7 +16,7 @@ struct destination {
     struct lane *lane;
     struct str name; /* owned; empty for mailboxes */
     struct list waiting[CLASS_COUNT];
-    size_t waiting_n;
+    size_t waiting_n, waiting_bulk; /* in both lists; in that of bulk */
     struct list routes;
     uint64_t window;
     enum standing standing;
@@ -41,14 +41,16 @@ void destination_set_window(struct destination *d, uint64_t window);
 /* A delivery begins (1) or has ended (-1). */
 void destination_count(struct destination *d, enum mail_class class, int n);
 /* A recipient begins (1) or no longer has (-1) to wait. */
-void destination_wait(struct destination *d, int n);
-/* How many recipients it may keep waiting; active: those that fit into memory in all. */
-size_t destination_waiting_limit(const struct destination *d, enum mail_class class, size_t active);
+void destination_wait(struct destination *d, enum mail_class class, int n);
+/* One more recipient of this class may wait, or more than may do; active: those that fit into memory in all. Bulk has a part of its own. */
+bool destination_has_room(const struct destination *d, enum mail_class class, size_t active);
+bool destination_has_too_many(const struct destination *d, enum mail_class class, size_t active);
 /* How many places of these bulk may fill: three quarters. */
 uint64_t bulk_share(uint64_t places);
 /* A delivery of n recipients ended (and is no longer counted): keeps the pace. */
 void destination_ended(struct destination *d, size_t n, int64_t now);
-/* When a recipient for which there is no room should come back: where mail goes well, about when those that wait are
- * through, so that it never stands still; elsewhere, or when nothing has ended for long, in ten seconds at the soonest, since each time costs a write. */
-int64_t destination_park(struct destination *d, int64_t now);
+/* When a recipient for which there is no room should come back; all: recipients that wait in the whole queue. About when
+ * those that wait here are through, so that it never stands still, and the later the longer nothing has come of it: each time
+ * costs a write. The pace is a guess, so it is never longer than half a millisecond for each of `all`. */
+int64_t destination_park(struct destination *d, int64_t now, size_t all);
 void destination_free_idle(struct dispatch *d, int64_t unused_since);

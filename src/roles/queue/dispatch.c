@@ -95,16 +95,15 @@ static void park(struct queue *q, struct destination *d, struct rcpt *r)
 
     p->op.type = &park_type;
     p->rcpt = r;
-    p->due = destination_park(d, clock_steady());
+    p->due = destination_park(d, clock_steady(), counts_waiting(&q->counts));
     r->stage = STAGE_STORING;
     metric_add(&parked, 1);
     batch_add(q, &p->op, schedule_is_full(q) ? BATCH_SOON : BATCH_LAZY, 0);
 }
 
-/* Recipients one destination may keep waiting in memory. */
-static size_t waiting_limit(const struct queue *q, const struct destination *d, enum mail_class class)
+static size_t active_most(const struct queue *q)
 {
-    return destination_waiting_limit(d, class, (size_t)role_config(q->role)->queue.active);
+    return (size_t)role_config(q->role)->queue.active;
 }
 
 static void mark_ready(struct queue *q, struct destination *d)
@@ -128,13 +127,13 @@ static void join_line(struct list *line, struct rcpt *r)
 static void wait_in(struct queue *q, struct destination *d, struct rcpt *r)
 {
     r->destination = d;
-    if (d->waiting_n >= waiting_limit(q, d, (enum mail_class)r->row.class) && d->lane->role == ROLE_RELAY) {
+    if (d->lane->role == ROLE_RELAY && !destination_has_room(d, (enum mail_class)r->row.class, active_most(q))) {
         park(q, d, r);
         return;
     }
     r->stage = STAGE_WAITING;
     join_line(&d->waiting[r->row.class], r);
-    destination_wait(d, 1);
+    destination_wait(d, (enum mail_class)r->row.class, 1);
     mark_ready(q, d);
 }
 
@@ -160,7 +159,7 @@ void dispatch_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_r
 static void take_off(struct rcpt *r)
 {
     list_remove(&r->link);
-    destination_wait(r->destination, -1);
+    destination_wait(r->destination, (enum mail_class)r->row.class, -1);
 }
 
 /* Its share has become smaller: those at the end of its lists wait in the database. Each costs a write
@@ -173,7 +172,7 @@ static void shed(struct queue *q, struct destination *d)
         struct link *last;
 
         while (n++ < SHED_AT_ONCE && (last = d->waiting[class].head.prev) != &d->waiting[class].head &&
-               d->waiting_n > waiting_limit(q, d, class)) {
+               destination_has_too_many(d, class, active_most(q))) {
             struct rcpt *r = CONTAINER(last, struct rcpt, link);
 
             take_off(r);
@@ -574,7 +573,8 @@ static void delivery_lost(struct queue *q, struct delivery *v)
         r->stage = STAGE_WAITING;
         r->delivery = NULL;
         list_add_first(&d->waiting[r->row.class], &r->link);
-        destination_wait(d, 1);
+        destination_wait(d, (enum mail_class)r->row.class, 1);
+        v->n--; /* not one that has ended: the pace would be taken for that of dying */
     }
     end_rest(q, v, 451, STR("4.3.0 The delivering process stopped unexpectedly"));
 }

@@ -1,21 +1,13 @@
-/* The story of every message, told to the events role: numbered, kept until acknowledged, sent again
- * to a new events process. Bounded: when events is away for long the oldest are dropped and counted;
- * the story is for people, delivery never waits for it. */
+/* The story of every message, told to the events role (ipc/teller.h). The story is for people: delivery never waits for it. */
 #pragma once
 #include "base/buf.h"
-#include "base/list.h"
-#include "ipc/messages.h"
+#include "ipc/teller.h"
 
 struct queue;
-struct channel;
-struct msg_event_ack;
 struct role;
 
 struct events {
-    struct list kept; /* struct kept_event, oldest first */
-    struct kept_event *unsent; /* the first one not given to the channel, NULL for none */
-    size_t count, bytes;
-    uint64_t seq;
+    struct teller teller;
     struct buf details; /* being built */
 };
 

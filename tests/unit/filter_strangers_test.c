@@ -1,0 +1,192 @@
+/* Mail of strangers in the filter: who is judged, how long a message waits for it, what becomes of it, and what events is told. */
+#include "filter_world.h"
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void begin_strange(struct role *role, uint64_t id, uint64_t flags, const char *client)
+{
+    transaction_on_begin(role, &role->smtp[0], &(struct msg_txn_begin){.id = id, .message = 4, .flags = flags, .client = str_of(client),
+        .helo = STR("mx.a.example"), .sender = STR("me@a.example")});
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = id, .address = STR("you@b.example")});
+}
+
+static void reply(struct role *role, uint64_t id, enum dns_status status)
+{
+    judging_on_dns_reply(role, &role->resolver, &(struct msg_dns_reply){.id = id, .status = status});
+}
+
+#define BEGUN "txn_begin 1 me@a.example\ntxn_rcpt 1 you@b.example\n"
+#define ASKED "dns_ask 1 16 a.example\ndns_ask 2 16 mx.a.example\ndns_ask 3 12 1.2.0.192.in-addr.arpa\n"
+
+static void strangers_are_judged(void **state)
+{
+    struct role *role = *state;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    sent(role, &role->resolver, ASKED);
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    assert_true(role->filter.held > 0);
+    end(role, 0, 1);
+    sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
+    reply(role, 3, DNS_NXDOMAIN);
+    reply(role, 3, DNS_NXDOMAIN); /* said twice */
+    reply(role, 1, DNS_NXDOMAIN);
+    sent(role, &role->resolver, "dns_ask 4 16 _dmarc.a.example\n");
+    reply(role, 2, DNS_SERVFAIL);
+    reply(role, 4, DNS_NXDOMAIN);
+    sent(role, &role->resolver, "dns_ask 5 16 _dmarc.example\n");
+    assert_int_equal(judgings_next(&role->filter) > clock_monotonic(), 1);
+    reply(role, 5, DNS_NXDOMAIN);
+    sent(role, &role->queue[0], "txn_end 1 \n");
+    assert_true(judgings_next(&role->filter) == INT64_MAX);
+    done(role, 0, 1, 250);
+    sent(role, &role->smtp[0], "txn_done 1 250\n");
+}
+
+static void answer_text(struct role *role, uint64_t id, const char *text)
+{
+    struct buf records;
+    char rdata[300];
+    size_t n = strlen(text);
+
+    rdata[0] = (char)n;
+    memcpy(rdata + 1, text, n);
+    buf_init(&records, 1024);
+    dns_add_record(&records, str_from(rdata, n + 1));
+    judging_on_dns_reply(role, &role->resolver, &(struct msg_dns_reply){.id = id, .status = DNS_OK, .records = buf_str(&records)});
+    buf_clear(&records);
+}
+
+/* A message whose author's domain wants reports; what became of it at the end. */
+static void report_on(struct role *role, uint64_t id, const char *policy, uint64_t code)
+{
+    uint64_t first = role->next_id + 1, asked = role->filter.judgings.dns.last_id;
+
+    begin_strange(role, id, 0, "192.0.2.1");
+    chunk(role, 0, id, STR("From: x@a.example\r\n\r\nhi"));
+    end(role, 0, id);
+    for (uint64_t q = 1; q <= 3; q++)
+        reply(role, asked + q, DNS_NXDOMAIN);
+    answer_text(role, asked + 4, policy);
+    if (code != 0)
+        done(role, 0, first, code);
+    tally_turn(&role->filter.tally, &role->events);
+}
+
+#define TOLD(seq, record, action) "event " seq " 4 a.example " record "\n192.0.2.1\t" action "\t0\t0\t0\t\ta.example\ta.example\tb.example\ta.example\tnone\n\n"
+#define WANTS "v=DMARC1; p=none; rua=mailto:x@a.example"
+#define REFUSES "v=DMARC1; p=reject; rua=mailto:x@a.example"
+
+static void what_was_found_is_told_for_reports(void **state)
+{
+    struct role *role = *state;
+
+    role->config.auth.report_from = STR("reports@b.example");
+    judgings_set_policy(&role->filter);
+    report_on(role, 1, WANTS, 250);
+    sent(role, &role->events, TOLD("1", WANTS, "0"));
+    report_on(role, 2, REFUSES, 0);
+    sent(role, &role->events, TOLD("2", REFUSES, "3"));
+    report_on(role, 3, WANTS, 451); /* it will come again */
+    report_on(role, 4, "v=DMARC1; p=none", 250);
+    sent(role, &role->events, "");
+    tally_acknowledged(&role->filter.tally, 1);
+    tally_peer_up(&role->filter.tally); /* a new process of events hears what is not on disk */
+    tally_turn(&role->filter.tally, &role->events);
+    sent(role, &role->events, TOLD("2", REFUSES, "3"));
+    tally_acknowledged(&role->filter.tally, 2);
+    role->config.auth.report_from = STR("");
+    judgings_set_policy(&role->filter);
+    report_on(role, 5, WANTS, 250);
+    sent(role, &role->events, "");
+}
+
+static void others_are_not_judged(void **state)
+{
+    static const struct {
+        uint64_t flags;
+        const char *client;
+    } cases[] = {{TXN_SUBMISSION, "192.0.2.1"}, {TXN_LOCAL, ""}, {TXN_LMTP, "192.0.2.1"}, {0, "127.0.0.1"}, {0, "::1"}, {0, ""}};
+    struct role *role = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin_strange(role, 1, cases[i].flags, cases[i].client);
+        sent(role, &role->resolver, "");
+        transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    }
+}
+
+/* What is asked of a resolver that is gone is asked again; what is asked for nobody is not. */
+static void questions_outlive_the_resolver(void **state)
+{
+    struct role *role = *state;
+
+    role->resolver.up = false;
+    begin_strange(role, 1, 0, "192.0.2.1");
+    begin_strange(role, 2, 0, "192.0.2.1");
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){2});
+    buf_clear(&role->resolver.out);
+    bring_up(role, &role->resolver, ROLE_RESOLVER, 0);
+    judgings_resolver_up(&role->filter);
+    assert_int_equal(role->filter.judgings.dns.pending.count, 3);
+    reply(role, 1, DNS_NXDOMAIN);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    reply(role, 2, DNS_NXDOMAIN); /* nobody waits any more */
+}
+
+static void nobody_waits_for_ever(void **state)
+{
+    struct role *role = *state;
+    int64_t later = clock_monotonic() + MINUTE;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    judgings_sweep(&role->filter, later); /* it is not whole yet: the client's own time runs */
+    end(role, 0, 1);
+    sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
+    judgings_sweep(&role->filter, clock_monotonic());
+    sent(role, &role->queue[0], "");
+    judgings_sweep(&role->filter, later);
+    sent(role, &role->queue[0], "txn_end 1 \n");
+    begin_strange(role, 2, 0, "192.0.2.1"); /* its queue goes while it waits */
+    chunk(role, 0, 2, STR("\r\nhi"));
+    end(role, 0, 2);
+    role->queue[0].up = false;
+    transaction_queue_gone(&role->filter, &role->queue[0]);
+    judgings_sweep(&role->filter, later);
+    sent(role, &role->smtp[0], "txn_done 1 451\ntxn_done 2 451\n");
+}
+
+static void there_is_a_limit_of_open_transactions(void **state)
+{
+    struct role *role = *state;
+
+    role->filter.count = FILTER_OPEN_MAX;
+    begin(role, 0, 1, 4, 0);
+    role->filter.count = 0;
+    sent(role, &role->smtp[0], "txn_done 1 452\n");
+    sent(role, &role->queue[0], "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(there_is_a_limit_of_open_transactions),
+        TEST(strangers_are_judged),
+        TEST(what_was_found_is_told_for_reports),
+        TEST(others_are_not_judged),
+        TEST(questions_outlive_the_resolver),
+        TEST(nobody_waits_for_ever),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
