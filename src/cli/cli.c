@@ -12,6 +12,7 @@
 enum { LONGEST_CONFIG = 100000 };
 
 static const struct command commands[] = {
+    {"setup", "from nothing to a server that can be started", NULL, verb_run, setup_verbs},
     {"serve", "run the mail server", "serve [-c FILE]", serve_run, NULL},
     {"check-config", "test the configuration file", "check-config [FILE]", check_config_run, NULL},
     {"status", "processes, listeners, queue", NULL, verb_run, status_verbs},
@@ -23,6 +24,7 @@ static const struct command commands[] = {
     {"route", "where outgoing mail goes, other than by MX", NULL, verb_run, route_verbs},
     {"pool", "source addresses for outgoing mail", NULL, verb_run, pool_verbs},
     {"dkim", "the keys that sign mail of a domain", NULL, verb_run, dkim_verbs},
+    {"dns", "every record to publish for a domain", NULL, verb_run, dns_verbs},
     {"queue", "messages on their way", NULL, queue_run, queue_verbs},
     {"trace", "the whole story of a message", NULL, verb_run, trace_verbs},
     {"check-sandbox", "let every role try what it must not be able to do", NULL, verb_run, check_sandbox_verbs},

@@ -4,6 +4,7 @@
 #include "cli/secret.h"
 #include "cli/usage.h"
 #include "cli/backup.h"
+#include "cli/outside.h"
 #include "cli/migrate/migrate.h"
 #include "ipc/args.h"
 
@@ -45,6 +46,8 @@ static int ask(const struct cli *cli, const struct command *command, const struc
         return migrate_run(cli, call, rows);
     if (call->verb->flags & VERB_BACKUP)
         return backup_run(cli, call, rows);
+    if (call->verb->flags & VERB_OUTSIDE)
+        return outside_run(cli, command->name, call, rows);
     if (call->verb->flags & VERB_OF_MAILBOX)
         return usage_mailbox(cli, call->verb, buf_str(&call->args), rows);
     if (call->verb->flags & VERB_OF_ACL)

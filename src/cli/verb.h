@@ -20,6 +20,7 @@ enum verb_flags {
     VERB_OF_ACL = 1 << 7,         /* the same, for a folder and who may use it */
     VERB_MIGRATES = 1 << 5,       /* the work is done here: migrate/migrate.h */
     VERB_BACKUP = 1 << 6,         /* the same: backup.h */
+    VERB_OUTSIDE = 1 << 8,        /* the same: outside.h */
     VERB_WITH_USAGE = 1 << 4,     /* the mailbox role is asked, too, how much the account holds */
 };
 
@@ -66,4 +67,4 @@ int verb_usage(const struct command *command, const struct verb *verb, const cha
 void verb_write_usage(struct buf *out, const struct command *command, const struct verb *verb);
 
 extern const struct verb domain_verbs[], account_verbs[], alias_verbs[], credential_verbs[], route_verbs[],
-    pool_verbs[], dkim_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];
+    pool_verbs[], dkim_verbs[], setup_verbs[], dns_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], status_verbs[], check_sandbox_verbs[];

@@ -1,11 +1,24 @@
 /* DNS answers: a packet from the wire, then whatever it packed, read as every type. The first byte is
  * the record type asked for; the rest is the packet, and also tried as packed records. */
 #include "dns/packet.h"
+#include "dns/text.h"
 
 #include <assert.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Of every type, as it stands in a zone file: something, and nothing but printable ASCII. */
+static void as_text(struct str rdata, struct buf *text)
+{
+    static const unsigned types[] = {DNS_A, DNS_AAAA, DNS_MX, DNS_TXT, DNS_CNAME, DNS_SRV, DNS_TLSA, DNS_CAA, DNS_SOA, 65400};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        buf_reset(text);
+        dns_data_write(types[i], rdata, text);
+        assert(text->failed || (rdata.n == 0) || (text->n > 0 && str_is_printable(buf_str(text))));
+    }
+}
 
 static void read_all(struct str records)
 {
@@ -26,6 +39,7 @@ static void read_all(struct str records)
     while (dns_next_record(&rest, &rdata)) {
         buf_reset(&text);
         (void)dns_read_txt(rdata, &text);
+        as_text(rdata, &text);
         if (dns_read_target(rdata, name)) {
             buf_reset(&text);
             assert(dns_write_name(&text, str_of(name)) && text.n == rdata.n);

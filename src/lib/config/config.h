@@ -94,6 +94,15 @@
     D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
     D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
 
+/* What others see of this server and its domains: the records of DNS and their checks (docs/setup.md). */
+#define CONFIG_CHECK(D)                                                                            \
+    D(addresses, LIST, "", "Public addresses of this server, for the records to publish and for the checks. Empty: those that DNS has for hostname.") \
+    D(daily, SWITCH, "true", "Check the server and its domains once a day, and mail what has changed to the postmaster.") \
+    D(outbound, LIST, "gmail.com outlook.com", "Domains whose mail servers are connected to, to see whether port 25 is open on the way out; one that answers is enough. Empty: it is not tried.") \
+    D(dnsbl, LIST, "zen.spamhaus.org bl.spamcop.net psbl.surriel.com", "Block lists of addresses in which this server should not be. Empty: none is asked.") \
+    D(time, SPAN, "20s", "How long a check waits for answers in all.")                             \
+    D(certificate_time, SPAN, "14d", "A certificate that ends sooner is warned about.")
+
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
     D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
@@ -198,6 +207,9 @@ struct config {
     struct {
         CONFIG_DKIM(CONFIG_MEMBER)
     } dkim;
+    struct {
+        CONFIG_CHECK(CONFIG_MEMBER)
+    } check;
     struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;

@@ -13,6 +13,7 @@
 #define RELAY_ROW(n, k, v, d) ROW(config, relay.n, n, k, v, d)
 #define AUTH_ROW(n, k, v, d) ROW(config, auth.n, n, k, v, d)
 #define DKIM_ROW(n, k, v, d) ROW(config, dkim.n, n, k, v, d)
+#define CHECK_ROW(n, k, v, d) ROW(config, check.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
 #define CERTIFICATE_ROW(n, k, v, d) ROW(config_certificate, n, n, k, v, d)
@@ -24,6 +25,7 @@ static const struct config_directive queue_rows[] = {CONFIG_QUEUE(QUEUE_ROW)};
 static const struct config_directive relay_rows[] = {CONFIG_RELAY(RELAY_ROW)};
 static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
+static const struct config_directive check_rows[] = {CONFIG_CHECK(CHECK_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
 static const struct config_directive certificate_rows[] = {CONFIG_CERTIFICATE(CERTIFICATE_ROW)};
@@ -38,6 +40,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_RELAY] = {"relay", false, ROWS(relay_rows), "Sending to other servers"},
     [CONFIG_AT_AUTH] = {"auth", false, ROWS(auth_rows), "Mail from strangers"},
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
+    [CONFIG_AT_CHECK] = {"check", false, ROWS(check_rows), "How others see this server"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
     [CONFIG_AT_CERTIFICATE] = {"certificate", true, ROWS(certificate_rows),
@@ -107,6 +110,11 @@ static const struct {
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},
+    {"check", "addresses", TEXT_RULE(value_is_ip, "an IP address")},
+    {"check", "outbound", TEXT_RULE(value_is_hostname, "a domain")},
+    {"check", "dnsbl", TEXT_RULE(value_is_hostname, "the zone of a block list")},
+    {"check", "time", AMOUNT(SECOND, 5 * MINUTE)},
+    {"check", "certificate_time", AMOUNT(0, 365 * DAY)},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
     {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3, https, http or metrics")},

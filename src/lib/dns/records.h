@@ -15,8 +15,10 @@ enum dns_type {
     DNS_MX = 15,
     DNS_TXT = 16,
     DNS_AAAA = 28,
+    DNS_SRV = 33,
     DNS_DNAME = 39,
     DNS_TLSA = 52,
+    DNS_CAA = 257,
 };
 
 enum {

@@ -1,0 +1,100 @@
+#include "gather.h"
+#include "base/json.h"
+
+enum { MEMORY = 1 << 20, VALUE = 16384 };
+
+static struct str keep(struct outside_gather *g, struct str text)
+{
+    struct str copy = arena_str(&g->arena, text);
+
+    if (copy.p == NULL)
+        g->full = true;
+    return copy.p != NULL ? copy : STR("");
+}
+
+static struct str keep_value(struct outside_gather *g, struct str json, const char *key)
+{
+    struct buf value;
+    struct str copy = STR("");
+
+    buf_init(&value, VALUE);
+    if (json_read(json, key, &value))
+        copy = keep(g, buf_str(&value));
+    buf_clear(&value);
+    return copy;
+}
+
+static bool knows(const struct outside_facts *f, const struct ip *ip)
+{
+    for (size_t i = 0; i < f->address_count; i++)
+        if (ip_equal(&f->addresses[i], ip))
+            return true;
+    return false;
+}
+
+void outside_gather_address(struct outside_gather *g, const struct ip *ip)
+{
+    if (knows(&g->facts, ip))
+        return;
+    if (g->facts.address_count < OUTSIDE_ADDRESSES)
+        g->facts.addresses[g->facts.address_count++] = *ip;
+    else
+        g->full = true;
+}
+
+void outside_gather_begin(struct outside_gather *g, const struct config *config, struct str domain)
+{
+    struct buf text;
+    struct ip ip;
+
+    *g = (struct outside_gather){.facts = {.config = config, .hostname = config->hostname}};
+    arena_init(&g->arena, MEMORY);
+    g->facts.domain = keep(g, domain);
+    for (size_t i = 0; i < config->check.addresses.n; i++)
+        if (ip_parse(config->check.addresses.items[i], &ip))
+            outside_gather_address(g, &ip);
+    buf_init(&text, 1000);
+    buf_addf(&text, "postmaster@%.*s", STR_ARG(domain));
+    g->facts.report_to = keep(g, buf_str(&text));
+    buf_clear(&text);
+}
+
+void outside_gather_end(struct outside_gather *g)
+{
+    arena_clear(&g->arena);
+}
+
+void outside_gather_key(struct outside_gather *g, struct str json)
+{
+    struct str state = keep_value(g, json, "state");
+
+    if (str_eq(state, STR("revoked")) || str_eq(state, STR("expired")))
+        return;
+    if (g->facts.key_count == OUTSIDE_KEYS) {
+        g->full = true;
+        return;
+    }
+    g->facts.keys[g->facts.key_count++] = (struct outside_key){keep_value(g, json, "name"), keep_value(g, json, "record"), state};
+}
+
+void outside_gather_pool(struct outside_gather *g, struct str json)
+{
+    struct outside_sender sender = {.helo = keep_value(g, json, "ehlo")};
+
+    if (!ip_parse(keep_value(g, json, "address"), &sender.ip) || knows(&g->facts, &sender.ip))
+        return;
+    for (size_t i = 0; i < g->facts.sender_count; i++)
+        if (ip_equal(&g->facts.senders[i].ip, &sender.ip))
+            return;
+    if (sender.helo.n == 0)
+        sender.helo = g->facts.hostname;
+    if (g->facts.sender_count < OUTSIDE_SENDERS)
+        g->facts.senders[g->facts.sender_count++] = sender;
+    else
+        g->full = true;
+}
+
+bool outside_gather_certificate(struct outside_gather *g, struct str pem, struct err *err)
+{
+    return outside_certificate_read(pem, &g->facts.certificate, err);
+}
