@@ -120,12 +120,15 @@ def run(*args, check=True, **more):
     return done
 
 
-def make_certificate(folder, name, names=(), days=30):
-    """Self-signed, EC: folder/name.pem and name.key."""
+def make_certificate(folder, name, names=(), days=30, by=None):
+    """EC: folder/name.pem and name.key. Self-signed, or by the certificate and key `by`, whose certificate is then in the file too."""
     chain, key = folder / f"{name}.pem", folder / f"{name}.key"
     alt = ",".join([f"DNS:{n}" for n in names] + ["IP:127.0.0.1", "IP:::1"])
+    issuer = ("-CA", by[0], "-CAkey", by[1], "-addext", "basicConstraints=critical,CA:FALSE") if by else ()
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days, "-keyout", key,
-        "-out", chain, "-subj", f"/CN={names[0] if names else name}", "-addext", f"subjectAltName={alt}")
+        "-out", chain, "-subj", f"/CN={names[0] if names else name}", "-addext", f"subjectAltName={alt}", *issuer)
+    if by:
+        chain.write_text(chain.read_text() + by[0].read_text())
     return chain, key
 
 

@@ -1,6 +1,8 @@
 """Signs a zone for the tests (RFC 4033 to 4035, ECDSA P-256): everything is in one zone, the root, with one key.
 
     anchor, text = sign(folder, "x.example. MX 10 mx.x.example.\\nmx.x.example. A 127.0.0.1\\n", spoil="bad.example. MX")
+
+A name other than the root with NS records is delegated without DS: what is below it is in an unsigned zone of its own.
 """
 import base64
 import hashlib
@@ -9,7 +11,7 @@ import struct
 import subprocess
 import time
 
-TYPES = {"A": 1, "NS": 2, "SOA": 6, "MX": 15, "AAAA": 28, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "TLSA": 52}
 TTL, ALGORITHM = 5, 13
 
 
@@ -26,8 +28,13 @@ def rdata(kind, words):
         return ipaddress.ip_address(words[0]).packed
     if kind == "MX":
         return struct.pack("!H", int(words[0])) + wire(words[1])
-    if kind == "NS":
+    if kind in ("NS", "CNAME"):
         return wire(words[0])
+    if kind == "TLSA":
+        return bytes(map(int, words[:3])) + bytes.fromhex(words[3])
+    if kind == "TXT":
+        text = " ".join(words).strip('"').encode()
+        return bytes([len(text)]) + text
     return wire(words[0]) + wire(words[1]) + struct.pack("!5I", *map(int, words[2:]))
 
 
@@ -61,8 +68,9 @@ class Key:
         return r.lstrip(b"\0").rjust(32, b"\0") + s.lstrip(b"\0").rjust(32, b"\0")
 
 
-def sign(folder, records, spoil=""):
-    """The text of a DS record to trust, and of the signed zone. The signature over `spoil` ("name TYPE") is made wrong."""
+def sign(folder, records, spoil="", expired=""):
+    """The text of a DS record to trust, and of the signed zone. The signature over `spoil` ("name TYPE") is made wrong, that over `expired`
+    ended an hour ago."""
     key = Key(folder)
     sets, shown = {}, {}
     zone = f". SOA ns.example. admin.example. 1 60 60 60 {TTL}\n. NS ns.example.\nns.example. A 127.0.0.1\n" + records
@@ -82,11 +90,14 @@ def sign(folder, records, spoil=""):
         shown[name, "NSEC"] = [f"{after} {' '.join(kinds)}"]
     now, out = int(time.time()), [f"$TTL {TTL}"]
     for (name, kind), texts in shown.items():
-        head = struct.pack("!HBBIIIH", TYPES[kind], ALGORITHM, len(labels(name)), TTL, now + 86400, now - 3600, key.tag) + wire(".")
+        out += [f"{name} {TTL} IN {kind} {t}" for t in texts]
+        if kind == "NS" and name != ".":
+            continue
+        begin, end = (now - 7200, now - 3600) if expired == f"{name} {kind}" else (now - 3600, now + 86400)
+        head = struct.pack("!HBBIIIH", TYPES[kind], ALGORITHM, len(labels(name)), TTL, end, begin, key.tag) + wire(".")
         body = b"".join(wire(name) + struct.pack("!HHIH", TYPES[kind], 1, TTL, len(d)) + d for d in sorted(sets[name][kind]))
         signature = key.sign(head + body + (b"spoiled" if spoil == f"{name} {kind}" else b""))
-        out += [f"{name} {TTL} IN {kind} {t}" for t in texts]
-        times = [time.strftime("%Y%m%d%H%M%S", time.gmtime(t)) for t in (now + 86400, now - 3600)]
+        times = [time.strftime("%Y%m%d%H%M%S", time.gmtime(t)) for t in (end, begin)]
         out.append(f"{name} {TTL} IN RRSIG {kind} {ALGORITHM} {len(labels(name))} {TTL} {times[0]} {times[1]} {key.tag} . "
                    + base64.b64encode(signature).decode())
     digest = hashlib.sha256(wire(".") + key.rdata).hexdigest()

@@ -33,7 +33,8 @@ def ask(port, name, kind=6):
 
 
 class Nsd:
-    def __init__(self, records):
+    def __init__(self, records, others=()):
+        """others: (name, records) of zones beside the root."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="staffetta-nsd-"))
         self.port, self.serial = free_port(socket.SOCK_DGRAM), 0
         self.zone = self.folder / "root.zone"
@@ -59,6 +60,10 @@ zone:
     name: "."
     zonefile: "root.zone"
 """)
+        with conf.open("a") as f:
+            for i, (name, text) in enumerate(others):
+                (self.folder / f"other{i}.zone").write_text(HEAD.replace("\n.", f"\n{name}").replace("ns.example. A 127.0.0.1\n", "") % 1 + text)
+                f.write(f'zone:\n    name: "{name}"\n    zonefile: "other{i}.zone"\n')
         program = shutil.which("nsd") or "/usr/sbin/nsd"
         self.process = subprocess.Popen([program, "-d", "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

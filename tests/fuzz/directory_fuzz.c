@@ -62,6 +62,20 @@ static void run_command(struct str object, struct str args)
     buf_clear(&text);
 }
 
+/* Always the same one: seeds hold addresses signed with it. */
+static void add_path_key(void)
+{
+    static const char zeros[PATH_KEY_OCTETS];
+    struct stmt *s = store_stmt(&store, SQL_PATH_KEY_ADD);
+    struct err err = {0};
+
+    stmt_int(s, 1);
+    stmt_int(s, 1);
+    stmt_blob(s, str_from(zeros, sizeof zeros));
+    if (!stmt_run(s, &err))
+        fatal("%s", err.text);
+}
+
 static void open_world(void)
 {
     static const char *const lines[] = {"domain\0add\0example.org\0",
@@ -74,6 +88,7 @@ static void open_world(void)
         (config == NULL && !config_parse(&config, STR("c"),
                                STR("hostname = \"mail.test\"\nlimits { recipients_per_account = 5 }\n"), &err)))
         fatal("%s", err.text);
+    add_path_key();
     lookup_init(&lookup, &store, config);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         size_t n = 0, words = i == 2 ? 5 : i == 3 ? 4 : 3;
@@ -95,18 +110,19 @@ static void close_world(void)
     memset(&store, 0, sizeof store);
 }
 
-static void ask_rcpt(struct str address, int64_t account, bool first)
+static void ask_rcpt(struct str address, int64_t account, bool first, bool bounce)
 {
-    struct buf text;
+    struct rcpt_said said;
 
     dirty |= account != 0;
-    buf_init(&text, IPC_TEXT);
-    if (lookup_rcpt(&lookup, address, account, first, 1, &text) == RCPT_TEMPFAIL || text.n < 6)
+    buf_init(&said.text, IPC_TEXT);
+    lookup_rcpt(&lookup, &(struct rcpt_question){address, account, first, bounce, 1}, &said);
+    if (said.result == RCPT_TEMPFAIL || said.text.n < 6)
         abort();
-    buf_clear(&text);
+    buf_clear(&said.text);
 }
 
-static void ask_resolve(struct str text, int64_t class, bool expanded)
+static void ask_resolve(struct str text, int64_t class, bool expanded, bool submitted)
 {
     struct resolved r;
     struct str address;
@@ -114,7 +130,7 @@ static void ask_resolve(struct str text, int64_t class, bool expanded)
     if (!str_next(&text, 0, &address))
         return;
     resolved_init(&r);
-    lookup_resolve(&lookup, address, text, class, expanded, &r);
+    lookup_resolve(&lookup, &(struct resolve_question){address, text, address, class, expanded, submitted}, &r);
     if (r.result == RESOLVE_TEMPFAIL && !str_starts(buf_str(&r.text), STR("4.2.1")))
         abort();
     if (r.result == RESOLVE_EXPAND && r.targets.n == 0)
@@ -142,10 +158,10 @@ static void ask(unsigned question, unsigned how, struct str text)
 
     switch (question) {
     case 0:
-        ask_rcpt(text, how % 4, how / 4 % 2);
+        ask_rcpt(text, how % 4, how / 4 % 2, how / 8 % 2);
         break;
     case 1:
-        ask_resolve(text, how % 2, how / 4 % 2);
+        ask_resolve(text, how % 2, how / 4 % 2, how / 8 % 2);
         break;
     case 2:
         if (!lookup_sender(&lookup, how % 4 + 1, text, &allowed, &err))

@@ -134,7 +134,7 @@ static void say_result(struct role *role, struct input *in)
         break;
     default:
         queue_handlers.resolve_reply(role, c, &(struct msg_resolve_reply){.id = id, .result = number(in),
-            .address = address(in), .targets = text(in, IPC_LIST), .hosts = text(in, IPC_TEXT), .route = number(in)});
+            .address = address(in), .targets = text(in, IPC_LIST), .hosts = text(in, IPC_TEXT), .route = number(in), .sender = address(in)});
     }
 }
 

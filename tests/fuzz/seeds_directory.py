@@ -1,4 +1,8 @@
 """Seeds of directory_fuzz: questions about addresses, and the commands that change the answers."""
+import base64
+import hashlib
+import hmac
+
 RCPT, RESOLVE, SENDER, LOGIN, COMMAND = range(5)
 
 
@@ -6,12 +10,12 @@ def ask(question, text, how=0):
     return bytes([question + 5 * how]) + (text if isinstance(text, bytes) else text.encode())
 
 
-def rcpt(address, account=0, first=True):
-    return ask(RCPT, address, account + 4 * first)
+def rcpt(address, account=0, first=True, bounce=False):
+    return ask(RCPT, address, account + 4 * first + 8 * bounce)
 
 
-def resolve(address, sender="", bulk=False, expanded=False):
-    return ask(RESOLVE, address + "\0" + sender, bulk + 4 * expanded)
+def resolve(address, sender="", bulk=False, expanded=False, submitted=False):
+    return ask(RESOLVE, address + "\0" + sender, bulk + 4 * expanded + 8 * submitted)
 
 
 def sender(address, account=1):
@@ -88,6 +92,23 @@ def commands():
     }
 
 
+def srs1(host, rest):
+    """Signed with the key that directory_fuzz puts into its database; this form holds no day."""
+    texts = "".join(f"{len(t)}:{t.lower()}" for t in ("srs1", host, rest))
+    mac = base64.b32encode(hmac.digest(bytes(32), texts.encode(), hashlib.sha256)).decode().lower()[:8]
+    return f"SRS1={mac}={host}={rest}@example.org"
+
+
+def paths():
+    """Addresses that directory signs: good, forged, of others; senders rewritten and signed."""
+    good = srs1("first.example", "=ab=cd=far.example=x")
+    bad = ("SRS0=abcdefgh=ab=far.example=x@example.org", "SRS0+a@example.org", "SRS1=a=b==c@example.org", "srs1-@b.example", "SRS0=x@far.example", "prvs=1234abcdef=anna@example.org", good.replace("first", "other"))
+    modes = [command(f"domain set example.org return_path={mode}") for mode in ("sign", "junk", "refuse", "odd", "plain")]
+    return {"srs": [*both(good, good.upper(), *bad), *[resolve("x@far.example", s, expanded=True) for s in ("s@far.example", good, *bad, "anna@example.org", "a" * 250 + "@far.example", "", "odd")]],
+            "return-paths": [step for mode in modes for step in (mode, rcpt("anna@example.org", bounce=True), rcpt("postmaster@example.org", bounce=True), rcpt(bad[5], bounce=True),
+                                                                 resolve("x@far.example", "anna@example.org", submitted=True), resolve("x@far.example", "anna@example.org", expanded=True), command("domain show example.org"))]}
+
+
 def questions():
     addresses = ("anna@example.org", "Anna+tag@Example.ORG", "nobody@example.org", "all@example.org", "x@b.example", "x@far.example", "", "nonsense", "@", "\"an na\"@example.org", "x@[192.0.2.1]",
                  "x@[IPv6:2001:db8::1]", "ü@bücher.example", "x@xn--bcher-kva.example", "anna", "a" * 300 + "@example.org", "postmaster")
@@ -95,4 +116,4 @@ def questions():
 
 
 def seeds():
-    return {"directory": {name: b"\n".join(lines) for name, lines in (commands() | questions()).items()}}
+    return {"directory": {name: b"\n".join(lines) for name, lines in (commands() | paths() | questions()).items()}}

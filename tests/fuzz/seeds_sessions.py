@@ -148,7 +148,7 @@ def smtp_server():
     return {
         "queue-full": [state(filter_, 0, 2, 0), state(filter_, 1, 2, 0, b"reason"), *relay, state(filter_, 1, 2, 1), *relay, *content, answer(A_TXN, 1, "2.0.0 ok")],
         "queue-states": [state(filter_, 0, 0, 0), state(filter_, 5, 2, 1), state(filter2, 0, 10**9, 1), state(directory, 0, 1, 0)],
-        "acknowledged": [told(events, "event_ack", 1), told(events, "event_ack", 2**63), told(filter_, "txn_done", 1, 250, b"2.0.0 ok"), told(directory, "rcpt_reply", 1, 0, b"")],
+        "acknowledged": [told(events, "event_ack", 1), told(events, "event_ack", 2**63), told(filter_, "txn_done", 1, 250, b"2.0.0 ok"), told(directory, "rcpt_reply", 1, 0, 0, 0, b"")],
         "directory-dies-rcpt": [*login, *envelope[:3], step(DIES, directory), *envelope], "directory-dies-sender": [*login, envelope[0], step(DIES, directory), step(RETURNS, directory)],
         "directory-dies-auth": [step(CLIENT, 0, "EHLO c\r\nAUTH LOGIN\r\n"), step(DIES, directory2), step(DIES, directory), step(CLIENT, 0, "EHLO c\r\nAUTH LOGIN\r\n"), *relay],
         "filters-die": [step(DIES, filter_), *relay, *content, step(DIES, filter2), *content, step(RETURNS, filter_)], "filter-dies-late": [*relay, *content, step(DIES, filter_), step(DIES, filter2), step(CLIENT, 0, "QUIT\r\n")],

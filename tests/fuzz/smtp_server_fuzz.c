@@ -67,7 +67,7 @@ static void answer(struct role *role, struct str bytes)
         world_sent(role, peer(role, i)); /* learns the ids */
     buf_init(&out, 1 << 16);
     if (kind % 5 == 0)
-        ipc_encode_rcpt_reply(&out, &(struct msg_rcpt_reply){role->last_ask, value % 9, text});
+        ipc_encode_rcpt_reply(&out, &(struct msg_rcpt_reply){role->last_ask, value % 9, value & 1, value / 2 & 1, text});
     else if (kind % 5 == 1)
         ipc_encode_sender_reply(&out, &(struct msg_sender_reply){role->last_ask, value & 1, value & 2});
     else if (kind % 5 == 2)

@@ -83,8 +83,9 @@ static unsigned on_login_failed(void *w, bool *banned)
     return ++((struct fuzz *)w)->steps;
 }
 
-static void on_ask_rcpt(void *w, uint64_t account, bool first, struct str address)
+static void on_ask_rcpt(void *w, uint64_t account, bool first, bool bounce, struct str address)
 {
+    (void)bounce;
     (void)account;
     (void)first;
     assert(address.n > 0 && address.n <= IPC_ADDRESS);
@@ -238,7 +239,7 @@ static void settle(struct fuzz *f)
     case NOTHING:
         break;
     case RCPT:
-        smtp_rcpt_answer(f->s, (enum rcpt_result)(turn % 3 == 0 ? turn / 3 % (RCPT_TEMPFAIL + 1) : RCPT_LOCAL), STR("5.1.1 odd\r\nreply"));
+        smtp_rcpt_answer(f->s, (enum rcpt_result)(turn % 3 == 0 ? turn / 3 % (RCPT_TEMPFAIL + 1) : RCPT_LOCAL), turn % 4, STR("5.1.1 odd\r\nreply"));
         break;
     case SENDER:
         smtp_sender_answer(f->s, turn % 4 != 0, turn % 5 == 0);

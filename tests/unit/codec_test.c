@@ -92,10 +92,10 @@ static void a_length_over_the_limit_is_refused(void **state)
     uint32_t huge = IPC_ADDRESS + 1;
 
     (void)state;
-    memcpy(b.p + 4 + 2 + 8 + 8, &huge, sizeof huge);
+    memcpy(b.p + 4 + 2 + 3 * 8, &huge, sizeof huge);
     assert_false(dispatch(frame, ROLE_SMTP, ROLE_FILTER, &why));
     huge = UINT32_MAX;
-    memcpy(b.p + 4 + 2 + 8 + 8, &huge, sizeof huge);
+    memcpy(b.p + 4 + 2 + 3 * 8, &huge, sizeof huge);
     assert_false(dispatch(frame, ROLE_SMTP, ROLE_FILTER, &why));
     buf_clear(&b);
 }

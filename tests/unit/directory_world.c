@@ -155,14 +155,21 @@ void reopen(void)
 
 enum rcpt_result rcpt_of(const char *address, int64_t account, bool first)
 {
-    enum rcpt_result result;
-    struct buf text;
+    return ask_rcpt(&(struct rcpt_question){.address = str_of(address), .account = account, .first = first});
+}
 
-    buf_init(&text, IPC_TEXT);
-    result = lookup_rcpt(&lookup, str_of(address), account, first, clock_monotonic(), &text);
-    snprintf(said, sizeof said, "%.*s", STR_ARG(buf_str(&text)));
-    buf_clear(&text);
-    return result;
+enum rcpt_result ask_rcpt(const struct rcpt_question *question)
+{
+    struct rcpt_question q = *question;
+    struct rcpt_said answer;
+
+    q.now = clock_monotonic();
+    buf_init(&answer.text, IPC_TEXT);
+    lookup_rcpt(&lookup, &q, &answer);
+    snprintf(said, sizeof said, "%.*s%s%s", STR_ARG(buf_str(&answer.text)), answer.forwards ? " (forwards)" : "",
+        answer.junk ? " (junk)" : "");
+    buf_clear(&answer.text);
+    return answer.result;
 }
 
 const char *destination(const char *address, const char *sender, int class)
@@ -172,7 +179,8 @@ const char *destination(const char *address, const char *sender, int class)
     struct resolved r;
 
     resolved_init(&r);
-    lookup_resolve(&lookup, str_of(address), str_of(sender), class & 1, class & EXPANDED, &r);
+    lookup_resolve(&lookup, &(struct resolve_question){.address = str_of(address), .sender = str_of(sender), .original = str_of(address),
+        .class = class & 1, .expanded = class & EXPANDED}, &r);
     for (size_t i = 0; i < r.targets.n; i++)
         if (r.targets.p[i] == 0)
             r.targets.p[i] = ' ';

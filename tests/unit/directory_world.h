@@ -35,6 +35,7 @@ void refuses(const char *line, int code, const char *words);
 bool shown(const char *what); /* in the rows, in any case */
 
 enum rcpt_result rcpt_of(const char *address, int64_t account, bool first);
+enum rcpt_result ask_rcpt(const struct rcpt_question *question); /* `said` ends with "(forwards)", "(junk)" where that is so */
 /* "local 1 anna@example.org", "expand a b", "remote mx - pool", "fail 5.1.1 ..."; class: 1 for bulk, EXPANDED or both. */
 enum { EXPANDED = 2 };
 const char *destination(const char *address, const char *sender, int class);

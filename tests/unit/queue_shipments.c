@@ -144,6 +144,8 @@ static void on_deliver_local(struct role *role, struct channel *from, const stru
 static void on_deliver_remote(struct role *role, struct channel *from, const struct msg_deliver_remote *m)
 {
     (void)role;
+    buf_add(&world.senders, m->sender);
+    buf_add_char(&world.senders, ' ');
     shipment_begin(from, m->id, m->size, m->sender, m->body);
 }
 

@@ -246,6 +246,20 @@ static void an_alias_is_replaced_by_its_targets(void **state)
     assert_empty();
 }
 
+/* The next server is told a rewritten sender, and one delivery has one sender; a report goes to the sender himself. */
+static void a_rewritten_sender_is_for_the_next_server_only(void **state)
+{
+    (void)state;
+    buf_reset(&world.senders);
+    world_send("s@stranger.test", "both@local.test d@remote.test", 0, 0, 500);
+    world_pass(MINUTE);
+    assert_int_equal(world.relayed, 3); /* one of them is the report */
+    assert_int_equal(world.reports, 1);
+    assert_true(str_ends(buf_str(&world.order), STR("s@stranger.test ")));
+    assert_true(str_eq(buf_str(&world.senders), STR("s@stranger.test SRS0=rewritten@local.test  "))); /* the report has none */
+    assert_empty();
+}
+
 static void an_account_keeps_a_copy_and_forwards(void **state)
 {
     (void)state;
@@ -440,6 +454,7 @@ int main(void)
         TEST(nothing_is_reported_about_a_report),
         TEST(success_is_reported_when_asked_for),
         TEST(an_alias_is_replaced_by_its_targets),
+        TEST(a_rewritten_sender_is_for_the_next_server_only),
         TEST(an_account_keeps_a_copy_and_forwards),
         TEST(an_alias_loop_ends),
         TEST(a_dying_relay_costs_no_attempt_at_first),

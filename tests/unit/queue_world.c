@@ -228,6 +228,9 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     } else if (str_eq(m->address, STR("list@local.test"))) {
         reply.result = RESOLVE_EXPAND;
         reply.targets = STR("a@local.test\0b@local.test\0c@remote.test\0");
+    } else if (str_eq(m->address, STR("both@local.test"))) {
+        reply.result = RESOLVE_EXPAND;
+        reply.targets = STR("c@remote.test\0gone@remote.test\0");
     } else if (str_eq(m->address, STR("single@local.test"))) {
         reply.result = RESOLVE_EXPAND;
         reply.targets = STR("a@local.test\0");
@@ -240,6 +243,8 @@ static void on_resolve_ask(struct role *role, struct channel *from, const struct
     } else if (str_eq(local, STR("drop"))) {
         reply.result = RESOLVE_DISCARD;
     }
+    if (reply.result == RESOLVE_REMOTE && m->expanded && str_ends(m->sender, STR("@stranger.test")))
+        reply.sender = STR("SRS0=rewritten@local.test");
     resolve_on_reply(no_role, from, &reply);
 }
 
@@ -407,6 +412,7 @@ void world_open(const char *config)
     buf_init(&world.last_body, 16 << 20);
     buf_init(&world.rows, 64 << 20);
     buf_init(&world.order, 16 << 20);
+    buf_init(&world.senders, 16 << 20);
     scratch_make_in_memory(world.folder, "queue_test");
     snprintf(path, sizeof path, "%s/queue", world.folder);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -441,6 +447,7 @@ void world_close(void)
     buf_clear(&world.last_body);
     buf_clear(&world.rows);
     buf_clear(&world.order);
+    buf_clear(&world.senders);
 }
 
 void world_halt(void)

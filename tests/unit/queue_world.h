@@ -9,7 +9,9 @@
  *   nobody@local.test   no such user                           gone@...   failed by the other side
  *   later@...           deferred every time                    once@...   deferred the first time only
  *   slow@...            no result until world_release          drop@...   discarded
- *   boxN@local.test     account N */
+ *   boxN@local.test     account N
+ *   both@local.test     alias of c@remote.test and gone@remote.test
+ * What an alias sends on has the sender SRS0=rewritten@local.test, when it is of @stranger.test. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +41,7 @@ struct world {
     unsigned reports;        /* deliveries of messages with the null sender */
     unsigned events[16];     /* by kind */
     struct buf last_body;    /* of the last delivery finished */
+    struct buf senders;      /* of deliveries to relay, each ended by ' ' */
     struct buf order;        /* recipients in the order their deliveries started, each ended by ' ' */
     bool stranger;         /* somebody else speaks for the peers too: they put up with more */
     bool silent_directory; /* takes questions and never answers */

@@ -2,7 +2,9 @@
 
 #include "net/conn.h"
 #include "net/tls.h"
+#include "relay_tls.h"
 
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,12 +117,26 @@ void conn_tls_text(struct conn *c, char *out, size_t size)
     snprintf(out, size, "%s", c->secure ? "TLSv1.3" : "");
 }
 
-void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, bool verify)
+void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, enum conn_verify verify)
 {
     (void)ctx;
     assert_true(name[0] != '\0');
     c->handshake = true;
-    c->verify = verify;
+    c->verify = verify == CONN_VERIFY;
+    if (c->server != NULL)
+        snprintf(c->server->last_sni, sizeof c->server->last_sni, "%s", name);
+}
+
+int conn_tls_verified(const struct conn *c)
+{
+    return c->server->bad_certificate ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_OK;
+}
+
+size_t conn_tls_chain(const struct conn *c, struct buf *out, size_t most)
+{
+    assert_true(most > 0);
+    dns_add_record(out, tls_certificate(c->server->bad_certificate));
+    return 1;
 }
 
 /* ---- their servers ---- */

@@ -1,4 +1,5 @@
 /* See relay_world.h. */
+#include "relay_tls.h"
 #include "relay_world_private.h"
 
 #include <event2/event.h>
@@ -128,6 +129,7 @@ void ipc_send_rcpt_done(struct channel *to, const struct msg_rcpt_done *m)
     snprintf(r->host, sizeof r->host, "%.*s", STR_ARG(m->host));
     snprintf(r->source, sizeof r->source, "%.*s", STR_ARG(m->source));
     snprintf(r->tls, sizeof r->tls, "%.*s", STR_ARG(m->tls));
+    snprintf(r->policy, sizeof r->policy, "%.*s", STR_ARG(m->policy));
 }
 
 void ipc_send_deliver_done(struct channel *to, const struct msg_deliver_done *m)
@@ -241,13 +243,17 @@ static void add_answer(struct buf *out, uint64_t type, const char *value)
     struct ip ip;
     uint64_t preference = 0;
 
-    buf_init(&one, 300);
+    buf_init(&one, 2000);
     if (type == DNS_MX) {
         assert_true(str_next_word(&rest, &word) && str_to_u64(word, 65535, &preference));
         buf_add_char(&one, (char)(preference >> 8));
         buf_add_char(&one, (char)(preference & 255));
         host = str_next_word(&rest, &word) && !str_eq(word, STR(".")) ? word : (struct str){0};
         assert_true(dns_write_name(&one, host));
+    } else if (type == DNS_TLSA) {
+        tls_record(&one, rest);
+    } else if (type == DNS_CNAME) {
+        assert_true(dns_write_name(&one, str_trim(rest)));
     } else {
         assert_true(ip_parse(rest, &ip));
         buf_add(&one, (struct str){(const char *)ip.bytes, type == DNS_A ? 4 : 16});
@@ -256,31 +262,61 @@ static void add_answer(struct buf *out, uint64_t type, const char *value)
     buf_clear(&one);
 }
 
-static void answer_question(size_t i)
+static bool is_signed(const char *name)
 {
-    const char *kind = questions[i].type == DNS_MX ? "MX" : questions[i].type == DNS_A ? "A" : "AAAA";
-    struct msg_dns_reply reply = {.id = questions[i].id, .status = DNS_NXDOMAIN, .secure = world.secure_zone, .ttl = 60};
-    struct str rest = str_of(world.zone), line, name, type;
-    struct buf records;
+    char between[DNS_NAME_TEXT + 2];
+
+    snprintf(between, sizeof between, " %s ", name);
+    return world.secure_zone && strstr(world.unsigned_names, between) == NULL;
+}
+
+static const char *kind_of(uint64_t type)
+{
+    return type == DNS_MX ? "MX" : type == DNS_A ? "A" : type == DNS_TLSA ? "TLSA" : type == DNS_CNAME ? "CNAME" : type == DNS_TXT ? "TXT" : "AAAA";
+}
+
+/* Adds what the zone has of this name; false: nothing is to be answered. `alias`: where a CNAME leads. */
+static bool read_zone(const char *owner, uint64_t type, struct msg_dns_reply *reply, struct buf *records, char alias[DNS_NAME_TEXT])
+{
+    struct str rest = str_of(world.zone), line, name, kind;
     char value[300];
 
-    buf_init(&records, 10000);
     while (str_next(&rest, '\n', &line)) {
-        if (!str_next_word(&line, &name) || !str_eq(name, str_of(questions[i].name)) || !str_next_word(&line, &type))
+        if (!str_next_word(&line, &name) || !str_eq(name, str_of(owner)) || !str_next_word(&line, &kind))
             continue;
-        if (str_eq(type, STR("SILENT")))
-            goto end;
-        if (reply.status == DNS_NXDOMAIN)
-            reply.status = str_eq(type, STR("FAIL")) ? DNS_SERVFAIL : DNS_NODATA;
-        if (!str_eq(type, str_of(kind)))
-            continue;
+        if (str_eq(kind, STR("SILENT")))
+            return false;
+        if (reply->status == DNS_NXDOMAIN)
+            reply->status = str_eq(kind, STR("FAIL")) ? DNS_SERVFAIL : DNS_NODATA;
         snprintf(value, sizeof value, "%.*s", STR_ARG(str_trim(line)));
-        add_answer(&records, questions[i].type, value);
-        reply.status = DNS_OK;
+        if (str_eq(kind, STR("CNAME")) && type != DNS_CNAME)
+            snprintf(alias, DNS_NAME_TEXT, "%.200s", value);
+        if (!str_eq(kind, str_of(kind_of(type))))
+            continue;
+        add_answer(records, type, value);
+        reply->status = DNS_OK;
     }
+    return true;
+}
+
+static void answer_question(size_t i)
+{
+    struct msg_dns_reply reply = {.id = questions[i].id, .status = DNS_NXDOMAIN, .secure = is_signed(questions[i].name), .ttl = 60};
+    char alias[DNS_NAME_TEXT] = "", further[DNS_NAME_TEXT] = "";
+    struct buf records;
+    bool answers;
+
+    buf_init(&records, 10000);
+    answers = read_zone(questions[i].name, questions[i].type, &reply, &records, alias);
+    if (answers && alias[0] != '\0') {
+        reply.status = DNS_NODATA;
+        reply.secure &= is_signed(alias);
+        answers = read_zone(alias, questions[i].type, &reply, &records, further);
+    }
+    reply.canonical = str_of(alias[0] != '\0' ? alias : questions[i].name);
     reply.records = buf_str(&records);
-    relay_handlers.dns_reply(NULL, &resolver, &reply);
-end:
+    if (answers)
+        relay_handlers.dns_reply(NULL, &resolver, &reply);
     buf_clear(&records);
 }
 

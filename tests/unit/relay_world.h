@@ -30,14 +30,14 @@ struct server {
     char offers[200]; /* "PIPELINING STARTTLS ..." */
     struct rule rules[WORLD_RULES];
     unsigned connections, open, most_open, messages, secure_messages;
-    char last_mail[400], last_rcpts[2000], last_source[IP_TEXT], last_hello[400], last_login[400];
+    char last_mail[400], last_rcpts[2000], last_source[IP_TEXT], last_hello[400], last_login[400], last_sni[DNS_NAME_TEXT];
     struct buf last_content;
 };
 
 struct result {
     uint64_t id, n;
     uint64_t status, code, reason, dsn;
-    char text[300], host[200], source[IP_TEXT], tls[64];
+    char text[300], host[200], source[IP_TEXT], tls[64], policy[500];
 };
 
 struct told {
@@ -51,7 +51,8 @@ struct world {
     int64_t now;
     struct server servers[WORLD_SERVERS];
     size_t server_n;
-    char zone[2000];        /* lines "name MX 10 host", "name A ip", "name FAIL", "name SILENT" */
+    char zone[2000];        /* lines "name MX 10 host", "name A ip", "name CNAME other", "name TLSA 3 1 1 good", "name FAIL", "name SILENT" */
+    char unsigned_names[400]; /* each between blanks: not secure even in a secure zone */
     bool secure_zone, resolver_down, directory_down, no_secret;
     char pools[500];
     char bad_source[IP_TEXT]; /* cannot be bound */

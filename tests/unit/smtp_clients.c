@@ -24,7 +24,7 @@ int client_at_data(struct role *role)
 
     world_write(role, fd, STR("RCPT TO:<u@x.example>\r\n"));
     SENT(role, &role->directory[0], "rcpt_ask u@x.example account=0 first=1\n");
-    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, STR("")});
+    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, 0, 0, STR("")});
     world_write(role, fd, STR("DATA\r\n"));
     REPLIES(role, fd, "250 2.1.5 Ok\r\n354 End the message with <CR><LF>.<CR><LF>\r\n");
     return fd;

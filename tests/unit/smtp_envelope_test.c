@@ -321,9 +321,28 @@ static void received_fields_say_how_it_came(void **state)
     bench_clear(&b);
 }
 
+static void directory_says_what_a_recipient_is(void **state)
+{
+    WITH(SERVICE_MX);
+    bench_start(&b);
+    converse(&b, {"EHLO c", "250"}, {"MAIL FROM:<s@far.example>", "250"}, {"RCPT TO:<forwards@x.example>", "250"}, {"RCPT TO:<plain@x.example>", "250"},
+        {"DATA", "354"}, {"x\r\n.", "250"});
+    assert_int_equal(b.bounces, 0);
+    assert_int_equal(b.txn.flags & TXN_JUNK, 0);
+    assert_true(str_ifind(buf_str(&b.envelope), STR(" forwards=forwards@x.example envid")) >= 0);
+    converse(&b, {"MAIL FROM:<>", "250"}, {"RCPT TO:<junk@x.example>", "250"}, {"DATA", "354"}, {"x\r\n.", "250"});
+    assert_int_equal(b.bounces, 1);
+    assert_int_equal(b.txn.flags & TXN_JUNK, TXN_JUNK);
+    assert_true(str_ifind(buf_str(&b.envelope), STR("forwards=")) < 0);
+    converse(&b, {"MAIL FROM:<s@far.example>", "250"}, {"RCPT TO:<plain@x.example>", "250"}, {"DATA", "354"}, {"x\r\n.", "250"});
+    assert_int_equal(b.txn.flags & TXN_JUNK, 0);
+    bench_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(directory_says_what_a_recipient_is),
         cmocka_unit_test(senders_are_read),
         cmocka_unit_test(recipients_are_read),
         cmocka_unit_test(there_is_no_open_relay),

@@ -52,7 +52,7 @@ static unsigned on_login_failed(void *w, bool *banned)
     return ++b->failures;
 }
 
-static void on_ask_rcpt(void *w, uint64_t account, bool first, struct str address)
+static void on_ask_rcpt(void *w, uint64_t account, bool first, bool bounce, struct str address)
 {
     static const struct {
         struct str part;
@@ -62,20 +62,22 @@ static void on_ask_rcpt(void *w, uint64_t account, bool first, struct str addres
         {STR("limited@"), RCPT_LIMITED, STR("")}, {STR("slow@"), RCPT_TEMPFAIL, STR("")},
         {STR("odd@"), RCPT_UNKNOWN, STR("2.0.0 lies\r\n250 more")}, {STR("@remote.example"), RCPT_REMOTE, STR("")},
         {STR("@backup.example"), RCPT_BACKUP, STR("")}};
+    unsigned flags = (str_starts(address, STR("forwards@")) ? SMTP_RCPT_FORWARDS : 0u) | (str_starts(address, STR("junk@")) ? SMTP_RCPT_JUNK : 0u);
     struct bench *b = w;
 
     (void)account;
     b->asked_rcpt++;
+    b->bounces += bounce;
     b->charged += first;
     if (str_starts(address, STR("silent@")))
         return;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (str_starts(address, known[i].part) || str_ends(address, known[i].part)) {
-            smtp_rcpt_answer(b->s, known[i].result, known[i].text);
+            smtp_rcpt_answer(b->s, known[i].result, 0, known[i].text);
             return;
         }
     }
-    smtp_rcpt_answer(b->s, RCPT_LOCAL, STR(""));
+    smtp_rcpt_answer(b->s, RCPT_LOCAL, flags, STR(""));
 }
 
 static void on_ask_sender(void *w, uint64_t account, struct str address)
@@ -155,6 +157,9 @@ static bool on_begin(void *w, const struct smtp_txn *t)
     buf_addf(&b->envelope, "from=%.*s", STR_ARG(t->sender));
     for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
         buf_addf(&b->envelope, " to=%.*s notify=%u orcpt=%.*s", STR_ARG(r->address), r->notify, STR_ARG(r->orcpt));
+    for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
+        if (r->forwards)
+            buf_addf(&b->envelope, " forwards=%.*s", STR_ARG(r->address));
     buf_addf(&b->envelope, " envid=%.*s login=%.*s client=%.*s helo=%.*s protocol=%.*s", STR_ARG(t->envid),
         STR_ARG(t->login), STR_ARG(t->client), STR_ARG(t->helo), STR_ARG(t->protocol));
     assert_false(b->envelope.failed);

@@ -16,7 +16,7 @@ struct bench {
     struct buf content; /* of the present or last message */
     /* what happened */
     bool closed, tls_asked;
-    int begun, ended, aborted, cancelled, asked_rcpt, charged;
+    int begun, ended, aborted, cancelled, asked_rcpt, charged, bounces;
     int64_t delayed;
     struct buf trace, envelope; /* of the last txn_begin, in words */
     struct smtp_txn txn;        /* numbers of it */

@@ -48,7 +48,7 @@ static void replies_to_mail_and_rcpt_leave_together(void **state)
     world_write(role, fd, STR("MAIL FROM:<>\r\nRCPT TO:<u@x.example>\r\n"));
     REPLIES(role, fd, "");
     world_sent(role, &role->directory[0]);
-    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, STR("")});
+    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, 0, 0, STR("")});
     REPLIES(role, fd, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
     close(fd);
     world_free(role);
@@ -64,16 +64,16 @@ static void only_the_one_who_was_asked_may_answer(void **state)
     world_write(role, fd, STR("RCPT TO:<u@x.example>\r\n"));
     world_sent(role, &role->directory[0]);
     id = role->last_ask;
-    TELL(role, &role->directory[0], rcpt_reply, {id + 1, RCPT_LOCAL, STR("")});
-    TELL(role, &role->directory[1], rcpt_reply, {id, RCPT_LOCAL, STR("")});
+    TELL(role, &role->directory[0], rcpt_reply, {id + 1, RCPT_LOCAL, 0, 0, STR("")});
+    TELL(role, &role->directory[1], rcpt_reply, {id, RCPT_LOCAL, 0, 0, STR("")});
     TELL(role, &role->directory[0], sender_reply, {id, 1, 0});
     TELL(role, &role->directory[0], auth_done, {.id = id, .result = AUTH_OK, .account = 1, .rights = 3});
     TELL(role, &role->directory[0], auth_challenge, {id, STR("x")});
     TELL(role, &role->filter[0], txn_done, {id, 250, STR("2.0.0 x")});
     REPLIES(role, fd, "");
-    TELL(role, &role->directory[0], rcpt_reply, {id, 999, STR("")}); /* no such result */
+    TELL(role, &role->directory[0], rcpt_reply, {id, 999, 0, 0, STR("")}); /* no such result */
     REPLIES(role, fd, "451 4.3.0 The recipient cannot be checked now, try again later\r\n");
-    TELL(role, &role->directory[0], rcpt_reply, {id, RCPT_LOCAL, STR("")}); /* too late */
+    TELL(role, &role->directory[0], rcpt_reply, {id, RCPT_LOCAL, 0, 0, STR("")}); /* too late */
     REPLIES(role, fd, "");
     close(fd);
     world_free(role);
@@ -112,7 +112,7 @@ static void filter_may_die(void **state)
     REPLIES(role, fd, "451 4.3.0 The message could not be stored, try again later\r\n");
     world_write(role, fd, STR("MAIL FROM:<a@b.example>\r\nRCPT TO:<u@x.example>\r\n"));
     world_sent(role, &role->directory[0]);
-    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, STR("")});
+    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_LOCAL, 0, 0, STR("")});
     world_write(role, fd, STR("DATA\r\n")); /* no copy is left */
     REPLIES(role, fd, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n451 4.3.0 No message can be taken now, try again later\r\n");
     close(fd);
@@ -303,7 +303,7 @@ static void refusals_are_told_to_events(void **state)
     (void)state;
     world_write(role, fd, STR("RCPT TO:<nobody@x.example>\r\n"));
     world_sent(role, &role->directory[0]);
-    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_UNKNOWN, STR("5.1.1 No such user")});
+    TELL(role, &role->directory[0], rcpt_reply, {role->last_ask, RCPT_UNKNOWN, 0, 0, STR("5.1.1 No such user")});
     REPLIES(role, fd, "550 5.1.1 No such user\r\n");
     sent = world_sent(role, &role->events);
     assert_true(str_starts(sent, STR("event 13 nobody@x.example {\"client\":\"127.0.0.1\",\"helo\":\"c.example\",\"code\":550")));

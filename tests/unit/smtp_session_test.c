@@ -169,9 +169,9 @@ static void waits_for_an_answer_before_the_next_line(void **state)
     exchange(&b, "RCPT TO:<silent@x.example>\r\nRSET\r\n", "");
     assert_true(smtp_waits(b.s));
     assert_int_equal(bench_feed(&b, STR("RSET\r\n")), 0);
-    smtp_rcpt_answer(b.s, RCPT_LOCAL, STR(""));
+    smtp_rcpt_answer(b.s, RCPT_LOCAL, 0, STR(""));
     assert_false(smtp_waits(b.s));
-    smtp_rcpt_answer(b.s, RCPT_UNKNOWN, STR("")); /* nobody asked */
+    smtp_rcpt_answer(b.s, RCPT_UNKNOWN, 0, STR("")); /* nobody asked */
     smtp_sender_answer(b.s, true, false);
     smtp_auth_challenge(b.s, STR("x"));
     smtp_auth_done(b.s, AUTH_OK, 7, AUTH_MAY_SEND, STR("x"), STR(""));

@@ -75,7 +75,8 @@
     D(command_time, SPAN, "5m", "Time limit of a reply (RFC 5321 4.5.3.2); after the final dot twice that.") \
     D(idle_time, SPAN, "5s", "How long an unused connection is kept for another message.")         \
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
-    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route asks for a verified one.")
+    D(dane, SWITCH, "true", "Obey signed TLSA records of servers found by MX (DANE, RFC 7672); needs dnssec_anchor.") \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route, REQUIRETLS or MTA-STS asks for a verified one.")
 
 /* What is done about mail of strangers (docs/mailauth.md). */
 #define CONFIG_AUTH(D)                                                                             \
@@ -93,6 +94,12 @@
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \
     D(publish_wait, SPAN, "1d", "How long a new key is published before it takes the place of another one.") \
     D(retire_keep, SPAN, "7d", "How long the record of a key that is not used any more has to stay.")
+
+/* Mail that goes on to another server (docs/forwarding.md). */
+#define CONFIG_FORWARD(D)                                                                          \
+    D(srs, SWITCH, "true", "Rewrite the sender of mail that an alias sends on to another server (SRS), so that SPF fits and bounces come back. Not done for senders of our own domains.") \
+    D(seal, SWITCH, "true", "Seal mail of strangers that goes on to another server (ARC), with the DKIM key of the domain in whose name it goes on.") \
+    D(domain, TEXT, "", "The domain in whose name mail goes on: its MX must lead here, and its SPF record allow this server. Empty: that of the address the mail came for.")
 
 /* What others see of this server and its domains: the records of DNS and their checks (docs/setup.md). */
 #define CONFIG_CHECK(D)                                                                            \
@@ -207,6 +214,9 @@ struct config {
     struct {
         CONFIG_DKIM(CONFIG_MEMBER)
     } dkim;
+    struct {
+        CONFIG_FORWARD(CONFIG_MEMBER)
+    } forward;
     struct {
         CONFIG_CHECK(CONFIG_MEMBER)
     } check;

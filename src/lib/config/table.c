@@ -13,6 +13,8 @@
 #define RELAY_ROW(n, k, v, d) ROW(config, relay.n, n, k, v, d)
 #define AUTH_ROW(n, k, v, d) ROW(config, auth.n, n, k, v, d)
 #define DKIM_ROW(n, k, v, d) ROW(config, dkim.n, n, k, v, d)
+#define FORWARD_ROW(n, k, v, d) ROW(config, forward.n, n, k, v, d)
+
 #define CHECK_ROW(n, k, v, d) ROW(config, check.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
@@ -25,6 +27,7 @@ static const struct config_directive queue_rows[] = {CONFIG_QUEUE(QUEUE_ROW)};
 static const struct config_directive relay_rows[] = {CONFIG_RELAY(RELAY_ROW)};
 static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
+static const struct config_directive forward_rows[] = {CONFIG_FORWARD(FORWARD_ROW)};
 static const struct config_directive check_rows[] = {CONFIG_CHECK(CHECK_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
@@ -40,6 +43,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_RELAY] = {"relay", false, ROWS(relay_rows), "Sending to other servers"},
     [CONFIG_AT_AUTH] = {"auth", false, ROWS(auth_rows), "Mail from strangers"},
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
+    [CONFIG_AT_FORWARD] = {"forward", false, ROWS(forward_rows), "Mail that goes on to another server"},
     [CONFIG_AT_CHECK] = {"check", false, ROWS(check_rows), "How others see this server"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
@@ -110,6 +114,7 @@ static const struct {
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},
     {"dkim", "retire_keep", AMOUNT(0, 3650 * DAY)},
+    {"forward", "domain", TEXT_RULE(value_is_hostname_or_empty, "a domain, or \"\"")},
     {"check", "addresses", TEXT_RULE(value_is_ip, "an IP address")},
     {"check", "outbound", TEXT_RULE(value_is_hostname, "a domain")},
     {"check", "dnsbl", TEXT_RULE(value_is_hostname, "the zone of a block list")},

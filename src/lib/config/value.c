@@ -166,6 +166,11 @@ bool value_is_hostname(struct str text)
     return !str_to_u64(label, UINT64_MAX, &number); /* 192.0.2.1 is an address, not a name */
 }
 
+bool value_is_hostname_or_empty(struct str text)
+{
+    return text.n == 0 || value_is_hostname(text);
+}
+
 bool value_is_mail_address(struct str text)
 {
     ptrdiff_t at = str_rfind(text, '@');

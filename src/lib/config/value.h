@@ -14,6 +14,7 @@ bool value_fits(enum config_kind kind, const struct config_rule *rule, struct st
 
 bool value_is_printable(struct str text);
 bool value_is_hostname(struct str text);
+bool value_is_hostname_or_empty(struct str text);
 bool value_is_mail_address(struct str text);
 bool value_is_mail_address_or_empty(struct str text);
 bool value_is_path(struct str text);

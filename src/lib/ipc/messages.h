@@ -70,9 +70,11 @@ enum rcpt_result {
     RCPT_LIMITED, /* the sending account or address is over its hourly limit: 450 4.7.1 */
     RCPT_TEMPFAIL, /* directory cannot answer now: 451 4.3.0 */
 };
-/* account: the authenticated sender, 0 for none; charged for one recipient (and, with `first`, for one message). */
-#define FIELDS_rcpt_ask(U, I, S, T) U(id) U(account) U(first) S(address, IPC_ADDRESS)
-#define FIELDS_rcpt_reply(U, I, S, T) U(id) U(result) T(text, IPC_TEXT)
+/* account: the authenticated sender, 0 for none; charged for one recipient (and, with `first`, for one message).
+ * bounce: a stranger's, with the null sender. */
+#define FIELDS_rcpt_ask(U, I, S, T) U(id) U(account) U(first) U(bounce) S(address, IPC_ADDRESS)
+/* forwards: it leads to another server, for which filter seals the message. junk: a bounce of mail that was not sent here. */
+#define FIELDS_rcpt_reply(U, I, S, T) U(id) U(result) U(forwards) U(junk) T(text, IPC_TEXT)
 /* May this account use this address in MAIL FROM or From? */
 #define FIELDS_sender_ask(U, I, S, T) U(id) U(account) S(address, IPC_ADDRESS)
 #define FIELDS_sender_reply(U, I, S, T) U(id) U(allowed) U(temporary)
@@ -111,15 +113,23 @@ enum route_tls {
     TLS_VERIFIED,  /* name and chain checked */
     TLS_IMPLICIT,  /* TLS from the first byte, name and chain checked */
 };
-/* class: 0 transactional, 1 bulk. */
-#define FIELDS_resolve_ask(U, I, S, T) U(id) U(class) U(expanded) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)
+/* class: 0 transactional, 1 bulk. submitted: by somebody who may send through us. original: the recipient that came in. */
+#define FIELDS_resolve_ask(U, I, S, T)                                                                \
+    U(id) U(class) U(expanded) U(submitted) S(address, IPC_ADDRESS) S(sender, IPC_ADDRESS)         \
+    S(original, IPC_ADDRESS)
 /* targets: addresses, each ended by NUL. hosts: as in route_kind, empty for MX. credential: number of
  * a stored login for the smart host (asked with secret_ask), 0 for none. pool: name of the source
- * address pool, empty for the default. */
+ * address pool, empty for the default. sender: what the next server is told instead of the sender (a
+ * signed or rewritten return path), empty for the same. */
 #define FIELDS_resolve_reply(U, I, S, T)                                                              \
     U(id) U(result) U(account) S(address, IPC_ADDRESS) S(targets, IPC_LIST) U(route) U(tls)        \
+<<<<<<< HEAD
     S(hosts, IPC_TEXT) U(credential) S(pool, 64) T(text, IPC_TEXT)
 /* smtp, access and web hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
+=======
+    S(hosts, IPC_TEXT) U(credential) S(pool, 64) S(sender, IPC_ADDRESS) T(text, IPC_TEXT)
+/* smtp and access hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
+>>>>>>> main
  * and the front waits for it. operation: enum key_operation of net/remote_key.h; key: SHA-256 of the
  * public key. */
 #define FIELDS_key_sign_ask(U, I, S, T) U(id) U(operation) S(key, 32) S(input, 1024)
@@ -175,6 +185,7 @@ enum txn_flags {
     TXN_NO_SENDER_CHECK = 1 << 11, /* From is not checked against the account */
     TXN_LMTP = 1 << 12,       /* another mail server took it from its sender: who that was is not ours to judge */
     TXN_JUNK = 1 << 13,       /* set by filter: into the mailbox for junk */
+    TXN_TLS_OPTIONAL = 1 << 14, /* set by filter: "TLS-Required: No" (RFC 8689 5), no TLS policy may hold it up */
 };
 enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 }; /* 0: not given */
 /* hold_until and deliver_by are wall times, 0 for none. trace is the complete Received field with its
@@ -183,7 +194,8 @@ enum notify_flags { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NO
     U(id) U(message) U(flags) U(account) U(size) U(priority) I(hold_until) I(deliver_by)           \
     S(sender, IPC_ADDRESS) S(envid, IPC_NAME) S(login, IPC_ADDRESS) S(client, 64)                  \
     T(helo, IPC_NAME) T(protocol, 32) T(tls, 128) S(trace, IPC_TEXT)
-#define FIELDS_txn_rcpt(U, I, S, T) U(id) U(notify) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
+/* forwards: as in rcpt_reply. */
+#define FIELDS_txn_rcpt(U, I, S, T) U(id) U(notify) U(forwards) S(address, IPC_ADDRESS) S(orcpt, IPC_ADDRESS)
 #define FIELDS_txn_chunk(U, I, S, T) U(id) S(data, IPC_CHUNK)
 /* prepend: header fields that filter puts on top (Received from smtp included), with CRLFs. smtp
  * leaves it empty. flags: filter's last word (TXN_BULK, TXN_JUNK). message_id: for trace; judged: too, what was found
@@ -227,11 +239,11 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
     {"none", "no-user", "mailbox-full", "policy", "rate", "content", "network", "dns", "tls",      \
         "protocol", "limit", "expired", "other"}
 /* code and text are the remote's (or ours, speaking for it): 550, "5.1.1 no such user here". dsn: the
- * remote took DSN parameters, so success reports are its business. retry_at: not before, 0 for the
+ * remote took DSN parameters, so success reports are its business. policy: which TLS policy counted and why. retry_at: not before, 0 for the
  * queue's own schedule. */
 #define FIELDS_rcpt_done(U, I, S, T)                                                                  \
     U(id) U(n) U(status) U(reason) U(code) U(dsn) I(retry_at) T(text, IPC_TEXT) T(host, IPC_NAME)  \
-    T(ip, 64) T(tls, 128) T(source, 64)
+    T(ip, 64) T(tls, 128) T(policy, IPC_NAME) T(source, 64)
 #define FIELDS_deliver_done(U, I, S, T) U(id)
 /* relay keeps each final result until it is on disk: queue says so for all of a delivery. A process of queue
  * that was started anew is told, before it offers anything, what the one before did not store; each is
@@ -239,7 +251,7 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
 #define FIELDS_deliver_stored(U, I, S, T) U(id)
 #define FIELDS_rcpt_told(U, I, S, T)                                                                  \
     U(id) U(message) U(n) S(address, IPC_ADDRESS) U(status) U(reason) U(code) U(dsn)               \
-    T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(source, 64)
+    T(text, IPC_TEXT) T(host, IPC_NAME) T(ip, 64) T(tls, 128) T(policy, IPC_NAME) T(source, 64)
 #define FIELDS_told_stored(U, I, S, T) U(id)
 /* That was all of them (n): now queue may offer mail to any relay. */
 #define FIELDS_told_all(U, I, S, T) U(n)

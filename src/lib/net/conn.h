@@ -5,6 +5,7 @@
 #include "base/ip.h"
 #include "base/str.h"
 
+struct buf;
 struct event_base;
 struct conn;
 struct ssl_st;
@@ -53,13 +54,23 @@ void conn_idle_limit(struct conn *c, int64_t within);
 void conn_total_limit(struct conn *c, int64_t within);
 
 /* TLS. Plain input that was buffered is dropped (STARTTLS injection). Server: the context chooses the
- * certificate by SNI. Client: `name` for SNI and, with verify, the certificate check. */
+ * certificate by SNI. Client: `name` for SNI and the certificate check. */
 void conn_start_tls_server(struct conn *c, struct ssl_ctx_st *ctx);
-void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, bool verify);
+enum conn_verify {
+    CONN_VERIFY_OFF,
+    CONN_VERIFY,      /* the handshake fails where name or chain are not right */
+    CONN_VERIFY_LOOK, /* checked as well, but it goes on: conn_tls_verified tells */
+};
+void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, enum conn_verify verify);
 bool conn_is_secure(const struct conn *c);
 struct ssl_st *conn_ssl(struct conn *c);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty without TLS. */
 void conn_tls_text(struct conn *c, char *out, size_t size);
+/* What the check of the peer's certificate came to: X509_V_OK, or OpenSSL's number for what is wrong. */
+int conn_tls_verified(const struct conn *c);
+/* The certificates the peer sent, its own first, each as a record (2 bytes of length, big endian, then DER); at most `most`.
+ * Returns how many. */
+size_t conn_tls_chain(const struct conn *c, struct buf *out, size_t most);
 /* Raw channel bindings (RFC 5929, RFC 9266); false where the connection has none. */
 bool conn_tls_unique(struct conn *c, char *out, size_t size, size_t *n);
 bool conn_tls_exporter(struct conn *c, char out[32]);

@@ -55,7 +55,7 @@ void conn_start_tls_server(struct conn *c, struct ssl_ctx_st *ctx)
         c->drop_input = false;
 }
 
-static bool set_name(struct conn *c, const char *name, bool verify)
+static bool set_name(struct conn *c, const char *name, enum conn_verify verify)
 {
     struct ip ip;
     bool literal = ip_parse(str_of(name), &ip);
@@ -64,23 +64,24 @@ static bool set_name(struct conn *c, const char *name, bool verify)
     if (!literal && SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                         (void *)(uintptr_t)name) != 1)
         return false;
-    if (!verify)
+    if (verify == CONN_VERIFY_OFF)
         return true;
-    SSL_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+    if (verify == CONN_VERIFY)
+        SSL_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
     if (literal)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c->ssl), name) == 1;
     SSL_set_hostflags(c->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(c->ssl, name) == 1;
 }
 
-void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, bool verify)
+void conn_start_tls_client(struct conn *c, struct ssl_ctx_st *ctx, const char *name, enum conn_verify verify)
 {
     c->server = false;
     if (begin(c, ctx)) {
         SSL_set_connect_state(c->ssl);
         if (name != NULL && name[0] != 0 && !set_name(c, name, verify))
             fail(c, "TLS cannot start: bad host name", SSL_ERROR_SSL);
-        else if (verify && (name == NULL || name[0] == 0))
+        else if (verify == CONN_VERIFY && (name == NULL || name[0] == 0))
             conn_fail(c, "TLS cannot start: no host name to check the certificate against");
     }
     if (c->depth == 0)
@@ -185,6 +186,34 @@ void conn_tls_text(struct conn *c, char *out, size_t size)
     out[0] = 0;
     if (c->phase == CONN_SECURE)
         snprintf(out, size, "%s %s", SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl));
+}
+
+int conn_tls_verified(const struct conn *c)
+{
+    return c->ssl != NULL ? (int)SSL_get_verify_result(c->ssl) : X509_V_ERR_UNSPECIFIED;
+}
+
+size_t conn_tls_chain(const struct conn *c, struct buf *out, size_t most)
+{
+    STACK_OF(X509) *chain = c->ssl != NULL ? SSL_get_peer_cert_chain(c->ssl) : NULL;
+    size_t n = 0;
+
+    for (int i = 0; chain != NULL && i < sk_X509_num(chain) && n < most; i++) {
+        unsigned char *der = NULL;
+        int size = i2d_X509(sk_X509_value(chain, i), &der);
+
+        if (size > 0 && size <= UINT16_MAX) {
+            buf_add_char(out, (char)(size >> 8));
+            buf_add_char(out, (char)(size & 255));
+            buf_add(out, str_from((const char *)der, (size_t)size));
+            n++;
+        }
+        OPENSSL_free(der);
+        if (size <= 0 || size > UINT16_MAX)
+            break;
+    }
+    ERR_clear_error();
+    return out->failed ? 0 : n;
 }
 
 /* The first Finished message of the handshake: the client's, or the server's when a session was

@@ -124,7 +124,7 @@ static size_t add_records(SSL *ssl, const struct dane_set *set)
     return n;
 }
 
-static enum tls_result result_of(int error)
+enum tls_result dane_result_of(int error)
 {
     switch (error) {
     case X509_V_OK:
@@ -162,7 +162,7 @@ static struct dane_verdict check(SSL *ssl, STACK_OF(X509) *certs, int64_t now_se
     if (error == X509_V_OK && SSL_get0_dane_tlsa(ssl, &usage, NULL, NULL, NULL, NULL) >= 0)
         verdict.usage = usage;
     else
-        verdict = refuse(error == X509_V_OK ? TLS_VALIDATION_FAILURE : result_of(error), X509_verify_cert_error_string(error));
+        verdict = refuse(error == X509_V_OK ? TLS_VALIDATION_FAILURE : dane_result_of(error), X509_verify_cert_error_string(error));
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(nobody);
     return verdict;

@@ -26,6 +26,9 @@ enum dane_plan {
 };
 enum dane_plan dane_plan(enum dane_lookup lookup, const struct dane_set *set); /* 2.2 */
 
+/* What a certificate check of OpenSSL (X509_V_...) came to. */
+enum tls_result dane_result_of(int error);
+
 struct dane_verdict {
     enum tls_result result;  /* TLS_OK: the server is authenticated */
     const char *reason;      /* OpenSSL's words; "" for TLS_OK */

@@ -65,13 +65,14 @@ struct lookup *answers_fresh(struct directory *d)
 void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_ask *m)
 {
     struct directory *d = role_state(role);
+    struct rcpt_said said;
     enum rcpt_result result;
-    struct buf text;
 
     d->books[BOOK_RCPT].came++;
-    buf_init(&text, IPC_TEXT);
-    result = lookup_rcpt(answers_fresh(d), m->address, (int64_t)(m->account & INT64_MAX), m->first != 0,
-        clock_monotonic(), &text);
+    buf_init(&said.text, IPC_TEXT);
+    lookup_rcpt(answers_fresh(d), &(struct rcpt_question){.address = m->address, .account = (int64_t)(m->account & INT64_MAX),
+        .first = m->first != 0, .bounce = m->bounce != 0, .now = clock_monotonic()}, &said);
+    result = said.result;
     metric_add(&rcpts, 1);
     if (result == RCPT_UNKNOWN)
         metric_add(&unknown, 1);
@@ -80,8 +81,8 @@ void on_rcpt_ask(struct role *role, struct channel *from, const struct msg_rcpt_
     if (result == RCPT_TEMPFAIL)
         answers_trouble(d, "recipient", &d->lookup.trouble);
     d->books[BOOK_RCPT].answered++;
-    ipc_send_rcpt_reply(from, &(struct msg_rcpt_reply){m->id, result, buf_str(&text)});
-    buf_clear(&text);
+    ipc_send_rcpt_reply(from, &(struct msg_rcpt_reply){m->id, result, said.forwards, said.junk, buf_str(&said.text)});
+    buf_clear(&said.text);
 }
 
 void on_sender_ask(struct role *role, struct channel *from, const struct msg_sender_ask *m)
@@ -106,7 +107,8 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
     d->books[BOOK_DESTINATION].came++;
     resolved_init(&r);
     metric_add(&resolves, 1);
-    lookup_resolve(answers_fresh(d), m->address, m->sender, m->class == 1, m->expanded != 0, &r);
+    lookup_resolve(answers_fresh(d), &(struct resolve_question){.address = m->address, .sender = m->sender, .original = m->original,
+        .class = m->class == 1, .expanded = m->expanded != 0, .submitted = m->submitted != 0}, &r);
     if (r.result == RESOLVE_TEMPFAIL && d->lookup.trouble.kind != ERR_NONE)
         answers_trouble(d, "destination", &d->lookup.trouble);
     d->books[BOOK_DESTINATION].answered++;
@@ -120,6 +122,7 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
                                      .hosts = buf_str(&r.hosts),
                                      .credential = (uint64_t)r.credential,
                                      .pool = name_str(&r.pool),
+                                     .sender = name_str(&r.sender),
                                      .text = buf_str(&r.text)});
     resolved_clear(&r);
 }

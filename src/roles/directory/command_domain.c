@@ -25,10 +25,12 @@ static int read_catch_all(struct command *c, struct domain *d)
 
 static int read_options(struct command *c, struct domain *d)
 {
-    int code = 0, kind = d->local ? 0 : 1;
+    int code = 0, kind = d->local ? 0 : 1, return_path = (int)d->return_path;
 
     option_word(c, "kind", kinds, &kind, &code);
     option_switch(c, "enabled", &d->enabled, &code);
+    option_word(c, "return_path", return_path_words, &return_path, &code);
+    d->return_path = (enum return_path_mode)return_path;
     d->local = kind == 0;
     if (code == 0)
         code = read_catch_all(c, d);
@@ -125,6 +127,7 @@ static int show_one(struct command *c, const struct domain *d)
     json_str(&c->row, "kind", str_of(kinds[d->local ? 0 : 1]));
     json_bool(&c->row, "enabled", d->enabled);
     json_str(&c->row, "catch_all", name_str(&d->catch_all));
+    json_str(&c->row, "return_path", str_of(return_path_words[d->return_path]));
     json_int(&c->row, "accounts", accounts);
     json_int(&c->row, "aliases", aliases);
     json_time(&c->row, "created", d->created);
@@ -199,8 +202,8 @@ static int remove_domain(struct command *c)
                : command_broken(c, &err);
 }
 
-#define OPTIONS "kind catch_all enabled"
-#define USAGE "NAME [kind=local|backup-mx] [catch_all=ADDRESS|none] [enabled=yes|no]"
+#define OPTIONS "kind catch_all enabled return_path"
+#define USAGE "NAME [kind=local|backup-mx] [catch_all=ADDRESS|none] [enabled=yes|no] [return_path=plain|sign|junk|refuse]"
 
 const struct command_type domain_commands[] = {
     {"domain", "add", add, 1, true, USAGE, OPTIONS},

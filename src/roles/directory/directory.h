@@ -54,6 +54,8 @@ struct directory {
     struct list dkim_requests;
     int64_t dkim_waiting;
     struct event *dkim_turn;
+    /* path_rotation.c */
+    struct event *path_hour;
     /* dkim_watch.c */
     struct dns_client dns;
     struct event *dkim_round;
@@ -110,6 +112,9 @@ void on_dkim_keys_ask(struct role *role, struct channel *from, const struct msg_
 void on_dkim_sign_ask(struct role *role, struct channel *from, const struct msg_dkim_sign_ask *m);
 /* dkim_watch.c */
 void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m);
+
+/* path_rotation.c: the keys of signed addresses, made and changed by copy 0. */
+void path_rotation_open(struct directory *d);
 
 /* keys.c: the private keys of the certificates, of which smtp and access know the public half
  * alone. */

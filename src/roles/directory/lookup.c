@@ -18,6 +18,7 @@ struct cached {
     enum place place;
     int64_t account;
     struct str address;
+    enum { NOT_KNOWN, STAYS, GOES_ON } forwards;
 };
 
 void lookup_init(struct lookup *l, struct store *store, const struct config *config)
@@ -25,7 +26,7 @@ void lookup_init(struct lookup *l, struct store *store, const struct config *con
     memset(l, 0, sizeof *l);
     l->store = store;
     l->config = config;
-    l->any_route = l->any_binding = true;
+    l->any_route = l->any_binding = l->any_signed_path = true;
     hourly_init(&l->hourly);
     map_init(&l->cache);
     list_init(&l->cache_order);
@@ -42,7 +43,7 @@ static void drop(struct lookup *l, struct cached *c)
 
 void lookup_changed(struct lookup *l)
 {
-    int64_t routes = 1, bindings = 1;
+    int64_t routes = 1, bindings = 1, signed_paths = 1;
 
     l->generation++;
     LIST_EACH(&l->cache_order, it)
@@ -53,6 +54,8 @@ void lookup_changed(struct lookup *l)
         !store_number(l->store, SQL_ROUTE_ANY, (struct str){0}, &routes, NULL) || routes > 0;
     l->any_binding =
         !store_number(l->store, SQL_BINDING_ANY, (struct str){0}, &bindings, NULL) || bindings > 0;
+    l->any_signed_path =
+        !store_number(l->store, SQL_DOMAIN_SIGNED_ANY, (struct str){0}, &signed_paths, NULL) || signed_paths > 0;
 }
 
 void lookup_clear(struct lookup *l)
@@ -61,6 +64,7 @@ void lookup_clear(struct lookup *l)
     drop(l, CONTAINER(it, struct cached, link));
     map_clear(&l->cache);
     hourly_clear(&l->hourly);
+    paths_clear(&l->paths);
 }
 
 bool lookup_fold(struct str address, struct name *canonical, struct name *key, const char **why)
@@ -357,120 +361,21 @@ bool lookup_find(struct lookup *l, struct str key, struct found *out, struct err
     return true;
 }
 
-/* ---- RCPT ---- */
-
-struct allowance {
-    int64_t principal, messages, recipients; /* limits, below 0 for none */
-};
-
-static int64_t effective(int64_t own, int64_t node)
+bool lookup_forwards(
+    struct lookup *l, struct str key, const struct found *found, bool *yes, struct err *err)
 {
-    return own == 0 ? node : own;
-}
+    struct cached *c = cache_find(l, key);
 
-/* Who pays: the login, and for a credential its account too. */
-static bool find_allowances(
-    struct lookup *l, int64_t id, struct allowance out[2], size_t *n, struct err *err)
-{
-    const struct config *c = l->config;
-    struct credential credential;
-    struct account a;
-    bool found;
-
-    *n = 0;
-    if (!store_get_account_id(l->store, id, &a, &found, err))
-        return false;
-    if (!found) {
-        if (!store_get_credential_id(l->store, id, &credential, &found, err))
+    if (c == NULL || c->forwards == NOT_KNOWN) {
+        if (!lookup_leads_away(l, key, found, yes, err))
             return false;
-        if (!found)
-            return true;
-        out[(*n)++] = (struct allowance){id,
-            effective(credential.messages_per_hour, c->limits.messages_per_account),
-            effective(credential.recipients_per_hour, c->limits.recipients_per_account)};
-        if (credential.account == 0)
-            return true;
-        if (!store_get_account_id(l->store, credential.account, &a, &found, err))
-            return false;
+        c = cache_find(l, key); /* the other look-ups may have pushed it out */
+        if (c != NULL)
+            c->forwards = *yes ? GOES_ON : STAYS;
+        return true;
     }
-    if (found)
-        out[(*n)++] =
-            (struct allowance){a.id, effective(a.messages_per_hour, c->limits.messages_per_account),
-                effective(a.recipients_per_hour, c->limits.recipients_per_account)};
+    *yes = c->forwards == GOES_ON;
     return true;
-}
-
-static bool over_limit(
-    struct lookup *l, const struct allowance *w, bool first, int64_t now, struct buf *text)
-{
-    struct hourly_use used = hourly_used(&l->hourly, w->principal, now);
-
-    if (first && w->messages >= 0 && used.messages >= w->messages)
-        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " messages an hour, try again later",
-            w->messages);
-    else if (w->recipients >= 0 && used.recipients >= w->recipients)
-        buf_addf(text, "4.7.1 Over the limit of %" PRId64 " recipients an hour, try again later",
-            w->recipients);
-    else
-        return false;
-    return true;
-}
-
-static const struct rcpt_answer {
-    enum rcpt_result result;
-    const char *text;
-} rcpt_answers[] = {
-    [PLACE_ACCOUNT] = {RCPT_LOCAL, "2.1.5 Ok"},
-    [PLACE_ALIAS] = {RCPT_LOCAL, "2.1.5 Ok"},
-    [PLACE_FORWARD] = {RCPT_LOCAL, "2.1.5 Ok"},
-    [PLACE_REMOTE] = {RCPT_REMOTE, "2.1.5 Ok"},
-    [PLACE_BACKUP] = {RCPT_BACKUP, "2.1.5 Ok"},
-    [PLACE_UNKNOWN] = {RCPT_UNKNOWN, "5.1.1 No such user here"},
-    [PLACE_DISABLED] = {RCPT_DISABLED, "5.2.1 This mailbox is switched off"},
-    [PLACE_NOBODY] = {RCPT_LOCAL, "2.1.5 Ok"},
-};
-
-static enum rcpt_result answer(struct buf *text, enum rcpt_result result, const char *words)
-{
-    buf_add(text, str_of(words));
-    return result;
-}
-
-static enum rcpt_result charge(struct lookup *l, int64_t account, bool first, int64_t now,
-    const struct rcpt_answer *accepted, struct buf *text)
-{
-    struct allowance who[2];
-    size_t n;
-
-    if (!find_allowances(l, account, who, &n, &l->trouble))
-        return answer(text, RCPT_TEMPFAIL, "4.3.0 The directory cannot answer now");
-    if (n == 0) /* removed since it logged in */
-        return answer(text, RCPT_LIMITED, "4.7.1 This login does not exist any more");
-    for (size_t i = 0; i < n; i++)
-        if (over_limit(l, &who[i], first, now, text))
-            return RCPT_LIMITED;
-    for (size_t i = 0; i < n; i++)
-        hourly_charge(&l->hourly, who[i].principal, first, 1, now);
-    return answer(text, accepted->result, accepted->text);
-}
-
-enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t account, bool first,
-    int64_t now, struct buf *text)
-{
-    const struct rcpt_answer *a;
-    struct name canonical, key;
-    struct found found;
-    const char *why;
-
-    l->trouble.kind = ERR_NONE;
-    if (!lookup_fold(address, &canonical, &key, &why))
-        return answer(text, RCPT_UNKNOWN, "5.1.3 This is no mail address");
-    if (!lookup_find(l, name_str(&key), &found, &l->trouble))
-        return answer(text, RCPT_TEMPFAIL, "4.3.0 The directory cannot answer now");
-    a = &rcpt_answers[found.place];
-    if (account == 0 || a->result == RCPT_UNKNOWN || a->result == RCPT_DISABLED)
-        return answer(text, a->result, a->text);
-    return charge(l, account, first, now, a, text);
 }
 
 /* ---- senders ---- */

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "config/config.h"
 #include "hourly.h"
+#include "paths.h"
 #include "store.h"
 
 enum { LOOKUP_CACHE = 20000, EXPAND_DEPTH = 10, EXPAND_TARGETS = 1000 };
@@ -17,7 +18,8 @@ struct lookup {
     struct list cache_order; /* least recently used first */
     int64_t changes;         /* db_data_version when the cache was filled */
     uint64_t generation;     /* goes up with each change that was noticed */
-    bool any_route, any_binding;
+    bool any_route, any_binding, any_signed_path;
+    struct paths paths;
     struct err trouble; /* why the last lookup_rcpt or lookup_resolve found no answer; ERR_NONE when the database did not fail */
 };
 
@@ -56,10 +58,25 @@ MUST_CHECK bool lookup_find(struct lookup *l, struct str key, struct found *out,
 MUST_CHECK bool lookup_leads_to(
     struct lookup *l, struct str alias, struct str key, bool *yes, struct err *err);
 
-/* RCPT. `text` is the reply with its enhanced code. now: monotonic. Charges `account` for what is
- * accepted. */
-enum rcpt_result lookup_rcpt(struct lookup *l, struct str address, int64_t account, bool first,
-    int64_t now, struct buf *text);
+struct rcpt_question {
+    struct str address;
+    int64_t account;    /* charged for what is accepted; 0: nobody */
+    bool first, bounce; /* bounce: of a stranger with the null sender */
+    int64_t now;        /* monotonic */
+};
+struct rcpt_said {
+    enum rcpt_result result;
+    struct buf text; /* the reply with its enhanced code; of the caller */
+    bool forwards;   /* it leads (also) to another server, and is to be sealed for that */
+    bool junk;       /* a bounce of mail that was not sent from here */
+};
+void lookup_rcpt(struct lookup *l, const struct rcpt_question *q, struct rcpt_said *said);
+
+/* Does mail for this key, which was found, go on to another server? Remembered; the second one finds it out. */
+MUST_CHECK bool lookup_forwards(
+    struct lookup *l, struct str key, const struct found *found, bool *yes, struct err *err);
+MUST_CHECK bool lookup_leads_away(
+    struct lookup *l, struct str key, const struct found *found, bool *yes, struct err *err);
 
 /* Whether account (or credential) may use the address as sender. False with err when the database
  * failed. */
@@ -76,14 +93,18 @@ struct resolved {
     enum route_kind kind;
     enum route_tls tls;
     int64_t account, credential;
-    struct name address, pool;
+    struct name address, pool, sender; /* sender: to be used instead; empty: the same */
     struct buf targets, hosts, text;
 };
 
 void resolved_init(struct resolved *r);
 void resolved_clear(struct resolved *r);
-/* Where mail for an address goes now. Always gives an answer; a failing database is
- * RESOLVE_TEMPFAIL. expanded: an alias led to it, so an account that keeps a copy and forwards gets
- * its copy and is not expanded again. */
-void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class,
-    bool expanded, struct resolved *out);
+/* expanded: an alias led to it, so an account that keeps a copy and forwards gets its copy and is not
+ * expanded again. original: the recipient that came in. submitted: by somebody who may send through us. */
+struct resolve_question {
+    struct str address, sender, original;
+    int64_t class;
+    bool expanded, submitted;
+};
+/* Where mail for an address goes now. Always gives an answer; a failing database is RESOLVE_TEMPFAIL. */
+void lookup_resolve(struct lookup *l, const struct resolve_question *q, struct resolved *out);

@@ -146,6 +146,7 @@ int main(int argc, char **argv)
     keys_load(d);
     dkim_answers_open(d);
     dkim_watch_open(d);
+    path_rotation_open(d);
     if (role_copy(role) == 0 && role_peers(role, ROLE_MAILBOX) > 1)
         (void)shares_look_for_splits(d, role_peers(role, ROLE_MAILBOX));
     role_sandbox(role);

@@ -273,19 +273,19 @@ static void apply_route(const struct route *route, struct resolved *r)
 }
 
 /* `special`: only a route made for this very domain counts (that of a local domain). */
-static bool send_away(struct lookup *l, struct str key, struct str sender, int64_t class,
-    bool special, struct resolved *r, bool *routed, struct err *err)
+static bool send_away(struct lookup *l, struct str key, const struct resolve_question *q, bool special,
+    struct resolved *r, bool *routed, struct err *err)
 {
     struct name canonical, sender_key = {0};
     struct route route;
     const char *why;
     bool done;
 
-    if (sender.n > 0 && !lookup_fold(sender, &canonical, &sender_key, &why))
+    if (q->sender.n > 0 && !lookup_fold(q->sender, &canonical, &sender_key, &why))
         sender_key.n = 0;
     done = special
                ? !l->any_route || find_route(l, "recipient", domain_of(key), &route, routed, err)
-               : choose_route(l, domain_of(key), domain_of(name_str(&sender_key)), class, &route,
+               : choose_route(l, domain_of(key), domain_of(name_str(&sender_key)), q->class, &route,
                      routed, err);
     if (!done)
         return false;
@@ -296,16 +296,16 @@ static bool send_away(struct lookup *l, struct str key, struct str sender, int64
     r->result = RESOLVE_REMOTE;
     if (*routed)
         apply_route(&route, r);
-    return choose_pool(l, domain_of(name_str(&sender_key)), class, &r->pool, err);
+    return choose_pool(l, domain_of(name_str(&sender_key)), q->class, &r->pool, err);
 }
 
 static bool resolve_local(struct lookup *l, const struct found *found, struct str key,
-    struct str sender, int64_t class, struct resolved *r, struct err *err)
+    const struct resolve_question *q, struct resolved *r, struct err *err)
 {
     bool routed;
 
     /* A route for a local domain sends what its accounts would get to another store. */
-    if (!send_away(l, key, sender, class, true, r, &routed, err))
+    if (!send_away(l, key, q, true, r, &routed, err))
         return false;
     if (routed)
         return true;
@@ -313,6 +313,23 @@ static bool resolve_local(struct lookup *l, const struct found *found, struct st
     r->account = found->account;
     r->address = found->address;
     return true;
+}
+
+/* To a server of others: the sender may have to be another one. A store that takes LMTP is our own. */
+static bool resolve_remote(struct lookup *l, struct str key, const struct resolve_question *q, struct resolved *r, struct err *err)
+{
+    bool routed;
+
+    if (!send_away(l, key, q, false, r, &routed, err))
+        return false;
+    return r->result != RESOLVE_REMOTE || r->kind == ROUTE_LMTP || paths_sender(l, q, &r->sender, err);
+}
+
+static void expand_to(struct resolved *r, const struct name *address)
+{
+    r->result = RESOLVE_EXPAND;
+    buf_add(&r->targets, name_str(address));
+    buf_add_char(&r->targets, 0);
 }
 
 static bool resolve_alias(struct lookup *l, struct str key, struct resolved *r, struct err *err)
@@ -330,25 +347,21 @@ static bool resolve_alias(struct lookup *l, struct str key, struct resolved *r, 
 }
 
 static bool resolve_found(struct lookup *l, const struct found *found, struct str key,
-    struct str sender, int64_t class, bool expanded, struct resolved *r, struct err *err)
+    const struct resolve_question *q, struct resolved *r, struct err *err)
 {
-    bool routed;
-
     switch (found->place) {
     case PLACE_ACCOUNT:
-        return resolve_local(l, found, key, sender, class, r, err);
+        return resolve_local(l, found, key, q, r, err);
     case PLACE_ALIAS:
-        if (expanded && found->account != 0)
-            return resolve_local(l, found, key, sender, class, r, err);
+        if (q->expanded && found->account != 0)
+            return resolve_local(l, found, key, q, r, err);
         return resolve_alias(l, name_str(&found->address), r, err);
     case PLACE_FORWARD:
-        r->result = RESOLVE_EXPAND;
-        buf_add(&r->targets, name_str(&found->address));
-        buf_add_char(&r->targets, 0);
+        expand_to(r, &found->address);
         return true;
     case PLACE_REMOTE:
     case PLACE_BACKUP:
-        return send_away(l, key, sender, class, false, r, &routed, err);
+        return resolve_remote(l, key, q, r, err);
     case PLACE_DISABLED:
         say(r, RESOLVE_FAIL, "5.2.1 This mailbox is switched off");
         return true;
@@ -363,22 +376,104 @@ static bool resolve_found(struct lookup *l, const struct found *found, struct st
     return true;
 }
 
-void lookup_resolve(struct lookup *l, struct str address, struct str sender, int64_t class,
-    bool expanded, struct resolved *r)
+/* An address that we have signed stands for another one. */
+static bool resolve_path(struct lookup *l, const struct path_found *path, const struct resolve_question *q, struct resolved *r, struct err *err)
 {
     struct name canonical, key;
     struct found found;
     const char *why;
 
+    if (path->result != PATH_GOOD || !lookup_fold(name_str(&path->address), &canonical, &key, &why)) {
+        say(r, RESOLVE_FAIL, paths_refusal(path));
+        return true;
+    }
+    if (path->kind == PATH_KIND_SRS) {
+        expand_to(r, &canonical);
+        return true;
+    }
+    r->address = canonical;
+    return lookup_find(l, name_str(&key), &found, err) && resolve_found(l, &found, name_str(&key), q, r, err);
+}
+
+void lookup_resolve(struct lookup *l, const struct resolve_question *q, struct resolved *r)
+{
+    struct path_found path;
+    struct name canonical, key;
+    struct found found;
+    const char *why;
+    bool done;
+
     l->trouble.kind = ERR_NONE;
-    if (!lookup_fold(address, &canonical, &key, &why)) {
+    if (!lookup_fold(q->address, &canonical, &key, &why)) {
         say(r, RESOLVE_FAIL, "5.1.3 This is no mail address");
         return;
     }
     r->address = canonical;
-    if (!lookup_find(l, name_str(&key), &found, &l->trouble) ||
-        !resolve_found(l, &found, name_str(&key), sender, class, expanded, r, &l->trouble)) {
+    done = paths_find(l, name_str(&canonical), &path, &l->trouble);
+    if (done && path.kind != PATH_KIND_NONE)
+        done = resolve_path(l, &path, q, r, &l->trouble);
+    else if (done)
+        done = lookup_find(l, name_str(&key), &found, &l->trouble) &&
+               resolve_found(l, &found, name_str(&key), q, r, &l->trouble);
+    if (!done) {
         buf_reset(&r->targets);
         say(r, RESOLVE_TEMPFAIL, "4.3.0 The directory cannot answer now");
     }
+}
+
+/* ---- does it go on to another server? ---- */
+
+static bool is_routed_away(struct lookup *l, struct str key, bool *yes, struct err *err)
+{
+    struct route route;
+    bool found;
+
+    *yes = false;
+    if (!l->any_route)
+        return true;
+    if (!find_route(l, "recipient", domain_of(key), &route, &found, err))
+        return false;
+    *yes = found && (route.action == ACTION_MX || route.action == ACTION_SMTP);
+    return true;
+}
+
+static bool leaf_leads_away(struct lookup *l, enum place place, struct str key, bool *yes, struct err *err)
+{
+    *yes = place == PLACE_FORWARD || place == PLACE_BACKUP || place == PLACE_REMOTE;
+    return *yes || place != PLACE_ACCOUNT || is_routed_away(l, key, yes, err);
+}
+
+static bool any_target_leads_away(struct lookup *l, struct str targets, bool *yes, struct err *err)
+{
+    struct name canonical, key;
+    struct found found;
+    struct str target;
+    const char *why;
+
+    while (!*yes && str_next(&targets, 0, &target)) {
+        if (!lookup_fold(target, &canonical, &key, &why))
+            continue;
+        if (!lookup_find(l, name_str(&key), &found, err) || !leaf_leads_away(l, found.place, name_str(&key), yes, err))
+            return false;
+    }
+    return true;
+}
+
+bool lookup_leads_away(
+    struct lookup *l, struct str key, const struct found *found, bool *yes, struct err *err)
+{
+    struct buf targets;
+    const char *why;
+    bool done;
+
+    *yes = false;
+    if (found->place == PLACE_REMOTE) /* who may send there is no stranger */
+        return true;
+    if (found->place != PLACE_ALIAS)
+        return leaf_leads_away(l, found->place, key, yes, err);
+    buf_init(&targets, IPC_LIST);
+    done = lookup_expand(l, name_str(&found->address), &targets, &why, err) &&
+           any_target_leads_away(l, buf_str(&targets), yes, err);
+    buf_clear(&targets);
+    return done;
 }

@@ -5,6 +5,7 @@
 #include "0001.sql.h"
 #include "0002.sql.h"
 #include "0003.sql.h"
+#include "0004.sql.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/random.h"
@@ -26,6 +27,8 @@ const char *const send_as_words[] = {"own", "domain", "any", NULL};
 const char *const route_action_words[] = {"mx", "smtp", "lmtp", "discard", "fail", NULL};
 const char *const route_tls_words[] = {
     "opportunistic", "none", "required", "verified", "implicit", NULL};
+
+const char *const return_path_words[] = {"plain", "sign", "junk", "refuse", NULL};
 
 int word_index(const char *const *words, struct str word)
 {
@@ -102,7 +105,8 @@ static bool leave_mark(const char *path, const char *mark, struct err *err)
 
 bool store_open(struct store *store, const char *path, struct err *err)
 {
-    static const char *const steps[] = {schema_directory_0001, schema_directory_0002, schema_directory_0003};
+    static const char *const steps[] = {schema_directory_0001, schema_directory_0002, schema_directory_0003,
+        schema_directory_0004};
     char mark[PATH_ROOM];
 
     memset(store, 0, sizeof *store);
@@ -242,6 +246,7 @@ bool store_get_domain(
         name_set(&d->catch_all, column_str(s, 1));
         d->enabled = column_int(s, 2) != 0;
         d->created = column_int(s, 3);
+        d->return_path = (enum return_path_mode)known_word(return_path_words, column_str(s, 4));
     }
     return stmt_done(s, err);
 }
@@ -404,6 +409,7 @@ bool store_put_domain(struct store *store, struct domain *d, struct err *err)
     stmt_str(s, name_str(&d->catch_all));
     stmt_int(s, d->enabled);
     stmt_int(s, d->created);
+    stmt_str(s, str_of(return_path_words[d->return_path]));
     return stmt_run(s, err);
 }
 

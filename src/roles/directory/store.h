@@ -16,12 +16,18 @@ bool name_set(struct name *name, struct str text);
 
 /* Every statement of the role, prepared at its first use. */
 #define STORE_STATEMENTS(X)                                                                        \
-    X(DOMAIN_GET, "SELECT kind, catch_all, enabled, created FROM domain WHERE name = $1")          \
+    X(DOMAIN_GET, "SELECT kind, catch_all, enabled, created, return_path FROM domain WHERE name = $1")          \
     X(DOMAIN_FIRST, "SELECT name FROM domain WHERE kind = 'local' ORDER BY created, name LIMIT 1") \
     X(DOMAIN_PUT,                                                                                  \
-        "INSERT INTO domain (name, kind, catch_all, enabled, created) "                            \
-        "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET "                            \
-        "kind = excluded.kind, catch_all = excluded.catch_all, enabled = excluded.enabled")        \
+        "INSERT INTO domain (name, kind, catch_all, enabled, created, return_path) "               \
+        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET "                        \
+        "kind = excluded.kind, catch_all = excluded.catch_all, enabled = excluded.enabled, "       \
+        "return_path = excluded.return_path")                                                      \
+    X(DOMAIN_SIGNED_ANY, "SELECT count(*) FROM (SELECT 1 FROM domain WHERE return_path <> 'plain' LIMIT 1) AS d") \
+    X(PATH_KEYS, "SELECT id, made FROM path_key ORDER BY id DESC LIMIT 16")                        \
+    X(PATH_SECRETS, "SELECT id, secret FROM path_key ORDER BY id DESC LIMIT 4")                    \
+    X(PATH_KEY_ADD, "INSERT INTO path_key (id, made, secret) VALUES ($1, $2, $3)")                 \
+    X(PATH_KEY_REMOVE, "DELETE FROM path_key WHERE id = $1")                                       \
     X(DOMAIN_REMOVE, "DELETE FROM domain WHERE name = $1")                                         \
     X(DOMAIN_LIST, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT $2")               \
     X(DOMAIN_NEXT, "SELECT name FROM domain WHERE name > $1 ORDER BY name LIMIT 1")                \
@@ -173,9 +179,14 @@ struct verifier {
     int64_t iterations;
 };
 
+/* What is done about the return paths of a domain's own mail (docs/forwarding.md). Each does what the one before does, and more: sign:
+ * mail sent gets signed ones; junk, refuse: what is done about bounces that come to another one. */
+enum return_path_mode { RETURN_PATH_PLAIN, RETURN_PATH_SIGN, RETURN_PATH_JUNK, RETURN_PATH_REFUSE };
+
 struct domain {
     struct name name, catch_all;
     bool local, enabled;
+    enum return_path_mode return_path;
     int64_t created;
 };
 
@@ -208,7 +219,7 @@ struct route {
 };
 
 /* The words that stand for enums in the database and in commands; NULL at the end. */
-extern const char *const send_as_words[], *const route_action_words[], *const route_tls_words[];
+extern const char *const send_as_words[], *const route_action_words[], *const route_tls_words[], *const return_path_words[];
 /* Place of a word in such a list, or -1. */
 int word_index(const char *const *words, struct str word);
 

@@ -238,7 +238,7 @@ static void gather(struct queue *q, struct delivery *v, struct rcpt *first)
 
         if (v->n >= limit)
             return;
-        if (r->stage == STAGE_WAITING && r->destination == v->dest && r->route == first->route)
+        if (r->stage == STAGE_WAITING && r->destination == v->dest && r->route == first->route && str_eq(r->sender, first->sender))
             delivery_add(v, r);
     }
 }
@@ -310,7 +310,8 @@ static void send_remote(struct queue *q, struct channel *c, struct delivery *v, 
     ipc_send_deliver_remote(c, &(struct msg_deliver_remote){.id = v->id, .message = m->id, .flags = m->flags,
         .size = m->size, .priority = m->priority, .deliver_by = by, .destination = v->dest->name,
         .domain = route->domain, .route = route->kind, .tls = route->tls, .hosts = route->hosts,
-        .credential = route->credential, .pool = route->pool, .sender = m->sender, .envid = m->envid, .body = body});
+        .credential = route->credential, .pool = route->pool, .sender = rcpt_sender(first_rcpt(&v->rcpts)),
+        .envid = m->envid, .body = body});
     LIST_EACH(&v->rcpts, it) {
         const struct rcpt *r = CONTAINER(it, struct rcpt, link);
 
@@ -523,7 +524,7 @@ void dispatch_on_rcpt_done(struct role *role, struct channel *from, const struct
         .reason = m->reason <= REASON_OTHER ? (enum delivery_reason)m->reason : REASON_OTHER,
         .code = m->code < 1000 ? (unsigned)m->code : 0, .dsn = m->dsn != 0, .ours = m->host.n == 0,
         .retry_at = m->retry_at < latest ? m->retry_at : latest, .text = m->text, .host = m->host, .ip = m->ip,
-        .tls = m->tls, .source = m->source});
+        .tls = m->tls, .policy = m->policy, .source = m->source});
     if (v->dest->lane->role == ROLE_MAILBOX)
         delivery_end(q, v); /* it has no other recipients */
 }

@@ -155,11 +155,17 @@ void rcpt_deactivate(struct queue *q, struct rcpt *r)
     q->mails.active_count[r->row.class]--;
 }
 
+struct str rcpt_sender(const struct rcpt *r)
+{
+    return r->sender.n > 0 ? r->sender : r->mail->row.sender;
+}
+
 void rcpt_free(struct queue *q, struct rcpt *r)
 {
     rcpt_deactivate(q, r);
     list_remove(&r->link);
     str_free(&r->target);
+    str_free(&r->sender);
     mail_unref(q, r->mail);
     free(r);
 }

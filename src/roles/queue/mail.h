@@ -41,6 +41,7 @@ struct rcpt {
     int64_t asked_at;     /* monotonic */
     uint64_t account;     /* where it goes, once resolved */
     struct str target;    /* owned: what Delivered-To says */
+    struct str sender;    /* owned: what the next server is told instead of the sender; empty: the same */
     struct route *route;
     struct destination *destination;
     struct delivery *delivery;
@@ -66,6 +67,8 @@ MUST_CHECK bool mail_read(struct queue *q, struct mail *mail, uint64_t offset, s
 
 /* A recipient of that message, not active. Owned by the caller; mail gains a reference. */
 struct rcpt *rcpt_new(struct mail *mail, const struct rcpt_row *row);
+/* What the next server is told of the sender. */
+struct str rcpt_sender(const struct rcpt *r);
 void rcpt_free(struct queue *q, struct rcpt *r);
 /* In and out of the scheduler's count. */
 void rcpt_activate(struct queue *q, struct rcpt *r);

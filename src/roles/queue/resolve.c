@@ -51,8 +51,8 @@ static void ask(struct queue *q, struct channel *c, struct rcpt *r)
     map_add(&q->resolve.asked, &r->by_ask, map_hash_number(r->ask));
     q->resolve.in_flight++;
     ipc_send_resolve_ask(c, &(struct msg_resolve_ask){.id = r->ask, .class = r->row.class,
-        .expanded = r->row.depth > 0,
-        .address = r->row.address, .sender = r->mail->row.sender});
+        .expanded = r->row.depth > 0, .submitted = (r->mail->row.flags & TXN_SUBMISSION) != 0,
+        .address = r->row.address, .sender = r->mail->row.sender, .original = r->row.original});
 }
 
 void resolve_turn(struct queue *q)
@@ -98,6 +98,8 @@ static void on_local(struct queue *q, struct rcpt *r, const struct msg_resolve_r
 
 static void on_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_reply *m)
 {
+    str_free(&r->sender);
+    r->sender = str_dup(m->sender);
     dispatch_remote(q, r, m);
 }
 

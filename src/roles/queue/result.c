@@ -55,7 +55,7 @@ static void defer(struct queue *q, struct verdict *v)
 
 void outcome_add(struct queue *q, struct outcome *o, struct rcpt *r, const struct verdict_info *info)
 {
-    size_t text = info->text.n + info->host.n + info->ip.n + info->tls.n + info->source.n + info->targets.n;
+    size_t text = info->text.n + info->host.n + info->ip.n + info->tls.n + info->policy.n + info->source.n + info->targets.n;
     struct verdict *v = xcalloc(1, sizeof *v + text);
     char *at = (char *)(v + 1);
 
@@ -64,6 +64,7 @@ void outcome_add(struct queue *q, struct outcome *o, struct rcpt *r, const struc
     v->info.host = pack(&at, info->host);
     v->info.ip = pack(&at, info->ip);
     v->info.tls = pack(&at, info->tls);
+    v->info.policy = pack(&at, info->policy);
     v->info.source = pack(&at, info->source);
     v->info.targets = pack(&at, info->targets);
     v->rcpt = r;

@@ -28,7 +28,7 @@ struct verdict_info {
     bool dsn;         /* the remote reports success itself */
     bool ours;        /* code and text are ours, no remote host said them */
     int64_t retry_at;
-    struct str text, host, ip, tls, source;
+    struct str text, host, ip, tls, policy, source;
     struct str targets; /* VERDICT_EXPANDED: addresses, each ended by NUL */
 };
 

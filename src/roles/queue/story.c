@@ -81,7 +81,9 @@ static void verdict_details(struct buf *b, const struct verdict *v)
     add_text(b, "host", v->info.host);
     add_text(b, "ip", v->info.ip);
     add_text(b, "tls", v->info.tls);
+    add_text(b, "tls_policy", v->info.policy);
     add_text(b, "source", v->info.source);
+    add_text(b, "mail_from", v->rcpt->sender);
     if (v->info.reason != REASON_NONE)
         json_str(b, "reason", str_of(reasons[v->info.reason]));
     json_int(b, "attempt", (int64_t)v->rcpt->row.attempts + (v->info.kind != VERDICT_EXPIRED));

@@ -52,7 +52,7 @@ static void store(struct queue *q, struct rcpt *r, const struct keeper *keeper, 
     outcome_add(q, o, r, &(struct verdict_info){.kind = verdict_of(m->status),
         .reason = m->reason <= REASON_OTHER ? (enum delivery_reason)m->reason : REASON_OTHER,
         .code = m->code < 1000 ? (unsigned)m->code : 0, .dsn = m->dsn != 0, .ours = m->host.n == 0, .text = m->text,
-        .host = m->host, .ip = m->ip, .tls = m->tls, .source = m->source});
+        .host = m->host, .ip = m->ip, .tls = m->tls, .policy = m->policy, .source = m->source});
     outcome_submit(q, o);
 }
 

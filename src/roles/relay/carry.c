@@ -3,7 +3,6 @@
  * the report to queue. */
 #include "connection.h"
 #include "base/log.h"
-#include "net/tls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,15 +18,7 @@ static void on_send(void *owner, struct str bytes)
 
 static void on_start_tls(void *owner)
 {
-    struct connection *k = owner;
-    const struct target *t = &k->plan->targets[k->winner->candidate.target];
-    bool verify = k->require_tls || k->way.tls == TLS_VERIFIED || k->way.tls == TLS_IMPLICIT;
-    char ip[IP_TEXT];
-
-    k->winner->tls_handshake = true;
-    ip_format(&k->winner->ip, ip);
-    conn_total_limit(k->winner->conn, role_config(k->relay->role)->relay.command_time);
-    conn_start_tls_client(k->winner->conn, k->relay->tls, t->literal ? ip : t->host, verify);
+    secure_start(owner);
 }
 
 static void on_ready(void *owner)
@@ -203,6 +194,7 @@ void carry_begin(struct connection *k)
 
     k->since = clock_monotonic();
     d->let_in = true;
+    secure_describe(k);
     if (client_must_scan(k->client, &d->m)) {
         k->scanning = true;
         k->offset = 0;
@@ -300,8 +292,12 @@ void carry_transaction_done(struct connection *k)
  * again, so that one broken handshake opens no window for who listens. */
 static bool retry_in_plain(struct connection *k, size_t target)
 {
-    if (!k->failure.tls || k->way.tls != TLS_OPPORTUNISTIC || k->require_tls || target == PLAN_TARGETS ||
-        k->d->plain & (1u << target))
+    struct tls_rule rule;
+
+    if (!k->failure.tls || k->way.tls != TLS_OPPORTUNISTIC || target == PLAN_TARGETS || k->d->plain & (1u << target))
+        return false;
+    tls_rule_of(k->d->plan, target, k->way.tls, k->d->m.flags, &rule);
+    if (rule.need != NEED_ANY)
         return false;
     k->d->plain |= 1u << target;
     log_info("tls-failed", "host=%s reason=%.*s next=plain", k->host, STR_ARG(k->failure.outcome.text));
@@ -334,6 +330,7 @@ bool carry_waits_for_another(struct connection *k, struct delivery *d)
     k->d = NULL;
     d->carrier = NULL;
     memset(d->tried, 0, sizeof d->tried);
+    delivery_forbid_servers(d);
     site_take(k->relay, d, true);
     return true;
 }

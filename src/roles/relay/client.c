@@ -385,6 +385,15 @@ void client_input(struct client *c, struct str bytes)
     }
 }
 
+/* REQUIRETLS: the sender is told at once when no server has TLS that will do (RFC 8689 4.2.1). */
+static void no_tls_for_good(struct client *c, struct client_failure *failure, const char *why)
+{
+    buf_reset(&c->text);
+    buf_addf(&c->text, "5.7.10 Encryption needed: TLS failed: %s", why);
+    failure->unsuitable = true;
+    failure->outcome = (struct client_outcome){DELIVERY_FAILED, REASON_TLS, 550, false, false, buf_str(&c->text)};
+}
+
 void client_lost(struct client *c, bool timed_out, bool handshake, const char *why)
 {
     static const char *const stages[] = {"connecting", "EHLO", "starting TLS", "logging in", "MAIL", "RCPT", "DATA",
@@ -404,6 +413,8 @@ void client_lost(struct client *c, bool timed_out, bool handshake, const char *w
         why[0] ? ": " : "", why);
     failure.outcome = (struct client_outcome){DELIVERY_DEFERRED, handshake ? REASON_TLS : REASON_NETWORK, 451, false,
         false, buf_str(&c->text)};
+    if (handshake && !timed_out && c->settings.require_tls)
+        no_tls_for_good(c, &failure, why);
     c->txn.ended = false;
     client_fail(c, &failure);
 }

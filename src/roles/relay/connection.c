@@ -6,7 +6,6 @@
 #include "connection.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "net/tls.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -110,10 +109,7 @@ void connection_open(struct relay *relay, struct site *site, struct delivery *d)
     d->attempts++;
     k = create(relay, site, d);
     d->carrier = k;
-    if (k->require_tls && !d->plan->secure)
-        give_up(k, &(struct client_outcome){DELIVERY_FAILED, REASON_TLS, 550, false, false,
-                       STR("5.7.10 Encryption needed: REQUIRETLS, and the MX records are not signed (DNSSEC)")});
-    else if (k->way.credential != 0)
+    if (k->way.credential != 0)
         ask_login(k);
     else
         dial_start(k);
@@ -172,23 +168,27 @@ void connection_dial_failed(struct connection *k)
     connection_free(k);
 }
 
-static struct client_settings settings_of(const struct connection *k)
+static struct client_settings settings_of(const struct connection *k, const struct tls_rule *rule)
 {
-    struct client_settings s = {.lmtp = k->way.route == ROUTE_LMTP, .tls = k->way.tls, .require_tls = k->require_tls,
+    struct client_settings s = {.lmtp = k->way.route == ROUTE_LMTP, .tls = rule->need >= NEED_TLS && k->way.tls == TLS_OPPORTUNISTIC ? TLS_REQUIRED : k->way.tls, .require_tls = k->require_tls,
         .auth_in_clear = ip_is_loopback(&k->winner->ip), .hello = str_of(k->winner->hello),
         .has_login = k->way.credential != 0, .user = buf_str(&k->user), .secret = buf_str(&k->secret)};
 
-    s.plain_only = k->way.tls == TLS_OPPORTUNISTIC && !k->require_tls &&
+    s.plain_only = s.tls == TLS_OPPORTUNISTIC && !k->require_tls &&
                    (k->d->plain & (1u << k->winner->candidate.target)) != 0;
     return s;
 }
 
 void connection_connected(struct connection *k)
 {
-    struct client_settings settings = settings_of(k);
+    struct client_settings settings;
+    struct tls_rule rule;
 
+    secure_rule(k, &rule);
+    settings = settings_of(k, &rule);
     snprintf(k->host, sizeof k->host, "%s", k->plan->targets[k->winner->candidate.target].host);
     k->state = CONNECTION_SESSION;
+    secure_describe(k);
     k->client = client_new(&settings, &connection_world, k);
     wipe_login(k);
     client_connected(k->client);
@@ -226,8 +226,7 @@ static void on_secured(void *owner)
     struct connection *k = a->k;
 
     a->tls_handshake = false;
-    k->verified = k->require_tls || k->way.tls == TLS_VERIFIED || k->way.tls == TLS_IMPLICIT;
-    client_secured(k->client, k->verified);
+    secure_done(k);
     connection_step(k);
 }
 
@@ -384,22 +383,23 @@ void connection_session_ready(struct connection *k)
         metric_add(client_is_secure(k->client, &verified) ? &with_tls : &without_tls, 1);
 }
 
-/* Is the server this connection leads to one the delivery may still try? */
+/* Is the server this connection leads to one the delivery may still try, and is TLS with it what it needs? */
 static bool leads_there(const struct connection *k, const struct delivery *d)
 {
-    for (size_t i = 0; i < d->plan->n; i++)
-        if (d->plan->targets[i].port == k->winner->port && strcmp(d->plan->targets[i].host, k->host) == 0)
-            return d->tried[i] == 0;
+    struct tls_rule rule;
+
+    for (size_t i = 0; i < d->plan->n; i++) {
+        if (d->plan->targets[i].port != k->winner->port || strcmp(d->plan->targets[i].host, k->host) != 0)
+            continue;
+        tls_rule_of(d->plan, i, d->way.tls, d->m.flags, &rule);
+        return d->tried[i] == 0 && tls_rule_is_met(&rule, k->proof);
+    }
     return false;
 }
 
 bool connection_fits(const struct connection *k, const struct delivery *d)
 {
-    if (!way_equal(&k->way, &d->way))
-        return false;
-    if (d->m.flags & TXN_REQUIRETLS && !(k->verified && d->plan->secure))
-        return false;
-    return leads_there(k, d);
+    return way_equal(&k->way, &d->way) && leads_there(k, d);
 }
 
 void connection_carry(struct connection *k, struct delivery *d)
@@ -472,6 +472,7 @@ void connection_describe(const struct connection *k, struct rcpt *r)
     snprintf(r->host, sizeof r->host, "%s", k->host);
     ip_format(&a->ip, r->ip);
     ip_format(&a->source, r->source);
+    snprintf(r->policy, sizeof r->policy, "%s", k->policy);
     r->tls[0] = '\0';
     if (a->conn != NULL)
         conn_tls_text(a->conn, r->tls, sizeof r->tls);

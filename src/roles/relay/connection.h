@@ -34,7 +34,10 @@ struct connection {
     struct plan *plan;
     enum connection_state state;
     struct way way; /* who may share it */
-    bool require_tls, verified;
+    bool require_tls;
+    unsigned proof;      /* bits of enum tls_proof */
+    enum tls_result checked; /* what a look at the certificate, by DANE or by PKI, came to */
+    char policy[TLS_RULE_TEXT]; /* which TLS policy counts for what it carries, and what came of it */
     /* dialing */
     struct candidate candidates[PLAN_TARGETS * PLAN_ADDRESSES];
     size_t candidate_count, next;
@@ -79,6 +82,13 @@ void connection_connected(struct connection *k); /* k->winner is there */
 void connection_dial_failed(struct connection *k);
 void connection_step(struct connection *k); /* what is to be done now; may free it */
 void connection_free(struct connection *k);
+
+/* secure.c: TLS of a connection. */
+void secure_rule(const struct connection *k, struct tls_rule *rule); /* for k->d at the server of k->winner */
+/* Sets k->policy for what it carries. */
+void secure_describe(struct connection *k);
+void secure_start(struct connection *k);
+void secure_done(struct connection *k); /* the handshake is: is that the right server? */
 
 /* carry.c: the delivery on a connection. */
 extern const struct client_world connection_world;

@@ -140,8 +140,8 @@ static void log_result(const struct delivery *d, const struct rcpt *r)
 
     msgid_format(d->message, message);
     log_info(names[r->result.status],
-        "message=%s rcpt=%.*s host=%s ip=%s tls=%s source=%s code=%u reason=%s ms=%lld text=%.*s", message,
-        STR_ARG(r->c.address), r->host, r->ip, r->tls, r->source, r->result.code,
+        "message=%s rcpt=%.*s host=%s ip=%s tls=%s policy=%s source=%s code=%u reason=%s ms=%lld text=%.*s", message,
+        STR_ARG(r->c.address), r->host, r->ip, r->tls, r->policy, r->source, r->result.code,
         delivery_reason_name(r->result.reason), (long long)((clock_monotonic() - d->started) / 1000),
         STR_ARG(r->result.text));
 }
@@ -152,7 +152,7 @@ static void send_result(const struct delivery *d, const struct rcpt *r)
         &(struct msg_rcpt_done){.id = d->id, .n = r->n, .status = r->result.status, .reason = r->result.reason,
             .code = r->result.code, .dsn = r->c.dsn, .text = r->result.text,
             .host = r->result.remote ? str_of(r->host) : (struct str){0}, .ip = str_of(r->ip), .tls = str_of(r->tls),
-            .source = str_of(r->source)});
+            .policy = str_of(r->policy), .source = str_of(r->source)});
     channel_gave(d->queue, handover_of(r->result.status));
 }
 
@@ -180,6 +180,7 @@ void delivery_result(struct relay *relay, struct delivery *d, struct rcpt *r, co
     r->result.text = str_of(r->text);
     if (r->result.status == DELIVERY_RELAYED && d->way.route == ROUTE_LMTP)
         r->result.status = DELIVERY_DELIVERED;
+    snprintf(r->policy, sizeof r->policy, "%s", d->policy);
     if (k != NULL)
         connection_describe(k, r);
     if (r->result.status != DELIVERY_DEFERRED)
@@ -231,6 +232,49 @@ void delivery_finish(struct relay *relay, struct delivery *d, const struct clien
         ipc_send_deliver_done(d->queue, &(struct msg_deliver_done){d->id});
     metric_observe(&latency, clock_monotonic() - d->started);
     delivery_free(relay, d);
+}
+
+static void rule_at(const struct delivery *d, size_t target, struct tls_rule *rule)
+{
+    tls_rule_of(d->plan, target, d->way.tls, d->m.flags, rule);
+}
+
+void delivery_forbid_servers(struct delivery *d)
+{
+    struct tls_rule rule;
+
+    for (size_t i = 0; i < d->plan->n; i++) {
+        rule_at(d, i, &rule);
+        if (rule.skip)
+            d->tried[i] = UINT8_MAX;
+    }
+}
+
+/* All are forbidden: the first one says why. */
+static void finish_forbidden(struct relay *relay, struct delivery *d, const struct tls_rule *rule)
+{
+    struct client_outcome outcome = {rule->lasting ? DELIVERY_FAILED : DELIVERY_DEFERRED, REASON_TLS, rule->lasting ? 550 : 451,
+        false, false, (struct str){0}};
+    char text[TLS_RULE_TEXT];
+
+    snprintf(text, sizeof text, "%s %s", rule->lasting ? "5.7.10 Encryption needed:" : "4.7.5", rule->why);
+    outcome.text = str_of(text);
+    delivery_finish(relay, d, &outcome, NULL);
+}
+
+bool delivery_obeys_policies(struct relay *relay, struct delivery *d)
+{
+    struct tls_rule rule;
+    bool left = false;
+
+    delivery_forbid_servers(d);
+    for (size_t i = 0; i < d->plan->n; i++)
+        left |= d->tried[i] == 0;
+    rule_at(d, 0, &rule);
+    tls_rule_text(&rule, d->policy);
+    if (!left)
+        finish_forbidden(relay, d, &rule);
+    return left;
 }
 
 void delivery_sweep(struct relay *relay, int64_t now)

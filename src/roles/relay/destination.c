@@ -3,6 +3,8 @@
 #include "relay.h"
 #include "base/metric.h"
 #include "smtp/address.h"
+#include "tls_lookup.h"
+#include "tls_rule.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@ struct destination {
     struct plan *plan;      /* NULL until looked up */
     struct plan *making;    /* while it is looked up */
     struct question *questions; /* while it is looked up */
+    struct tls_lookup *published; /* the last part of that */
     size_t question_count, open_questions;
     uint32_t ttl;
     int64_t asked, last_used;
@@ -75,6 +78,8 @@ static struct destination *find_or_add(struct relay *relay, struct delivery *d)
 
 static void drop_questions(struct destination *dest)
 {
+    tls_lookup_free(dest->published);
+    dest->published = NULL;
     for (size_t i = 0; i < dest->question_count; i++)
         dns_client_cancel(&dest->relay->dns, &dest->questions[i].query);
     free(dest->questions);
@@ -102,11 +107,24 @@ static void note_ttl(struct destination *dest, const struct msg_dns_reply *reply
         dest->ttl = (uint32_t)reply->ttl;
 }
 
+static void on_published(void *owner)
+{
+    finish_lookup(owner);
+}
+
+/* The servers are known; what is published about TLS with them is asked before the plan is used. */
+static void ask_published(struct destination *dest)
+{
+    dest->published = tls_lookup_start(dest->relay, dest->making, on_published, dest);
+    if (dest->published == NULL)
+        finish_lookup(dest);
+}
+
 static void end_question(struct destination *dest, struct question *q)
 {
     q->open = false;
     if (--dest->open_questions == 0)
-        finish_lookup(dest);
+        ask_published(dest);
 }
 
 static void on_address(struct dns_query *query, const struct msg_dns_reply *reply)
@@ -152,7 +170,7 @@ static void ask_addresses(struct destination *dest)
             ask_addresses_of(dest, i, DNS_AAAA);
     }
     if (--dest->open_questions == 0)
-        finish_lookup(dest);
+        ask_published(dest);
 }
 
 static void on_mx(struct dns_query *query, const struct msg_dns_reply *reply)
@@ -244,14 +262,17 @@ static void go_on(struct destination *dest, struct delivery *d)
         return;
     }
     d->plan = plan_hold(dest->plan);
-    site_take(dest->relay, d, false);
+    if (delivery_obeys_policies(dest->relay, d))
+        site_take(dest->relay, d, false);
 }
 
 static void finish_lookup(struct destination *dest)
 {
     struct plan_self self = {role_config(dest->relay->role)->hostname, relay_is_us, dest->relay};
-    int64_t ttl = dest->ttl < LEAST_TTL ? LEAST_TTL : dest->ttl;
+    int64_t ttl = dest->ttl < dest->making->tlsa_ttl ? dest->ttl : dest->making->tlsa_ttl;
 
+    if (ttl < LEAST_TTL)
+        ttl = LEAST_TTL;
     drop_questions(dest);
     plan_finish(dest->making, dest->route == ROUTE_MX ? dest->domain : dest->hosts, &self);
     plan_drop(dest->plan);

@@ -97,8 +97,8 @@ static struct str pack(char **at, struct str s)
 static struct kept *copy_of(const struct delivery *d, const struct rcpt *r)
 {
     struct str host = r->result.remote ? str_of(r->host) : (struct str){0};
-    struct str ip = str_of(r->ip), tls = str_of(r->tls), source = str_of(r->source);
-    struct kept *k = xcalloc(1, sizeof *k + r->c.address.n + r->result.text.n + host.n + ip.n + tls.n + source.n);
+    struct str ip = str_of(r->ip), tls = str_of(r->tls), policy = str_of(r->policy), source = str_of(r->source);
+    struct kept *k = xcalloc(1, sizeof *k + r->c.address.n + r->result.text.n + host.n + ip.n + tls.n + policy.n + source.n);
     char *at = (char *)(k + 1);
 
     k->shard = d->shard;
@@ -110,6 +110,7 @@ static struct kept *copy_of(const struct delivery *d, const struct rcpt *r)
     k->m.host = pack(&at, host);
     k->m.ip = pack(&at, ip);
     k->m.tls = pack(&at, tls);
+    k->m.policy = pack(&at, policy);
     k->m.source = pack(&at, source);
     return k;
 }

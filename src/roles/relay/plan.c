@@ -16,6 +16,8 @@ struct plan *plan_new(void)
 
     plan->refs = 1;
     plan->targets = xcalloc(PLAN_TARGETS, sizeof plan->targets[0]);
+    buf_init(&plan->tlsa, PLAN_TLSA);
+    plan->tlsa_ttl = UINT32_MAX;
     return plan;
 }
 
@@ -31,6 +33,8 @@ void plan_drop(struct plan *plan)
         return;
     free(plan->targets);
     free(plan->signature);
+    free(plan->sts.text);
+    buf_clear(&plan->tlsa);
     free(plan);
 }
 
@@ -97,6 +101,7 @@ bool plan_take_mx(struct plan *plan, struct str domain, uint16_t port, const str
 {
     char host[DNS_NAME_TEXT];
 
+    plan->by_mx = true;
     plan->secure = reply->secure != 0;
     switch (reply->status) {
     case DNS_OK:
@@ -197,9 +202,72 @@ void plan_take_addresses(struct target *target, enum dns_type type, const struct
             room = PLAN_ADDRESSES / 2;
         target->address_count += dns_read_addresses(
             reply->records, type, target->addresses + target->address_count, room);
+        target->unsigned_address |= reply->secure == 0;
+        if (reply->canonical.n > 0 && !str_ieq(reply->canonical, str_of(target->host)))
+            snprintf(target->alias, sizeof target->alias, "%.*s", STR_ARG(reply->canonical));
     } else if (reply->status != DNS_NODATA && reply->status != DNS_NXDOMAIN) {
         target->unresolved = true;
     }
+}
+
+/* ---- what is published about TLS ---- */
+
+bool plan_may_have_tlsa(const struct plan *plan, const struct target *target)
+{
+    return plan->by_mx && plan->secure && target->address_count > 0 && !target->literal && !target->unsigned_address;
+}
+
+static enum dane_lookup lookup_of(const struct msg_dns_reply *reply)
+{
+    if (reply->status == DNS_OK)
+        return reply->secure ? DANE_SECURE : DANE_INSECURE;
+    return reply->status == DNS_NODATA || reply->status == DNS_NXDOMAIN ? DANE_INSECURE : DANE_FAILED;
+}
+
+void plan_take_tlsa(struct plan *plan, struct target *target, bool by_alias, const struct msg_dns_reply *reply)
+{
+    struct dane_set set;
+
+    dane_read(reply->records, &set);
+    target->dane = dane_plan(lookup_of(reply), &set);
+    target->tlsa_by_alias = by_alias;
+    if (reply->status == DNS_OK && reply->ttl < plan->tlsa_ttl)
+        plan->tlsa_ttl = (uint32_t)reply->ttl;
+    if (target->dane == DANE_SKIP)
+        plan->tlsa_ttl = 0; /* asked again soon */
+    if (target->dane != DANE_AUTHENTICATE)
+        return;
+    target->tlsa_at = plan->tlsa.n;
+    target->tlsa_n = reply->records.n;
+    if (reply->records.n > PLAN_TLSA - plan->tlsa.n)
+        target->dane = DANE_SKIP; /* hostile: nobody has that many */
+    else
+        buf_add(&plan->tlsa, reply->records);
+}
+
+void plan_tlsa(const struct plan *plan, const struct target *target, struct dane_set *set)
+{
+    dane_read(str_sub(buf_str(&plan->tlsa), target->tlsa_at, target->tlsa_at + target->tlsa_n), set);
+}
+
+const char *plan_tlsa_base(const struct target *target)
+{
+    return target->tlsa_by_alias ? target->alias : target->host;
+}
+
+bool plan_take_sts(struct plan *plan, struct str text)
+{
+    const char *why = NULL;
+    char *copy = xstrndup(text.p != NULL ? text.p : "", text.n);
+
+    if (!sts_policy_read((struct str){copy, text.n}, &plan->sts.policy, &why)) {
+        free(copy);
+        return false;
+    }
+    free(plan->sts.text);
+    plan->sts.text = copy;
+    plan->sts.known = true;
+    return true;
 }
 
 static bool is_ourselves(const struct plan *plan, const struct target *t, const struct plan_self *self)

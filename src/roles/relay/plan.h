@@ -4,8 +4,10 @@
 #include "base/ip.h"
 #include "dns/records.h"
 #include "ipc/ipc.h"
+#include "tlspolicy/dane.h"
+#include "tlspolicy/sts_policy.h"
 
-enum { PLAN_TARGETS = 16, PLAN_ADDRESSES = 8, PLAN_TEXT = 300, PLAN_SIGNATURE = PLAN_TARGETS * 264 };
+enum { PLAN_TARGETS = 16, PLAN_ADDRESSES = 8, PLAN_TEXT = 300, PLAN_SIGNATURE = PLAN_TARGETS * 264, PLAN_TLSA = 256 * 1024 };
 
 /* One server. A name is resolved to addresses; an address literal has them from the start. */
 struct target {
@@ -16,6 +18,11 @@ struct target {
     bool unresolved;   /* DNS failed for now: it may have (more) addresses */
     struct ip addresses[PLAN_ADDRESSES];
     size_t address_count;
+    char alias[DNS_NAME_TEXT]; /* the name at the end of its CNAMEs; empty where it is none */
+    bool unsigned_address;     /* DNSSEC does not vouch for all of its addresses */
+    enum dane_plan dane;
+    bool tlsa_by_alias;        /* the TLSA records are those of `alias` */
+    size_t tlsa_at, tlsa_n;    /* of plan.tlsa: the answer */
 };
 
 /* Why there is nowhere to go. code 0: there is. */
@@ -30,6 +37,14 @@ struct plan {
     struct target *targets; /* by preference; room for PLAN_TARGETS until plan_finish */
     size_t n;
     bool secure;    /* the MX answer was validated by DNSSEC, or the servers were given by a route */
+    bool by_mx;     /* looked up by MX: what others publish about TLS counts */
+    struct buf tlsa; /* answers, see struct target */
+    uint32_t tlsa_ttl; /* seconds they may be used; UINT32_MAX without any */
+    struct {
+        bool known;
+        struct sts_policy policy; /* view into text */
+        char *text;               /* owned */
+    } sts;          /* the MTA-STS policy that counts now */
     bool implicit;  /* no MX records: the domain's own address (RFC 5321 5.1) */
     int64_t expires; /* monotonic */
     struct plan_verdict verdict;
@@ -51,6 +66,17 @@ void plan_take_literal(struct plan *plan, const struct ip *ip, uint16_t port);
 void plan_take_hosts(struct plan *plan, struct str hosts, uint16_t port);
 /* The A or AAAA answer for a target; addresses of a family follow each other. */
 void plan_take_addresses(struct target *target, enum dns_type type, const struct msg_dns_reply *reply);
+
+/* May the TLSA records of a target be asked for (RFC 7672 2.2.2): its MX and its addresses are signed. */
+bool plan_may_have_tlsa(const struct plan *plan, const struct target *target);
+/* The TLSA answer for a target, or for its alias; what it means is in target->dane then. */
+void plan_take_tlsa(struct plan *plan, struct target *target, bool by_alias, const struct msg_dns_reply *reply);
+/* Its TLSA records; views into the plan. */
+void plan_tlsa(const struct plan *plan, const struct target *target, struct dane_set *set);
+/* The name its TLSA records are of, which is sent as the server's name (SNI) too. */
+const char *plan_tlsa_base(const struct target *target);
+/* The text of the policy that counts; false, and nothing taken, when it is none. */
+bool plan_take_sts(struct plan *plan, struct str text);
 
 /* Who we are, to notice that a destination is ourselves. */
 struct plan_self {

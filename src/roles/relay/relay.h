@@ -19,6 +19,7 @@
 #include "plan.h"
 #include "pools.h"
 #include "rest.h"
+#include "tls_rule.h"
 #include "way.h"
 
 struct ssl_ctx_st;
@@ -95,7 +96,7 @@ struct rcpt {
     bool has_result;      /* deferred by some server; another one may be tried */
     struct client_outcome result;
     char text[1100];
-    char host[DNS_NAME_TEXT], ip[IP_TEXT], tls[96], source[IP_TEXT];
+    char host[DNS_NAME_TEXT], ip[IP_TEXT], tls[96], policy[TLS_RULE_TEXT], source[IP_TEXT];
 };
 
 struct delivery {
@@ -121,6 +122,7 @@ struct delivery {
     struct site *site;     /* once the plan is known */
     struct plan *plan;
     uint8_t tried[PLAN_TARGETS]; /* bits: addresses of plan.targets[i] */
+    char policy[TLS_RULE_TEXT]; /* what TLS policy counts at its first server, for trace */
     unsigned plain;        /* bits: targets whose TLS did not work, and may be tried without */
     unsigned attempts;
     bool let_in;           /* some server was ready for it */
@@ -146,6 +148,9 @@ void delivery_reopen(struct delivery *d);
 /* Every recipient without a result gets this one (else what was noted); reports the end, frees. */
 void delivery_finish(struct relay *relay, struct delivery *d, const struct client_outcome *rest,
     const struct connection *k);
+/* Leaves the servers out that the policies about TLS forbid it (tls_rule.h). False when none is left: the delivery is finished. */
+bool delivery_obeys_policies(struct relay *relay, struct delivery *d);
+void delivery_forbid_servers(struct delivery *d); /* only the first half, after `tried` was cleared */
 /* Recipients delivered or relayed since the start. */
 int64_t delivery_taken(void);
 void delivery_free(struct relay *relay, struct delivery *d); /* without a word to queue */

@@ -28,7 +28,8 @@ static void on_rcpt_reply(struct role *role, struct channel *from, const struct 
     if (c == NULL)
         return;
     client_forget_question(c);
-    smtp_rcpt_answer(c->session, m->result <= RCPT_TEMPFAIL ? (enum rcpt_result)m->result : RCPT_TEMPFAIL, m->text);
+    smtp_rcpt_answer(c->session, m->result <= RCPT_TEMPFAIL ? (enum rcpt_result)m->result : RCPT_TEMPFAIL,
+        (m->forwards ? SMTP_RCPT_FORWARDS : 0u) | (m->junk ? SMTP_RCPT_JUNK : 0u), m->text);
     client_update(c);
 }
 
@@ -156,7 +157,7 @@ static void fail_question(struct client *c)
 
     client_forget_question(c);
     if (question == ASK_RCPT)
-        smtp_rcpt_answer(c->session, RCPT_TEMPFAIL, (struct str){0});
+        smtp_rcpt_answer(c->session, RCPT_TEMPFAIL, 0, (struct str){0});
     else if (question == ASK_SENDER)
         smtp_sender_answer(c->session, false, true);
     else if (question == ASK_AUTH)

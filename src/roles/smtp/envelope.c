@@ -163,6 +163,12 @@ static bool may_relay(const struct smtp_session *s)
     return is_submission(s);
 }
 
+/* Of a stranger; what another server took, and hands on by LMTP, is not refused for it any more. */
+static bool is_bounce(const struct smtp_session *s)
+{
+    return s->txn.sender.n == 0 && !is_submission(s) && s->set->service != SERVICE_LMTP;
+}
+
 static bool is_known(const struct smtp_session *s, struct str address)
 {
     for (const struct smtp_rcpt *r = s->txn.first; r != NULL; r = r->next) {
@@ -220,11 +226,11 @@ void on_rcpt(struct smtp_session *s, struct str args)
     } else {
         s->charged = true;
         s->wait = WAIT_RCPT;
-        s->world->ask_rcpt(s->w, s->account, first, s->asked);
+        s->world->ask_rcpt(s->w, s->account, first, is_bounce(s), s->asked);
     }
 }
 
-static void take_recipient(struct smtp_session *s)
+static void take_recipient(struct smtp_session *s, unsigned flags)
 {
     struct smtp_rcpt *r = arena_alloc(&s->arena, sizeof *r);
 
@@ -232,12 +238,14 @@ static void take_recipient(struct smtp_session *s)
         refuse(s, 452, STR("4.5.3 Too many recipients"));
         return;
     }
-    *r = (struct smtp_rcpt){.notify = s->asked_notify, .address = s->asked, .orcpt = s->asked_orcpt};
+    *r = (struct smtp_rcpt){.notify = s->asked_notify, .forwards = flags & SMTP_RCPT_FORWARDS, .address = s->asked, .orcpt = s->asked_orcpt};
     if (s->txn.first == NULL)
         s->txn.first = r;
     else
         s->txn.last->next = r;
     s->txn.last = r;
+    if (flags & SMTP_RCPT_JUNK)
+        s->txn.flags |= TXN_JUNK;
     s->txn.rcpts++;
     s->rcpts_taken++;
     s->rcpts_refused--;
@@ -258,13 +266,13 @@ static const struct {
     {RCPT_TEMPFAIL, 451, STR("4.3.0 The recipient cannot be checked now, try again later"), true},
 };
 
-void smtp_rcpt_answer(struct smtp_session *s, enum rcpt_result result, struct str text)
+void smtp_rcpt_answer(struct smtp_session *s, enum rcpt_result result, unsigned flags, struct str text)
 {
     if (s->wait != WAIT_RCPT)
         return;
     s->wait = WAIT_NONE;
     if (result == RCPT_LOCAL || result == RCPT_BACKUP || (result == RCPT_REMOTE && may_relay(s))) {
-        take_recipient(s);
+        take_recipient(s, flags);
         return;
     }
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {

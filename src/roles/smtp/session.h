@@ -34,6 +34,7 @@ struct smtp_client {
 struct smtp_rcpt {
     struct smtp_rcpt *next;
     unsigned notify;
+    bool forwards;
     struct str address, orcpt;
 };
 
@@ -74,7 +75,7 @@ struct smtp_world {
     bool (*spend)(void *w, enum smtp_budget what);
     /* How many logins failed from there by now; *banned when that is too many. */
     unsigned (*login_failed)(void *w, bool *banned);
-    void (*ask_rcpt)(void *w, uint64_t account, bool first, struct str address); /* smtp_rcpt_answer */
+    void (*ask_rcpt)(void *w, uint64_t account, bool first, bool bounce, struct str address); /* smtp_rcpt_answer */
     void (*ask_sender)(void *w, uint64_t account, struct str address);           /* smtp_sender_answer */
     /* smtp_auth_challenge or smtp_auth_done follow the first two. */
     void (*auth_begin)(void *w, struct str mechanism, bool has_initial, struct str initial);
@@ -107,7 +108,8 @@ bool smtp_waits(const struct smtp_session *s);
 void smtp_resume(struct smtp_session *s);
 /* text: "TLSv1.3 TLS_AES_256_GCM_SHA384"; bindings: the connection has channel bindings. */
 void smtp_secured(struct smtp_session *s, struct str text, bool bindings);
-void smtp_rcpt_answer(struct smtp_session *s, enum rcpt_result result, struct str text);
+enum smtp_rcpt_flags { SMTP_RCPT_FORWARDS = 1, SMTP_RCPT_JUNK = 2 }; /* as in rcpt_reply */
+void smtp_rcpt_answer(struct smtp_session *s, enum rcpt_result result, unsigned flags, struct str text);
 void smtp_sender_answer(struct smtp_session *s, bool allowed, bool temporary);
 void smtp_auth_challenge(struct smtp_session *s, struct str data);
 void smtp_auth_done(struct smtp_session *s, enum auth_result result, uint64_t account, unsigned rights,

@@ -106,15 +106,15 @@ static struct channel *ask(struct client *c, enum question question, struct chan
     return to;
 }
 
-static void world_ask_rcpt(void *w, uint64_t account, bool first, struct str address)
+static void world_ask_rcpt(void *w, uint64_t account, bool first, bool bounce, struct str address)
 {
     struct client *c = w;
     struct channel *to = ask(c, ASK_RCPT, role_peer(role_of(c), ROLE_DIRECTORY, 0));
 
     if (to == NULL)
-        smtp_rcpt_answer(c->session, RCPT_TEMPFAIL, (struct str){0});
+        smtp_rcpt_answer(c->session, RCPT_TEMPFAIL, 0, (struct str){0});
     else
-        ipc_send_rcpt_ask(to, &(struct msg_rcpt_ask){c->ask_id, account, first, address});
+        ipc_send_rcpt_ask(to, &(struct msg_rcpt_ask){c->ask_id, account, first, bounce, address});
 }
 
 static void world_ask_sender(void *w, uint64_t account, struct str address)
@@ -260,7 +260,7 @@ static void send_envelope(struct client *c)
                                       .envid = t->envid, .login = t->login, .client = t->client, .helo = t->helo,
                                       .protocol = t->protocol, .tls = t->tls, .trace = t->trace});
     for (const struct smtp_rcpt *r = t->first; r != NULL; r = r->next)
-        ipc_send_txn_rcpt(c->filter, &(struct msg_txn_rcpt){c->txn_id, r->notify, r->address, r->orcpt});
+        ipc_send_txn_rcpt(c->filter, &(struct msg_txn_rcpt){c->txn_id, r->notify, r->forwards, r->address, r->orcpt});
 }
 
 static void world_chunk(void *w, struct str data)
