@@ -123,13 +123,8 @@ enum route_tls {
  * signed or rewritten return path), empty for the same. */
 #define FIELDS_resolve_reply(U, I, S, T)                                                              \
     U(id) U(result) U(account) S(address, IPC_ADDRESS) S(targets, IPC_LIST) U(route) U(tls)        \
-<<<<<<< HEAD
-    S(hosts, IPC_TEXT) U(credential) S(pool, 64) T(text, IPC_TEXT)
-/* smtp, access and web hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
-=======
     S(hosts, IPC_TEXT) U(credential) S(pool, 64) S(sender, IPC_ADDRESS) T(text, IPC_TEXT)
-/* smtp and access hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
->>>>>>> main
+/* smtp, access and web hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
  * and the front waits for it. operation: enum key_operation of net/remote_key.h; key: SHA-256 of the
  * public key. */
 #define FIELDS_key_sign_ask(U, I, S, T) U(id) U(operation) S(key, 32) S(input, 1024)
