@@ -16,9 +16,9 @@ ZONE = ("".join(domain(n, p) for n, p in {"strict.example": "reject", "mild.exam
         txt("home.example.", f"v=spf1 ip4:{OURS} -all") + txt("_dmarc.home.example.", "v=DMARC1; p=reject"))
 
 
-class Forwarding(Stranger):
+class Onward(Stranger):
     zone = ZONE
-    config = {"relay_networks": [], "queue": {"retry": ["1s"]}, "dkim": {"publish_wait": "0s"}}
+    config = {"relay_networks": [], "queue": {"retry": ["1s"]}, "dkim": {"publish_wait": "0s"}, "auth": {"trusted_sealers": ["home.example"]}}
     kills = True
 
     @classmethod
@@ -51,6 +51,8 @@ class Forwarding(Stranger):
         self.assertEqual(len(found), 1)
         return found[0]
 
+
+class Forwarding(Onward):
     def test_spf_fits_at_the_next_server(self):
         m = self.forwarded(letter("strict.example", "srs"))
         self.assertRegex(m.sender, r"^SRS0=[a-z2-7]{8}=[a-z2-7]{2}=strict\.example=x@home\.example$")
@@ -132,3 +134,123 @@ class Forwarding(Stranger):
         os.kill(self.server.roles()["directory"][0], signal.SIGKILL)
         again = until(lambda: [f for f in self.far.messages if b"deferred" in f.data], "the second attempt")[0]
         self.assertEqual(again.sender, m.sender)
+
+
+class Sealing(Onward):
+    """What goes on is sealed with the key of home.example, as it was published; dkimpy and we ourselves look at it."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        cls.published = ZONE + "".join(l + "\n" for l in cls.server.cli("dkim", "make", "home.example").stdout.splitlines() if not l.startswith(";"))
+        cls.nsd.change(cls.published)
+        until(lambda: cls.server.cli("dkim", "check", "home.example", check=False).returncode == 0, "the keys to be in use")
+
+    def look_up(self, name, timeout=5):
+        found = [l for l in self.published.splitlines() if l.split()[:1] == [name.decode()] and "TXT" in l]
+        return "".join(re.findall(r'"([^"]*)"', found[0])).encode() if found else None
+
+    def chain(self, m, instance):
+        """By dkimpy: the status of the whole, and what the newest seal says."""
+        status, _, why = dkim.arc_verify(m.data, dnsfunc=self.look_up)
+        seals = [f for f in re.findall(rb"^ARC-Seal:(.*?)\r?\n(?![ \t])", m.data, re.M | re.S) if b"d=home.example" in f]
+        self.assertEqual(len(seals), 1, why)
+        self.assertRegex(re.sub(rb"\s", b"", seals[0]), b"^i=%d;" % instance)
+        return status, re.search(rb"cv=(\w+)", seals[0]).group(1)
+
+    def as_another(self, m, mark):
+        """Another server takes what we sent, and judges it."""
+        self.assertEqual(self.hand_in(m.data, sender=m.sender, ip=OURS)[0], 250)
+        return self.results(self.arrived(mark))
+
+    def test_a_new_chain(self):
+        m = self.forwarded(signed(letter("strict.example", "chain"), "strict.example"))
+        self.assertEqual(self.chain(m, 1), (b"pass", b"none"))
+        self.assertTrue(dkim.verify(m.data, dnsfunc=self.look_up), "the author's signature is still good")
+        self.assertIn(b"dmarc=pass header.from=strict.example", m.data.split(b"ARC-Authentication-Results: i=1; mail.home.example;")[1].split(b"\r\nAuth")[0])
+        found = self.as_another(m, "chain")
+        for part in ("arc=pass", "dkim=pass", "dmarc=pass", "smtp.mailfrom=home.example"):
+            self.assertIn(part, found)
+        self.assertTrue([e for e in self.server.rows("trace", "friend@home.example") if "sealed=home.example" in str(e)])
+
+    def test_the_seal_speaks_for_mail_without_a_signature(self):
+        m = self.forwarded(letter("strict.example", "spoken-for"))
+        found = self.as_another(m, "spoken-for")
+        self.assertIn("dmarc=fail", found)
+        bare = re.sub(rb"^ARC-[A-Za-z-]+:.*?\r?\n(?![ \t])", b"", m.data, flags=re.M | re.S)
+        self.assertEqual(self.hand_in(bare, sender=m.sender, ip=OURS)[0], 550)
+
+    def test_a_chain_of_others(self):
+        m = self.forwarded(sealed(letter("mild.example", "second"), "mild.example"))
+        self.assertEqual(self.chain(m, 2), (b"pass", b"pass"))
+        self.assertIn("arc=pass", self.as_another(m, "second"))
+
+    def test_a_broken_chain(self):
+        m = self.forwarded(sealed(letter("mild.example", "broken"), "mild.example") + b"one line more\r\n")
+        status, said = self.chain(m, 2)
+        self.assertNotEqual(status, b"pass")
+        self.assertEqual(said, b"fail")
+        again = self.forwarded(m.data, n=2, sender="x@mild.example")
+        self.assertEqual(len(re.findall(rb"(?m)^ARC-Seal:", again.data)), 2, "nothing is added to what is called broken")
+
+    def test_a_large_message(self):
+        m = self.forwarded(letter("mild.example", "large") + (b"0123456789" * 7 + b"\r\n") * 20000)
+        self.assertEqual(self.chain(m, 1), (b"pass", b"none"))
+
+    def test_what_is_not_sealed(self):
+        self.assertEqual(self.hand_in(letter("mild.example", "stays"))[0], 250)
+        self.assertNotIn("ARC-", self.arrived("stays"))
+        with self.server.smtp("submission", login="ann@home.example") as client:
+            client.sendmail("ann@home.example", "friend@home.example", b"From: ann@home.example\r\nSubject: ours\r\n\r\nx\r\n")
+        data = until(lambda: self.far.messages, "the message")[0].data
+        self.assertNotIn(b"ARC-", data)
+        self.assertTrue(dkim.verify(data, dnsfunc=self.look_up))
+
+
+class ReturnPaths(Onward):
+    """Return paths of our own mail."""
+
+    def mode(self, mode):
+        self.server.cli("domain", "set", "home.example", f"--return-path={mode}")
+
+    def submit(self):
+        with self.server.smtp("submission", login="ann@home.example") as client:
+            client.sendmail("ann@home.example", "x@far.example", b"From: ann@home.example\r\nSubject: mine\r\n\r\nx\r\n")
+        return until(lambda: self.far.messages, "the message")[0].sender
+
+    def test_plain_is_the_default(self):
+        self.mode("plain")
+        self.assertEqual(self.submit(), "ann@home.example")
+        self.bounce("ann@home.example", "usual")
+        self.in_mailbox("ann@home.example", "usual")
+
+    def test_forged_mail_does_not_bounce_here(self):
+        self.mode("refuse")
+        path = self.submit()
+        self.assertRegex(path, r"^prvs=\d{4}[0-9a-f]{6}=ann@home\.example$")
+        code, said = self.rcpt("ann@home.example")
+        self.assertEqual((code, said.split()[0]), (550, "5.7.1"))
+        spoilt = path.replace("=ann@", "=bob@")
+        self.assertEqual(self.rcpt(spoilt)[0], 550)
+        self.assertEqual([self.rcpt(a, s)[0] for a, s in (("postmaster@home.example", ""), ("ann@home.example", "x@far.example"), (path, "x@far.example"))], [250] * 3)
+        self.bounce(path, "true-bounce")
+        got = self.in_mailbox("ann@home.example", "true-bounce")
+        self.assertIn("Delivered-To: ann@home.example", got)
+        self.assertEqual([b"true-bounce" in m for m in self.server.mailbox("bob@home.example")].count(True), 0)
+
+    def test_or_is_filed_as_junk(self):
+        self.mode("junk")
+        path = self.submit()
+        self.bounce("bob@home.example", "not-mine")
+        self.arrived("not-mine", "Junk")
+        self.bounce(path, "mine-after-all")
+        self.in_mailbox("ann@home.example", "mine-after-all")
+
+    def test_a_kill_changes_nothing(self):
+        self.mode("refuse")
+        path = self.submit()
+        self.server.kill_tree()
+        self.server.start()
+        self.bounce(path, "survivor")
+        self.in_mailbox("ann@home.example", "survivor")
+        self.assertEqual(self.rcpt("ann@home.example")[0], 550)

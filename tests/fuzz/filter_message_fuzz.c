@@ -1,6 +1,7 @@
 /* Any message through the filter, in two pieces: it ends or is refused, once; what comes out has a
  * header that no field was slipped into, and Bcc never gets through a submission. With bit 3 of the first octet it comes
- * from a stranger and is judged, DNS answering with pieces of the input; what claims to be our own result never gets through. */
+ * from a stranger and is judged, DNS answering with pieces of the input; what claims to be our own result never gets through. With bit 5 too it
+ * goes on to another server, and is sealed. */
 #include "ipc/ipc.h"
 #include "mailauth/auth_results_read.h"
 #include "roles/filter/judge.h"
@@ -39,7 +40,7 @@ static void on_end(void *owner, uint64_t flags, struct str prepend, struct str m
     (void)flags;
     assert(!w->ended && !w->refused && prepend.n <= IPC_CHUNK && message_id.n <= IPC_NAME);
     assert(prepend.n == 0 || prepend.p[prepend.n - 1] == '\n');
-    assert(w->judge == NULL || str_starts(prepend, STR("Authentication-Results: mx.example")));
+    assert(w->judge == NULL || str_starts(prepend, STR("Authentication-Results: mx.example")) || (w->signatures == 2 && str_starts(prepend, STR("ARC-Seal: "))));
     w->ended++;
 }
 
@@ -86,7 +87,11 @@ static void on_signatures(void *owner, const struct msg_dkim_sign_ask *ask)
 {
     struct world *w = owner;
 
-    assert(w->has_key && w->keys == 1 && w->signatures == 0 && ask->rsa_hash.n == 32 && ask->ed25519_hash.n == 32);
+    assert(w->has_key && w->keys == 1 && ask->rsa_hash.n == 32);
+    if (w->judge != NULL)
+        assert(w->judged == 1 && w->signatures < 2 && ask->ed25519_hash.n == 0);
+    else
+        assert(w->signatures == 0 && ask->ed25519_hash.n == 32);
     w->signatures++;
     if (w->answer_now)
         answer_signatures(w);
@@ -209,6 +214,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 8)
         w.judge = stranger(&w, bytes);
     message_set_judge(&m, w.judge);
+    if (data[0] & 32)
+        message_goes_on(&m, STR("home.example"));
     message_chunk(&m, str_sub(bytes, 0, data[1] % bytes.n));
     message_chunk(&m, str_skip(bytes, data[1] % bytes.n));
     message_end(&m, 0);
@@ -220,6 +227,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         answer_signatures(&w);
     if (w.judge != NULL && !message_is_over(&m))
         answer_all(&w);
+    for (unsigned i = 0; !w.answer_now && w.judge != NULL && i < w.signatures; i++)
+        answer_signatures(&w);
     assert(w.ended + w.refused == 1);
     if (w.ended)
         check_header(&w, buf_str(&w.body));

@@ -20,7 +20,10 @@ SEEDS = {
         b"\x00\x00" + b"Received: x\r\n" * 7 + b"\r\n",
         b"\x08\x40\x41\0\x0a\x09v=spf1 -all\r\nFrom: x@a.example\r\nAuthentication-Results: mx.example; spf=pass\r\nDKIM-Signature: v=1; "
         b"a=rsa-sha256; d=a.example; s=k; h=from; bh=YQ==; b=YQ==\r\n\r\nbody\r\n",
-        b"\x08\x01\x44\0\x12\x11v=DMARC1;p=reject\r\nFrom: x@a.example\r\n\r\nx", b"\x08\x05\0\0\0\0\0From: x@a.example, y@b.example\r\nFrom:\r\n\r\nx"],
+        b"\x08\x01\x44\0\x12\x11v=DMARC1;p=reject\r\nFrom: x@a.example\r\n\r\nx", b"\x08\x05\0\0\0\0\0From: x@a.example, y@b.example\r\nFrom:\r\n\r\nx",
+        b"8\x05From: x@a.example\r\nSubject: goes on\r\n\r\nbody\r\n",
+        b"9 From: x@a.example\r\nARC-Seal: i=1; a=rsa-sha256; cv=none; d=a.example; s=k; t=1; b=YQ==\r\nARC-Message-Signature: i=1; a=rsa-sha256; d=a.example; s=k; h=from; bh=YQ==; b=YQ==\r\nARC-Authentication-Results: i=1; a.example; none\r\n\r\nx",
+        b")\x01From: x@a.example\r\n\r\nno key"],
     "dsn": [b"\x01mx.example|me@a.example|a+2Bb|Hello|<i@d>|0123|x@y.example|rfc822;a+2Bb|5.1.1 no such user|mx.y.example|z@y|utf-8;\\x{F6}@x|4.4.1 x|h",
         b"\x0fmx|j\xc3\xb6@a|+0D+0A|a\r\nb|<>||\xff|utf-8;\xc3\xb6|\r\n--report-ID-1--\r\n|h|||||"],
 }

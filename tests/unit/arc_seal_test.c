@@ -199,6 +199,7 @@ static void a_broken_chain_covers_itself(void **state)
 
 static void begin_refuses(void **state)
 {
+    struct arc_seal *late;
     struct buf message, out;
 
     (void)state;
@@ -220,6 +221,16 @@ static void begin_refuses(void **state)
     buf_clear(&message);
     assert_null(arc_seal_new(STR("no domain"), STR("s"), DKIM_RSA_SHA256, now));
     assert_null(arc_seal_new(STR("example.net"), STR(""), DKIM_RSA_SHA256, now));
+    late = arc_seal_new(STR(""), STR(""), DKIM_RSA_SHA256, now);
+    assert_false(arc_seal_set_key(late, STR("no domain"), STR("s"), DKIM_RSA_SHA256));
+    assert_false(arc_seal_set_key(late, STR("example.net"), STR(""), DKIM_RSA_SHA256));
+    arc_seal_field(late, STR("From: x@example.org\r\n"));
+    assert_true(arc_seal_header_end(late));
+    arc_seal_end(late);
+    assert_false(arc_seal_begin(late, ARC_NONE, STR("Authentication-Results: x; none"))); /* no key */
+    assert_true(arc_seal_set_key(late, STR("example.net"), STR("s"), DKIM_RSA_SHA256));
+    assert_true(arc_seal_begin(late, ARC_NONE, STR("Authentication-Results: x; none")));
+    arc_seal_free(late);
 }
 
 static void fields_are_folded(void **state)

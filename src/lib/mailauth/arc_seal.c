@@ -39,14 +39,13 @@ static EVP_MD_CTX *new_hash(void)
 
 struct arc_seal *arc_seal_new(struct str domain, struct str selector, enum dkim_algorithm algorithm, uint64_t now_seconds)
 {
-    char name[DNS_NAME_TEXT];
-    struct arc_seal *s;
+    struct arc_seal *s = xcalloc(1, sizeof *s);
 
-    if (!dkim_is_domain(domain) || !dkim_signature_key_name(selector, domain, name))
+    *s = (struct arc_seal){.time = now_seconds, .header = dkim_header_new(), .body = dkim_body_new(), .fields = new_hash(), .older = new_hash()};
+    if (domain.n > 0 && !arc_seal_set_key(s, domain, selector, algorithm)) {
+        arc_seal_free(s);
         return NULL;
-    s = xcalloc(1, sizeof *s);
-    *s = (struct arc_seal){.domain = str_dup(domain), .selector = str_dup(selector), .algorithm = algorithm, .time = now_seconds,
-        .header = dkim_header_new(), .body = dkim_body_new(), .fields = new_hash(), .older = new_hash()};
+    }
     if (!dkim_body_want(s->body, DKIM_RELAXED, UINT64_MAX, &s->body_number))
         fatal("no room for the hash of a body");
     buf_init(&s->names, DKIM_NAMES_MAX);
@@ -54,6 +53,20 @@ struct arc_seal *arc_seal_new(struct str domain, struct str selector, enum dkim_
     buf_init(&s->message, FIELD_MAX);
     buf_init(&s->seal, FIELD_MAX);
     return s;
+}
+
+bool arc_seal_set_key(struct arc_seal *s, struct str domain, struct str selector, enum dkim_algorithm algorithm)
+{
+    char name[DNS_NAME_TEXT];
+
+    if (!dkim_is_domain(domain) || !dkim_signature_key_name(selector, domain, name))
+        return false;
+    str_free(&s->domain);
+    str_free(&s->selector);
+    s->domain = str_dup(domain);
+    s->selector = str_dup(selector);
+    s->algorithm = algorithm;
+    return true;
 }
 
 void arc_seal_free(struct arc_seal *s)
@@ -181,7 +194,7 @@ bool arc_seal_begin(struct arc_seal *s, enum arc_result chain, struct str result
 {
     ptrdiff_t colon = str_find(results, ':');
 
-    if ((chain == ARC_NONE) == s->present || (chain == ARC_PASS && !s->whole) || colon < 0)
+    if (s->domain.n == 0 || (chain == ARC_NONE) == s->present || (chain == ARC_PASS && !s->whole) || colon < 0)
         return false;
     s->chain = chain;
     buf_addf(&s->results, "ARC-Authentication-Results: i=%u; ", s->instance);

@@ -1,6 +1,8 @@
 /* A table. The length of a name is compared first: most fields of a message are none of these. */
 #include "fields.h"
 
+#include <string.h>
+
 static const struct {
     struct str name;
     enum field_id id;
@@ -33,4 +35,29 @@ bool field_precedence_is_bulk(struct str value)
 {
     value = str_trim(value);
     return str_ieq(value, STR("bulk")) || str_ieq(value, STR("list")) || str_ieq(value, STR("junk"));
+}
+
+static size_t field_length(struct str header)
+{
+    const char *lf;
+    size_t n = 0;
+
+    while ((lf = memchr(header.p + n, '\n', header.n - n)) != NULL) {
+        n = (size_t)(lf - header.p) + 1;
+        if (n == header.n || (header.p[n] != ' ' && header.p[n] != '\t'))
+            return n;
+    }
+    return header.n;
+}
+
+bool fields_next(struct str *header, struct str *field)
+{
+    size_t n;
+
+    if (header->n == 0)
+        return false;
+    n = field_length(*header);
+    *field = str_sub(*header, 0, n);
+    *header = str_skip(*header, n);
+    return true;
 }

@@ -17,3 +17,5 @@ enum field_id {
 enum field_id field_find(struct str name);
 /* "bulk", "list", "junk". */
 bool field_precedence_is_bulk(struct str value);
+/* The next field of a header, folded lines and all; false at its end. */
+bool fields_next(struct str *header, struct str *field);

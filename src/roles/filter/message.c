@@ -39,6 +39,7 @@ void message_begin(struct message *m, const struct message_world *world, void *o
     buf_init(&m->authors, AUTHORS_TEXT);
     buf_init(&m->added, PREPEND_MAX);
     signing_init(&m->signing);
+    sealing_init(&m->sealing);
     buf_init(&m->message_id, IPC_NAME);
 }
 
@@ -47,6 +48,11 @@ void message_set_judge(struct message *m, struct judge *judge)
     m->judge = judge;
     if (judge != NULL)
         judge_start(judge);
+}
+
+void message_goes_on(struct message *m, struct str domain)
+{
+    sealing_note_domain(&m->sealing, domain);
 }
 
 void message_clear(struct message *m)
@@ -59,6 +65,7 @@ void message_clear(struct message *m)
     buf_clear(&m->authors);
     buf_clear(&m->added);
     signing_clear(&m->signing);
+    sealing_clear(&m->sealing);
     buf_clear(&m->message_id);
 }
 
@@ -69,7 +76,7 @@ bool message_is_over(const struct message *m)
 
 size_t message_held(const struct message *m)
 {
-    return m->held.capacity + m->scan.partial.capacity + signing_held(&m->signing);
+    return m->held.capacity + m->scan.partial.capacity + signing_held(&m->signing) + sealing_held(&m->sealing);
 }
 
 static void refuse(struct message *m, unsigned code, struct str text)
@@ -200,6 +207,12 @@ static void pass_on(struct message *m, struct str data)
     }
 }
 
+static void hash_body(struct message *m, struct str bytes)
+{
+    signing_body(&m->signing, bytes);
+    sealing_body(&m->sealing, bytes);
+}
+
 /* Sends the header as it has become, with the part of the body that came with it in one piece where
  * that fits: a small message stays one chunk. */
 static void send_header(struct message *m, struct str chunk, size_t used)
@@ -207,8 +220,8 @@ static void send_header(struct message *m, struct str chunk, size_t used)
     struct str held_back = header_scan_rest(&m->scan), body = str_skip(chunk, used);
     struct buf *held = &m->held;
 
-    signing_body(&m->signing, held_back);
-    signing_body(&m->signing, body);
+    hash_body(m, held_back);
+    hash_body(m, body);
 
     if (m->scan.size == used && held_back.n == 0 && m->scan.blank && !m->rewritten && chunk.n <= IPC_CHUNK) {
         pass_on(m, chunk);
@@ -301,7 +314,7 @@ static void let_judge_begin_body(struct message *m, struct str chunk, size_t use
 
 static void header_ended(struct message *m, struct str chunk, size_t used)
 {
-    bool signed_for;
+    bool signed_for, sealed_for;
 
     if (!header_is_acceptable(m))
         return;
@@ -309,6 +322,7 @@ static void header_ended(struct message *m, struct str chunk, size_t used)
     if (m->flags & TXN_SUBMISSION)
         complete(m);
     signed_for = is_submitted(m) && signing_begin(&m->signing, buf_str(&m->added), buf_str(&m->held), m->world->now(m->owner));
+    sealed_for = m->judge != NULL && sealing_begin(&m->sealing, buf_str(&m->held), m->world->now(m->owner));
     if (m->judge != NULL)
         let_judge_begin_body(m, chunk, used);
     send_header(m, chunk, used);
@@ -316,6 +330,8 @@ static void header_ended(struct message *m, struct str chunk, size_t used)
         ask_authors(m);
     if (signed_for && m->state != MESSAGE_OVER)
         m->world->ask_keys(m->owner, buf_str(&m->signing.domain));
+    if (sealed_for && m->state != MESSAGE_OVER)
+        m->world->ask_keys(m->owner, sealing_domain(&m->sealing));
 }
 
 void message_chunk(struct message *m, struct str data)
@@ -323,7 +339,7 @@ void message_chunk(struct message *m, struct str data)
     size_t used;
 
     if (m->state == MESSAGE_BODY) {
-        signing_body(&m->signing, data);
+        hash_body(m, data);
         if (m->judge != NULL)
             judge_body(m->judge, data);
         pass_on(m, data);
@@ -348,14 +364,15 @@ void message_chunk(struct message *m, struct str data)
 /* Has nobody more to say? */
 static bool is_decided(const struct message *m)
 {
-    return m->pending == 0 && !signing_waits(&m->signing) && (m->judge == NULL || judge_is_done(m->judge));
+    return m->pending == 0 && !signing_waits(&m->signing) && !sealing_waits(&m->sealing) && (m->judge == NULL || judge_is_done(m->judge));
 }
 
 /* False: the message is refused. */
 static bool accept_verdict(struct message *m)
 {
-    const struct verdict *v = m->judge != NULL ? m->world->verdict(m->owner) : NULL;
+    const struct verdict *v = m->judge != NULL && !m->accepted ? m->world->verdict(m->owner) : NULL;
 
+    m->accepted = true;
     if (v != NULL && v->action == VERDICT_JUNK)
         m->flags |= TXN_JUNK;
     if (v != NULL && v->action == VERDICT_REFUSE)
@@ -367,10 +384,9 @@ static void finish(struct message *m)
 {
     struct buf prepend;
 
-    if (!accept_verdict(m))
-        return;
     buf_init(&prepend, PREPEND_MAX);
     buf_add(&prepend, buf_str(&m->signing.fields));
+    buf_add(&prepend, buf_str(&m->sealing.fields));
     if (m->judge != NULL)
         judge_write_field(m->judge, &prepend);
     buf_add(&prepend, m->trace);
@@ -380,19 +396,34 @@ static void finish(struct message *m)
     buf_clear(&prepend);
 }
 
+static void start_sealing(struct message *m)
+{
+    struct buf results;
+
+    buf_init(&results, PREPEND_MAX);
+    judge_write_field(m->judge, &results);
+    (void)sealing_start(&m->sealing, judge_arc(m->judge), buf_str(&results));
+    buf_clear(&results);
+}
+
 /* Everything came: what is still to be asked, or waited for, before it goes on. */
 static void proceed(struct message *m)
 {
     struct msg_dkim_sign_ask ask;
 
-    if (m->state != MESSAGE_ASKING || !is_decided(m))
+    if (m->state != MESSAGE_ASKING || !is_decided(m) || !accept_verdict(m))
         return;
-    if (m->signing.state != SIGNING_KNOWN) {
+    if (m->sealing.state == SEALING_KNOWN)
+        start_sealing(m);
+    if (m->signing.state == SIGNING_KNOWN) {
+        signing_ask(&m->signing, &ask);
+        m->world->ask_signatures(m->owner, &ask);
+    } else if (m->sealing.state == SEALING_READY) {
+        sealing_ask(&m->sealing, &ask);
+        m->world->ask_signatures(m->owner, &ask);
+    } else {
         finish(m);
-        return;
     }
-    signing_ask(&m->signing, &ask);
-    m->world->ask_signatures(m->owner, &ask);
 }
 
 void message_end(struct message *m, uint64_t flags)
@@ -442,11 +473,13 @@ void message_keys(struct message *m, const struct msg_dkim_keys_reply *reply)
 {
     unsigned code;
 
-    if (m->state == MESSAGE_OVER || m->signing.state != SIGNING_KEYS)
+    if (m->state == MESSAGE_OVER || (m->signing.state != SIGNING_KEYS && m->sealing.state != SEALING_KEYS))
         return;
-    code = signing_take_keys(&m->signing, reply);
+    code = m->signing.state == SIGNING_KEYS ? signing_take_keys(&m->signing, reply) : sealing_take_keys(&m->sealing, reply);
     if (code != 0)
         refuse_unsigned(m, code);
+    else if (m->sealing.state == SEALING_KEYS) /* of the next domain */
+        m->world->ask_keys(m->owner, sealing_domain(&m->sealing));
     else
         proceed(m);
 }
@@ -455,9 +488,9 @@ void message_signatures(struct message *m, const struct msg_dkim_sign_reply *rep
 {
     unsigned code;
 
-    if (m->state == MESSAGE_OVER || m->signing.state != SIGNING_ASKED)
+    if (m->state == MESSAGE_OVER || (m->signing.state != SIGNING_ASKED && m->sealing.state != SEALING_ASKED))
         return;
-    code = signing_take(&m->signing, reply);
+    code = m->signing.state == SIGNING_ASKED ? signing_take(&m->signing, reply) : sealing_take(&m->sealing, reply);
     if (code != 0)
         refuse_unsigned(m, code);
     else
@@ -470,6 +503,6 @@ void message_directory_gone(struct message *m)
         return;
     if (m->pending > 0)
         message_sender(m, false, true);
-    else if (signing_waits(&m->signing))
+    else if (signing_waits(&m->signing) || sealing_waits(&m->sealing))
         refuse_unsigned(m, 451);
 }

@@ -5,11 +5,12 @@
  *      \------------------- refuse() at any point ----------------------/
  *
  * ASKING: everything came, but the directory has not said yet whether the sender may use the
- * addresses in From, or has not signed it (signing.h), or the judge of a stranger's message is not done. What a message holds in
+ * addresses in From, or has not signed or sealed it (signing.h, sealing.h), or the judge of a stranger's message is not done. What a message holds in
  * memory is bounded by the limit of its header. */
 #pragma once
 #include "ipc/messages.h"
 #include "mime/header.h"
+#include "sealing.h"
 #include "signing.h"
 
 struct judge;
@@ -56,8 +57,10 @@ struct message {
     struct buf added;      /* fields that a submitted message lacked */
     struct buf message_id; /* as found, or as made */
     struct signing signing;
+    struct sealing sealing;
     unsigned author_count, pending;
     bool rewritten;        /* held is not what came in */
+    bool accepted;         /* the verdict about it was taken */
     bool has_date, has_from, has_message_id, bad_from, too_many_authors;
 };
 
@@ -65,6 +68,8 @@ void message_begin(struct message *m, const struct message_world *world, void *o
     const struct message_limits *limits, struct str hostname, const struct msg_txn_begin *begin);
 /* Before the first chunk: this judge hears all of the message, as it came. */
 void message_set_judge(struct message *m, struct judge *judge);
+/* Before the end of the header: some of its mail, of a recipient in this domain, goes on to another server. */
+void message_goes_on(struct message *m, struct str domain);
 void message_clear(struct message *m);
 void message_chunk(struct message *m, struct str data);
 void message_end(struct message *m, uint64_t flags);

@@ -2,10 +2,9 @@
 #include "signing.h"
 
 #include "base/clock.h"
+#include "fields.h"
 #include "mime/header.h"
 #include "smtp/address.h"
-
-#include <string.h>
 
 enum { FIELDS_MAX = 8192, HELD = 8192 /* about what a hash and the names of the fields take */ };
 
@@ -57,27 +56,12 @@ void signing_note_author(struct signing *s, struct str value)
     buf_clear(&canonical);
 }
 
-static size_t field_length(struct str header)
-{
-    const char *lf;
-    size_t n = 0;
-
-    while ((lf = memchr(header.p + n, '\n', header.n - n)) != NULL) {
-        n = (size_t)(lf - header.p) + 1;
-        if (n == header.n || (header.p[n] != ' ' && header.p[n] != '\t'))
-            return n;
-    }
-    return header.n;
-}
-
 static void add_fields(struct signing *s, struct str header)
 {
-    while (header.n > 0) {
-        size_t n = field_length(header);
+    struct str field;
 
-        dkim_sign_field(s->sign, str_sub(header, 0, n));
-        header = str_skip(header, n);
-    }
+    while (fields_next(&header, &field))
+        dkim_sign_field(s->sign, field);
 }
 
 bool signing_begin(struct signing *s, struct str added, struct str header, int64_t now)

@@ -9,10 +9,14 @@
 #include "base/metric.h"
 #include "base/random.h"
 #include "filter.h"
+#include "smtp/address.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+static struct metric sealed = METRIC_COUNTER("staffetta_filter_sealed_total", "Messages sealed (ARC) because they go on to another server.");
+static struct metric unsealed =
+    METRIC_COUNTER("staffetta_filter_unsealed_total", "Messages that go on to another server without a seal: no key, or a chain that must not be added to.");
 static struct metric messages = METRIC_COUNTER("staffetta_filter_messages_total",
     "Messages passed on to the queue in full.");
 static struct metric bytes = METRIC_COUNTER("staffetta_filter_bytes_total", "Bytes of messages that came in.");
@@ -42,7 +46,7 @@ struct txn {
 
 void transaction_show_metrics(void)
 {
-    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &signatures, &latency};
+    struct metric *all[] = {&messages, &bytes, &refusals, &open_txns, &held_bytes, &checks, &signatures, &sealed, &unsealed, &latency};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         metric_show(all[i]);
@@ -134,15 +138,32 @@ static void send_chunk(void *owner, struct str data)
     flow_wrote(t->filter, t->queue);
 }
 
+/* For the story: what was found out, and whether it was sealed. */
+static void write_words(const struct txn *t, struct buf *out)
+{
+    const struct sealing *s = &t->message.sealing;
+
+    buf_add(out, judging_words(t->judging));
+    if (t->judging == NULL || s->domain_count == 0)
+        return;
+    metric_add(s->state == SEALING_DONE ? &sealed : &unsealed, 1);
+    if (s->state == SEALING_DONE)
+        buf_addf(out, " sealed=%.*s", STR_ARG(sealing_domain(s)));
+}
+
 static void send_end(void *owner, uint64_t flags, struct str prepend, struct str message_id)
 {
     struct txn *t = owner;
+    struct buf words;
 
     if (t->queue == NULL)
         return;
     metric_add(&messages, 1);
     metric_observe(&latency, clock_monotonic() - t->began);
-    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id, judging_words(t->judging)});
+    buf_init(&words, IPC_TEXT);
+    write_words(t, &words);
+    ipc_send_txn_end(t->queue, &(struct msg_txn_end){t->id, flags, prepend, message_id, buf_str(&words)});
+    buf_clear(&words);
     flow_wrote(t->filter, t->queue);
 }
 
@@ -306,6 +327,15 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
     message_set_judge(&t->message, judging_judge(t->judging));
 }
 
+/* In whose name its mail goes on. */
+static struct str forwarder(struct filter *f, struct str address)
+{
+    struct str local, domain;
+
+    address_split(address, &local, &domain);
+    return role_config(f->role)->forward.domain.n > 0 ? role_config(f->role)->forward.domain : domain;
+}
+
 void transaction_on_rcpt(struct role *role, struct channel *from, const struct msg_txn_rcpt *m)
 {
     struct filter *f = role_state(role);
@@ -315,6 +345,8 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
     if (t == NULL || t->queue == NULL)
         return;
     judging_rcpt(t->judging, m->address);
+    if (m->forwards)
+        message_goes_on(&t->message, forwarder(f, m->address));
     on.id = t->id;
     ipc_send_txn_rcpt(t->queue, &on);
     flow_wrote(f, t->queue);
