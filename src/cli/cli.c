@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"pool", "source addresses for outgoing mail", NULL, verb_run, pool_verbs},
     {"dkim", "the keys that sign mail of a domain", NULL, verb_run, dkim_verbs},
     {"dns", "every record to publish for a domain", NULL, verb_run, dns_verbs},
+    {"certificate", "the certificate of this server, by ACME", NULL, verb_run, certificate_verbs},
     {"queue", "messages on their way", NULL, queue_run, queue_verbs},
     {"trace", "the whole story of a message", NULL, verb_run, trace_verbs},
     {"check-sandbox", "let every role try what it must not be able to do", NULL, verb_run, check_sandbox_verbs},

@@ -197,6 +197,19 @@ static bool check_certificates(struct reading *r)
     return true;
 }
 
+static bool check_acme(struct reading *r)
+{
+    const struct config *c = r->config;
+    bool found = c->acme.certificate.n == 0 && c->certificate_count > 0;
+
+    for (size_t i = 0; i < c->certificate_count; i++)
+        found = found || str_eq(c->certificates[i].name, c->acme.certificate);
+    if (!c->acme.agree || found)
+        return true;
+    return reading_fail(r, reading_line(cfg_getsec(r->root, "acme"), "certificate"),
+        "acme has no certificate to renew: expected certificate \"%.*s\" { chain = ... key = ... }", STR_ARG(c->acme.certificate.n ? c->acme.certificate : STR("main")));
+}
+
 static bool check_mta_sts(struct reading *r)
 {
     for (size_t i = 0; i < r->config->mta_sts_count; i++)
@@ -225,5 +238,5 @@ bool reading_check(struct reading *r)
     networks(r, &r->config->relay_nets, r->config->relay_networks);
     split_exempt(r);
     r->config->sharing_mode = value_sharing(r->config->sharing);
-    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_mta_sts(r) && check_amounts(r);
+    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_mta_sts(r) && check_acme(r) && check_amounts(r);
 }

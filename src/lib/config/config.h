@@ -110,6 +110,17 @@
     D(time, SPAN, "20s", "How long a check waits for answers in all.")                             \
     D(certificate_time, SPAN, "14d", "A certificate that ends sooner is warned about.")
 
+/* Certificates by ACME (docs/certificates.md). */
+#define CONFIG_ACME(D)                                                                             \
+    D(agree, SWITCH, "false", "You agree to the terms of the certificate authority; without it none is asked.") \
+    D(directory, TEXT, "https://acme-v02.api.letsencrypt.org/directory", "The certificate authority: URL of its directory.") \
+    D(contact, TEXT, "", "Mail address it may write to; may be empty.")                            \
+    D(certificate, TEXT, "", "Name of the section certificate whose chain is renewed; default: the first one. Its key stays.") \
+    D(names, LIST, "", "Further names of the certificate, besides hostname.")                      \
+    D(domains, SWITCH, "true", "Put mta-sts, autoconfig and autodiscover of our own domains into it, as far as these names have an address of this server.") \
+    D(challenge, TEXT, "http-01", "How it is shown that the names are ours: http-01, answered by a listener http on port 80, or tls-alpn-01, by a listener https on port 443.") \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted when the certificate authority is asked.")
+
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
     D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
@@ -220,6 +231,9 @@ struct config {
     struct {
         CONFIG_CHECK(CONFIG_MEMBER)
     } check;
+    struct {
+        CONFIG_ACME(CONFIG_MEMBER)
+    } acme;
     struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;

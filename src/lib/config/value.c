@@ -244,6 +244,19 @@ bool value_is_dmarc_mode(struct str text)
     return is_one_of(text, modes, 3);
 }
 
+bool value_is_https_url(struct str text)
+{
+    return str_starts(text, STR("https://")) && text.n > STR("https://").n && text.n < 1000 && str_is_printable(text) && str_find(text, ' ') < 0 &&
+           str_find(str_skip(text, STR("https://").n), '/') > 0;
+}
+
+bool value_is_acme_challenge(struct str text)
+{
+    static const char *const kinds[] = {"http-01", "tls-alpn-01"};
+
+    return is_one_of(text, kinds, 2);
+}
+
 bool value_is_sts_mode(struct str text)
 {
     static const char *const modes[] = {"testing", "enforce", "none"};

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "gather.h"
 #include "ask.h"
+#include "certificates.h"
 #include "domains.h"
 #include "pages.h"
 #include "net/accept.h"
@@ -127,11 +128,14 @@ int main(int argc, char **argv)
     list_init(&web.clients);
     list_init(&web.tunnels);
     list_init(&web.domain_waits);
+    challenges_init(&web.challenges);
     map_init(&web.asks);
     web.gather = gather_new(&web);
     web.http = http_new(&web, &metrics_site);
     web.doors = doors_open(&web);
     commands_show_metrics();
+    if (role_certificate_count(web.role) > 0)
+        certificates_show_metric();
     take_listeners(&web);
     role_sandbox(web.role);
     return role_run(web.role);

@@ -165,6 +165,7 @@ static void start_outlook_json(struct exchange *x)
         exchange_answer(x, 400);
 }
 
+#define CHALLENGE "/.well-known/acme-challenge/"
 #define XML "text/xml; charset=utf-8"
 
 static const struct page world_pages[] = {
@@ -179,7 +180,15 @@ static const struct page world_pages[] = {
 const struct http_site world_site = {
     world_pages, sizeof world_pages / sizeof *world_pages, CONNECTIONS, "nothing is here\n"};
 
-/* ---- in plain: only the way to TLS ---- */
+/* ---- in plain: challenges of ACME (RFC 8555 8.3), else only the way to TLS ---- */
+
+static void start_challenge(struct exchange *x)
+{
+    struct str authorization = challenges_answer(&x->web->challenges, str_skip(str_of(x->path), STR(CHALLENGE).n));
+
+    buf_add(&x->body, authorization);
+    exchange_answer(x, authorization.n > 0 ? 200 : 404);
+}
 
 static void add_query(struct buf *out, struct str address)
 {
@@ -207,6 +216,7 @@ static void start_redirect(struct exchange *x)
 }
 
 static const struct page plain_pages[] = {
+    {NULL, CHALLENGE, true, METHOD_GET, "application/octet-stream", start_challenge},
     {NULL, "/", true, METHOD_GET, "text/plain; charset=utf-8", start_redirect},
 };
 

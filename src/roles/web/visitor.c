@@ -284,6 +284,13 @@ static bool sign(void *arg, struct str key, enum key_operation operation, struct
     return role_sign(arg, key, operation, input, out);
 }
 
+static struct ssl_ctx_st *find_challenge(void *arg, struct str name)
+{
+    const struct web *web = arg;
+
+    return challenges_context(&web->challenges, name);
+}
+
 void doors_reload(struct doors *d)
 {
     size_t n = role_certificate_count(d->web->role);
@@ -300,6 +307,8 @@ void doors_reload(struct doors *d)
         log_error("certificates", "reason=%s", err.text);
         return;
     }
+    if (fresh != NULL)
+        tls_server_on_challenge(fresh, find_challenge, d->web);
     tls_server_free(d->tls);
     d->tls = fresh;
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
+#include "challenges.h"
 #include "ipc/role.h"
 
 struct event;
@@ -32,6 +33,7 @@ struct web {
     struct http *http; /* of the metrics listeners */
     struct doors *doors;
     struct list domain_waits; /* struct domain_wait of domains.c */
+    struct challenges challenges;
     struct process_info processes[ROLE_COUNT][WEB_COPIES];
     int64_t started; /* wall time */
 };
