@@ -73,10 +73,10 @@ class Dane(Case):
         ip = "127.0.0.10" if domain == "unsigned" else f"127.0.0.{11 + DOMAINS.index(domain)}"
         return self.sink(ip, tls=certificate and server_context(*certificate), **more)
 
-    def submit(self, rcpt, **more):
+    def submit(self, rcpt, header="", **more):
         with self.server.smtp("submission", login="ann@home.example") as client:
             client.ehlo()
-            client.sendmail("ann@home.example", [rcpt], letter("ann@home.example", rcpt), **more)
+            client.sendmail("ann@home.example", [rcpt], letter("ann@home.example", rcpt, more=header), **more)
 
     def story(self, rcpt, kind):
         """What trace says of the first attempt."""
@@ -130,6 +130,20 @@ class Dane(Case):
 
     def test_an_unsigned_zone(self):
         self.arrives("unsigned", None, "none: MX records not signed by DNSSEC", tls=False)
+
+    def test_tls_required_no(self):
+        with self.server_of("waived", self.other) as s:
+            self.submit("x@waived.example", "TLS-Required: No\r\n")
+            until(lambda: s.messages, "the message")
+            self.assertTrue(s.messages[0].tls)
+            self.assertIn(b"TLS-Required: No", s.messages[0].data)
+            self.assertIn("waived: ", self.story("x@waived.example", "relayed")["tls_policy"])
+
+    def test_requiretls_that_nobody_can_keep(self):
+        with self.server_of("good", self.other, extensions=[*EXTENSIONS, "REQUIRETLS"]) as s:
+            self.submit("never@good.example", mail_options=["REQUIRETLS"])
+            until(lambda: [m for m in self.server.mailbox("ann@home.example") if b"never@good.example" in m and b"5.7.10" in m], "a bounce")
+            self.assertFalse(s.messages)
 
     def test_requiretls(self):
         with self.server_of("good", self.certificate, extensions=[*EXTENSIONS, "REQUIRETLS"]) as s:

@@ -194,6 +194,8 @@ class Dkim(Case):
         self.ready()
         for path in self.server.data.joinpath("directory").iterdir():
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+        for pid in self.server.roles()["directory"]:
+            self.assertRegex(pathlib.Path(f"/proc/{pid}/limits").read_text(), r"Max core file size +0 +0 ")
         said = self.server.cli("dkim", "show", "home.example", "--json").stdout + self.server.cli("dkim", "list", "--json").stdout + self.server.log_text()
         self.assertNotIn("PRIVATE", said)
         self.assertNotIn('"private"', said)

@@ -121,6 +121,9 @@ class Judged(Stranger):
         self.assertIn("dmarc=fail", found)
         self.assertIn("policy.dmarc=quarantine", found)
         self.assertEqual(self.look("doubtful", "INBOX"), [])
+        with self.server.imap("bob@home.example") as client:
+            client.select("Junk", readonly=True)
+            self.assertEqual(len(client.search(None, "SUBJECT", "doubtful", "KEYWORD", "$Junk")[1][0].split()), 1)
 
     def test_quarantine_outlives_a_crash(self):
         os.kill(self.server.roles()["mailbox"][0], signal.SIGSTOP)

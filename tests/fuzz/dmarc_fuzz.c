@@ -1,6 +1,6 @@
 /* Any From fields, identifiers and records: the check ends, asks no more than its limits allow, asks only for names that can be
  * asked for, and has an outcome that holds together. Input: "From NUL From NUL spf NUL signers NUL" (signers are
- * separated by blanks), then answers: a status, a byte of length, the text of a TXT record. */
+ * separated by blanks, with '?' before one that could not be checked), then answers: a status, a byte of length, the text of a TXT record. */
 #include "base/buf.h"
 #include "dns/records.h"
 #include "mailauth/dmarc.h"
@@ -80,6 +80,8 @@ static void check_outcome(const struct dmarc_outcome *o)
     assert(o->policy <= o->published && o->published <= DMARC_REJECT);
     if (o->result == DMARC_RESULT_FAIL)
         assert(!o->spf_aligned && !o->dkim_aligned && o->policy_domain.n > 0 && dmarc_is_usable(&o->record));
+    else if (o->result == DMARC_RESULT_TEMPERROR && o->published != DMARC_NONE)
+        assert(!o->spf_aligned && !o->dkim_aligned && o->policy_domain.n > 0 && dmarc_is_usable(&o->record));
     else
         assert(o->published == DMARC_NONE);
     if (o->result == DMARC_RESULT_PASS)
@@ -103,7 +105,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dmarc_add_spf(d, field);
     signers = cut(&input);
     while (str_next_word(&signers, &word))
-        dmarc_add_dkim(d, word);
+        if (word.p[0] == '?')
+            dmarc_add_unsure(d, str_skip(word, 1), false);
+        else
+            dmarc_add_dkim(d, word);
     dmarc_start(d);
     while (!over && input.n > 1) {
         unsigned how = (uint8_t)input.p[0];

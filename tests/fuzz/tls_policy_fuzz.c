@@ -1,6 +1,7 @@
-/* A text as each of the things of MTA-STS and TLSRPT: records, a policy and the hosts it allows, an address to report to. Every
+/* A text as each of the things of MTA-STS and TLSRPT: records, a policy and the hosts it allows, an address to report to, a result to count. Every
  * view is inside the text; a policy allows what its patterns say and nothing else. */
 #include "tlspolicy/sts_policy.h"
+#include "tlspolicy/tls_outcome.h"
 #include "tlspolicy/tlsrpt.h"
 
 #include <assert.h>
@@ -27,6 +28,22 @@ static void check_patterns(const struct sts_policy *policy)
     assert(!sts_policy_allows(policy, STR("")) && !sts_policy_allows(policy, STR(".")));
 }
 
+/* What is read is written the same way again. */
+static void check_outcome(struct str all)
+{
+    struct tls_outcome o, again;
+    struct buf out;
+
+    if (!tls_outcome_read(STR("a.example"), all, &o))
+        return;
+    assert(inside(o.mx, all) && inside(o.receiving, all) && inside(o.sending, all) && inside(o.policy, all));
+    buf_init(&out, TLS_OUTCOME_MAX);
+    tls_outcome_write(&o, &out);
+    assert(!out.failed && tls_outcome_read(STR("a.example"), buf_str(&out), &again));
+    assert(again.type == o.type && again.result == o.result && str_eq(again.mx, o.mx) && str_eq(again.receiving, o.receiving));
+    buf_clear(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str all = {(const char *)data, size};
@@ -44,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         assert(why != NULL);
     (void)sts_is_media_type(all);
+    check_outcome(all);
     buf_init(&out, 2000);
     (void)tlsrpt_mail_address(all, &out);
     if (tlsrpt_record_read(all, &report)) {

@@ -133,6 +133,17 @@ static void on_pools(void *arg)
     (void)arg;
 }
 
+/* "path-key N": a key of signed addresses at some time, earlier or later than the last. */
+static int rotate(struct str line)
+{
+    struct err err = {0};
+    uint64_t n = 0;
+    bool changed_;
+
+    (void)str_to_u64(str_skip(line, strlen("path-key ")), 1000, &n);
+    return paths_rotate(&store, (int64_t)n * 5 * DAY, &changed_, &err) ? 0 : EX_TEMPFAIL;
+}
+
 static int run(const char *line)
 {
     static const struct command_world world = {NULL, on_row, on_account, on_pools};
@@ -141,6 +152,8 @@ static int run(const char *line)
     struct buf args, text;
     int code;
 
+    if (str_starts(rest, STR("path-key ")))
+        return rotate(rest);
     buf_init(&args, 4000);
     buf_init(&text, 4096);
     str_next_word(&rest, &c.object);
@@ -227,7 +240,7 @@ static const char *const kinds[] = {
     "route remove recipient:far%n.test", "pool add p%n 192.0.2.%r weight=%r", "pool remove p%n",
     "pool bind sender:d%d.test p%n", "pool unbind sender:d%d.test",
     "dkim make d%d.test algorithm=ed25519 selector=k%n", "dkim confirm d%d.test", "dkim rotate d%d.test algorithm=ed25519",
-    "dkim revoke d%d.test k%n",
+    "dkim revoke d%d.test k%n", "domain set d%d.test return_path=refuse", "path-key %r", "path-key %r",
 };
 
 static void write_line(char out[static LINE])

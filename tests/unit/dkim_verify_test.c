@@ -354,6 +354,50 @@ static void giving_up(void **state)
     buf_clear(&out);
 }
 
+/* ---- urgent ones ---- */
+
+static char first_asked[DNS_NAME_TEXT];
+
+static void note_first(void *owner, struct str name, unsigned type)
+{
+    (void)owner, (void)type;
+    if (asked++ == 0)
+        snprintf(first_asked, sizeof first_asked, "%.*s", STR_ARG(name));
+}
+
+static bool is_author(void *owner, struct str domain)
+{
+    (void)owner;
+    return str_eq(domain, STR("example.org"));
+}
+
+/* The key of the signature that counts is asked for before those of fifteen others that stand above it. */
+static void urgent_keys_come_first(void **state)
+{
+    static const struct dkim_verify_world world = {.ask = note_first, .done = on_done, .is_urgent = is_author};
+    struct dkim_verify *v = dkim_verify_new(&world, NULL, now);
+
+    (void)state;
+    asked = ended = 0;
+    for (unsigned i = 0; i < DKIM_SIGNATURES_MAX; i++) {
+        char field[400];
+
+        snprintf(field, sizeof field, "DKIM-Signature: v=1; a=rsa-sha256; d=%s; s=s%u; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n",
+            i + 1 < DKIM_SIGNATURES_MAX ? "stranger.example" : "example.org", i);
+        dkim_verify_field(v, str_of(field));
+    }
+    dkim_verify_header_end(v);
+    assert_string_equal(first_asked, "s15._domainkey.example.org");
+    dkim_verify_answer(v, DNS_NXDOMAIN, STR(""));
+    assert_int_equal(asked, 2);
+    dkim_verify_end(v);
+    dkim_verify_give_up(v);
+    assert_int_equal(ended, 1);
+    assert_int_equal(dkim_verify_outcome(v, 0)->result, DKIM_TEMPERROR);
+    assert_int_equal(dkim_verify_outcome(v, 15)->result, DKIM_PERMERROR);
+    dkim_verify_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup(a_good_record_beside_bad_ones, empty_zone), cmocka_unit_test_setup(a_counted_body, empty_zone),
         cmocka_unit_test_setup(testing_is_told, empty_zone), cmocka_unit_test_setup(many_signatures, empty_zone),
         cmocka_unit_test_setup(a_header_too_large, empty_zone), cmocka_unit_test(giving_up),
+        cmocka_unit_test(urgent_keys_come_first),
     };
 
     return cmocka_run_group_tests(tests, make_keys, clear_keys);

@@ -127,7 +127,7 @@ static void answer_all(struct dmarc *d, struct lookups *l)
 struct message {
     const char *section;
     const char *from; /* fields, separated by '|' */
-    const char *spf, *dkim; /* what passed; NULL: nothing. Signers are separated by blanks */
+    const char *spf, *dkim; /* what passed, or with '?' could not be checked; NULL: nothing. Signers are separated by blanks */
     const char *expected;
     size_t questions; /* 0: not looked at */
 };
@@ -215,12 +215,25 @@ static const struct message messages[] = {
     {"5.3.6", "servfail.example", "servfail.example", NULL, "temperror", 1},
     {"5.3.6", "bogus.example", NULL, "bogus.example", "temperror", 1},
     {"5.3.6", "sub.slow.example", NULL, "slow.example", "temperror", 2},
-    {"5.3.6", "half.example", NULL, "bad.half.example", "temperror half.example", 3},
+    {"5.3.6", "half.example", NULL, "bad.half.example", "temperror (reject) half.example", 3},
     {"5.3.6", "half.example", "half.example", "bad.half.example", "pass spf half.example", 3},
     {"5.3.6", "unknown.half.example", NULL, NULL, "temperror half.example", 4},
-    {"5.3.6", "own.slowtop", NULL, "mail.own.slowtop", "temperror own.slowtop", 2},
+    {"5.3.6", "own.slowtop", NULL, "mail.own.slowtop", "temperror (reject) own.slowtop", 2},
     {"5.3.6", "own.slowtop", "own.slowtop", "mail.own.slowtop", "pass spf own.slowtop", 2},
     {"5.3.6", "own.slowtop", NULL, "else.where", "fail reject own.slowtop", 1},
+    {"5.3.6", "strict.example", NULL, "?strict.example", "temperror (reject) strict.example", 1},
+    {"5.3.6", "strict.example", "?strict.example", NULL, "temperror (reject) strict.example", 1},
+    {"5.3.6", "strict.example", "?mail.strict.example", "?mail.strict.example", "fail reject strict.example", 1},
+    {"5.3.6", "strict.example", "strict.example", "?strict.example", "pass spf strict.example", 1},
+    {"5.3.6", "strict.example", NULL, "?strict.example strict.example", "pass dkim strict.example", 1},
+    {"5.3.6", "strict.example", NULL, "strict.example ?strict.example", "pass dkim strict.example", 1},
+    {"5.3.6", "example.com", NULL, "?foo.example.com", "temperror (reject) example.com", 3},
+    {"5.3.6", "news.example.com", NULL, "?example.com", "temperror (quarantine) example.com", 0},
+    {"5.3.6", "testing.example", NULL, "?testing.example", "temperror (reject)>quarantine testing.example", 1},
+    {"5.3.6", "monitor.example", NULL, "?monitor.example", "temperror monitor.example", 1},
+    {"5.3.6", "nowhere.example", NULL, "?nowhere.example", "none", 2},
+    {"5.3.6", "strict.example", "?else.where", "?other.net", "fail reject strict.example", 1},
+    {"5.3.6", "a@strict.example, b@pct.example", NULL, "?strict.example", "fail reject pct.example", 0},
     /* long names (4.10 4) */
     {"4.10 4", "x.seven.b.c.d.e.f.example", NULL, NULL, "fail quarantine seven.b.c.d.e.f.example", 8},
     {"4.10 4", "x.eight.b.c.d.e.f.g.example", NULL, NULL, "none", 8},
@@ -262,7 +275,18 @@ static void add_words(struct dmarc *d, const char *words)
     struct str rest = str_of(words), word;
 
     while (str_next_word(&rest, &word))
-        dmarc_add_dkim(d, word);
+        if (word.p[0] == '?')
+            dmarc_add_unsure(d, str_skip(word, 1), false);
+        else
+            dmarc_add_dkim(d, word);
+}
+
+static void add_path(struct dmarc *d, const char *domain)
+{
+    if (domain != NULL && *domain == '?')
+        dmarc_add_unsure(d, str_of(domain + 1), true);
+    else if (domain != NULL)
+        dmarc_add_spf(d, str_of(domain));
 }
 
 /* A domain alone stands for an address in it. */
@@ -286,6 +310,8 @@ static void describe(const struct dmarc_outcome *o, struct buf *out)
         buf_addf(out, "%s%s", o->spf_aligned ? " spf" : "", o->dkim_aligned ? " dkim" : "");
     if (o->result == DMARC_RESULT_FAIL)
         buf_addf(out, " %s", dmarc_policy_name(o->published));
+    else if (o->published != DMARC_NONE)
+        buf_addf(out, " (%s)", dmarc_policy_name(o->published));
     if (o->policy != o->published)
         buf_addf(out, ">%s", dmarc_policy_name(o->policy));
     if (o->policy_domain.n > 0)
@@ -301,8 +327,7 @@ static bool run_message(const struct message *m)
 
     buf_init(&out, TEXT);
     add_from(d, m->from);
-    if (m->spf != NULL)
-        dmarc_add_spf(d, str_of(m->spf));
+    add_path(d, m->spf);
     add_words(d, m->dkim);
     answer_all(d, &l);
     describe(dmarc_outcome_of(d), &out);
@@ -330,9 +355,74 @@ static void messages_have_their_outcome(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ---- who is given up ---- */
+
+struct given_up {
+    const char *from, *dkim;
+    size_t answers; /* that came in time */
+    const char *expected;
+    bool bad_from;
+    const char *spf;
+};
+
+static const struct given_up given_up[] = {
+    {"strict.example", NULL, 0, "temperror", false},
+    /* a name server that says nothing, of one author, takes nothing from what is known of another */
+    {"a@strict.example, b@slow.example", NULL, 1, "fail reject strict.example", false},
+    {"a@slow.example, b@strict.example", NULL, 0, "temperror", true},
+    {"a@strict.example, b@slow.example, c@pct.example", NULL, 1, "fail reject strict.example", true},
+    {"u@example.com", "foo.example.com", 2, "temperror (reject) example.com", false},
+    {"u@example.com", "example.com", 2, "pass dkim example.com", false, "foo.example.com"},
+    {"u@news.example.com|u@strict.example", NULL, 0, "temperror", true},
+};
+
+static void answer_some(struct dmarc *d, struct lookups *l, size_t answers)
+{
+    dmarc_start(d);
+    for (; answers > 0; answers--) {
+        struct buf records;
+        enum dns_status status;
+
+        buf_init(&records, 1 << 20);
+        status = look_up(l->names[l->n - 1], l->types[l->n - 1], &records);
+        dmarc_answer(d, status, buf_str(&records));
+        buf_clear(&records);
+    }
+}
+
+static void giving_up_keeps_what_is_known(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof given_up / sizeof given_up[0]; i++) {
+        const struct given_up *g = &given_up[i];
+        static struct lookups l;
+        struct dmarc *d = dmarc_new(&dmarc_test_world, &l);
+        struct buf out;
+
+        l.n = 0;
+        l.over = false;
+        buf_init(&out, TEXT);
+        add_from(d, g->from);
+        add_path(d, g->spf);
+        add_words(d, g->dkim);
+        answer_some(d, &l, g->answers);
+        assert_false(l.over);
+        dmarc_give_up(d);
+        assert_true(l.over);
+        dmarc_give_up(d);
+        dmarc_answer(d, DNS_OK, STR(""));
+        describe(dmarc_outcome_of(d), &out);
+        if (!str_eq(buf_str(&out), str_of(g->expected)) || dmarc_outcome_of(d)->bad_from != g->bad_from)
+            fail_msg("%s: %.*s, %d", g->from, STR_ARG(buf_str(&out)), dmarc_outcome_of(d)->bad_from);
+        assert_true(dmarc_outcome_of(d)->author.n > 0);
+        buf_clear(&out);
+        dmarc_free(d);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_have_their_outcome)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_have_their_outcome), cmocka_unit_test(giving_up_keeps_what_is_known)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

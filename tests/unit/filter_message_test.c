@@ -168,6 +168,30 @@ static void messages_are_rewritten(void **state)
         }
 }
 
+/* RFC 8689 3; the field goes along. */
+static void tls_required_is_noted(void **state)
+{
+    static const struct {
+        const char *in;
+        bool optional;
+    } cases[] = {{"TLS-Required: No\r\n\r\nhi", true}, {"tls-required:\r\n no \r\n\r\nhi", true}, {"TLS-Required: Yes\r\n\r\nhi", false},
+        {"TLS-Required: None\r\n\r\nhi", false}, {"A: b\r\n\r\nTLS-Required: No\r\n", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t cut = 0; cut <= strlen(cases[i].in); cut++) {
+            struct message m;
+            struct world w;
+
+            start(&w, &m, 0, 0);
+            feed(&m, cases[i].in, cut);
+            assert_true(w.ended);
+            assert_true(str_eq(buf_str(&w.body), str_of(cases[i].in)));
+            assert_int_equal(!!(w.flags & TXN_TLS_OPTIONAL), cases[i].optional);
+            stop(&w, &m);
+        }
+}
+
 static const struct {
     uint64_t flags, account;
     const char *in;
@@ -319,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_are_rewritten),
+        cmocka_unit_test(tls_required_is_noted),
         cmocka_unit_test(messages_are_refused_once),
         cmocka_unit_test(a_large_header_is_refused),
         cmocka_unit_test(authors_are_asked_for),

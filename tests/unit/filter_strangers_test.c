@@ -123,6 +123,37 @@ static void others_are_not_judged(void **state)
     }
 }
 
+/* Mail that goes on is sealed with a key of the domain it goes on for, when that has one. */
+static void keys_are_asked_for_what_goes_on(void **state)
+{
+    struct role *role = *state;
+
+    role->config.forward.domain = STR("out.example");
+    begin_strange(role, 1, 0, "192.0.2.1");
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = 1, .forwards = 1, .address = STR("they@c.example")});
+    chunk(role, 0, 1, STR("From: x@a.example\r\n\r\nhi"));
+    sent(role, &role->directory, "dkim_keys_ask 2 out.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 2});
+    sent(role, &role->directory, "dkim_keys_ask 3 c.example\n");
+    transaction_on_keys_reply(role, &role->directory, &(struct msg_dkim_keys_reply){.id = 3, .rsa = STR("r")});
+    sent(role, &role->directory, "");
+    end(role, 0, 1);
+    judgings_sweep(&role->filter, clock_monotonic() + MINUTE); /* all but DMARC end */
+    judgings_sweep(&role->filter, clock_monotonic() + 2 * MINUTE);
+    sent(role, &role->directory, "dkim_sign_ask 4 c.example r 32\n");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 4, .rsa_signature = STR("first")});
+    sent(role, &role->directory, "dkim_sign_ask 5 c.example r 32\n");
+    transaction_on_sign_reply(role, &role->directory, &(struct msg_dkim_sign_reply){.id = 5, .rsa_signature = STR("second")});
+    sent(role, &role->queue[0], BEGUN "txn_rcpt 1 they@c.example\ntxn_chunk 1 23\ntxn_end 1 \n");
+    done(role, 0, 1, 250);
+    begin_strange(role, 2, 0, "192.0.2.1"); /* and directory dies */
+    transaction_on_rcpt(role, &role->smtp[0], &(struct msg_txn_rcpt){.id = 2, .forwards = 1, .address = STR("they@c.example")});
+    chunk(role, 0, 2, STR("From: x@a.example\r\n\r\nhi"));
+    role->directory.up = false;
+    transaction_directory_gone(&role->filter);
+    sent(role, &role->smtp[0], "txn_done 1 250\ntxn_done 2 451\n");
+}
+
 /* What is asked of a resolver that is gone is asked again; what is asked for nobody is not. */
 static void questions_outlive_the_resolver(void **state)
 {
@@ -153,8 +184,17 @@ static void nobody_waits_for_ever(void **state)
     sent(role, &role->queue[0], BEGUN "txn_chunk 1 23\n");
     judgings_sweep(&role->filter, clock_monotonic());
     sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, ASKED);
+    judgings_sweep(&role->filter, later); /* what DMARC waited for is given up, not DMARC itself */
+    sent(role, &role->queue[0], "");
+    sent(role, &role->resolver, "dns_ask 4 16 _dmarc.a.example\n");
+    assert_true(judgings_next(&role->filter) > later);
+    reply(role, 1, DNS_NXDOMAIN); /* too late */
     judgings_sweep(&role->filter, later);
+    sent(role, &role->queue[0], "");
+    judgings_sweep(&role->filter, later + MINUTE);
     sent(role, &role->queue[0], "txn_end 1 \n");
+    assert_true(judgings_next(&role->filter) == INT64_MAX);
     begin_strange(role, 2, 0, "192.0.2.1"); /* its queue goes while it waits */
     chunk(role, 0, 2, STR("\r\nhi"));
     end(role, 0, 2);
@@ -175,14 +215,65 @@ static void there_is_a_limit_of_open_transactions(void **state)
     sent(role, &role->queue[0], "");
 }
 
+/* What is held already is not made more by headers that are still coming; the others go on. */
+static void headers_give_way_when_too_much_is_held(void **state)
+{
+    struct role *role = *state;
+    struct filter *f = &role->filter;
+
+    begin_strange(role, 1, 0, "192.0.2.1");
+    begin_strange(role, 2, 0, "192.0.2.1");
+    chunk(role, 0, 2, STR("From: x@a.example\r\n\r\nhi"));
+    f->held += FILTER_HELD_MAX; /* by others */
+    chunk(role, 0, 2, STR("more"));
+    chunk(role, 0, 1, STR("From: x@a.example\r\n"));
+    sent(role, &role->smtp[0], "txn_done 1 452\n");
+    f->held -= FILTER_HELD_MAX;
+    assert_int_equal(f->count, 1);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){2});
+}
+
+/* What a stranger can make a judge hold is counted: fields, also in their number, and the sets of ARC after the header. */
+static void what_judges_hold_is_counted(void **state)
+{
+    enum { FIELDS = 10000, SETS = 40 };
+    struct role *role = *state;
+    struct filter *f = &role->filter;
+    size_t before, header;
+    char text[1000];
+
+    f->limits.header_size = 1 << 20;
+    begin_strange(role, 1, 0, "192.0.2.1");
+    before = f->held;
+    for (unsigned i = 0; i < FIELDS; i++) {
+        snprintf(text, sizeof text, "f%u:\r\n", i);
+        chunk(role, 0, 1, str_of(text));
+    }
+    header = f->held - before;
+    assert_true(header > 2 * FIELDS * (6 + 32 + 64)); /* text, a field and its name, in two machines */
+    for (unsigned i = 1; i <= SETS; i++) {
+        snprintf(text, sizeof text, "ARC-Seal: i=%u; cv=%s; a=rsa-sha256; d=a.example; s=s; b=AAAA; x-%0600d\r\nARC-Authentication-Results: i=%u; a.example\r\n"
+            "ARC-Message-Signature: i=%u; a=rsa-sha256; d=a.example; s=s; h=from; b=AAAA; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\r\n",
+            i, i > 1 ? "pass" : "none", 0, i, i);
+        chunk(role, 0, 1, str_of(text));
+    }
+    chunk(role, 0, 1, STR("\r\nhi"));
+    assert_true(f->held - before > SETS * 700 && f->held - before < header);
+    transaction_on_abort(role, &role->smtp[0], &(struct msg_txn_abort){1});
+    assert_int_equal(f->held, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(there_is_a_limit_of_open_transactions),
+        TEST(headers_give_way_when_too_much_is_held),
+        TEST(what_judges_hold_is_counted),
         TEST(strangers_are_judged),
         TEST(what_was_found_is_told_for_reports),
+        TEST(keys_are_asked_for_what_goes_on),
         TEST(others_are_not_judged),
         TEST(questions_outlive_the_resolver),
         TEST(nobody_waits_for_ever),

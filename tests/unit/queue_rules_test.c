@@ -319,6 +319,35 @@ static void parked_recipients_of_one_that_hangs_come_back_late(void **state)
     assert_true(destination_park(&d, now, 100) < now + 10 * SECOND);
 }
 
+/* A thousand slow ones, or good ones that hang, with a hundred put back each: as many writes a second as one of them costs. */
+static void many_in_vain_cost_no_more_than_one(void **state)
+{
+    enum { DESTINATIONS = 1000, EACH = 100 };
+    const enum standing standings[] = {STANDING_SLOW, STANDING_GOOD, STANDING_NEW};
+
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        int64_t now = 1000 * DAY, last = 0;
+        unsigned soon = 0;
+
+        one_with(0, 1, standings[s]).lane->vain_at = 0;
+        for (unsigned i = 0; i < DESTINATIONS; i++) {
+            struct destination d = one_with(0, 1, standings[s]);
+
+            d.moved = clock_monotonic() - HOUR;
+            for (unsigned k = 0; k < EACH; k++) {
+                int64_t at = destination_park(&d, now, DESTINATIONS * EACH);
+
+                soon += at < now + 20 * SECOND;
+                last = at > last ? at : last;
+            }
+        }
+        assert_in_range(soon, 20000, 40000);
+        assert_true(last <= now + 60 * SECOND);
+        one_with(0, 1, standings[s]).lane->vain_at = 0;
+    }
+}
+
 static void an_hour_without_mail_is_not_the_pace(void **state)
 {
     struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
@@ -397,6 +426,7 @@ int main(void)
         cmocka_unit_test(parked_recipients_come_back_in_turn),
         cmocka_unit_test(parked_recipients_are_back_when_the_line_is_empty),
         cmocka_unit_test(parked_recipients_of_one_that_hangs_come_back_late),
+        cmocka_unit_test(many_in_vain_cost_no_more_than_one),
         cmocka_unit_test(unknown_destinations_come_back_the_later_the_more_they_are),
         cmocka_unit_test(a_wrong_pace_keeps_nobody_for_long),
         cmocka_unit_test(minutes_of_hanging_are_not_the_pace),

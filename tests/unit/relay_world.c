@@ -14,7 +14,7 @@ struct channel {
     uint64_t serial;
 };
 static struct channel queues[2] = {{ROLE_QUEUE, 1}, {ROLE_QUEUE, 2}}, *queue = queues, resolver = {ROLE_RESOLVER, 3},
-    directory = {ROLE_DIRECTORY, 4};
+    directory = {ROLE_DIRECTORY, 4}, events = {ROLE_EVENTS, 5};
 
 /* ---- the role and its clock ---- */
 
@@ -51,6 +51,12 @@ const struct config *role_config(const struct role *role)
     return world.config;
 }
 
+unsigned role_copy(const struct role *role)
+{
+    (void)role;
+    return 0;
+}
+
 unsigned role_peers(const struct role *role, enum role_id peer)
 {
     (void)role;
@@ -66,6 +72,8 @@ struct channel *role_peer(const struct role *role, enum role_id peer, unsigned c
         return world.resolver_down ? NULL : &resolver;
     if (peer == ROLE_DIRECTORY)
         return world.directory_down ? NULL : &directory;
+    if (peer == ROLE_EVENTS)
+        return world.events_down ? NULL : &events;
     return world.queue_down ? NULL : queue;
 }
 
@@ -219,6 +227,64 @@ void ipc_send_pools_ask(struct channel *to, const struct msg_pools_ask *m)
     pools_asked = true;
 }
 
+/* ---- events ---- */
+
+static uint64_t asked_policies[200];
+static size_t policies_n;
+static uint64_t told_events;
+
+void ipc_send_sts_ask(struct channel *to, const struct msg_sts_ask *m)
+{
+    assert_ptr_equal(to, &events);
+    assert_false(world.events_down);
+    world.policy_questions++;
+    snprintf(world.last_policy, sizeof world.last_policy, "%.*s %d %.*s", STR_ARG(m->domain), (int)m->lookup, STR_ARG(m->record));
+    asked_policies[policies_n++] = m->id;
+}
+
+void ipc_send_event(struct channel *to, const struct msg_event *m)
+{
+    size_t used = strlen(world.tls_results);
+    ptrdiff_t end = str_find(m->details, '\n');
+
+    assert_ptr_equal(to, &events);
+    assert_int_equal(m->kind, EVENT_TLS);
+    assert_true(end > 0);
+    snprintf(world.tls_results + used, sizeof world.tls_results - used, "%.*s %.*s;", STR_ARG(m->sender), (int)end, m->details.p);
+    told_events = m->seq;
+}
+
+static bool answer_events(void)
+{
+    if (told_events == 0)
+        return false;
+    relay_handlers.event_ack(NULL, &events, &(struct msg_event_ack){told_events});
+    told_events = 0;
+    return true;
+}
+
+static bool answer_policy(void)
+{
+    struct msg_sts_reply m = {.known = world.policy != NULL, .failure = world.policy_failure, .ttl = 3600};
+
+    if (policies_n == 0 || world.events_silent)
+        return false;
+    m.id = asked_policies[--policies_n];
+    m.policy = str_of(world.policy != NULL ? world.policy : "");
+    relay_handlers.sts_reply(NULL, &events, &m);
+    return true;
+}
+
+void world_events(bool up)
+{
+    world.events_down = !up;
+    policies_n = 0;
+    if (up)
+        relay_peer_up(NULL, &events);
+    else
+        relay_peer_gone(NULL, &events);
+}
+
 /* ---- DNS ---- */
 
 static struct {
@@ -252,6 +318,9 @@ static void add_answer(struct buf *out, uint64_t type, const char *value)
         assert_true(dns_write_name(&one, host));
     } else if (type == DNS_TLSA) {
         tls_record(&one, rest);
+    } else if (type == DNS_TXT) {
+        buf_add_char(&one, (char)rest.n);
+        buf_add(&one, rest);
     } else if (type == DNS_CNAME) {
         assert_true(dns_write_name(&one, str_trim(rest)));
     } else {
@@ -372,6 +441,8 @@ void world_run(void)
         busy = answer_questions();
         busy |= answer_body();
         busy |= answer_directory();
+        busy |= answer_policy();
+        busy |= answer_events();
         busy |= answer_stored();
         busy |= servers_turn();
         busy |= world.relay.kept.telling_count > 0;
@@ -397,6 +468,8 @@ void world_open(const char *config)
     question_n = 0;
     bodies_n = secrets_n = 0;
     stored_n = stored_done = 0;
+    policies_n = 0;
+    told_events = 0;
     pools_asked = false;
     snprintf(text, sizeof text, "hostname = \"me.test\"\ndata = \"/nowhere\"\nrun = \"/nowhere\"\n%s", config);
     if (!config_parse(&world.config, STR("test.conf"), str_of(text), &err))

@@ -53,6 +53,11 @@ struct world {
     size_t server_n;
     char zone[2000];        /* lines "name MX 10 host", "name A ip", "name CNAME other", "name TLSA 3 1 1 good", "name FAIL", "name SILENT" */
     char unsigned_names[400]; /* each between blanks: not secure even in a secure zone */
+    const char *policy;      /* what events says of any domain, NULL: there is none */
+    uint64_t policy_failure, policy_questions;
+    char tls_results[2000]; /* told to events: "domain details;" each */
+    char last_policy[300];   /* the last question: "domain lookup id" */
+    bool events_down, events_silent;
     bool secure_zone, resolver_down, directory_down, no_secret;
     char pools[500];
     char bad_source[IP_TEXT]; /* cannot be bound */
@@ -79,6 +84,7 @@ struct server *world_server(const char *ip, const char *offers);
 void world_rule(struct server *s, const char *verb, const char *match, const char *says, unsigned times);
 /* The process of queue dies; a new one is there. */
 void world_queue(bool up);
+void world_events(bool up);
 /* Until nothing more happens. */
 void world_run(void);
 void world_pass(int64_t span);

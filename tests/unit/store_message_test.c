@@ -416,6 +416,18 @@ static bool deliver(struct store *s, int64_t message, int64_t content)
     return store_put(s, content, STR("x"), &err) && store_deliver(s, &d, &err);
 }
 
+/* The keyword $Junk of the newest message. */
+static bool is_marked(struct store *s, struct folder *f)
+{
+    struct store_message m;
+    bool found;
+    int slot;
+
+    OK(store_keyword(s, f, STR("$Junk"), false, &slot, &err));
+    OK(store_message_get(s, f, (uint32_t)f->now.uidnext - 1, &m, &found, &err));
+    return found && slot >= 0 && store_has_keyword(m.flags, m.more, slot);
+}
+
 static void expect_junk_in(struct store *s, int64_t message, const char *name)
 {
     struct store_delivery d = {.message = message, .content = message * 100, .size = 1, .received = 1, .junk = true};
@@ -426,6 +438,7 @@ static void expect_junk_in(struct store *s, int64_t message, const char *name)
     world_check(s);
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         assert_int_equal(f->now.messages, str_eq(f->name, str_of(name)) ? 1 : 0);
+    assert_true(is_marked(s, store_folder_find(s, str_of(name))));
     OK(store_begin(s, &err));
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
         if (f->now.messages > 0)
@@ -457,6 +470,27 @@ static void junk_is_kept_apart(void **state)
     OK(store_folder_delete(s, junk, &err));
     OK(store_commit(s, &err));
     expect_junk_in(s, 4, "INBOX");
+    store_close(s);
+}
+
+static void junk_is_delivered_where_no_keyword_fits(void **state)
+{
+    struct store_delivery d = {.message = 1, .content = 100, .size = 1, .received = 1, .junk = true};
+    struct store *s = begin();
+    struct folder *junk = store_folder_find(s, STR("Junk"));
+    char name[20];
+    int slot;
+
+    (void)state;
+    for (int i = 0; i < STORE_KEYWORDS_MAX; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        OK(store_keyword(s, junk, str_of(name), true, &slot, &err));
+    }
+    OK(store_put(s, d.content, STR("x"), &err) && store_deliver(s, &d, &err));
+    OK(store_commit(s, &err));
+    assert_int_equal(junk->now.messages, 1);
+    assert_false(is_marked(s, junk));
+    world_check(s);
     store_close(s);
 }
 
@@ -550,6 +584,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(counts_are_exact),
         TEST(junk_is_kept_apart),
+        TEST(junk_is_delivered_where_no_keyword_fits),
         TEST(a_queue_id_is_stored_once),
         TEST(deliveries_are_forgotten_in_time),
         TEST(a_copy_shares_its_content),

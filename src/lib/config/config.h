@@ -76,6 +76,8 @@
     D(idle_time, SPAN, "5s", "How long an unused connection is kept for another message.")         \
     D(ipv6, SWITCH, "true", "Use IPv6 where the remote has it.")                                   \
     D(dane, SWITCH, "true", "Obey signed TLSA records of servers found by MX (DANE, RFC 7672); needs dnssec_anchor.") \
+    D(mta_sts, SWITCH, "true", "Obey MTA-STS policies of the recipients' domains (RFC 8461).")     \
+    D(mta_sts_port, NUMBER, "443", "Port of the servers that policies are fetched from.")          \
     D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted where a route, REQUIRETLS or MTA-STS asks for a verified one.")
 
 /* What is done about mail of strangers (docs/mailauth.md). */

@@ -100,6 +100,7 @@ static const struct {
     {"queue", "active", AMOUNT(1, 1000000)},
     {"queue", "event_days", AMOUNT(1, 3650)},
     {"relay", "port", AMOUNT(1, 65535)},
+    {"relay", "mta_sts_port", AMOUNT(1, 65535)},
     {"relay", "connections", AMOUNT(1, 100000)},
     {"relay", "connections_per_destination", AMOUNT(1, 10000)},
     {"relay", "messages_per_connection", AMOUNT(1, 1000000)},

@@ -261,6 +261,12 @@ enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, D
 #define FIELDS_dns_reply(U, I, S, T)                                                                  \
     U(id) U(status) U(secure) U(ttl) S(canonical, IPC_NAME) S(records, IPC_LIST) T(text, IPC_TEXT)
 
+/* ---- relay to events: the MTA-STS policy of a domain (RFC 8461) ---- */
+/* lookup: what DNS said of its record (enum sts_lookup), record: the id in it. The answer may take as long as fetching a policy. known: a policy
+ * counts now, for ttl seconds; policy: its text. failure: why no (new) one could be fetched (enum tls_result), 0 for nothing. */
+#define FIELDS_sts_ask(U, I, S, T) U(id) U(lookup) S(domain, IPC_NAME) S(record, 64)
+#define FIELDS_sts_reply(U, I, S, T) U(id) U(known) U(failure) U(ttl) S(policy, IPC_CHUNK)
+
 /* ---- access to mailbox: a session after login; web to mailbox: a session of the administrator ---- */
 /* BACKUP and RESTORE, and the flag ADMIN, are for web alone. */
 enum session_protocol { SESSION_POP3, SESSION_IMAP, SESSION_BACKUP, SESSION_RESTORE, SESSION_CHECK };
@@ -290,6 +296,8 @@ enum event_kind {
     /* Not of a story: a result that is counted for reports. sender: the domain that asks for them; message_id: which process tells
      * (event numbers begin anew with each); details: the text of the policy record, a line feed, and the row (mailauth/aggregate.h). */
     EVENT_DMARC,
+    /* The same of TLS with a server. sender: the domain of the recipients; details: tlspolicy/tls_outcome.h. */
+    EVENT_TLS,
 };
 #define EVENT_NAMES                                                                                \
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \
@@ -381,8 +389,8 @@ enum { CONTROL_ROWS = 200 };
     M(rcpt_told, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                 \
     M(told_stored, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                               \
     M(window, ROLE_BIT(RELAY), ROLE_BIT(QUEUE))                                                    \
-    M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY), ROLE_BIT(RESOLVER))       \
-    M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY))     \
+    M(dns_ask, ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY) | ROLE_BIT(EVENTS), ROLE_BIT(RESOLVER)) \
+    M(dns_reply, ROLE_BIT(RESOLVER), ROLE_BIT(RELAY) | ROLE_BIT(FILTER) | ROLE_BIT(DIRECTORY) | ROLE_BIT(EVENTS)) \
     M(session_open, ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(MAILBOX))                           \
     M(session_data, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                          \
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
@@ -390,8 +398,8 @@ enum { CONTROL_ROWS = 200 };
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
     M(session_close, ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX),                         \
         ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(MAILBOX))                                      \
-    M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(EVENTS))                \
-    M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER))            \
+    M(event, ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER) | ROLE_BIT(RELAY), ROLE_BIT(EVENTS)) \
+    M(event_ack, ROLE_BIT(EVENTS), ROLE_BIT(QUEUE) | ROLE_BIT(SMTP) | ROLE_BIT(FILTER) | ROLE_BIT(RELAY)) \
     M(control_ask, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                              \
     M(control_row, ALL_BUT_SUPERVISOR, ROLE_BIT(WEB))                                              \
     M(control_more, ROLE_BIT(WEB), ALL_BUT_SUPERVISOR)                                             \
@@ -416,5 +424,7 @@ enum { CONTROL_ROWS = 200 };
     M(dkim_keys_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))                                      \
     M(dkim_sign_ask, ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                        \
     M(dkim_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))                                      \
+    M(sts_ask, ROLE_BIT(RELAY), ROLE_BIT(EVENTS))                                                  \
+    M(sts_reply, ROLE_BIT(EVENTS), ROLE_BIT(RELAY))                                                \
     M(domain_ask, ROLE_BIT(WEB), ROLE_BIT(DIRECTORY))                                              \
     M(domain_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(WEB))

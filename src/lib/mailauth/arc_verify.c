@@ -32,7 +32,7 @@ struct arc_verify {
     struct arc_chain chain;
     struct str values[ARC_SETS_MAX][ARC_FIELDS]; /* owned */
     struct check *checks;
-    size_t n, needed;
+    size_t n, needed, held; /* held: by the values */
     size_t asked;
     bool asking, body_over, over;
     struct arc_outcome outcome;
@@ -65,6 +65,12 @@ void arc_verify_free(struct arc_verify *v)
     dkim_body_free(v->body);
     free(v->checks);
     free(v);
+}
+
+size_t arc_verify_held(const struct arc_verify *v)
+{
+    return sizeof *v + v->held + (v->checks != NULL ? 2 * (size_t)v->chain.n * sizeof *v->checks : 0) + dkim_header_held(v->header) +
+           dkim_body_held(v->body);
 }
 
 void arc_verify_use_keys(struct arc_verify *v, struct dkim_key_cache *keys)
@@ -188,8 +194,10 @@ static void take_chain(struct arc_verify *v)
     size_t older = ARC_HASHED_MAX / octets_of(v->header);
 
     for (unsigned i = 1; i <= v->chain.n; i++)
-        for (size_t kind = 0; kind < ARC_FIELDS; kind++)
+        for (size_t kind = 0; kind < ARC_FIELDS; kind++) {
             v->values[i - 1][kind] = str_dup(dkim_header_value(v->header, v->chain.fields[i - 1][kind]));
+            v->held += v->values[i - 1][kind].n;
+        }
     v->checks = xcalloc(2 * (size_t)v->chain.n, sizeof *v->checks);
     add_message_check(v, v->chain.n);
     if (v->checks[0].state != BAD)

@@ -43,6 +43,7 @@ struct arc_set {
 
 struct arc_verify *arc_verify_new(const struct arc_verify_world *world, void *owner, uint64_t now_seconds);
 void arc_verify_free(struct arc_verify *v);
+size_t arc_verify_held(const struct arc_verify *v); /* bytes of memory, about */
 /* Keys of the messages before; they must live as long. Without it every key is made anew. */
 void arc_verify_use_keys(struct arc_verify *v, struct dkim_key_cache *keys);
 void arc_verify_field(struct arc_verify *v, struct str field); /* whole, in order */

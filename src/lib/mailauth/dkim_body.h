@@ -1,6 +1,6 @@
-/* Hashes of the body of one message, SHA-256, each made once however many signatures ask for it: by DKIM
- * (RFC 6376 3.7) and ARC, to verify and to sign. The body is read once for each canonical form asked for
- * and is never held. */
+/* Hashes of the body of one message, SHA-256, for DKIM (RFC 6376 3.7) and ARC, to verify and to sign. The body is
+ * read and hashed once for each canonical form asked for, however many signatures and lengths there are: what l= asks
+ * for is the beginning of the whole. It is never held. */
 #pragma once
 #include "dkim_canon.h"
 
@@ -10,6 +10,7 @@ struct dkim_body;
 
 struct dkim_body *dkim_body_new(void);
 void dkim_body_free(struct dkim_body *body);
+size_t dkim_body_held(const struct dkim_body *body); /* bytes of memory */
 /* The number of the hash of this form and length (UINT64_MAX: all of the body; else l=). False when
  * DKIM_BODIES_MAX others were asked for. Only before the first byte. */
 bool dkim_body_want(struct dkim_body *body, enum dkim_canon canon, uint64_t length, size_t *number);

@@ -119,6 +119,12 @@ void dkim_header_add(struct dkim_header *h, struct str field)
     chain_field(h, h->n - 1);
 }
 
+size_t dkim_header_held(const struct dkim_header *h)
+{
+    return h == NULL ? 0 : sizeof *h + h->text.capacity + h->canonical.capacity + h->room * sizeof *h->fields +
+               h->chains.count * sizeof(struct chain) + h->chains.size * sizeof(void *);
+}
+
 bool dkim_header_is_too_large(const struct dkim_header *h)
 {
     return h->too_large;
@@ -187,19 +193,23 @@ static size_t take(const struct dkim_header *h, struct chain *chain, size_t with
     return number;
 }
 
-void dkim_header_hash(struct dkim_header *h, struct str names, enum dkim_canon canon, size_t without,
+size_t dkim_header_hash(struct dkim_header *h, struct str names, enum dkim_canon canon, size_t without,
     struct evp_md_ctx_st *md)
 {
     struct str name;
+    size_t octets = 0;
 
     h->choices++;
     while (tag_next_item(&names, ':', &name)) {
         struct chain *chain = find_chain(h, name);
         size_t number = chain == NULL ? NONE : take(h, chain, without);
 
-        if (number != NONE)
-            dkim_header_hash_field(h, number, canon, md);
+        if (number == NONE)
+            continue;
+        dkim_header_hash_field(h, number, canon, md);
+        octets += h->fields[number].n;
     }
+    return octets;
 }
 
 /* The field up to and with "b=", and what stands from the next ';' on. */

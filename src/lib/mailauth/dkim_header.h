@@ -13,6 +13,7 @@ struct dkim_header *dkim_header_new(void);
 void dkim_header_free(struct dkim_header *header);
 /* A whole field, in order; its line end may be missing. Copied. */
 void dkim_header_add(struct dkim_header *header, struct str field);
+size_t dkim_header_held(const struct dkim_header *header); /* bytes of memory, about; 0 for NULL */
 bool dkim_header_is_too_large(const struct dkim_header *header);
 size_t dkim_header_count(const struct dkim_header *header);
 struct str dkim_header_field(const struct dkim_header *header, size_t number); /* without its line end */
@@ -22,9 +23,9 @@ struct str dkim_header_value(const struct dkim_header *header, size_t number); /
 size_t dkim_header_count_of(const struct dkim_header *header, struct str name);
 
 struct evp_md_ctx_st;
-/* Hashes the fields that `names` (as in h=, separated by ':') chooses, each with CRLF behind it. The field
- * numbered `without` is never chosen (SIZE_MAX: none such). */
-void dkim_header_hash(struct dkim_header *header, struct str names, enum dkim_canon canon, size_t without,
+/* Hashes the fields that `names` (as in h=, separated by ':') chooses, each with CRLF behind it; returns how many octets these
+ * were. The field numbered `without` is never chosen (SIZE_MAX: none such). */
+size_t dkim_header_hash(struct dkim_header *header, struct str names, enum dkim_canon canon, size_t without,
     struct evp_md_ctx_st *md);
 /* Hashes one field, with CRLF behind it. */
 void dkim_header_hash_field(struct dkim_header *header, size_t number, enum dkim_canon canon, struct evp_md_ctx_st *md);

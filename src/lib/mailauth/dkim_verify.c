@@ -18,6 +18,7 @@ struct one {
     struct str value; /* owned: the outcome's views are into it */
     unsigned char hash[DKIM_HASH];
     size_t body;      /* number of its hash */
+    bool urgent;
     char key_name[DNS_NAME_TEXT];
 };
 
@@ -30,6 +31,7 @@ struct dkim_verify {
     struct dkim_key_cache *keys;
     struct one *all[DKIM_SIGNATURES_MAX];
     size_t n, not_looked_at;
+    size_t held, hashed; /* by the signatures; octets of the header, for them */
     size_t asked; /* the signature whose key is being asked for */
     bool asking, body_over, over;
 };
@@ -54,6 +56,11 @@ void dkim_verify_free(struct dkim_verify *v)
     dkim_header_free(v->header);
     dkim_body_free(v->body);
     free(v);
+}
+
+size_t dkim_verify_held(const struct dkim_verify *v)
+{
+    return sizeof *v + v->held + dkim_header_held(v->header) + dkim_body_held(v->body);
 }
 
 static void decide(struct one *one, enum dkim_result result, const char *reason)
@@ -90,7 +97,7 @@ static void hash_header(struct dkim_verify *v, struct one *one, size_t number)
 
     if (md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
         fatal("SHA-256 is not to be had");
-    dkim_header_hash(v->header, one->signature.names, one->signature.header, number, md);
+    v->hashed += dkim_header_hash(v->header, one->signature.names, one->signature.header, number, md);
     dkim_header_hash_own(dkim_header_field(v->header, number), one->signature.header, md);
     if (EVP_DigestFinal_ex(md, one->hash, NULL) != 1)
         fatal("SHA-256 failed");
@@ -112,6 +119,7 @@ static void take_signature(struct dkim_verify *v, size_t number)
 
     v->all[v->n++] = one;
     one->value = str_dup(dkim_header_value(v->header, number));
+    v->held += sizeof *one + one->value.n;
     verdict = dkim_signature_read(DKIM_SIGNATURE, one->value, &one->signature);
     describe(one);
     if (!is_good(one, verdict) || !is_good(one, dkim_signature_check_time(&one->signature, v->now)))
@@ -120,8 +128,11 @@ static void take_signature(struct dkim_verify *v, size_t number)
         decide(one, DKIM_PERMERROR, "the key has no name that can be asked for");
     else if (!dkim_body_want(v->body, one->signature.body, one->signature.length, &one->body))
         decide(one, DKIM_POLICY, "too many different hashes of the body");
+    else if (v->hashed > DKIM_HASHED_MAX)
+        decide(one, DKIM_POLICY, "the signatures together cover too much");
     else
         hash_header(v, one, number);
+    one->urgent = v->world->is_urgent != NULL && v->world->is_urgent(v->owner, one->signature.domain);
 }
 
 /* ---- the end ---- */
@@ -149,18 +160,36 @@ static bool decide_all(struct dkim_verify *v)
     return all;
 }
 
+/* The signature whose key is to be asked for next; the number of signatures: none is. */
+static size_t next_waiting(const struct dkim_verify *v)
+{
+    size_t next = v->n;
+
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->all[i]->state != WAITING)
+            continue;
+        if (v->all[i]->urgent)
+            return i;
+        if (next == v->n)
+            next = i;
+    }
+    return next;
+}
+
 /* Asks for the next key, or ends. */
 static void go_on(struct dkim_verify *v)
 {
+    size_t next;
+
     if (v->asking || v->over)
         return;
-    for (size_t i = 0; i < v->n; i++)
-        if (v->all[i]->state == WAITING) {
-            v->asking = true;
-            v->asked = i;
-            v->world->ask(v->owner, str_of(v->all[i]->key_name), DNS_TXT);
-            return;
-        }
+    next = next_waiting(v);
+    if (next < v->n) {
+        v->asking = true;
+        v->asked = next;
+        v->world->ask(v->owner, str_of(v->all[next]->key_name), DNS_TXT);
+        return;
+    }
     if (!v->body_over || !decide_all(v))
         return;
     v->over = true;

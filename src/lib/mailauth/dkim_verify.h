@@ -3,10 +3,12 @@
  *   fields --- dkim_verify_header_end ---> body --- dkim_verify_end ---> (questions open) ---> done
  *
  * Keys are asked for through `ask`, one question at a time, from the end of the header on; signatures whose key
- * has the same name share its answer. An answer comes in with dkim_verify_answer, whenever it comes. The owner
+ * has the same name share its answer; those of domains that are urgent are asked for first, so that no name server of a stranger
+ * keeps them waiting. An answer comes in with dkim_verify_answer, whenever it comes. The owner
  * ends the wait with dkim_verify_give_up: temperror for what is still open.
  *
- * Bounded: DKIM_SIGNATURES_MAX are looked at, from the top; of the others only the number is known. */
+ * Bounded: DKIM_SIGNATURES_MAX are looked at, from the top; of the others only the number is known. When DKIM_HASHED_MAX octets
+ * of the header were hashed for those above, a signature is not verified (policy). */
 #pragma once
 #include "dkim_body.h"
 #include "dkim_header.h"
@@ -14,13 +16,14 @@
 #include "dkim_key_cache.h"
 #include "ipc/messages.h"
 
-enum { DKIM_SIGNATURES_MAX = 16 };
+enum { DKIM_SIGNATURES_MAX = 16, DKIM_HASHED_MAX = 2 * 1024 * 1024 };
 
 struct dkim_verify;
 
 struct dkim_verify_world {
     void (*ask)(void *owner, struct str name, unsigned type); /* TXT */
     void (*done)(void *owner); /* once, after dkim_verify_end: from inside it, dkim_verify_answer or .._give_up */
+    bool (*is_urgent)(void *owner, struct str domain); /* asked at the end of the header; NULL: none is */
 };
 
 /* What became of one signature. The views are valid until dkim_verify_free; what the signature does not say, or
@@ -41,6 +44,7 @@ struct dkim_outcome {
 
 struct dkim_verify *dkim_verify_new(const struct dkim_verify_world *world, void *owner, uint64_t now_seconds);
 void dkim_verify_free(struct dkim_verify *v);
+size_t dkim_verify_held(const struct dkim_verify *v); /* bytes of memory, about */
 /* Keys of the messages before; they must live as long. Without it every key is made anew. */
 void dkim_verify_use_keys(struct dkim_verify *v, struct dkim_key_cache *keys);
 void dkim_verify_field(struct dkim_verify *v, struct str field); /* whole, in order */

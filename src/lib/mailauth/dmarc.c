@@ -17,6 +17,7 @@ enum { ARENA_MAX = 2 * DMARC_AUTHORS_MAX * DMARC_WALK_MAX * DMARC_RECORD_MAX, PR
 struct identifier {
     struct str domain;
     bool spf;
+    bool unsure; /* it could not be checked */
 };
 
 typedef void next_fn(struct dmarc *d);
@@ -129,6 +130,7 @@ static void finish(struct dmarc *d)
         fault = a->fields == 0 ? "no From field" : "more than one From field";
     else if (a->too_many)
         fault = "too many author domains";
+    d->worst.bad_from = a->fields != 1 || a->too_many || (a->malformed && a->n == 0) || d->author_i < a->n;
     if (fault != NULL && d->worst.result < DMARC_RESULT_PERMERROR) {
         d->worst.result = DMARC_RESULT_PERMERROR;
         d->worst.reason = fault;
@@ -170,7 +172,7 @@ static bool may_be_related(const struct dmarc *d, const struct identifier *id, c
     bool strict = id->spf ? record->spf_strict : record->dkim_strict;
     bool known = id->spf ? d->now.spf_aligned : d->now.dkim_aligned;
 
-    return !strict && !known && str_eq(top_label(id->domain), top_label(author(d)));
+    return !strict && !known && !str_eq(id->domain, author(d)) && str_eq(top_label(id->domain), top_label(author(d)));
 }
 
 /* The author's own record was found: is there a reason to go on to its Organizational Domain? */
@@ -226,7 +228,9 @@ static void walk_own(struct dmarc *d)
 
 static void note_alignment(struct dmarc *d, const struct identifier *id)
 {
-    if (id->spf)
+    if (id->unsure)
+        d->unsure = true;
+    else if (id->spf)
         d->now.spf_aligned = true;
     else
         d->now.dkim_aligned = true;
@@ -236,10 +240,11 @@ static void note_alignment(struct dmarc *d, const struct identifier *id)
 static void begin_author(struct dmarc *d)
 {
     d->now = (struct dmarc_outcome){.author = author(d)};
+    d->own_failed = d->author_exists = d->unsure = false;
+    d->step = NULL;
     for (size_t i = 0; i < d->identifier_n; i++)
         if (str_eq(d->identifiers[i].domain, author(d)))
             note_alignment(d, &d->identifiers[i]);
-    d->own_failed = d->author_exists = d->unsure = false;
     d->identifier_i = 0;
     dmarc_walk_begin(&d->own, author(d));
     d->next = walk_own;
@@ -305,11 +310,31 @@ static void next_identifier(struct dmarc *d)
 
 /* ---- the conclusion ---- */
 
-static void fail(struct dmarc *d, enum dmarc_who who)
+static bool any_passed(const struct dmarc *d)
+{
+    for (size_t i = 0; i < d->identifier_n; i++)
+        if (!d->identifiers[i].unsure)
+            return true;
+    return false;
+}
+
+static void take_policy(struct dmarc *d, enum dmarc_who who)
 {
     d->now.published = dmarc_choose_policy(&d->now.record, who);
     d->now.policy = dmarc_lower(&d->now.record, d->now.published);
-    end_author(d, DMARC_RESULT_FAIL, d->identifier_n > 0 ? "no identifier is aligned" : "no identifier passed");
+}
+
+static void fail(struct dmarc *d, enum dmarc_who who)
+{
+    take_policy(d, who);
+    end_author(d, DMARC_RESULT_FAIL, any_passed(d) ? "no identifier is aligned" : "no identifier passed");
+}
+
+/* Neither pass nor fail (5.3.6). Whether the author's domain exists is not asked for. */
+static void doubt(struct dmarc *d)
+{
+    take_policy(d, d->step->labels == d->own.labels ? DMARC_DOMAIN : DMARC_SUBDOMAIN);
+    end_author(d, DMARC_RESULT_TEMPERROR, "DNS failed");
 }
 
 static void on_existence(struct dmarc *d, enum dns_status status, struct str records)
@@ -329,7 +354,7 @@ static void conclude(struct dmarc *d)
     if (d->now.spf_aligned || d->now.dkim_aligned)
         end_author(d, DMARC_RESULT_PASS, d->now.dkim_aligned ? "DKIM is aligned" : "SPF is aligned");
     else if (d->unsure)
-        end_author(d, DMARC_RESULT_TEMPERROR, "DNS failed");
+        doubt(d);
     else if (d->step->labels == d->own.labels)
         fail(d, DMARC_DOMAIN);
     else if (d->author_exists || dmarc_choose_policy(record, DMARC_NO_DOMAIN) == dmarc_choose_policy(record, DMARC_SUBDOMAIN))
@@ -365,13 +390,23 @@ void dmarc_free(struct dmarc *dmarc)
     free(dmarc);
 }
 
+size_t dmarc_held(const struct dmarc *dmarc)
+{
+    return dmarc == NULL ? 0 : sizeof *dmarc + dmarc->arena.used;
+}
+
 void dmarc_add_from(struct dmarc *dmarc, struct str value)
 {
     dmarc_authors_add(&dmarc->authors, value);
 }
 
+static bool is_same(const struct identifier *id, struct str domain, bool spf)
+{
+    return id->spf == spf && (spf || str_eq(id->domain, domain));
+}
+
 /* Signers of the same domain, and those over the limit, are left out: one place is kept for SPF. */
-static void add_identifier(struct dmarc *d, struct str domain, bool spf)
+static void add_identifier(struct dmarc *d, struct str domain, bool spf, bool unsure)
 {
     char name[DNS_NAME_TEXT];
     size_t signers = 0;
@@ -380,25 +415,44 @@ static void add_identifier(struct dmarc *d, struct str domain, bool spf)
     if (!dmarc_canonical_domain(domain, name))
         return;
     for (size_t i = 0; i < d->identifier_n; i++) {
-        if (d->identifiers[i].spf == spf && (spf || str_eq(d->identifiers[i].domain, str_of(name))))
+        if (is_same(&d->identifiers[i], str_of(name), spf)) {
+            d->identifiers[i].unsure &= unsure;
             return;
+        }
         signers += !d->identifiers[i].spf;
     }
     if (!spf && signers == DMARC_SIGNERS_MAX)
         return;
     kept = arena_str(&d->arena, str_of(name));
     if (kept.p != NULL)
-        d->identifiers[d->identifier_n++] = (struct identifier){.domain = kept, .spf = spf};
+        d->identifiers[d->identifier_n++] = (struct identifier){.domain = kept, .spf = spf, .unsure = unsure};
 }
 
 void dmarc_add_spf(struct dmarc *dmarc, struct str domain)
 {
-    add_identifier(dmarc, domain, true);
+    add_identifier(dmarc, domain, true, false);
 }
 
 void dmarc_add_dkim(struct dmarc *dmarc, struct str domain)
 {
-    add_identifier(dmarc, domain, false);
+    add_identifier(dmarc, domain, false, false);
+}
+
+void dmarc_add_unsure(struct dmarc *dmarc, struct str domain, bool spf)
+{
+    add_identifier(dmarc, domain, spf, true);
+}
+
+bool dmarc_may_concern(const struct dmarc *dmarc, struct str domain)
+{
+    char name[DNS_NAME_TEXT];
+
+    if (!dmarc_canonical_domain(domain, name))
+        return false;
+    for (size_t i = 0; i < dmarc->authors.n; i++)
+        if (is_at_or_below(str_of(name), str_of(dmarc->authors.domains[i])) || is_at_or_below(str_of(dmarc->authors.domains[i]), str_of(name)))
+            return true;
+    return false;
 }
 
 void dmarc_start(struct dmarc *dmarc)
@@ -422,11 +476,15 @@ void dmarc_give_up(struct dmarc *dmarc)
 {
     if (dmarc->over)
         return;
-    dmarc->worst = (struct dmarc_outcome){.result = DMARC_RESULT_TEMPERROR, .reason = "DNS took too long"};
-    if (dmarc->authors.n > 0)
-        dmarc->worst.author = str_of(dmarc->authors.domains[0]);
-    dmarc->over = true;
-    dmarc->world->done(dmarc->owner);
+    dmarc->on_answer = NULL;
+    if (dmarc->step != NULL) {
+        dmarc->unsure = true;
+        conclude(dmarc);
+    } else if (dmarc->author_i < dmarc->authors.n) {
+        dmarc->now.author = author(dmarc);
+        end_author(dmarc, DMARC_RESULT_TEMPERROR, "DNS took too long");
+    }
+    finish(dmarc);
 }
 
 const struct dmarc_outcome *dmarc_outcome_of(const struct dmarc *dmarc)

@@ -33,8 +33,11 @@ const char *dmarc_result_name(enum dmarc_result result);
 
 struct dmarc_outcome {
     enum dmarc_result result;
-    enum dmarc_policy policy;    /* what to do; other than none only with fail (sp, np and t are in it) */
-    enum dmarc_policy published; /* of a fail: before t took a step off */
+    enum dmarc_policy policy;    /* what to do (sp, np and t are in it); other than none only with fail, and with temperror where it was
+                                    found and an identifier that could not be checked would be aligned: a fail, as far as is known */
+    enum dmarc_policy published; /* of these: before t took a step off */
+    bool bad_from;               /* nothing can be said about who the author is: no From field, several, too many authors,
+                                    none that can be read, or not all were looked at in time */
     struct str author;           /* the Author Domain this is about; empty: there is none */
     struct str policy_domain;    /* whose record it is; empty: no record */
     struct dmarc_record record;
@@ -44,15 +47,21 @@ struct dmarc_outcome {
 
 struct dmarc *dmarc_new(const struct dmarc_world *world, void *owner);
 void dmarc_free(struct dmarc *dmarc);
+size_t dmarc_held(const struct dmarc *dmarc); /* bytes of memory; 0 for NULL */
 /* Before the start. Each From field, as it is written. */
 void dmarc_add_from(struct dmarc *dmarc, struct str value);
 /* The domain that passed SPF as MAIL FROM (or as HELO where MAIL FROM was empty). At most once. */
 void dmarc_add_spf(struct dmarc *dmarc, struct str domain);
 /* The d= of a signature that passed. */
 void dmarc_add_dkim(struct dmarc *dmarc, struct str domain);
+/* Such a domain, where SPF or the signature could not be checked to the end because DNS failed. Aligned, and no other is, it is temperror (5.3.6). */
+void dmarc_add_unsure(struct dmarc *dmarc, struct str domain, bool spf);
+/* Does an author's domain have anything to do with this one: the same, below it, or above? */
+bool dmarc_may_concern(const struct dmarc *dmarc, struct str domain);
 void dmarc_start(struct dmarc *dmarc);
 /* What became of the last question; records as in dns_reply. */
 void dmarc_answer(struct dmarc *dmarc, enum dns_status status, struct str records);
+/* What is known of the authors looked at before still counts. */
 void dmarc_give_up(struct dmarc *dmarc);
 
 /* After done; valid until dmarc_free. */

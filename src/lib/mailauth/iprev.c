@@ -59,6 +59,11 @@ void iprev_free(struct iprev *iprev)
     free(iprev);
 }
 
+size_t iprev_held(void)
+{
+    return sizeof(struct iprev);
+}
+
 static void finish(struct iprev *p, enum iprev_result result)
 {
     p->over = true;

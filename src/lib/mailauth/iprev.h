@@ -27,6 +27,7 @@ const char *iprev_result_name(enum iprev_result result);
 
 struct iprev *iprev_new(const struct iprev_world *world, void *owner, const struct ip *client);
 void iprev_free(struct iprev *iprev);
+size_t iprev_held(void); /* bytes of memory */
 void iprev_start(struct iprev *iprev);
 /* What became of the last question; records as in dns_reply. */
 void iprev_answer(struct iprev *iprev, enum dns_status status, struct str records);

@@ -270,6 +270,11 @@ void spf_free(struct spf *spf)
     free(spf);
 }
 
+size_t spf_held(const struct spf *spf)
+{
+    return spf == NULL ? 0 : sizeof *spf + spf->arena.used;
+}
+
 void spf_start(struct spf *spf)
 {
     run(spf);

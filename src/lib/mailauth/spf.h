@@ -30,6 +30,7 @@ struct spf_subject {
 
 struct spf *spf_new(const struct spf_world *world, void *owner, const struct spf_subject *subject);
 void spf_free(struct spf *spf);
+size_t spf_held(const struct spf *spf); /* bytes of memory; 0 for NULL */
 void spf_start(struct spf *spf);
 /* What became of the last question; records as in dns_reply. */
 void spf_answer(struct spf *spf, enum dns_status status, struct str records);

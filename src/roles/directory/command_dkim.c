@@ -265,7 +265,9 @@ static int revoke_key(struct command *c, struct work *w)
     algorithm = 1u << row->algorithm;
     dkim_schedule_revoke(row, w->now);
     code = save(c, w);
-    return code == 0 ? make_keys(c, w, algorithm & dkim_schedule_missing(&w->keys)) : code;
+    if (code != 0 || w->keys.n >= DKIM_ROWS_MAX) /* without room for another one it is given up all the same */
+        return code;
+    return make_keys(c, w, algorithm & dkim_schedule_missing(&w->keys));
 }
 
 static int revoke(struct command *c)

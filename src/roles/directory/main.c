@@ -5,7 +5,10 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static void peer_up(struct role *role, struct channel *c)
@@ -129,12 +132,22 @@ static void open_database(struct directory *d)
     buf_clear(&path);
 }
 
+/* Private keys and what passwords are checked with do not get into a file when this process crashes. */
+static void leave_no_core(void)
+{
+    const struct rlimit none = {0, 0};
+
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
+        log_warning("core-files", "reason=setrlimit: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
     struct role *role = role_begin(&directory_role, argc, argv);
     struct directory *d = xcalloc(1, sizeof *d);
     int code;
 
+    leave_no_core();
     d->role = role;
     role_set_state(role, d);
     open_database(d);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "batch.h"
+#include "fetcher.h"
 #include "trace.h"
 
 #include <event2/event.h>
@@ -17,6 +18,7 @@ struct events {
     struct batch batch;
     struct traces traces;
     struct event *prune_timer;
+    struct fetcher fetcher;
 };
 
 static struct metric pruned = METRIC_COUNTER("staffetta_events_pruned_total", "Events deleted because of their age.");
@@ -26,6 +28,28 @@ static void on_event(struct role *role, struct channel *from, const struct msg_e
     struct events *e = role_state(role);
 
     batch_add(&e->batch, from, m);
+}
+
+static void on_sts_ask(struct role *role, struct channel *from, const struct msg_sts_ask *m)
+{
+    struct events *e = role_state(role);
+
+    fetcher_on_ask(&e->fetcher, from, m);
+}
+
+static void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m)
+{
+    struct events *e = role_state(role);
+
+    (void)from;
+    fetcher_on_dns(&e->fetcher, m);
+}
+
+static void on_peer_up(struct role *role, struct channel *peer)
+{
+    struct events *e = role_state(role);
+
+    fetcher_peer_up(&e->fetcher, peer);
 }
 
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
@@ -55,6 +79,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
 
     batch_peer_gone(&e->batch, peer);
     trace_peer_gone(&e->traces, peer);
+    fetcher_peer_gone(&e->fetcher, peer);
 }
 
 /* A message may live that long before its story ends. */
@@ -100,6 +125,8 @@ static void on_verify(struct role *role, struct verification *v)
 
 static const struct handlers handlers = {
     .event = on_event,
+    .sts_ask = on_sts_ask,
+    .dns_reply = on_dns_reply,
     .control_ask = on_control_ask,
     .control_more = on_control_more,
     .control_cancel = on_control_cancel,
@@ -107,7 +134,8 @@ static const struct handlers handlers = {
 static const struct role_type events_role = {
     .id = ROLE_EVENTS,
     .handlers = &handlers,
-    .sandbox = SANDBOX_FILES,
+    .sandbox = SANDBOX_FILES | SANDBOX_CONNECT,
+    .peer_up = on_peer_up,
     .peer_gone = on_peer_gone,
     .drain = on_drain,
     .verify = on_verify,
@@ -116,8 +144,13 @@ static const struct role_type events_role = {
 int main(int argc, char **argv)
 {
     struct events e = {.role = role_begin(&events_role, argc, argv)};
+    char policies[4096];
+    struct err err = {0};
 
     role_set_state(e.role, &e);
+    snprintf(policies, sizeof policies, "%.*s/events/policies.db", STR_ARG(role_config(e.role)->data));
+    if (!fetcher_open(&e.fetcher, e.role, policies, &err))
+        fatal("events: %s", err.text);
     snprintf(e.path, sizeof e.path, "%.*s/events/events.db", STR_ARG(role_config(e.role)->data));
     batch_init(&e.batch, e.role, e.path);
     traces_init(&e.traces, &e.batch.store);

@@ -1,11 +1,13 @@
 #include "store.h"
 #include "0001.sql.h"
 #include "0002.sql.h"
+#include "0003.sql.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "db/db.h"
 #include "results.h"
+#include "tls_results.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,12 +21,13 @@ struct store {
     struct db *db;
     struct stmt *add, *mention, *find, *has, *walk, *bound, *prune_events, *prune_mentions;
     struct results *results;
+    struct tls_results *tls_results;
     struct buf key;
 };
 
 bool store_open(struct store **store, const char *path, struct err *err)
 {
-    static const char *const steps[] = {schema_events_0001, schema_events_0002};
+    static const char *const steps[] = {schema_events_0001, schema_events_0002, schema_events_0003};
     struct store *s = xcalloc(1, sizeof *s);
 
     buf_init(&s->key, IPC_ADDRESS + 1);
@@ -46,6 +49,7 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->prune_events = stmt_new(s->db, "DELETE FROM event WHERE message < $1");
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
     s->results = results_new(s->db);
+    s->tls_results = tls_results_new(s->db);
     *store = s;
     return true;
 }
@@ -79,6 +83,7 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     results_free(s->results);
+    tls_results_free(s->tls_results);
     db_close(s->db);
     buf_clear(&s->key);
     free(s);
@@ -158,6 +163,8 @@ bool store_add(struct store *s, const struct msg_event *e, bool *added, struct e
         return false;
     if (e->kind == EVENT_DMARC)
         return results_add(s->results, e, added, err);
+    if (e->kind == EVENT_TLS)
+        return tls_results_add(s->tls_results, e, added, err);
     if (!insert(s, message, e, added, err))
         return false;
     if (!*added)

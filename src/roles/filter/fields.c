@@ -15,6 +15,7 @@ static const struct {
     {STR("List-Unsubscribe"), FIELD_LIST},
     {STR("Return-Path"), FIELD_RETURN_PATH},
     {STR("Authentication-Results"), FIELD_RESULTS},
+    {STR("TLS-Required"), FIELD_TLS_REQUIRED},
     {STR("Bcc"), FIELD_PRIVATE},
     {STR("Resent-Bcc"), FIELD_PRIVATE},
     {STR("X-Originating-IP"), FIELD_PRIVATE},

@@ -10,6 +10,7 @@ enum field_id {
     FIELD_PRECEDENCE,
     FIELD_LIST,        /* only lists have it */
     FIELD_RETURN_PATH, /* ours to write, at final delivery (RFC 5321 4.4) */
+    FIELD_TLS_REQUIRED, /* RFC 8689 */
     FIELD_RESULTS,     /* Authentication-Results */
     FIELD_PRIVATE,     /* Bcc, and what tells about the sender's own network */
 };

@@ -11,7 +11,7 @@
 
 enum {
     FILTER_OPEN_MAX = 20000,               /* transactions */
-    FILTER_HELD_MAX = 256 * 1024 * 1024,   /* bytes of headers held by all of them */
+    FILTER_HELD_MAX = 256 * 1024 * 1024,   /* bytes of memory held by all of them: headers, judges */
     FILTER_SHARDS = 64,
 };
 
@@ -34,7 +34,7 @@ struct filter {
     struct event *sweep;
     struct judgings judgings;
     struct tally tally;
-    struct event *timer;    /* for the first of judgings.waiting */
+    struct event *timer;    /* for judgings_next */
     size_t count, held;
     int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */
     struct shard_state shards[FILTER_SHARDS];

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JUDGE_BYTES = 8 * 1024 }; /* of one judge with its machines, about */
-
 struct asker {
     struct judge *judge;
     bool over;  /* its machine is done, or there is none */
@@ -31,8 +29,7 @@ struct judge {
     struct arc_verify *arc;
     struct dmarc *dmarc;
     struct asker askers[JUDGE_ASKERS];
-    size_t header; /* bytes held by dkim, and by arc, until the end of the header */
-    bool in_header, ended, dmarc_started, given_up, settling, done;
+    bool ended, dmarc_started, given_up, settling, done;
 };
 
 /* ---- what the machines call ---- */
@@ -58,9 +55,17 @@ static void note_over(void *owner)
     a->wants = a->open = false;
 }
 
+/* Signatures that DMARC may count come first. */
+static bool is_urgent(void *owner, struct str domain)
+{
+    const struct asker *a = owner;
+
+    return a->judge->dmarc != NULL && dmarc_may_concern(a->judge->dmarc, domain);
+}
+
 static const struct spf_world spf_world = {note_question, note_over};
 static const struct iprev_world iprev_world = {note_question, note_over};
-static const struct dkim_verify_world dkim_world = {note_question, note_over};
+static const struct dkim_verify_world dkim_world = {note_question, note_over, is_urgent};
 static const struct arc_verify_world arc_world = {note_question, note_over};
 static const struct dmarc_world dmarc_world = {note_question, note_over};
 
@@ -77,7 +82,7 @@ struct judge *judge_new(const struct judge_world *world, void *owner, const stru
     struct judge *j = xcalloc(1, sizeof *j);
 
     *j = (struct judge){.world = world, .owner = owner, .hostname = s->hostname, .client = s->client, .utf8 = s->utf8,
-        .null_sender = s->sender.n == 0, .in_header = true};
+        .null_sender = s->sender.n == 0};
     for (size_t i = 0; i < JUDGE_ASKERS; i++)
         j->askers[i].judge = j;
     j->spf = new_spf(j, JUDGE_SPF, s, s->sender);
@@ -121,11 +126,15 @@ static void start_dmarc(struct judge *j)
     j->dmarc_started = true;
     if (spf_result_of(j->spf) == SPF_PASS)
         dmarc_add_spf(j->dmarc, spf_domain_of(j->spf));
+    else if (spf_result_of(j->spf) == SPF_TEMPERROR)
+        dmarc_add_unsure(j->dmarc, spf_domain_of(j->spf), true);
     for (size_t i = 0; i < dkim_verify_count(j->dkim); i++) {
         const struct dkim_outcome *o = dkim_verify_outcome(j->dkim, i);
 
         if (o->result == DKIM_PASS && o->unsigned_octets == 0)
             dmarc_add_dkim(j->dmarc, o->domain);
+        else if (o->result == DKIM_TEMPERROR)
+            dmarc_add_unsure(j->dmarc, o->domain, false);
     }
     dmarc_start(j->dmarc);
     if (j->given_up && !j->askers[JUDGE_DMARC].over)
@@ -217,11 +226,14 @@ void judge_answer(struct judge *j, enum judge_asker who, enum dns_status status,
     settle(j);
 }
 
-void judge_give_up(struct judge *j)
+bool judge_hurry(struct judge *j)
 {
+    bool open = false;
+
     if (j->done)
-        return;
-    j->given_up = true;
+        return false;
+    for (size_t i = 0; i < JUDGE_ASKERS; i++)
+        open |= i != JUDGE_DMARC && !j->askers[i].over;
     if (!j->askers[JUDGE_SPF].over)
         spf_give_up(j->spf);
     if (!j->askers[JUDGE_HELO].over)
@@ -232,8 +244,19 @@ void judge_give_up(struct judge *j)
         dkim_verify_give_up(j->dkim);
     if (!j->askers[JUDGE_ARC].over)
         arc_verify_give_up(j->arc);
-    if (j->dmarc_started && !j->askers[JUDGE_DMARC].over)
-        dmarc_give_up(j->dmarc);
+    settle(j);
+    return open;
+}
+
+void judge_give_up(struct judge *j)
+{
+    if (j->done)
+        return;
+    j->given_up = true;
+    (void)judge_hurry(j);
+    if (j->done)
+        return;
+    dmarc_give_up(j->dmarc); /* all others are over, so it has started */
     settle(j);
 }
 
@@ -252,7 +275,6 @@ void judge_field(struct judge *j, const struct header_field *f)
 {
     if (f->name.n == 0)
         return; /* no field: the first line of a mailbox file */
-    j->header += f->raw.n;
     dkim_verify_field(j->dkim, f->raw);
     arc_verify_field(j->arc, f->raw);
     if (j->dmarc != NULL && f->name.n == 4 && str_ieq(f->name, STR("From")))
@@ -261,7 +283,6 @@ void judge_field(struct judge *j, const struct header_field *f)
 
 void judge_header_end(struct judge *j)
 {
-    j->in_header = false;
     dkim_verify_header_end(j->dkim);
     arc_verify_header_end(j->arc);
     settle(j);
@@ -290,7 +311,8 @@ bool judge_is_done(const struct judge *j)
 
 size_t judge_held(const struct judge *j)
 {
-    return JUDGE_BYTES + (j->in_header ? 2 * j->header : 0);
+    return sizeof *j + spf_held(j->spf) + spf_held(j->helo) + iprev_held() + dkim_verify_held(j->dkim) + arc_verify_held(j->arc) +
+           dmarc_held(j->dmarc);
 }
 
 const struct ip *judge_client(const struct judge *j)
@@ -414,6 +436,8 @@ void judge_write_field(const struct judge *j, struct buf *out)
     auth_results_clear(&r);
 }
 
+enum { SUMMARY_MAX = 3000 }; /* where no more signatures are told: others add to it */
+
 static void write_word(struct buf *out, const char *method, const char *result, struct str domain)
 {
     buf_addf(out, "%s%s=%s", out->n > 0 ? " " : "", method, result);
@@ -423,14 +447,14 @@ static void write_word(struct buf *out, const char *method, const char *result, 
 
 void judge_write_summary(const struct judge *j, struct buf *out)
 {
-    write_word(out, "spf", spf_result_name(judge_spf(j)), judge_spf_domain(j));
-    if (judge_signatures(j) == 0)
-        write_word(out, "dkim", dkim_result_name(DKIM_NONE), (struct str){0});
-    for (size_t i = 0; i < judge_signatures(j); i++)
-        write_word(out, "dkim", dkim_result_name(judge_signature(j, i)->result), judge_signature(j, i)->domain);
-    if (judge_arc(j)->result != ARC_NONE)
-        write_word(out, "arc", arc_result_name(judge_arc(j)->result), (struct str){0});
     if (j->dmarc != NULL)
         write_word(out, "dmarc", dmarc_result_name(judge_dmarc(j)->result), judge_dmarc(j)->author);
+    write_word(out, "spf", spf_result_name(judge_spf(j)), judge_spf_domain(j));
     write_word(out, "iprev", iprev_result_name(judge_iprev(j)), (struct str){0});
+    if (judge_arc(j)->result != ARC_NONE)
+        write_word(out, "arc", arc_result_name(judge_arc(j)->result), (struct str){0});
+    if (judge_signatures(j) == 0)
+        write_word(out, "dkim", dkim_result_name(DKIM_NONE), (struct str){0});
+    for (size_t i = 0; i < judge_signatures(j) && out->n < SUMMARY_MAX; i++)
+        write_word(out, "dkim", dkim_result_name(judge_signature(j, i)->result), judge_signature(j, i)->domain);
 }

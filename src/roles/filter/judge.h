@@ -4,10 +4,13 @@
  *   judge_start --- fields --- judge_header_end --- body --- judge_end --- (questions open) --- done
  *
  * Questions to DNS go out through `ask`, at most one for each asker at a time; an answer comes in with judge_answer,
- * whenever it comes, also from inside `ask`. The owner ends the wait by judge_give_up: temperror for what is open.
+ * whenever it comes, also from inside `ask`. The owner ends the wait in two steps: judge_hurry gives up what DMARC waits for, since a
+ * sender who has a slow name server may not escape the policy of the domain he pretends to be; judge_give_up ends that too. What is
+ * open then is temperror.
  *
- * Bounded by the machines inside: about 8 KB, 64 KB of SPF records for a moment, and two copies of the header until its end
- * (judge_held). The body is hashed as it passes, for signatures that are there; never held. */
+ * Bounded by the machines inside: some 30 KB, 64 KB of SPF records and twice that of DMARC's, two copies of the header until its end,
+ * one of its fields of ARC after that. judge_held counts all of it. The body is hashed as it passes, for signatures that are there;
+ * never held. */
 #pragma once
 #include "base/ip.h"
 #include "mailauth/arc_verify.h"
@@ -22,7 +25,7 @@ struct judge;
 struct judge_world {
     /* `name` lives until ask returns. False: it cannot be asked, which counts as DNS that fails. */
     bool (*ask)(void *owner, enum judge_asker who, struct str name, unsigned type);
-    void (*done)(void *owner); /* once, after judge_end: from inside it, judge_answer or judge_give_up */
+    void (*done)(void *owner); /* once, after judge_end: from inside it, judge_answer, judge_hurry or judge_give_up */
 };
 
 /* Copied by judge_new, but for the host name. */
@@ -44,10 +47,12 @@ void judge_header_end(struct judge *j);
 void judge_body(struct judge *j, struct str bytes);
 void judge_end(struct judge *j);
 void judge_answer(struct judge *j, enum judge_asker who, enum dns_status status, struct str records);
+/* Both after judge_end. True: something was open. */
+bool judge_hurry(struct judge *j);
 void judge_give_up(struct judge *j);
 
 bool judge_is_done(const struct judge *j);
-size_t judge_held(const struct judge *j);
+size_t judge_held(const struct judge *j); /* bytes of memory, about */
 const struct ip *judge_client(const struct judge *j);
 
 /* ---- after done; views are valid until judge_free ---- */
@@ -65,5 +70,5 @@ struct arc_set judge_arc_set(const struct judge *j, unsigned instance); /* of a 
 const struct dmarc_outcome *judge_dmarc(const struct judge *j); /* NULL: not looked at */
 /* Writes the whole Authentication-Results field. */
 void judge_write_field(const struct judge *j, struct buf *out);
-/* "spf=pass (a.example) dkim=fail (b.example) dmarc=pass (a.example) iprev=pass", for the log and `staffetta trace`. */
+/* "dmarc=pass (a.example) spf=pass (a.example) iprev=pass dkim=fail (b.example)", for the log and `staffetta trace`; at most 3.5 KB. */
 void judge_write_summary(const struct judge *j, struct buf *out);

@@ -10,7 +10,7 @@
 
 struct judging {
     struct filter *filter;
-    struct link link; /* in waiting */
+    struct link link; /* in to_hurry, then in to_give_up */
     const struct judging_owner *calls;
     void *owner;
     struct judge *judge;
@@ -18,7 +18,7 @@ struct judging {
     int64_t deadline; /* monotonic; 0: the message is not whole yet */
     uint64_t message;
     struct tally_rcpts rcpts;
-    bool decided, told;
+    bool given_up, decided, told;
     struct verdict verdict;
     struct buf words;
 };
@@ -131,7 +131,8 @@ void judging_on_dns_reply(struct role *role, struct channel *from, const struct 
 void judgings_init(struct filter *f)
 {
     dns_client_init(&f->judgings.dns, send_question, f);
-    list_init(&f->judgings.waiting);
+    list_init(&f->judgings.to_hurry.list);
+    list_init(&f->judgings.to_give_up.list);
     f->judgings.keys = dkim_key_cache_new();
     judgings_set_policy(f);
 }
@@ -146,29 +147,89 @@ void judgings_resolver_up(struct filter *f)
     dns_client_resend(&f->judgings.dns);
 }
 
+static struct judging *first_of(const struct waiting_list *w)
+{
+    struct link *first = list_first(&w->list);
+
+    return first != NULL ? CONTAINER(first, struct judging, link) : NULL;
+}
+
+static int64_t next_of(const struct waiting_list *w)
+{
+    const struct judging *first = first_of(w);
+
+    return first != NULL ? first->deadline : INT64_MAX;
+}
+
 int64_t judgings_next(const struct filter *f)
 {
-    struct link *first = list_first(&f->judgings.waiting);
+    int64_t hurry = next_of(&f->judgings.to_hurry), give_up = next_of(&f->judgings.to_give_up);
 
-    return first == NULL ? INT64_MAX : CONTAINER(first, struct judging, link)->deadline;
+    return hurry < give_up ? hurry : give_up;
+}
+
+static struct judging *due(const struct waiting_list *w, int64_t now)
+{
+    struct judging *first = first_of(w);
+
+    return first != NULL && first->deadline <= now ? first : NULL;
+}
+
+static void wait_until(struct waiting_list *w, struct judging *g, int64_t deadline)
+{
+    if (w->last < deadline)
+        w->last = deadline;
+    g->deadline = w->last;
+    list_add_last(&w->list, &g->link);
+}
+
+static void count_given_up(struct judging *g)
+{
+    metric_add(&given_up, !g->given_up);
+    g->given_up = true;
+}
+
+static void cancel(struct judging *g, bool dmarc_too)
+{
+    for (size_t i = 0; i < JUDGE_ASKERS; i++)
+        if (i != JUDGE_DMARC || dmarc_too)
+            dns_client_cancel(&g->filter->judgings.dns, &g->queries[i]);
+}
+
+static int64_t last_fifth(const struct judgings *all)
+{
+    return all->policy.time / 5;
+}
+
+static void hurry(struct judging *g, int64_t now)
+{
+    struct judgings *all = &g->filter->judgings;
+
+    list_remove(&g->link);
+    cancel(g, false);
+    wait_until(&all->to_give_up, g, now + last_fifth(all)); /* done takes it out again */
+    if (judge_hurry(g->judge))
+        count_given_up(g);
+    g->calls->after(g->owner);
 }
 
 static void give_up(struct judging *g)
 {
-    metric_add(&given_up, 1);
     list_remove(&g->link);
-    for (size_t i = 0; i < JUDGE_ASKERS; i++)
-        dns_client_cancel(&g->filter->judgings.dns, &g->queries[i]);
+    cancel(g, true);
+    count_given_up(g);
     judge_give_up(g->judge);
     g->calls->after(g->owner);
 }
 
 void judgings_sweep(struct filter *f, int64_t now)
 {
-    struct link *first;
+    struct judging *g;
 
-    while ((first = list_first(&f->judgings.waiting)) != NULL && CONTAINER(first, struct judging, link)->deadline <= now)
-        give_up(CONTAINER(first, struct judging, link));
+    while ((g = due(&f->judgings.to_hurry, now)) != NULL)
+        hurry(g, now);
+    while ((g = due(&f->judgings.to_give_up, now)) != NULL)
+        give_up(g);
 }
 
 /* ---- one ---- */
@@ -198,8 +259,7 @@ void judging_free(struct judging *g)
     if (g == NULL)
         return;
     list_remove(&g->link);
-    for (size_t i = 0; i < JUDGE_ASKERS; i++)
-        dns_client_cancel(&g->filter->judgings.dns, &g->queries[i]);
+    cancel(g, true);
     judge_free(g->judge);
     verdict_clear(&g->verdict);
     buf_clear(&g->words);
@@ -216,17 +276,12 @@ size_t judging_held(const struct judging *g)
     return g != NULL ? sizeof *g + judge_held(g->judge) : 0;
 }
 
-/* The list stays in order when a reload has made the time shorter: nobody is given up before those who came earlier. */
 void judging_ended(struct judging *g, int64_t now)
 {
     struct judgings *all = &g->filter->judgings;
 
-    if (judge_is_done(g->judge))
-        return;
-    if (all->last_deadline < now + all->policy.time)
-        all->last_deadline = now + all->policy.time;
-    g->deadline = all->last_deadline;
-    list_add_last(&all->waiting, &g->link);
+    if (!judge_is_done(g->judge))
+        wait_until(&all->to_hurry, g, now + all->policy.time - last_fifth(all));
 }
 
 const struct verdict *judging_verdict(struct judging *g)

@@ -1,7 +1,8 @@
 /* Judges in the filter: each message of a stranger has one, driven here with answers of DNS and with time.
  *
  * Questions wait while the resolver is away and are asked again when it is back. A message that has come in whole waits
- * for its judge no longer than auth.time; what is open then is temperror, and the message goes on. */
+ * for its judge no longer than auth.time, of which the last fifth is for DMARC alone; what is open then is temperror, and the message
+ * goes on. */
 #pragma once
 #include "base/list.h"
 #include "dns/dns_client.h"
@@ -20,10 +21,15 @@ struct judging_owner {
     void (*after)(void *owner); /* the last call: the judging may be freed */
 };
 
+/* In the order of their deadlines, also when a reload has made the time shorter: nobody is given up before those who came earlier. */
+struct waiting_list {
+    struct list list; /* struct judging */
+    int64_t last;
+};
+
 struct judgings {
     struct dns_client dns;
-    struct list waiting; /* struct judging, in the order of their deadlines */
-    int64_t last_deadline;
+    struct waiting_list to_hurry, to_give_up;
     struct judge_policy policy;
     struct dkim_key_cache *keys;
 };
@@ -31,7 +37,7 @@ struct judgings {
 void judgings_init(struct filter *f);
 void judgings_set_policy(struct filter *f);
 void judgings_resolver_up(struct filter *f);
-/* Gives up what has waited too long. */
+/* Hurries, or gives up, what has waited too long. */
 void judgings_sweep(struct filter *f, int64_t now);
 /* The next time judgings_sweep has something to do (monotonic); INT64_MAX: never. */
 int64_t judgings_next(const struct filter *f);

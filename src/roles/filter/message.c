@@ -162,6 +162,10 @@ static void note(struct message *m, enum field_id id, struct str value)
     case FIELD_LIST:
         m->flags |= TXN_BULK;
         break;
+    case FIELD_TLS_REQUIRED:
+        if (str_ieq(str_trim(value), STR("No")))
+            m->flags |= TXN_TLS_OPTIONAL;
+        break;
     case FIELD_RESULTS:
     case FIELD_RETURN_PATH:
     case FIELD_PRIVATE:
@@ -392,7 +396,7 @@ static void finish(struct message *m)
     buf_add(&prepend, m->trace);
     buf_add(&prepend, buf_str(&m->added));
     m->state = MESSAGE_OVER;
-    m->world->end(m->owner, m->end_flags | (m->flags & (TXN_BULK | TXN_JUNK)), buf_str(&prepend), buf_str(&m->message_id));
+    m->world->end(m->owner, m->end_flags | (m->flags & (TXN_BULK | TXN_JUNK | TXN_TLS_OPTIONAL)), buf_str(&prepend), buf_str(&m->message_id));
     buf_clear(&prepend);
 }
 
@@ -441,6 +445,12 @@ void message_end(struct message *m, uint64_t flags)
         m->world->wait_for_judge(m->owner);
     }
     proceed(m);
+}
+
+void message_give_way(struct message *m)
+{
+    if (m->state == MESSAGE_HEADER)
+        refuse(m, 452, STR("4.3.1 Too much is held in memory, try again later"));
 }
 
 void message_judged(struct message *m)

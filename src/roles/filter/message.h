@@ -73,6 +73,8 @@ void message_goes_on(struct message *m, struct str domain);
 void message_clear(struct message *m);
 void message_chunk(struct message *m, struct str data);
 void message_end(struct message *m, uint64_t flags);
+/* All messages together hold too much: this one gives way (452), if its header is still coming. */
+void message_give_way(struct message *m);
 /* An answer to ask_sender. */
 void message_sender(struct message *m, bool allowed, bool temporary);
 /* The answers to ask_keys and ask_signatures; one that nobody waits for is dropped. */

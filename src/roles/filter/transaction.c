@@ -327,13 +327,14 @@ void transaction_on_begin(struct role *role, struct channel *from, const struct 
     message_set_judge(&t->message, judging_judge(t->judging));
 }
 
-/* In whose name its mail goes on. */
-static struct str forwarder(struct filter *f, struct str address)
+/* Whose keys may seal it: those of the domain in whose name mail goes on, else those of the recipient's. */
+static void goes_on(struct txn *t, struct str address)
 {
     struct str local, domain;
 
     address_split(address, &local, &domain);
-    return role_config(f->role)->forward.domain.n > 0 ? role_config(f->role)->forward.domain : domain;
+    message_goes_on(&t->message, role_config(t->filter->role)->forward.domain);
+    message_goes_on(&t->message, domain);
 }
 
 void transaction_on_rcpt(struct role *role, struct channel *from, const struct msg_txn_rcpt *m)
@@ -346,7 +347,7 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
         return;
     judging_rcpt(t->judging, m->address);
     if (m->forwards)
-        message_goes_on(&t->message, forwarder(f, m->address));
+        goes_on(t, m->address);
     on.id = t->id;
     ipc_send_txn_rcpt(t->queue, &on);
     flow_wrote(f, t->queue);
@@ -354,11 +355,14 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
 
 void transaction_on_chunk(struct role *role, struct channel *from, const struct msg_txn_chunk *m)
 {
-    struct txn *t = find_by_source(role_state(role), from, m->id);
+    struct filter *f = role_state(role);
+    struct txn *t = find_by_source(f, from, m->id);
 
     if (t == NULL)
         return;
     metric_add(&bytes, (int64_t)m->data.n);
+    if (f->held > FILTER_HELD_MAX)
+        message_give_way(&t->message);
     message_chunk(&t->message, m->data);
     settle(t);
 }

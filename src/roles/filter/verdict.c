@@ -138,22 +138,43 @@ static void apply_policy(const struct dmarc_outcome *o, struct verdict *v)
         v->action = VERDICT_JUNK;
 }
 
-static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
+static void apply_fail(const struct judge *j, const struct judge_policy *p, const struct dmarc_outcome *o, struct verdict *v)
 {
-    const struct dmarc_outcome *o = judge_dmarc(j);
-
-    if (o == NULL || o->result != DMARC_RESULT_FAIL)
-        return;
     if (o->policy == DMARC_NONE)
         apply_policy(o, v);
     else if (p->dmarc != DMARC_MODE_ENFORCE)
         let_pass(v, AGGREGATE_LOCAL_POLICY, "policies are not enforced here");
     else if (is_exempt(p, judge_client(j), o->author))
         let_pass(v, AGGREGATE_LOCAL_POLICY, "exempt here");
-    else if (rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
+    else if (!o->bad_from && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
         let_pass(v, AGGREGATE_FORWARDER, "arc=pass");
     else
         apply_policy(o, v);
+}
+
+/* Nothing is refused because DNS failed, nor because of From itself. But it is not let in as if nothing were wrong: then every domain
+ * could be pretended that has a slow name server somewhere, or with a second From. */
+static void set_aside(const struct judge *j, const struct judge_policy *p, const struct dmarc_outcome *o, struct verdict *v)
+{
+    bool in_doubt = o->result == DMARC_RESULT_TEMPERROR && o->policy != DMARC_NONE;
+
+    if (!(o->bad_from || in_doubt) || v->action != VERDICT_ACCEPT || p->dmarc != DMARC_MODE_ENFORCE || is_exempt(p, judge_client(j), o->author))
+        return;
+    if (!o->bad_from && rescue_by_seal(j, &p->trusted_sealers, o->author, &v->sealer))
+        return;
+    v->action = VERDICT_JUNK;
+    let_pass(v, AGGREGATE_LOCAL_POLICY, o->bad_from ? "the author is not clear" : "DNS failed");
+}
+
+static void apply_dmarc(const struct judge *j, const struct judge_policy *p, struct verdict *v)
+{
+    const struct dmarc_outcome *o = judge_dmarc(j);
+
+    if (o == NULL)
+        return;
+    if (o->result == DMARC_RESULT_FAIL)
+        apply_fail(j, p, o, v);
+    set_aside(j, p, o, v);
 }
 
 void verdict_of(const struct judge *j, const struct judge_policy *policy, struct verdict *v)

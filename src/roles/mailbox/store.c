@@ -320,16 +320,44 @@ static struct folder *junk_folder(struct store *s)
     return called_so != NULL ? called_so : s->inbox;
 }
 
+/* $Junk (RFC 9051 2.3.2) tells clients why it is there, and teaches those that learn. A mailbox without room for one more keyword goes without. */
+static bool mark_junk(struct store *s, struct folder *f, struct store_new *message, struct buf *more, struct err *err)
+{
+    int slot;
+
+    if (!store_keyword(s, f, STR("$Junk"), true, &slot, err)) {
+        if (err->kind != ERR_LIMIT)
+            return false;
+        *err = (struct err){0};
+        return true;
+    }
+    store_set_keyword(&message->flags, more, slot, true);
+    message->more = buf_str(more);
+    return true;
+}
+
+static bool add_delivery(struct store *s, const struct store_delivery *d, struct err *err)
+{
+    struct store_new message = {.content = d->content, .size = d->size, .received = d->received, .features = d->features};
+    struct folder *f = d->junk ? junk_folder(s) : s->inbox;
+    struct buf more;
+    uint32_t uid;
+    bool done;
+
+    buf_init(&more, STORE_KEYWORDS_MAX / 8 + 1);
+    done = (!d->junk || mark_junk(s, f, &message, &more, err)) && store_message_add(s, f, &message, &uid, err);
+    buf_clear(&more);
+    return done;
+}
+
 bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
 {
     struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
-    struct store_new message = {.content = d->content, .size = d->size, .received = d->received, .features = d->features};
-    uint32_t uid;
 
     stmt_int(remember, s->account);
     stmt_int(remember, d->message);
     stmt_int(remember, clock_now());
-    if (!stmt_run(remember, err) || !store_message_add(s, d->junk ? junk_folder(s) : s->inbox, &message, &uid, err))
+    if (!stmt_run(remember, err) || !add_delivery(s, d, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
     return true;
 }

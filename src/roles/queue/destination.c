@@ -14,6 +14,7 @@ enum {
     PACE_SLOW = SECOND / 20,     /* guessed of one that is slow */
     RETURN_SOON = SECOND / 2,    /* until what was put back comes again */
     RETURN_LATE = 10 * SECOND,
+    RETURN_VAIN = 2 * SECOND,    /* without a move, from then on it is in vain */
     RETURN_LAST = 10 * MINUTE,
     RETURN_EACH = SECOND / 2000, /* of all that waits: a return in vain costs a write */
     RETURN_NEW = SECOND / 1000,  /* the same of those in memory of which nothing is known */
@@ -285,6 +286,23 @@ static int64_t latest(size_t all)
     return after < RETURN_LAST ? after : RETURN_LAST;
 }
 
+/* Mail does not go there, or has not for a while: to look again costs a write and brings nothing. */
+static bool is_in_vain(const struct destination *d)
+{
+    return d->standing == STANDING_SLOW || since_moved(d) > RETURN_VAIN;
+}
+
+/* However many such destinations there are, together they come back no faster than one each RETURN_EACH. */
+static int64_t behind_others(struct lane *lane, int64_t at, int64_t now)
+{
+    if (lane->vain_at < now)
+        lane->vain_at = now;
+    lane->vain_at += RETURN_EACH;
+    if (lane->vain_at > now + RETURN_LAST)
+        lane->vain_at = now + RETURN_LAST;
+    return at > lane->vain_at ? at : lane->vain_at;
+}
+
 int64_t destination_park(struct destination *d, int64_t now, size_t all)
 {
     int64_t guess = d->standing == STANDING_SLOW ? PACE_SLOW : PACE_GUESSED;
@@ -297,7 +315,7 @@ int64_t destination_park(struct destination *d, int64_t now, size_t all)
     d->park_at += interval;
     if (d->park_at > now + most)
         d->park_at = now + most;
-    return d->park_at;
+    return is_in_vain(d) ? behind_others(d->lane, d->park_at, now) : d->park_at;
 }
 
 static void destination_free(struct destination *d)

@@ -51,6 +51,7 @@ uint64_t bulk_share(uint64_t places);
 void destination_ended(struct destination *d, size_t n, int64_t now);
 /* When a recipient for which there is no room should come back; all: recipients that wait in the whole queue. About when
  * those that wait here are through, so that it never stands still, and the later the longer nothing has come of it: each time
- * costs a write. The pace is a guess, so it is never longer than half a millisecond for each of `all`. */
+ * costs a write. The pace is a guess, so it is never longer than half a millisecond for each of `all`. Those of all destinations of a lane of which
+ * nothing comes stand in one line, half a millisecond apart, so that many such do not cost more than one. */
 int64_t destination_park(struct destination *d, int64_t now, size_t all);
 void destination_free_idle(struct dispatch *d, int64_t unused_since);

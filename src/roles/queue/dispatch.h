@@ -30,6 +30,7 @@ struct lane {
     size_t by_standing[STANDINGS]; /* under_way, by what their destination is known for */
     size_t *held;                  /* that of dispatch */
     struct destination *local; /* of a mailbox copy */
+    int64_t vain_at;           /* the last place in the line of those put back of destinations of which nothing comes */
     bool telling;              /* a relay that has not told all yet what it knows from the process before us */
 };
 

@@ -98,8 +98,6 @@ static void on_local(struct queue *q, struct rcpt *r, const struct msg_resolve_r
 
 static void on_remote(struct queue *q, struct rcpt *r, const struct msg_resolve_reply *m)
 {
-    str_free(&r->sender);
-    r->sender = str_dup(m->sender);
     dispatch_remote(q, r, m);
 }
 
@@ -140,6 +138,8 @@ void resolve_on_reply(struct role *role, struct channel *from, const struct msg_
         return;
     take_back(q, r);
     r->stage = STAGE_NEW;
+    str_free(&r->sender);
+    r->sender = str_dup(m->sender);
     if (m->result < sizeof handlers / sizeof handlers[0])
         handlers[m->result](q, r, m);
     else

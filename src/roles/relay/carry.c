@@ -345,6 +345,8 @@ void carry_session_failed(struct connection *k)
         orphan_ended(k);
         return;
     }
+    if (!k->was_ready)
+        report_session(k, false);
     if (!retry_in_plain(k, target) && !was_stale(k) && target < PLAN_TARGETS) {
         if (k->messages > 0)
             d->tried[target] = UINT8_MAX;

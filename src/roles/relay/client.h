@@ -38,6 +38,7 @@ struct client_message {
     int64_t by_seconds; /* what is left of DELIVERBY, may be negative */
     struct str sender;  /* canonical, empty for <> */
     struct str envid;   /* xtext */
+    bool protect;       /* a report about a message with REQUIRETLS: asked for where it is offered, not insisted on (RFC 8689 5) */
     struct str body;    /* all of it, or empty: asked for with want_body */
     bool body_whole;    /* body is all of it */
     enum message_bits header_bits, body_bits;

@@ -38,7 +38,7 @@ static void add_mail_parameters(struct client *c, const struct client_message *m
         buf_addf(&c->out, " RET=%s", m->flags & TXN_RET_FULL ? "FULL" : "HDRS");
     if (client_has(c, EXT_DSN) && m->envid.n > 0)
         buf_addf(&c->out, " ENVID=%.*s", STR_ARG(m->envid));
-    if (m->flags & TXN_REQUIRETLS)
+    if (m->flags & TXN_REQUIRETLS || (m->protect && c->secure && client_has(c, EXT_REQUIRETLS)))
         buf_add(&c->out, STR(" REQUIRETLS"));
     add_deliver_by(c, m);
     if (client_has(c, EXT_MT_PRIORITY) && m->priority != 9 && m->priority <= 18)

@@ -244,6 +244,8 @@ static void on_closed(void *owner, bool timed_out, const char *reason)
         return;
     }
     assert(k->client != NULL);
+    if (a->tls_handshake)
+        secure_failed(k);
     client_lost(k->client, timed_out, a->tls_handshake, reason);
     connection_step(k);
 }
@@ -379,6 +381,8 @@ void connection_session_ready(struct connection *k)
     bool verified;
 
     k->was_ready = true;
+    if (k->d != NULL)
+        report_session(k, true);
     if (k->messages == 0)
         metric_add(client_is_secure(k->client, &verified) ? &with_tls : &without_tls, 1);
 }

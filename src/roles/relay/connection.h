@@ -34,7 +34,7 @@ struct connection {
     struct plan *plan;
     enum connection_state state;
     struct way way; /* who may share it */
-    bool require_tls;
+    bool require_tls, reported; /* to events, see report.h */
     unsigned proof;      /* bits of enum tls_proof */
     enum tls_result checked; /* what a look at the certificate, by DANE or by PKI, came to */
     char policy[TLS_RULE_TEXT]; /* which TLS policy counts for what it carries, and what came of it */
@@ -88,6 +88,7 @@ void secure_rule(const struct connection *k, struct tls_rule *rule); /* for k->d
 /* Sets k->policy for what it carries. */
 void secure_describe(struct connection *k);
 void secure_start(struct connection *k);
+void secure_failed(struct connection *k); /* the handshake did not come to its end */
 void secure_done(struct connection *k); /* the handshake is: is that the right server? */
 
 /* carry.c: the delivery on a connection. */

@@ -78,6 +78,9 @@ static void keep_message(struct relay *relay, struct delivery *d, const struct m
     keep(d, &d->way.pool, m->pool);
     keep(d, &d->m.sender, m->sender);
     d->sender = map_hash_str(d->m.sender) | 1;
+    d->m.protect = d->m.sender.n == 0 && d->m.flags & TXN_REQUIRETLS;
+    if (d->m.protect)
+        d->m.flags &= ~(uint64_t)TXN_REQUIRETLS;
     keep(d, &d->m.envid, m->envid);
     keep(d, &d->m.body, m->body);
     d->m.body_whole = m->body.n > 0;
@@ -268,9 +271,12 @@ bool delivery_obeys_policies(struct relay *relay, struct delivery *d)
     bool left = false;
 
     delivery_forbid_servers(d);
-    for (size_t i = 0; i < d->plan->n; i++)
-        left |= d->tried[i] == 0;
-    rule_at(d, 0, &rule);
+    for (size_t i = d->plan->n; i-- > 0;) {
+        rule_at(d, i, &rule);
+        left |= !rule.skip;
+        if (rule.skip)
+            report_forbidden(&relay->reporting, d, i, &rule);
+    }
     tls_rule_text(&rule, d->policy);
     if (!left)
         finish_forbidden(relay, d, &rule);

@@ -115,7 +115,7 @@ static void on_published(void *owner)
 /* The servers are known; what is published about TLS with them is asked before the plan is used. */
 static void ask_published(struct destination *dest)
 {
-    dest->published = tls_lookup_start(dest->relay, dest->making, on_published, dest);
+    dest->published = tls_lookup_start(dest->relay, dest->making, dest->domain, dest->plan, on_published, dest);
     if (dest->published == NULL)
         finish_lookup(dest);
 }
@@ -269,7 +269,7 @@ static void go_on(struct destination *dest, struct delivery *d)
 static void finish_lookup(struct destination *dest)
 {
     struct plan_self self = {role_config(dest->relay->role)->hostname, relay_is_us, dest->relay};
-    int64_t ttl = dest->ttl < dest->making->tlsa_ttl ? dest->ttl : dest->making->tlsa_ttl;
+    int64_t ttl = dest->ttl < dest->making->published_ttl ? dest->ttl : dest->making->published_ttl;
 
     if (ttl < LEAST_TTL)
         ttl = LEAST_TTL;
@@ -310,6 +310,11 @@ void destination_take(struct relay *relay, struct delivery *d)
     list_add_last(&dest->waiting, &d->link);
     if (dest->making == NULL)
         start_lookup(dest);
+}
+
+struct str destination_domain(const struct destination *d)
+{
+    return d->domain;
 }
 
 void destination_leave(struct delivery *d)

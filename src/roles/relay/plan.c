@@ -17,7 +17,7 @@ struct plan *plan_new(void)
     plan->refs = 1;
     plan->targets = xcalloc(PLAN_TARGETS, sizeof plan->targets[0]);
     buf_init(&plan->tlsa, PLAN_TLSA);
-    plan->tlsa_ttl = UINT32_MAX;
+    plan->published_ttl = UINT32_MAX;
     return plan;
 }
 
@@ -231,10 +231,10 @@ void plan_take_tlsa(struct plan *plan, struct target *target, bool by_alias, con
     dane_read(reply->records, &set);
     target->dane = dane_plan(lookup_of(reply), &set);
     target->tlsa_by_alias = by_alias;
-    if (reply->status == DNS_OK && reply->ttl < plan->tlsa_ttl)
-        plan->tlsa_ttl = (uint32_t)reply->ttl;
+    if (reply->status == DNS_OK && reply->ttl < plan->published_ttl)
+        plan->published_ttl = (uint32_t)reply->ttl;
     if (target->dane == DANE_SKIP)
-        plan->tlsa_ttl = 0; /* asked again soon */
+        plan->published_ttl = 0; /* asked again soon */
     if (target->dane != DANE_AUTHENTICATE)
         return;
     target->tlsa_at = plan->tlsa.n;

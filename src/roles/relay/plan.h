@@ -39,12 +39,13 @@ struct plan {
     bool secure;    /* the MX answer was validated by DNSSEC, or the servers were given by a route */
     bool by_mx;     /* looked up by MX: what others publish about TLS counts */
     struct buf tlsa; /* answers, see struct target */
-    uint32_t tlsa_ttl; /* seconds they may be used; UINT32_MAX without any */
+    uint32_t published_ttl; /* seconds what is published about TLS may be used; UINT32_MAX: nothing is */
     struct {
         bool known;
         struct sts_policy policy; /* view into text */
         char *text;               /* owned */
     } sts;          /* the MTA-STS policy that counts now */
+    enum tls_result sts_failure; /* why no (new) policy could be fetched */
     bool implicit;  /* no MX records: the domain's own address (RFC 5321 5.1) */
     int64_t expires; /* monotonic */
     struct plan_verdict verdict;

@@ -4,6 +4,7 @@
 #include "connection.h"
 #include "kept.h"
 #include "net/tls.h"
+#include "tls_lookup.h"
 
 #include <event2/event.h>
 #include <ifaddrs.h>
@@ -112,6 +113,9 @@ void relay_peer_up(struct role *role, struct channel *peer)
     } else if (channel_role(peer) == ROLE_QUEUE) {
         destination_forget_windows(relay);
         kept_tell(relay, peer);
+    } else if (channel_role(peer) == ROLE_EVENTS) {
+        tls_lookup_events_up(relay);
+        teller_peer_up(&relay->reporting.teller);
     }
 }
 
@@ -151,8 +155,19 @@ static void on_timer(int fd, short what, void *arg)
     relay_sweep(arg);
 }
 
+static void on_event_ack(struct role *role, struct channel *from, const struct msg_event_ack *m)
+{
+    struct relay *relay = role_state(role);
+
+    (void)from;
+    teller_acknowledged(&relay->reporting.teller, m->seq);
+}
+
 void relay_turn(struct role *role)
 {
+    struct relay *relay = role_state(role);
+
+    teller_turn(&relay->reporting.teller, role_peer(relay->role, ROLE_EVENTS, 0));
     kept_turn(role_state(role));
     site_pump(role_state(role));
 }
@@ -233,6 +248,8 @@ bool relay_open(struct relay *relay, struct role *role, struct err *err)
     map_init(&relay->destinations);
     map_init(&relay->sites);
     kept_init(relay);
+    list_init(&relay->policy_questions);
+    report_init(&relay->reporting, role_copy(role));
     list_init(&relay->connections);
     list_init(&relay->awake);
     for (size_t i = 0; i < STANDINGS; i++)
@@ -254,6 +271,8 @@ const struct handlers relay_handlers = {
     .body_chunk = delivery_on_body,
     .dns_reply = on_dns_reply,
     .pools_reply = on_pools,
+    .sts_reply = tls_lookup_on_reply,
+    .event_ack = on_event_ack,
     .secret_reply = connection_on_secret,
     .deliver_stored = kept_on_stored,
     .told_stored = kept_on_told_stored,
@@ -271,6 +290,7 @@ void relay_close(struct relay *relay)
     hosts_clear(&relay->hosts);
     pools_clear(&relay->pools);
     kept_clear(relay);
+    report_clear(&relay->reporting);
     map_clear(&relay->deliveries);
     event_free(relay->timer);
     event_free(relay->drain_timer);

@@ -18,6 +18,7 @@
 #include "ipc/role.h"
 #include "plan.h"
 #include "pools.h"
+#include "report.h"
 #include "rest.h"
 #include "tls_rule.h"
 #include "way.h"
@@ -77,6 +78,8 @@ struct relay {
     struct pools pools;
     uint64_t pools_id;         /* of the question that is open */
     struct map deliveries, destinations, sites;
+    struct list policy_questions; /* events is asked, see tls_lookup.c */
+    struct reporting reporting;
     struct kept_list kept;
     struct list connections;
     struct list awake;         /* sites that may start something */
@@ -162,6 +165,7 @@ bool delivery_may_go_on(const struct delivery *d);
 /* destination.c */
 void destination_take(struct relay *relay, struct delivery *d);
 void destination_leave(struct delivery *d);
+struct str destination_domain(const struct destination *d); /* of the recipients, A-labels */
 void destination_sweep(struct relay *relay, int64_t now);
 void destination_close(struct relay *relay); /* frees all, with no delivery left */
 void destination_forget_windows(struct relay *relay); /* a shard of queue is new */

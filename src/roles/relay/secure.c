@@ -75,7 +75,7 @@ static size_t read_chain(struct str records, struct str chain[DANE_CHAIN_MAX])
 static struct dane_verdict check_dane(const struct connection *k)
 {
     const struct target *t = target_of(k);
-    struct str names[] = {str_of(plan_tlsa_base(t)), str_of(t->host), k->d->domain}, chain[DANE_CHAIN_MAX];
+    struct str names[] = {str_of(plan_tlsa_base(t)), str_of(t->host), destination_domain(k->d->at)}, chain[DANE_CHAIN_MAX];
     struct dane_verdict verdict;
     struct dane_set set;
     struct buf records;
@@ -109,4 +109,16 @@ void secure_done(struct connection *k)
         client_secured(k->client, (k->proof & (PROOF_DANE | PROOF_PKI)) != 0);
     else
         client_lost(k->client, false, true, verdict.reason);
+}
+
+void secure_failed(struct connection *k)
+{
+    struct tls_rule rule;
+
+    if (k->d == NULL)
+        return;
+    secure_rule(k, &rule);
+    if (rule.need == NEED_PKI)
+        k->checked = dane_result_of(conn_tls_verified(k->winner->conn));
+    secure_describe(k);
 }
