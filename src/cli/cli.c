@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"certificate", "the certificate of this server, by ACME", NULL, verb_run, certificate_verbs},
     {"queue", "messages on their way", NULL, queue_run, queue_verbs},
     {"trace", "the whole story of a message", NULL, verb_run, trace_verbs},
+    {"report", "what others report about mail in the name of our domains", NULL, verb_run, report_verbs},
     {"check-sandbox", "let every role try what it must not be able to do", NULL, verb_run, check_sandbox_verbs},
     {"sendmail", "take a message from a program, as /usr/sbin/sendmail does", "sendmail [OPTIONS] [RECIPIENT...]",
         sendmail_run, NULL},

@@ -128,6 +128,7 @@ static const char tail[] =
     "staffetta route add 'recipient:*' smtp smart.example.net:587 --tls=verified --login=me --password\n"
     "staffetta queue list --domain=example.net --older=1h\n"
     "staffetta trace anna@example.org --since=2d\n"
+    "staffetta report show example.org --days=30\n"
     ".Ed\n"
     ".Sh SEE ALSO\n"
     ".Xr staffetta.conf 5 ,\n"

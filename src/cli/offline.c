@@ -14,7 +14,7 @@
 static const struct {
     const char *command, *role;
 } roles[] = {{"domain", "directory"}, {"account", "directory"}, {"alias", "directory"}, {"credential", "directory"},
-    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"mailbox", "mailbox"}};
+    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"report", "events"}, {"mailbox", "mailbox"}};
 
 static const char *role_of(const char *command)
 {

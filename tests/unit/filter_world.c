@@ -22,6 +22,12 @@ const struct config *role_config(const struct role *role)
     return &role->config;
 }
 
+struct event_base *role_base(struct role *role)
+{
+    (void)role;
+    return NULL; /* nothing here waits for time */
+}
+
 uint64_t role_next_id(struct role *role)
 {
     return ++role->next_id;

@@ -368,16 +368,84 @@ static void an_hour_without_mail_is_not_the_pace(void **state)
     assert_in_range(d.interval, SECOND / 500, SECOND / 50);
 }
 
-/* It hung for minutes, and goes on with a single end: the pace is not that of hanging. */
+/* It hung for minutes, and goes on with a single end: the pace is not that of hanging. Nor is it that of a relay that dies. */
 static void minutes_of_hanging_are_not_the_pace(void **state)
+{
+    struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
+    int64_t now = HOUR, pace;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        destination_ended(&d, 1, now += SECOND / 1000);
+    pace = d.interval;
+    assert_in_range(pace, SECOND / 1000, SECOND / 1000 + 1);
+    destination_ended(&d, 1, now += 5 * MINUTE);
+    destination_ended(&d, 1, now += SECOND / 1000);
+    assert_int_equal(d.interval, pace);
+    for (int i = 0; i < 20; i++)
+        destination_ended(&d, 0, now += SECOND / 2);
+    destination_ended(&d, 1, now += SECOND / 1000);
+    assert_int_equal(d.interval, pace);
+}
+
+/* Twenty at once, each time after seconds. */
+static void one_that_is_slow_has_a_pace(void **state)
 {
     struct destination d = {.under_way = 1, .standing = STANDING_GOOD};
     int64_t now = HOUR;
 
     (void)state;
-    destination_ended(&d, 1, now);
-    destination_ended(&d, 1, now + 5 * MINUTE);
-    assert_in_range(d.interval, 1, SECOND + 1);
+    for (int i = 0; i < 200; i++)
+        destination_ended(&d, 1, now += i % 20 == 0 ? 4 * SECOND : 0);
+    assert_in_range(d.interval, SECOND / 50, SECOND / 4);
+}
+
+/* Those of all destinations to which mail does not go: each write is a return in vain. */
+static void what_returns_in_vain_is_bounded_for_all_together(void **state)
+{
+    struct destination fast = one_with(10, 5000, STANDING_SLOW), hangs = fast;
+    int64_t now = 1000 * DAY, last = 0;
+
+    (void)state;
+    fast.lane->vain_at = 0;
+    hangs.standing = STANDING_GOOD;
+    hangs.moved = clock_monotonic() - MINUTE;
+    for (int i = 0; i < 50000; i++)
+        destination_park(&fast, now, 100000), last = destination_park(&hangs, now, 100000);
+    assert_in_range(last, now + 50 * SECOND, now + 61 * SECOND);
+    hangs.moved = clock_monotonic(); /* it goes on, and what waits elsewhere does not matter */
+    assert_true(destination_park(&hangs, now, 100000) < now + SECOND);
+    fast.lane->vain_at = 0;
+}
+
+/* Five a second for minutes, and far more than memory holds: that is no guess. */
+static void a_steady_pace_is_believed(void **state)
+{
+    struct destination d = one_with(0, 5000, STANDING_GOOD);
+    int64_t now = 1000 * DAY, at = clock_monotonic() - 100 * SECOND, last = 0;
+
+    (void)state;
+    for (int i = 0; i < 500; i++)
+        destination_ended(&d, 1, at += SECOND / 5);
+    for (int i = 0; i < 25000; i++)
+        last = destination_park(&d, now, 30000);
+    assert_in_range(last, now + 30 * SECOND, now + MINUTE);
+    for (int i = 0; i < 10000; i++)
+        destination_ended(&d, 1, at += SECOND / 1000);
+    d.interval = SECOND / 5; /* once more, for a moment */
+    assert_in_range(destination_park(&d, now, 30000), now, now + 15 * SECOND);
+}
+
+static void places_given_at_a_wrong_pace_are_nearer_when_it_is_known(void **state)
+{
+    struct destination d = one_with(SECOND, 5000, STANDING_GOOD);
+    int64_t now = 1000 * DAY;
+
+    (void)state;
+    assert_true(destination_park(&d, now, 1000000) > now + MINUTE);
+    d.interval = SECOND / 10000;
+    d.waiting_n = 10;
+    assert_true(destination_park(&d, now, 1000000) <= now + SECOND);
 }
 
 /* Mail in a shard beyond the last one is not forgotten in silence. */
@@ -430,6 +498,10 @@ int main(void)
         cmocka_unit_test(unknown_destinations_come_back_the_later_the_more_they_are),
         cmocka_unit_test(a_wrong_pace_keeps_nobody_for_long),
         cmocka_unit_test(minutes_of_hanging_are_not_the_pace),
+        cmocka_unit_test(one_that_is_slow_has_a_pace),
+        cmocka_unit_test(what_returns_in_vain_is_bounded_for_all_together),
+        cmocka_unit_test(a_steady_pace_is_believed),
+        cmocka_unit_test(places_given_at_a_wrong_pace_are_nearer_when_it_is_known),
         cmocka_unit_test(an_hour_without_mail_is_not_the_pace),
         cmocka_unit_test(a_shard_left_out_has_to_be_empty),
     };

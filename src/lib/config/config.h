@@ -90,7 +90,8 @@
     D(time, SPAN, "25s", "How long a message waits at its end for answers of DNS; what is open then is temperror.") \
     D(report_from, TEXT, "", "Where the daily reports about mail of others come from: an address in a domain of this server that has DKIM keys. Empty: none are sent.") \
     D(report_organisation, TEXT, "", "Who sends these reports; empty: the domain of report_from.") \
-    D(report_contact, TEXT, "", "The address for questions about them; empty: report_from.")
+    D(report_contact, TEXT, "", "The address for questions about them; empty: report_from.") \
+    D(reports_to, LIST, "", "Addresses of our mailboxes that DMARC records of our domains name (rua): reports that come there are read for `staffetta report`, and delivered.")
 
 #define CONFIG_DKIM(D)                                                                             \
     D(rotate, SPAN, "180d", "Age at which a DKIM key gets a successor, which is used once it is published; 0s for never.") \

@@ -114,6 +114,7 @@ static const struct {
     {"auth", "trusted_sealers", TEXT_RULE(value_is_hostname, "a domain")},
     {"auth", "time", AMOUNT(SECOND, 5 * MINUTE)},
     {"auth", "report_from", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
+    {"auth", "reports_to", TEXT_RULE(value_is_mail_address, "a mail address")},
     {"auth", "report_contact", TEXT_RULE(value_is_mail_address_or_empty, "a mail address, or \"\"")},
     {"dkim", "rotate", AMOUNT(0, 3650 * DAY)},
     {"dkim", "publish_wait", AMOUNT(0, 365 * DAY)},

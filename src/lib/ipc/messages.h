@@ -164,7 +164,7 @@ enum route_tls {
 #define FIELDS_shares_ask(U, I, S, T) U(id) U(account)
 #define FIELDS_shares_reply(U, I, S, T) U(id) U(failed) S(asker, IPC_ADDRESS) S(owners, IPC_LIST)
 
-/* ---- a message on its way in: smtp (or another source) to filter to queue ---- */
+/* ---- a message on its way in: smtp (or another source: events, with its reports) to filter to queue ---- */
 enum txn_flags {
     TXN_SUBMISSION = 1 << 0,  /* from an account or a listed network: complete it, drop Bcc */
     TXN_SMTPUTF8 = 1 << 1,
@@ -253,7 +253,7 @@ enum delivery_reason { /* why it did not go; REASON_LIST gives the names */
 /* relay to queue: how many deliveries of a destination may be under way at once. */
 #define FIELDS_window(U, I, S, T) U(window) S(destination, IPC_TEXT)
 
-/* ---- relay, filter, directory to resolver ---- */
+/* ---- relay, filter, directory, events to resolver ---- */
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, DNS_BOGUS };
 /* type: the number of the record type. records: each 2 bytes of length (big endian), then rdata with
  * uncompressed names. canonical: the name after CNAMEs. ttl in seconds. */
@@ -298,6 +298,10 @@ enum event_kind {
     EVENT_DMARC,
     /* The same of TLS with a server. sender: the domain of the recipients; details: tlspolicy/tls_outcome.h. */
     EVENT_TLS,
+    /* A report of others that was read, or a part of it. sender: the domain it is about; rcpt: its report id; message_id: who made it;
+     * details: a line "begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
+     * tabs between. */
+    EVENT_REPORT,
 };
 #define EVENT_NAMES                                                                                \
     {"accepted", "expanded", "delivered", "relayed", "deferred", "failed", "delay-notice",         \
@@ -350,8 +354,8 @@ enum { CONTROL_ROWS = 200 };
     M(drain, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                             \
     M(ready, ALL_BUT_SUPERVISOR, ROLE_BIT(SUPERVISOR))                                             \
     M(process_state, ROLE_BIT(SUPERVISOR), ROLE_BIT(WEB))                                          \
-    M(rcpt_ask, ROLE_BIT(SMTP), ROLE_BIT(DIRECTORY))                                               \
-    M(rcpt_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP))                                             \
+    M(rcpt_ask, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                               \
+    M(rcpt_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(FILTER))                                             \
     M(sender_ask, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                          \
     M(sender_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(FILTER))                        \
     M(auth_begin, ROLE_BIT(SMTP) | ROLE_BIT(ACCESS), ROLE_BIT(DIRECTORY))                          \
@@ -370,12 +374,12 @@ enum { CONTROL_ROWS = 200 };
     M(account_ask, ROLE_BIT(MAILBOX), ROLE_BIT(DIRECTORY))                                         \
     M(account_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                       \
     M(account_changed, ROLE_BIT(DIRECTORY), ROLE_BIT(MAILBOX))                                     \
-    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))             \
-    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))              \
-    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))            \
-    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP))             \
+    M(txn_begin, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_rcpt, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_chunk, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_end, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_abort, ROLE_BIT(SMTP) | ROLE_BIT(EVENTS) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(QUEUE))\
+    M(txn_done, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP) | ROLE_BIT(EVENTS)) \
     M(queue_state, ROLE_BIT(QUEUE) | ROLE_BIT(FILTER), ROLE_BIT(FILTER) | ROLE_BIT(SMTP))          \
     M(deliver_local, ROLE_BIT(QUEUE), ROLE_BIT(MAILBOX))                                           \
     M(deliver_remote, ROLE_BIT(QUEUE), ROLE_BIT(RELAY))                                            \

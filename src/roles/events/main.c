@@ -1,9 +1,11 @@
-/* The events role: writes what happened to every message and tells it again. Start-up, and the clock
+/* The events role: writes what happened to every message and tells it again, and sends the reports about mail of others. Start-up, and the clock
  * that forgets what is older than queue.event_days. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "batch.h"
+#include "sending.h"
+#include "summary.h"
 #include "fetcher.h"
 #include "trace.h"
 
@@ -17,6 +19,7 @@ struct events {
     char path[4096]; /* of the database */
     struct batch batch;
     struct traces traces;
+    struct sending sending;
     struct event *prune_timer;
     struct fetcher fetcher;
 };
@@ -37,26 +40,14 @@ static void on_sts_ask(struct role *role, struct channel *from, const struct msg
     fetcher_on_ask(&e->fetcher, from, m);
 }
 
-static void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m)
-{
-    struct events *e = role_state(role);
-
-    (void)from;
-    fetcher_on_dns(&e->fetcher, m);
-}
-
-static void on_peer_up(struct role *role, struct channel *peer)
-{
-    struct events *e = role_state(role);
-
-    fetcher_peer_up(&e->fetcher, peer);
-}
-
 static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
 {
     struct events *e = role_state(role);
 
-    trace_on_ask(&e->traces, role, from, m);
+    if (str_eq(m->command, STR("report")))
+        summary_on_ask(e->batch.store != NULL ? store_received(e->batch.store) : NULL, from, m);
+    else
+        trace_on_ask(&e->traces, role, from, m);
 }
 
 static void on_control_more(struct role *role, struct channel *from, const struct msg_control_more *m)
@@ -73,12 +64,37 @@ static void on_control_cancel(struct role *role, struct channel *from, const str
     trace_on_cancel(&e->traces, from, m->id);
 }
 
+static void on_txn_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
+{
+    struct events *e = role_state(role);
+
+    sending_on_txn_done(&e->sending, from, m);
+}
+
+static void on_dns_reply(struct role *role, struct channel *from, const struct msg_dns_reply *m)
+{
+    struct events *e = role_state(role);
+
+    (void)from;
+    sending_on_dns_reply(&e->sending, m); /* their numbers differ */
+    fetcher_on_dns(&e->fetcher, m);
+}
+
+static void on_peer_up(struct role *role, struct channel *peer)
+{
+    struct events *e = role_state(role);
+
+    sending_peer_up(&e->sending, peer);
+    fetcher_peer_up(&e->fetcher, peer);
+}
+
 static void on_peer_gone(struct role *role, struct channel *peer)
 {
     struct events *e = role_state(role);
 
     batch_peer_gone(&e->batch, peer);
     trace_peer_gone(&e->traces, peer);
+    sending_peer_gone(&e->sending, peer);
     fetcher_peer_gone(&e->fetcher, peer);
 }
 
@@ -126,10 +142,11 @@ static void on_verify(struct role *role, struct verification *v)
 static const struct handlers handlers = {
     .event = on_event,
     .sts_ask = on_sts_ask,
-    .dns_reply = on_dns_reply,
     .control_ask = on_control_ask,
     .control_more = on_control_more,
     .control_cancel = on_control_cancel,
+    .txn_done = on_txn_done,
+    .dns_reply = on_dns_reply,
 };
 static const struct role_type events_role = {
     .id = ROLE_EVENTS,
@@ -153,6 +170,7 @@ int main(int argc, char **argv)
         fatal("events: %s", err.text);
     snprintf(e.path, sizeof e.path, "%.*s/events/events.db", STR_ARG(role_config(e.role)->data));
     batch_init(&e.batch, e.role, e.path);
+    sending_init(&e.sending, e.role, &e.batch);
     traces_init(&e.traces, &e.batch.store);
     e.prune_timer = evtimer_new(role_base(e.role), on_prune, &e);
     event_add(e.prune_timer, &prune_soon);

@@ -44,15 +44,9 @@ struct results *results_new(struct db *db)
     return r;
 }
 
+/* The statements go with the database. */
 void results_free(struct results *r)
 {
-    if (r == NULL)
-        return;
-    stmt_free(r->told);
-    stmt_free(r->again);
-    stmt_free(r->look);
-    stmt_free(r->add);
-    stmt_free(r->count);
     free(r);
 }
 

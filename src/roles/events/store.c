@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "db/db.h"
+#include "due.h"
+#include "received.h"
 #include "results.h"
 #include "tls_results.h"
 
@@ -21,6 +23,8 @@ struct store {
     struct db *db;
     struct stmt *add, *mention, *find, *has, *walk, *bound, *prune_events, *prune_mentions;
     struct results *results;
+    struct due *due;
+    struct received *received;
     struct tls_results *tls_results;
     struct buf key;
 };
@@ -49,9 +53,21 @@ bool store_open(struct store **store, const char *path, struct err *err)
     s->prune_events = stmt_new(s->db, "DELETE FROM event WHERE message < $1");
     s->prune_mentions = stmt_new(s->db, "DELETE FROM mention WHERE message < $1");
     s->results = results_new(s->db);
+    s->due = due_new(s->db);
+    s->received = received_new(s->db);
     s->tls_results = tls_results_new(s->db);
     *store = s;
     return true;
+}
+
+struct due *store_due(struct store *s)
+{
+    return s->due;
+}
+
+struct received *store_received(struct store *s)
+{
+    return s->received;
 }
 
 static bool move_aside(const char *path, const char *end, struct err *err)
@@ -83,6 +99,8 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     results_free(s->results);
+    due_free(s->due);
+    received_free(s->received);
     tls_results_free(s->tls_results);
     db_close(s->db);
     buf_clear(&s->key);
@@ -163,6 +181,8 @@ bool store_add(struct store *s, const struct msg_event *e, bool *added, struct e
         return false;
     if (e->kind == EVENT_DMARC)
         return results_add(s->results, e, added, err);
+    if (e->kind == EVENT_REPORT)
+        return received_add(s->received, e, added, err);
     if (e->kind == EVENT_TLS)
         return tls_results_add(s->tls_results, e, added, err);
     if (!insert(s, message, e, added, err))

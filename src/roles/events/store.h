@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "ipc/ipc.h"
 
+struct due;
+struct received;
 struct store;
 
 MUST_CHECK bool store_open(struct store **store, const char *path, struct err *err);
@@ -11,6 +13,11 @@ MUST_CHECK bool store_open(struct store **store, const char *path, struct err *e
  * one that was set aside before. The next store_open begins a new one. */
 MUST_CHECK bool store_set_aside(const char *path, struct err *err);
 void store_close(struct store *s);
+
+/* Reports on their way, in the same database (due.h); valid until store_close. */
+struct due *store_due(struct store *s);
+/* Reports of others, the same (received.h). */
+struct received *store_received(struct store *s);
 
 /* Adds an event, opening a transaction when there is none. *added is false when it was known already.
  * An event without a message gets one of its own, so that its story can be found by address. */

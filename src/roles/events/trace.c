@@ -185,7 +185,7 @@ void trace_on_ask(struct traces *t, struct role *role, struct channel *from, con
     struct trace *trace;
 
     if (!str_eq(m->command, STR("trace")))
-        why = "events knows the command trace only";
+        why = "events knows the commands trace and report only";
     if (why != NULL) {
         done(from, m->id, USAGE, why);
         return;

@@ -7,6 +7,7 @@
 #include "judging.h"
 #include "message.h"
 #include "questions.h"
+#include "reading.h"
 #include "tally.h"
 
 enum {
@@ -34,6 +35,7 @@ struct filter {
     struct event *sweep;
     struct judgings judgings;
     struct tally tally;
+    struct readings readings;
     struct event *timer;    /* for judgings_next */
     size_t count, held;
     int64_t accepted, passed_on, unheard; /* 250s of queue; those whose source was gone */

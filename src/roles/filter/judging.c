@@ -320,6 +320,13 @@ void judging_tell(struct judging *g)
         tally_message(&g->filter->tally, g->message, g->judge, &g->verdict, &g->rcpts);
 }
 
+struct str judging_author(const struct judging *g)
+{
+    const struct dmarc_outcome *o = g != NULL && g->decided ? judge_dmarc(g->judge) : NULL;
+
+    return o != NULL && o->result == DMARC_RESULT_PASS ? o->author : STR("");
+}
+
 struct str judging_words(const struct judging *g)
 {
     return g != NULL && g->decided ? buf_str(&g->words) : (struct str){0};

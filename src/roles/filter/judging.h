@@ -57,4 +57,6 @@ const struct verdict *judging_verdict(struct judging *g);
 void judging_rcpt(struct judging *g, struct str address);
 /* Whatever was done about the message has been done: it counts for the reports of its author's domain (tally.h). */
 void judging_tell(struct judging *g);
+/* The author's domain, when DMARC passed; else empty. */
+struct str judging_author(const struct judging *g);
 struct str judging_words(const struct judging *g);

@@ -39,12 +39,19 @@ static void on_event_ack(struct role *role, struct channel *from, const struct m
     tally_acknowledged(&f->tally, m->seq);
 }
 
+static void directory_gone(struct filter *f)
+{
+    transaction_directory_gone(f);
+    reading_directory_gone(f);
+}
+
 static void on_peer_gone(struct role *role, struct channel *c)
 {
     struct filter *f = role_state(role);
 
     switch (channel_role(c)) {
     case ROLE_SMTP:
+    case ROLE_EVENTS:
         transaction_source_gone(f, c);
         flow_source_gone(f);
         break;
@@ -54,7 +61,7 @@ static void on_peer_gone(struct role *role, struct channel *c)
         break;
     case ROLE_DIRECTORY:
         if (channel_copy(c) == 0)
-            transaction_directory_gone(f);
+            directory_gone(f);
         break;
     case ROLE_SUPERVISOR:
     case ROLE_RESOLVER:
@@ -62,7 +69,6 @@ static void on_peer_gone(struct role *role, struct channel *c)
     case ROLE_RELAY:
     case ROLE_ACCESS:
     case ROLE_MAILBOX:
-    case ROLE_EVENTS:
     case ROLE_WEB:
     case ROLE_COUNT:
         break;
@@ -135,6 +141,7 @@ static const struct handlers handlers = {
     .dkim_sign_reply = transaction_on_sign_reply,
     .dns_reply = judging_on_dns_reply,
     .event_ack = on_event_ack,
+    .rcpt_reply = reading_on_rcpt_reply,
     .queue_state = flow_on_queue_state,
 };
 
@@ -164,6 +171,7 @@ int main(int argc, char **argv)
     questions_init(&f.questions);
     start_sweep(&f);
     judgings_init(&f);
+    readings_init(&f);
     tally_init(&f.tally, role_copy(f.role));
     f.timer = event_new(role_base(f.role), -1, 0, on_timer, &f);
     if (f.timer == NULL)

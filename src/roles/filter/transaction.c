@@ -42,6 +42,7 @@ struct txn {
     struct list questions;
     struct message message;
     struct judging *judging; /* NULL: not judged */
+    struct reading *reading; /* NULL: no report is expected in it */
 };
 
 void transaction_show_metrics(void)
@@ -95,6 +96,7 @@ static void txn_free(struct txn *t)
     questions_drop_all(&f->questions, &t->questions);
     count_held(t, 0);
     judging_free(t->judging);
+    reading_free(t->reading);
     message_clear(&t->message);
     map_remove(&f->by_source, &t->by_source);
     map_remove(&f->by_id, &t->by_id);
@@ -346,6 +348,7 @@ void transaction_on_rcpt(struct role *role, struct channel *from, const struct m
     if (t == NULL || t->queue == NULL)
         return;
     judging_rcpt(t->judging, m->address);
+    reading_rcpt(f, &t->reading, m->address);
     if (m->forwards)
         goes_on(t, m->address);
     on.id = t->id;
@@ -361,6 +364,7 @@ void transaction_on_chunk(struct role *role, struct channel *from, const struct 
     if (t == NULL)
         return;
     metric_add(&bytes, (int64_t)m->data.n);
+    reading_add(t->reading, m->data);
     if (f->held > FILTER_HELD_MAX)
         message_give_way(&t->message);
     message_chunk(&t->message, m->data);
@@ -407,8 +411,11 @@ void transaction_on_done(struct role *role, struct channel *from, const struct m
         answer(f, t->source, t->source_id, (unsigned)m->code, m->text);
     else
         f->unheard += m->code == 250;
-    if (m->code == 250)
-        judging_tell(t->judging);
+    if (m->code == 250) {
+        if (t->reading == NULL) /* no reports about reports */
+            judging_tell(t->judging);
+        reading_taken(&t->reading, t->message.id, judging_author(t->judging));
+    }
     txn_free(t);
 }
 

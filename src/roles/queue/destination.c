@@ -9,14 +9,16 @@
 
 enum {
     PACE_OVER = SECOND / 4,      /* microseconds of work */
-    SPAN_MOST = SECOND,          /* of one span without an end: what hung is not slow when it goes on */
+    SPAN_MOST = SECOND,          /* of one span without an end */
+    SPAN_AGAIN = MINUTE,         /* one that is longer says nothing, unless there was another one shortly before */
     PACE_GUESSED = SECOND / 10000,
-    PACE_SLOW = SECOND / 20,     /* guessed of one that is slow */
     RETURN_SOON = SECOND / 2,    /* until what was put back comes again */
     RETURN_LATE = 10 * SECOND,
     RETURN_VAIN = 2 * SECOND,    /* without a move, from then on it is in vain */
     RETURN_LAST = 10 * MINUTE,
+    RETURN_STEADY = MINUTE,      /* when the pace has been the same for as long */
     RETURN_EACH = SECOND / 2000, /* of all that waits: a return in vain costs a write */
+    STEADY = 4,                  /* times faster or slower is another pace */
     RETURN_NEW = SECOND / 1000,  /* the same of those in memory of which nothing is known */
     WINDOW_FIRST = 10, /* until relay says */
     WINDOW_LOCAL = 1000,
@@ -235,45 +237,47 @@ enum mail_class destination_may_start(const struct destination *d, size_t lane_l
 }
 
 /* Results come in bursts, so the pace is taken over a while; a faster one is believed at once. */
+static void reckon_pace(struct destination *d, int64_t now)
+{
+    int64_t pace = d->busy / (int64_t)d->ended;
+
+    d->interval = d->interval == 0 || pace < d->interval ? pace + 1 : (d->interval + pace) / 2;
+    d->busy = 0;
+    d->ended = 0;
+    if (d->interval / STEADY <= d->steady && d->steady / STEADY <= d->interval)
+        return;
+    d->steady = d->interval;
+    d->steady_since = now;
+}
+
+/* What hung is not slow when it goes on, and a relay that dies ends nothing. */
+static bool tells_the_pace(struct destination *d, size_t n, int64_t now)
+{
+    int64_t before = d->hung;
+
+    if (d->last_end == 0 || n == 0)
+        return false;
+    if (now - d->last_end <= SPAN_MOST)
+        return true;
+    d->hung = now;
+    return before != 0 && now - before < SPAN_AGAIN;
+}
+
 void destination_ended(struct destination *d, size_t n, int64_t now)
 {
-    int64_t pace, span = now - d->last_end;
+    int64_t span = now - d->last_end;
     bool goes_on = d->under_way > 0 || d->waiting_n > 0;
 
-    d->last_used = d->moved = now;
-    if (d->last_end) {
+    d->last_used = now;
+    if (n > 0)
+        d->moved = now;
+    if (tells_the_pace(d, n, now)) {
         d->busy += span < SPAN_MOST ? span : SPAN_MOST;
         d->ended += n;
     }
     d->last_end = goes_on ? now : 0; /* the pace is that of the work, not of what comes */
-    if (d->busy < PACE_OVER || d->ended == 0)
-        return;
-    pace = d->busy / (int64_t)d->ended;
-    d->interval = d->interval == 0 || pace < d->interval ? pace + 1 : (d->interval + pace) / 2;
-    d->busy = 0;
-    d->ended = 0;
-}
-
-/* As long again as nothing has come of it: one that was good and hangs does not cost a write for each every fifth of a second. */
-static int64_t since_moved(const struct destination *d)
-{
-    int64_t still = d->moved ? clock_monotonic() - d->moved : 0;
-
-    if (still > RETURN_LATE)
-        return RETURN_LATE;
-    return still > RETURN_SOON ? still : RETURN_SOON;
-}
-
-/* Of the first one put back. */
-static int64_t soonest(const struct destination *d)
-{
-    int64_t after = since_moved(d), unknown = (int64_t)d->lane->held[STANDING_NEW] * RETURN_NEW;
-
-    if (d->standing == STANDING_SLOW)
-        return RETURN_LATE;
-    if (d->standing == STANDING_GOOD || d->interval > 0 || unknown < after)
-        return after;
-    return unknown < RETURN_LATE ? unknown : RETURN_LATE;
+    if (d->busy >= PACE_OVER && d->ended > 0)
+        reckon_pace(d, now);
 }
 
 /* However wrong the pace was taken, nobody waits for longer than it takes to look at all that waits again. */
@@ -286,10 +290,29 @@ static int64_t latest(size_t all)
     return after < RETURN_LAST ? after : RETURN_LAST;
 }
 
+/* How long nothing has come of it: what is put back meanwhile is back after as long again, so that one that was good and
+ * hangs does not cost a write for each every half a second. */
+static int64_t still(const struct destination *d)
+{
+    return d->moved ? clock_monotonic() - d->moved : 0;
+}
+
+/* Of the first one put back. */
+static int64_t soonest(const struct destination *d)
+{
+    int64_t after = still(d), unknown = (int64_t)d->lane->held[STANDING_NEW] * RETURN_NEW;
+
+    if (after < RETURN_SOON)
+        after = RETURN_SOON;
+    if (d->standing != STANDING_GOOD && d->interval == 0 && unknown > after)
+        after = unknown;
+    return d->standing == STANDING_SLOW || after > RETURN_LATE ? RETURN_LATE : after;
+}
+
 /* Mail does not go there, or has not for a while: to look again costs a write and brings nothing. */
 static bool is_in_vain(const struct destination *d)
 {
-    return d->standing == STANDING_SLOW || since_moved(d) > RETURN_VAIN;
+    return d->standing == STANDING_SLOW || still(d) > RETURN_VAIN;
 }
 
 /* However many such destinations there are, together they come back no faster than one each RETURN_EACH. */
@@ -303,19 +326,38 @@ static int64_t behind_others(struct lane *lane, int64_t at, int64_t now)
     return at > lane->vain_at ? at : lane->vain_at;
 }
 
+/* A pace that has been the same for a while is no guess. */
+static int64_t latest_by_pace(const struct destination *d, size_t all)
+{
+    int64_t most = latest(all), known = d->steady_since ? clock_monotonic() - d->steady_since : 0;
+
+    known = known < RETURN_STEADY ? known : RETURN_STEADY;
+    return known > most ? known : most;
+}
+
+/* The places given at a pace that was taken too slow are nearer than they seemed. */
+static void bring_back(struct destination *d, int64_t now, int64_t interval)
+{
+    if (interval < d->park_pace && d->park_at > now)
+        d->park_at = now + (int64_t)((double)(d->park_at - now) * (double)interval / (double)d->park_pace);
+    d->park_pace = interval;
+}
+
 int64_t destination_park(struct destination *d, int64_t now, size_t all)
 {
-    int64_t guess = d->standing == STANDING_SLOW ? PACE_SLOW : PACE_GUESSED;
-    int64_t interval = d->interval > 0 ? d->interval : guess;
-    int64_t after = (int64_t)d->waiting_n * interval, least = soonest(d), most = latest(all);
+    int64_t interval = d->interval > 0 ? d->interval : PACE_GUESSED;
+    int64_t after = (int64_t)d->waiting_n * interval, least = soonest(d), most = latest_by_pace(d, all);
     int64_t first = now + (after > least ? after : least);
 
+    if (is_in_vain(d)) /* its own places stay near: it may go on at any time */
+        return behind_others(d->lane, first < now + most ? first : now + most, now);
+    bring_back(d, now, interval);
     if (d->park_at < first)
         d->park_at = first;
     d->park_at += interval;
     if (d->park_at > now + most)
         d->park_at = now + most;
-    return is_in_vain(d) ? behind_others(d->lane, d->park_at, now) : d->park_at;
+    return d->park_at;
 }
 
 static void destination_free(struct destination *d)

@@ -25,8 +25,10 @@ struct destination {
     int64_t busy;           /* since it was last reckoned: microseconds with work, */
     size_t ended;           /* and recipients */
     int64_t last_end, last_used; /* monotonic */
+    int64_t hung;           /* monotonic: when something ended after nothing had for long */
+    int64_t steady, steady_since; /* the pace has been about this since (monotonic) */
     int64_t moved;          /* monotonic: when it last ended a delivery, or got work after none */
-    int64_t park_at;        /* wall time of the last place given to a recipient sent back */
+    int64_t park_at, park_pace; /* wall time of the last place given to a recipient sent back, at this pace */
 };
 
 struct destination *destination_local(struct dispatch *d, unsigned copy);
@@ -51,7 +53,8 @@ uint64_t bulk_share(uint64_t places);
 void destination_ended(struct destination *d, size_t n, int64_t now);
 /* When a recipient for which there is no room should come back; all: recipients that wait in the whole queue. About when
  * those that wait here are through, so that it never stands still, and the later the longer nothing has come of it: each time
- * costs a write. The pace is a guess, so it is never longer than half a millisecond for each of `all`. Those of all destinations of a lane of which
- * nothing comes stand in one line, half a millisecond apart, so that many such do not cost more than one. */
+ * costs a write. The pace is a guess unless it has been the same for a while, so it is never longer than half a millisecond for
+ * each of `all`. Those of all destinations of a lane of which nothing comes stand in one line, half a millisecond apart, so that
+ * many such do not cost more than one. */
 int64_t destination_park(struct destination *d, int64_t now, size_t all);
 void destination_free_idle(struct dispatch *d, int64_t unused_since);
