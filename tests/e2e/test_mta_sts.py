@@ -7,7 +7,7 @@ from policies import PolicyServer, policy
 from sink import server_context
 
 GOOD = ["enforced", "mismatch", "badcert", "plain", "testing", "none", "kept", "changed", "reload"]
-ODD = ["missing", "redirect", "media", "large", "rubbish"]          # policy servers that answer, but with no policy
+ODD = ["missing", "redirect", "media", "large", "header", "rubbish"]          # policy servers that answer, but with no policy
 DOMAINS = [*GOOD, *ODD, "wrongname", "unreachable"]
 
 
@@ -39,6 +39,7 @@ class MtaSts(Case):
             "mismatch.example": policy("enforce", "*.elsewhere.example"), "testing.example": policy("testing", "mx.testing.example"),
             "none.example": policy("none"), "redirect.example": (301, {"Location": "https://mta-sts.enforced.example/.well-known/mta-sts.txt"}, ""),
             "media.example": (200, {"Content-Type": "text/html"}, policy("enforce", "mx.media.example")),
+            "header.example": (200, {"Content-Type": "text/plain", **{f"X-{i}": "y" * 1000 for i in range(80)}}, policy("enforce", "mx.header.example")),
             "large.example": policy("enforce", "mx.large.example") + "x: " + "y" * 70000, "rubbish.example": "Hello.\r\n"})
         del cls.policies.policies["missing.example"]
         cls.server.config = {**cls.config, "relay": {**cls.config["relay"], "ca_file": str(cls.authority[0]), "mta_sts_port": cls.port}}

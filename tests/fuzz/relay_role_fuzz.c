@@ -52,6 +52,8 @@ static void deliver(void)
     if (sent_n == DELIVERIES)
         return;
     m.flags = (uint64_t)how << 1;
+    if (how & 64)
+        m.flags |= TXN_TLS_OPTIONAL;
     m.route = how & 1 ? number() % 4 : ROUTE_MX;
     m.tls = number() % 6;
     m.hosts = m.route ? str_of(PICK(hosts)) : (struct str){0};
@@ -148,6 +150,8 @@ static void peers_change(void)
     world.directory_down = how & 2;
     world.no_secret = how & 4;
     world.big_ends = how & 8 ? 100 : 0;
+    if (how & 16)
+        world_events(world.events_down);
     if (!world.resolver_down)
         relay_peer_up(NULL, role_peer(NULL, ROLE_RESOLVER, 0));
     if (world.directory_down)
@@ -189,6 +193,7 @@ static void act(void)
 static void become_friendly(void)
 {
     world.resolver_down = world.directory_down = false;
+    world_events(true);
     relay_peer_up(NULL, role_peer(NULL, ROLE_RESOLVER, 0));
     relay_peer_up(NULL, role_peer(NULL, ROLE_DIRECTORY, 0));
     for (size_t i = 0; i < world.server_n; i++) {
@@ -219,14 +224,21 @@ static void try_once_more(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const policies[] = {NULL, "version: STSv1\nmode: enforce\nmx: mx1.test\nmx: mx3.test\nmax_age: 9999\n",
+        "version: STSv1\nmode: testing\nmx: mx2.test\nmax_age: 9999\n", "no policy"};
+    static const char *const tlsa[] = {"", "_25._tcp.mx1.test TLSA 3 1 1 good\n_25._tcp.mx2.test TLSA 1 1 1 good\n", "_25._tcp.mx3.test FAIL\n",
+        "_25._tcp.mx4.test TLSA 3 0 1 good\n_mta-sts.x.test TXT v=STSv1; id=1;\n"};
     static char big[5000];
+    uint8_t kind;
 
     in = (struct str){(const char *)data, size};
     sent_n = 0;
     next_n = 1000;
     memset(big, 'x', sizeof big);
     world_open("log_level = \"error\"\nrelay { connections = 6 }\n");
-    world.secure_zone = number() & 1;
+    kind = number();
+    world.secure_zone = kind & 1;
+    world.policy = policies[kind >> 1 & 3];
     snprintf(world.pools, sizeof world.pools, "m 198.51.100.1 1 a.me.test\nm 2001:db8::99 2 b.me.test\n");
     world.big = (struct str){big, sizeof big};
     snprintf(world.zone, sizeof world.zone,
@@ -234,6 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "y.test MX 20 mx1.test\nz.test MX 10 mx3.test\nmx3.test AAAA 2001:db8::3\nmx3.test A 192.0.2.3\n"
         "two.test MX 10 mx4.test\nmx4.test A 192.0.2.1\nmx4.test A 192.0.2.2\nbroken.test FAIL\nnull.test MX 0 .\nquiet.test SILENT\n"
         "xn--b-eha.test A 192.0.2.1\nme.test A 192.0.2.1\n");
+    snprintf(world.zone + strlen(world.zone), sizeof world.zone - strlen(world.zone), "%s", tlsa[kind >> 3 & 3]);
     world_server("192.0.2.1", "PIPELINING|STARTTLS");
     world_server("192.0.2.2", "PIPELINING");
     world_server("192.0.2.3", "");

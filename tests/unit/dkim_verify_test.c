@@ -122,6 +122,9 @@ static void u_labels(void **state)
     (void)state;
     dkim_zone_add(&zone, "s._domainkey.xn--bcher-kva.example", rsa.record);
     signed_is(&rsa, "v=1; a=rsa-sha256; d=b\xc3\xbc" "cher.example; s=s; h=From;", "pass", "");
+    signed_is(&rsa, "v=1; a=rsa-sha256; d=b\xc3\xbc" "cher.example; i=@XN--bcher-kva.example; s=s; h=From;", "pass", "");
+    signed_is(&rsa, "v=1; a=rsa-sha256; d=xn--bcher-kva.example; i=@news.b\xc3\xbc" "cher.example; s=s; h=From;", "pass", "");
+    signed_is(&rsa, "v=1; a=rsa-sha256; d=xn--bcher-kva.example; i=@b\xc3\xa4" "cher.example; s=s; h=From;", "permerror", "i= is not inside d=");
     signed_is(&rsa, "v=1; a=rsa-sha256; d=b\xc3.example; s=s; h=From;", "neutral", "the signature is no list of tags");
 }
 

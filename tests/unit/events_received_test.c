@@ -85,7 +85,7 @@ static void list_is(struct fixture *f, const char *domain, const char *wanted)
         fail_msg("%.*s", STR_ARG(buf_str(&f->said)));
 }
 
-#define HEAD(first) "864000\t950399\tc@far.example\tfar.example\treject\t" first "\n" /* day 10 */
+#define HEAD(first) "0\t864000\t950399\tc@far.example\tfar.example\treject\t" first "\n" /* day 10 */
 
 static void reports_are_summed_up(void **state)
 {
@@ -102,12 +102,17 @@ static void reports_are_summed_up(void **state)
         "sub.home.example 192.0.2.1 sub.home.example none 2/1\nhome.example 192.0.2.2 home.example reject 1/1\n");
     sums_are(f, "home.example", 11, "");
     list_is(f, "home.example", "sub.home.example far 2 far.example 2\nhome.example far 1 far.example 13\n");
-    list_is(f, "", "otherhome.example far 3 far.example 2\nsub.home.example far 2 far.example 2\nhome.example far 1 far.example 13\n");
+    assert_true(tell(f, two, "home.example", "1", "1\t864000\t950399\tc\t\tsts\t0\n\tmx.home.example\tsts successful\t9\n"));
+    sums_are(f, "home.example", 10, "home.example 192.0.2.3 home.example none 7/1\nhome.example 192.0.2.1 home.example none 5/1\n"
+        "sub.home.example 192.0.2.1 sub.home.example none 2/1\nhome.example 192.0.2.2 home.example reject 1/1\n"
+        "home.example  mx.home.example sts successful 9/1\n");
+    list_is(f, "", "home.example far 1  9\notherhome.example far 3 far.example 2\nsub.home.example far 2 far.example 2\nhome.example far 1 far.example 13\n");
 }
 
 static void nonsense_is_passed_over(void **state)
 {
-    static const char *const bad[] = {"", "x\n", "1\t2\t3\t4\t5\n", "1\t2\tc\ts\tp\t99999\n", "-1\t2\tc\ts\tp\t0\n", "1\t2\tc\x01\ts\tp\t0\n"};
+    static const char *const bad[] = {"", "x\n", "0\t1\t2\t3\t4\t5\n", "0\t1\t2\tc\ts\tp\t99999\n", "0\t-1\t2\tc\ts\tp\t0\n",
+        "0\t1\t2\tc\x01\ts\tp\t0\n", "2\t1\t2\tc\ts\tp\t0\n"};
     struct fixture *f = *state;
     uint64_t id = msgid_new();
 

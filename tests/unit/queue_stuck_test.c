@@ -14,6 +14,7 @@
 enum { STEPS = 80, WAITING_MOST = 300 };
 
 static uint64_t seed, randomness;
+static int64_t put_back;
 
 static unsigned below(unsigned n)
 {
@@ -120,7 +121,7 @@ static void heal(void)
 static void one_history(void)
 {
     randomness = seed * UINT64_C(0x9e3779b97f4a7c15);
-    world_open("");
+    world_open(seed % 2 ? "" : "queue { active = 20 }"); /* every other one has more than fits, so that much is put back */
     for (unsigned n = 0; n < STEPS; n++) {
         step();
         assert_nobody_outlived(n);
@@ -130,6 +131,7 @@ static void one_history(void)
         fail_msg("seed %d: %d recipients are left", (int)seed, (int)world_count("recipient"));
     if (world_verify() > 0)
         fail_msg("seed %d: %s", (int)seed, world.wrong_check);
+    put_back += world_metric("staffetta_queue_parked_total");
     world_close();
 }
 
@@ -148,6 +150,7 @@ static void no_recipient_outlives_its_lifetime(void **state)
     (void)state;
     for (seed = first; seed < first + seeds; seed++)
         one_history();
+    assert_true(put_back > 0 || seeds < 2);
 }
 
 int main(void)

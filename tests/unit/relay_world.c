@@ -239,6 +239,7 @@ void ipc_send_sts_ask(struct channel *to, const struct msg_sts_ask *m)
     assert_false(world.events_down);
     world.policy_questions++;
     snprintf(world.last_policy, sizeof world.last_policy, "%.*s %d %.*s", STR_ARG(m->domain), (int)m->lookup, STR_ARG(m->record));
+    assert_true(policies_n < sizeof asked_policies / sizeof asked_policies[0]);
     asked_policies[policies_n++] = m->id;
 }
 

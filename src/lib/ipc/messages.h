@@ -299,7 +299,7 @@ enum event_kind {
     /* The same of TLS with a server. sender: the domain of the recipients; details: tlspolicy/tls_outcome.h. */
     EVENT_TLS,
     /* A report of others that was read, or a part of it. sender: the domain it is about; rcpt: its report id; message_id: who made it;
-     * details: a line "begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
+     * details: a line "kind, begins, ends, contact, sender, policy, number of the first line" and lines "source, name, result, count", with
      * tabs between. */
     EVENT_REPORT,
 };

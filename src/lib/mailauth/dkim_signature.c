@@ -236,20 +236,32 @@ static const struct {
     {"x", WITH_BODY, NULL, read_expiry},
 };
 
+static void add_labels(struct buf *out, struct str name);
+
 /* ---- the whole ---- */
 
+static bool is_below(struct str host, struct str domain)
+{
+    return host.n > domain.n && host.p[host.n - domain.n - 1] == '.' && str_ieq(str_skip(host, host.n - domain.n), domain);
+}
+
+/* One may be written in U-labels and the other in A-labels (RFC 8616 5): compared are the latter. */
 static struct dkim_verdict check_identity(struct dkim_signature *s)
 {
-    struct str host = str_skip(s->identity, (size_t)(str_rfind(s->identity, '@') + 1));
+    struct buf host, domain;
+    bool below;
 
     if (s->identity.n == 0)
         return good;
-    s->strict_identity = str_ieq(host, s->domain);
-    if (s->strict_identity)
-        return good;
-    if (host.n > s->domain.n && host.p[host.n - s->domain.n - 1] == '.' && str_ieq(str_skip(host, host.n - s->domain.n), s->domain))
-        return good;
-    return bad("i= is not inside d=");
+    buf_init(&host, 2048);
+    buf_init(&domain, 2048);
+    add_labels(&host, str_skip(s->identity, (size_t)(str_rfind(s->identity, '@') + 1)));
+    add_labels(&domain, s->domain);
+    s->strict_identity = str_ieq(buf_str(&host), buf_str(&domain));
+    below = is_below(buf_str(&host), buf_str(&domain));
+    buf_clear(&host);
+    buf_clear(&domain);
+    return s->strict_identity || below ? good : bad("i= is not inside d=");
 }
 
 struct dkim_verdict dkim_signature_read(enum dkim_field_kind kind, struct str value, struct dkim_signature *s)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { URL_MAX = 2048, RESOLVE_MAX = 4096, CONNECTIONS_MAX = 256 };
+enum { HEADER_MAX = 32 * 1024, URL_MAX = 2048, RESOLVE_MAX = 4096, CONNECTIONS_MAX = 256 };
 
 struct https {
     CURLM *multi;
@@ -28,6 +28,7 @@ struct https_get {
     CURL *easy;
     struct curl_slist *resolve;
     struct buf body;
+    size_t header; /* bytes so far: libcurl keeps them all */
     bool too_large;
     https_done_fn *done;
     void *owner;
@@ -125,6 +126,16 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
     return g->too_large ? 0 : size * n;
 }
 
+static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
+{
+    struct https_get *g = arg;
+
+    (void)bytes;
+    g->header += size * n;
+    g->too_large |= g->header > HEADER_MAX;
+    return g->too_large ? 0 : size * n;
+}
+
 static void get_free(struct https_get *g)
 {
     curl_multi_remove_handle(g->https->multi, g->easy);
@@ -194,6 +205,7 @@ static bool set_up(struct https_get *g, const struct https_request *r)
            curl_easy_setopt(e, CURLOPT_MAXFILESIZE, (long)r->longest) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_USERAGENT, "staffetta") == CURLE_OK && curl_easy_setopt(e, CURLOPT_ERRORBUFFER, g->error) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK && curl_easy_setopt(e, CURLOPT_WRITEDATA, g) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK && curl_easy_setopt(e, CURLOPT_HEADERDATA, g) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_PRIVATE, g) == CURLE_OK;
 }
 

@@ -18,7 +18,7 @@ struct https_request {
     uint16_t port;
     const struct ip *addresses;
     size_t address_count;  /* at most HTTPS_ADDRESSES */
-    size_t longest;        /* bytes of the answer */
+    size_t longest;        /* bytes of the answer; its header may have 32 KB */
     int64_t within;        /* for all of it, microseconds */
 };
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 6, LINE = 4, LINES_MAX = 5000 };
+enum { KINDS = 2, HEAD = 7, LINE = 4, LINES_MAX = 5000 };
 #define COUNT_MAX UINT64_C(1000000000000)
 
 struct received {
@@ -22,20 +22,20 @@ struct received *received_new(struct db *db)
     struct received *r = xcalloc(1, sizeof *r);
 
     r->db = db;
-    r->find = stmt_new(db, "SELECT number, arrived FROM report_read WHERE kind = 0 AND domain = $1 AND reporter = $2 AND report_id = $3");
+    r->find = stmt_new(db, "SELECT number, arrived FROM report_read WHERE kind = $1 AND domain = $2 AND reporter = $3 AND report_id = $4");
     r->bounds = stmt_new(db, "SELECT MIN(number), MAX(number) FROM report_read");
     r->add = stmt_new(db, "INSERT INTO report_read (number, kind, domain, reporter, report_id, day, begins, ends, contact, sender, policy, "
-                          "messages, arrived) VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)");
+                          "messages, arrived) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12)");
     r->line = stmt_new(db, "INSERT INTO report_line (number, line, source, name, result, count) VALUES ($1, $2, $3, $4, $5, $6) "
                            "ON CONFLICT DO NOTHING");
     r->more = stmt_new(db, "UPDATE report_read SET messages = messages + $2 WHERE number = $1");
     r->oldest = stmt_new(db, "SELECT number FROM report_read WHERE day < $1 ORDER BY number LIMIT 1");
     r->drop = stmt_new(db, "DELETE FROM report_read WHERE number = $1");
     r->drop_lines = stmt_new(db, "DELETE FROM report_line WHERE number = $1");
-    r->sums = stmt_new(db, "SELECT domain, source, name, result, SUM(count), COUNT(DISTINCT report_read.number) FROM report_read "
+    r->sums = stmt_new(db, "SELECT domain, source, name, result, CAST(SUM(count) AS BIGINT), COUNT(DISTINCT report_read.number), kind FROM report_read "
                            "JOIN report_line ON report_line.number = report_read.number WHERE " BELOW " AND day >= $3 "
-                           "GROUP BY domain, source, name, result ORDER BY 5 DESC, domain, source, name, result LIMIT $4");
-    r->list = stmt_new(db, "SELECT domain, reporter, report_id, contact, sender, policy, begins, ends, messages FROM report_read WHERE "
+                           "GROUP BY kind, domain, source, name, result ORDER BY kind, 5 DESC, domain, source, name, result LIMIT $4");
+    r->list = stmt_new(db, "SELECT domain, reporter, report_id, contact, sender, policy, begins, ends, messages, kind FROM report_read WHERE "
                            BELOW " AND day >= $3 ORDER BY number DESC LIMIT $4");
     return r;
 }
@@ -64,7 +64,7 @@ static bool cut(struct str line, struct str *values, size_t n)
 }
 
 struct head {
-    uint64_t begins, ends, first;
+    uint64_t kind, begins, ends, first;
     struct str contact, sender, policy;
 };
 
@@ -72,12 +72,12 @@ static bool read_head(struct str line, struct head *h)
 {
     struct str v[HEAD];
 
-    if (!cut(line, v, HEAD) || !str_to_u64(v[0], UINT64_C(253402300799), &h->begins) || !str_to_u64(v[1], UINT64_C(253402300799), &h->ends) ||
-        !str_to_u64(v[5], LINES_MAX, &h->first))
+    if (!cut(line, v, HEAD) || !str_to_u64(v[0], KINDS - 1, &h->kind) || !str_to_u64(v[1], UINT64_C(253402300799), &h->begins) ||
+        !str_to_u64(v[2], UINT64_C(253402300799), &h->ends) || !str_to_u64(v[6], LINES_MAX, &h->first))
         return false;
-    h->contact = v[2];
-    h->sender = v[3];
-    h->policy = v[4];
+    h->contact = v[3];
+    h->sender = v[4];
+    h->policy = v[5];
     return true;
 }
 
@@ -108,6 +108,7 @@ static bool add_head(struct received *r, const struct msg_event *e, const struct
     if (!new_number(r, number, err))
         return false;
     stmt_int(r->add, *number);
+    stmt_int(r->add, (int64_t)h->kind);
     stmt_str(r->add, e->sender);
     stmt_str(r->add, e->message_id);
     stmt_str(r->add, e->rcpt);
@@ -129,7 +130,7 @@ static bool add_line(struct received *r, int64_t number, int64_t at, struct str 
     uint64_t count;
     struct ip ip;
 
-    if (!cut(line, v, LINE) || !ip_parse(v[0], &ip) || !str_to_u64(v[3], COUNT_MAX, &count))
+    if (!cut(line, v, LINE) || (v[0].n > 0 && !ip_parse(v[0], &ip)) || !str_to_u64(v[3], COUNT_MAX, &count))
         return true;
     stmt_int(r->line, number);
     stmt_int(r->line, at);
@@ -175,6 +176,7 @@ bool received_add(struct received *r, const struct msg_event *e, bool *added, st
     if (end < 0 || !is_sound(e, domain) || !read_head(str_sub(e->details, 0, (size_t)end), &head))
         return true;
     canonical.sender = str_of(domain);
+    stmt_int(r->find, (int64_t)head.kind);
     stmt_str(r->find, canonical.sender);
     stmt_str(r->find, e->message_id);
     stmt_str(r->find, e->rcpt);
@@ -237,7 +239,7 @@ bool received_sums(struct received *r, struct str domain, int64_t since, int64_t
     bind_query(s, domain, &pattern, since, limit);
     while (stmt_row(s))
         each(owner, &(struct received_sum){.domain = column_str(s, 0), .source = column_str(s, 1), .name = column_str(s, 2),
-            .result = column_str(s, 3), .messages = column_int(s, 4), .reports = column_int(s, 5)});
+            .result = column_str(s, 3), .messages = column_int(s, 4), .reports = column_int(s, 5), .is_tls = column_int(s, 6) != 0});
     ok = stmt_done(s, err);
     buf_clear(&pattern);
     return ok;
@@ -254,7 +256,7 @@ bool received_list(struct received *r, struct str domain, int64_t since, int64_t
     while (stmt_row(s))
         each(owner, &(struct received_report){.domain = column_str(s, 0), .reporter = column_str(s, 1), .report_id = column_str(s, 2),
             .contact = column_str(s, 3), .sender = column_str(s, 4), .policy = column_str(s, 5), .begins = column_int(s, 6),
-            .ends = column_int(s, 7), .messages = column_int(s, 8)});
+            .ends = column_int(s, 7), .messages = column_int(s, 8), .is_tls = column_int(s, 9) != 0});
     ok = stmt_done(s, err);
     buf_clear(&pattern);
     return ok;

@@ -21,7 +21,8 @@ MUST_CHECK bool received_forget(struct received *r, int64_t today, int n, struct
  * the most messages first. Views live during the call. */
 struct received_sum {
     struct str domain, source, name, result;
-    int64_t messages, reports;
+    int64_t messages, reports; /* of TLS: sessions */
+    bool is_tls;
 };
 MUST_CHECK bool received_sums(struct received *r, struct str domain, int64_t since, int64_t limit,
     void (*each)(void *owner, const struct received_sum *sum), void *owner, struct err *err);
@@ -29,6 +30,7 @@ MUST_CHECK bool received_sums(struct received *r, struct str domain, int64_t sin
 struct received_report {
     struct str domain, reporter, report_id, contact, sender, policy;
     int64_t begins, ends, messages;
+    bool is_tls;
 };
 /* The newest first; domain empty: all. */
 MUST_CHECK bool received_list(struct received *r, struct str domain, int64_t since, int64_t limit,

@@ -26,9 +26,10 @@ static void send_sum(void *owner, const struct received_sum *sum)
 
     buf_init(&row, ROW);
     json_open(&row);
+    json_str(&row, "kind", sum->is_tls ? STR("tls") : STR("dmarc"));
     json_str(&row, "domain", sum->domain);
     json_str(&row, "source", sum->source);
-    json_str(&row, "author", sum->name);
+    json_str(&row, "name", sum->name);
     json_str(&row, "result", sum->result);
     json_int(&row, "messages", sum->messages);
     json_int(&row, "reports", sum->reports);
@@ -43,6 +44,7 @@ static void send_report(void *owner, const struct received_report *report)
     json_open(&row);
     json_time(&row, "begins", report->begins * SECOND);
     json_time(&row, "ends", report->ends * SECOND);
+    json_str(&row, "kind", report->is_tls ? STR("tls") : STR("dmarc"));
     json_str(&row, "domain", report->domain);
     json_str(&row, "reporter", report->reporter);
     json_str(&row, "sender", report->sender);

@@ -9,18 +9,19 @@
 #include "mime/part.h"
 #include "mime/transfer.h"
 #include "mime/unpack.h"
-#include "smtp/address.h"
+#include "tlspolicy/tlsrpt_read.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 
-enum { SLICE = 128 * 1024, PARTS = 4 * 1024 * 1024, LINES = 48 * 1024, PARENTS = 8 };
+enum { SLICE = 128 * 1024, PARTS = 4 * 1024 * 1024, LINES = 48 * 1024, TLS_KEPT = 8 * 1024 * 1024 };
 
 #define ANSWER_TIME MINUTE /* of directory */
 
 static struct metric reports = METRIC_COUNTER("staffetta_filter_reports_read_total", "Reports about our domains that were read.");
 static struct metric unreadable = METRIC_COUNTER("staffetta_filter_reports_unreadable_total", "Attachments for auth.reports_to that are no report, or not about a domain of ours.");
 
+enum kind { KIND_DMARC, KIND_TLS }; /* as in the table report_read */
 enum step { READING_FIND, READING_UNPACK, READING_ASK };
 
 struct reading {
@@ -36,7 +37,10 @@ struct reading {
     enum step step;
     struct buf bytes; /* of the part, decoded */
     struct unpack unpack;
-    struct aggregate_reader *reader;
+    struct aggregate_reader *reader; /* of DMARC; NULL: of TLS */
+    struct buf json;
+    struct arena tls_arena;
+    struct tlsrpt_read tls;
     uint64_t question;
     struct str domain; /* still to be asked for: that of the report, then what is above it */
     int64_t asked;
@@ -109,6 +113,8 @@ static void end_report(struct reading *r)
     aggregate_reader_free(r->reader);
     r->reader = NULL;
     buf_clear(&r->bytes);
+    buf_clear(&r->json);
+    arena_clear(&r->tls_arena);
     r->question = 0;
     r->step = READING_FIND;
 }
@@ -165,7 +171,7 @@ static bool looks_like_report(struct str bytes)
     struct str text = str_trim(str_sub(bytes, 0, 200));
 
     return str_starts(bytes, STR("\x1f\x8b")) || str_starts(bytes, STR("PK\x03\x04")) || str_starts(text, STR("<?xml")) ||
-           str_starts(text, STR("<feedback")) || str_starts(text, STR("\xef\xbb\xbf<"));
+           str_starts(text, STR("{")) || str_starts(text, STR("<feedback")) || str_starts(text, STR("\xef\xbb\xbf<"));
 }
 
 static void decode(struct reading *r)
@@ -203,7 +209,6 @@ static void find(struct reading *r)
         return;
     }
     unpack_begin(&r->unpack, buf_str(&r->bytes), READING_XML_MAX);
-    r->reader = aggregate_reader_new();
     r->step = READING_UNPACK;
 }
 
@@ -228,11 +233,46 @@ static void ask(struct reading *r)
     buf_clear(&address);
 }
 
+/* What it is about, by which of the two standards it may be. */
+static void note_head(const struct reading *r, struct aggregate_head *head)
+{
+    const struct tlsrpt_read *t = &r->tls;
+
+    if (r->reader != NULL)
+        aggregate_reader_head(r->reader, head);
+    else
+        *head = (struct aggregate_head){.reporter = t->reporter, .contact = t->contact, .report_id = t->report_id, .domain = t->domain,
+            .policy = t->policy, .begins = t->begins, .ends = t->ends};
+}
+
+/* The first byte tells which: "{" of JSON, or XML. NULL: it is taken, else why it is not. */
+static const char *take(struct reading *r, struct str bytes, bool last)
+{
+    const char *why = "too large";
+
+    if (r->reader == NULL && r->json.n == 0 && bytes.n > 0) {
+        if (str_starts(str_trim(bytes), STR("{")))
+            buf_init(&r->json, TLSRPT_JSON_MAX);
+        else
+            r->reader = aggregate_reader_new();
+    }
+    if (r->reader != NULL)
+        return aggregate_reader_add(r->reader, bytes) && (!last || aggregate_reader_end(r->reader)) ? NULL : aggregate_reader_why(r->reader);
+    buf_add(&r->json, bytes);
+    if (r->json.failed || r->json.n == 0)
+        return r->json.failed ? why : "empty";
+    if (!last)
+        return NULL;
+    arena_init(&r->tls_arena, TLS_KEPT);
+    return tlsrpt_read(buf_str(&r->json), &r->tls_arena, &r->tls, &why) ? NULL : why;
+}
+
 static void unpack(struct reading *r)
 {
     struct aggregate_head head;
     enum unpack_result result;
     char room[16384];
+    const char *why;
     size_t got;
 
     for (size_t done = 0; done < SLICE; done += got) {
@@ -241,12 +281,13 @@ static void unpack(struct reading *r)
             give_up(r, result == UNPACK_BAD ? "damaged, or packed in a way that is not known" : "too large for what it is packed in");
             return;
         }
-        if (!aggregate_reader_add(r->reader, str_from(room, got)) || (result == UNPACK_END && !aggregate_reader_end(r->reader))) {
-            give_up(r, aggregate_reader_why(r->reader));
+        why = take(r, str_from(room, got), result == UNPACK_END);
+        if (why != NULL) {
+            give_up(r, why);
             return;
         }
         if (result == UNPACK_END) {
-            aggregate_reader_head(r->reader, &head);
+            note_head(r, &head);
             r->domain = head.domain;
             ask(r);
             return;
@@ -266,8 +307,19 @@ static void tell_part(struct reading *r, const struct aggregate_head *head, stru
 
 static void begin_part(const struct reading *r, const struct aggregate_head *head, size_t line, struct buf *details)
 {
-    buf_addf(details, "%lld\t%lld\t%.*s\t%s\t%.*s\t%zu\n", (long long)head->begins, (long long)head->ends, STR_ARG(head->contact), r->author,
-        STR_ARG(head->policy), line);
+    buf_addf(details, "%d\t%lld\t%lld\t%.*s\t%s\t%.*s\t%zu\n", r->reader != NULL ? KIND_DMARC : KIND_TLS, (long long)head->begins,
+        (long long)head->ends, STR_ARG(head->contact), r->author, STR_ARG(head->policy), line);
+}
+
+/* Walks the lines of either kind; n: how many there were. */
+static bool next_line(const struct reading *r, const void **at, size_t n, struct aggregate_line *line)
+{
+    if (r->reader != NULL)
+        return aggregate_reader_next(r->reader, at, line);
+    if (n == r->tls.n)
+        return false;
+    *line = (struct aggregate_line){r->tls.lines[n].source, r->tls.lines[n].name, r->tls.lines[n].result, r->tls.lines[n].sessions};
+    return true;
 }
 
 static void tell(struct reading *r)
@@ -278,10 +330,10 @@ static void tell(struct reading *r)
     struct buf details;
     size_t n = 0;
 
-    aggregate_reader_head(r->reader, &head);
+    note_head(r, &head);
     buf_init(&details, IPC_CHUNK);
     begin_part(r, &head, n, &details);
-    while (aggregate_reader_next(r->reader, &at, &line)) {
+    while (next_line(r, &at, n, &line)) {
         if (details.n > LINES) {
             tell_part(r, &head, &details);
             begin_part(r, &head, n, &details);
@@ -292,7 +344,7 @@ static void tell(struct reading *r)
     }
     tell_part(r, &head, &details);
     buf_clear(&details);
-    log_info("report-read", "domain=%.*s reporter=%.*s id=%.*s lines=%zu", STR_ARG(head.domain), STR_ARG(head.reporter),
+    log_info("report-read", "kind=%s domain=%.*s reporter=%.*s id=%.*s lines=%zu", r->reader != NULL ? "dmarc" : "tls", STR_ARG(head.domain), STR_ARG(head.reporter),
         STR_ARG(head.report_id), n);
     metric_add(&reports, 1);
     end_report(r);
