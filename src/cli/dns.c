@@ -39,11 +39,9 @@ static int read_file(struct str path, struct buf *text)
     return text->failed ? cli_fail(EXIT_CONFIG, "%s: too long for a certificate", name) : EXIT_OK;
 }
 
-/* The first certificate that is for the host name, else the first one. */
-static int take_certificate(struct outside_gather *g)
+static int take_certificates(struct outside_gather *g)
 {
     const struct config *config = g->facts.config;
-    struct outside_certificate first = {0};
     struct err err = {0};
     int code = EXIT_OK;
 
@@ -55,12 +53,7 @@ static int take_certificate(struct outside_gather *g)
         if (code == EXIT_OK && !outside_gather_certificate(g, buf_str(&pem), &err))
             code = cli_fail(EXIT_CONFIG, "certificate \"%.*s\": %s", STR_ARG(config->certificates[i].name), err.text);
         buf_clear(&pem);
-        if (outside_certificate_covers(&g->facts.certificate, g->facts.hostname))
-            return code;
-        if (i == 0)
-            first = g->facts.certificate;
     }
-    g->facts.certificate = first;
     return code;
 }
 
@@ -128,7 +121,7 @@ int facts_of_domain(const struct cli *cli, const struct config *config, struct s
     outside_gather_begin(g, config, buf_str(&name));
     buf_clear(&name);
     if (code == EXIT_OK)
-        code = take_certificate(g);
+        code = take_certificates(g);
     if (code == EXIT_OK)
         code = take_directory(cli, g->facts.domain, g);
     if (code == EXIT_OK && g->full)

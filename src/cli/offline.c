@@ -13,14 +13,17 @@
 
 static const struct {
     const char *command, *role;
+    bool stateless; /* it has no folder */
 } roles[] = {{"domain", "directory"}, {"account", "directory"}, {"alias", "directory"}, {"credential", "directory"},
-    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"report", "events"}, {"mailbox", "mailbox"}};
+    {"route", "directory"}, {"pool", "directory"}, {"dkim", "directory"}, {"queue", "queue"}, {"trace", "events"}, {"report", "events"}, {"mailbox", "mailbox"}, {"lookup", "resolver", true}};
 
-static const char *role_of(const char *command)
+static const char *role_of(const char *command, bool *stateless)
 {
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        *stateless = roles[i].stateless;
         if (strcmp(roles[i].command, command) == 0)
             return roles[i].role;
+    }
     return NULL;
 }
 
@@ -157,7 +160,8 @@ static int not_running(const struct cli *cli)
 
 int offline_command(const struct cli *cli, const char *command, struct str args, remote_row_fn *row, void *owner)
 {
-    const char *role = role_of(command);
+    bool stateless;
+    const char *role = role_of(command, &stateless);
     struct config *config;
     struct buf path;
     int code;
@@ -168,11 +172,11 @@ int offline_command(const struct cli *cli, const char *command, struct str args,
         return code;
     buf_init(&path, 8192);
     buf_addf(&path, "%.*s/%s%c", STR_ARG(config->data), role, 0);
-    if (access(path.p, F_OK) != 0 && errno == ENOENT) {
+    if (!stateless && access(path.p, F_OK) != 0 && errno == ENOENT) {
         code = cli_fail(EXIT_UNAVAILABLE,
             "%s does not exist yet; start the server once with: staffetta serve -c %s", path.p,
             cli->config_path);
-    } else if (access(path.p, R_OK | W_OK | X_OK) != 0) {
+    } else if (!stateless && access(path.p, R_OK | W_OK | X_OK) != 0) {
         code = cli_fail(EXIT_UNAVAILABLE,
             "Staffetta is not running and %s is not yours (%s); start it with: staffetta serve -c "
             "%s", path.p, strerror(errno),

@@ -9,6 +9,7 @@ int outside_run(const struct cli *cli, const char *command, const struct verb_ca
 int setup_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 int certificate_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 int dns_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
+int check_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 
 /* The facts about a domain, from the configuration, its files, and directory. config must outlive them. The exit code, with a message; then
  * there is nothing to end. */

@@ -184,7 +184,8 @@ class Server:
         else:
             node["dns"] = [f"127.0.0.1@{self.relay_port}"]  # nobody there: no question leaves this machine
         sections = {"relay": {"port": self.relay_port, "connect_time": "5s"}, "queue": {"retry": ["1s", "1s", "2s"], "min_free_disk": "1M"},
-                    "auth": {"check": bool(self.dns_port)}}  # without DNS every stranger's message would wait for it
+                    "auth": {"check": bool(self.dns_port)},  # without DNS every stranger's message would wait for it
+                    "check": {"every": "0s"}}  # nobody is asked, and no mail comes by itself
         for name, v in {**self.config, **changes}.items():
             if isinstance(v, dict):
                 sections.setdefault(name, {}).update(v)

@@ -1,5 +1,4 @@
 """A server that `staffetta setup` made, in a folder of its own: nothing of it comes from the harness."""
-import os
 import pathlib
 import shutil
 import subprocess
@@ -22,8 +21,9 @@ class Own(harness.Server):
         self.ports = {name: harness.free_port() for name in PORTS}
         self.own()
 
-    def setup(self, *more, password=harness.PASSWORD, check=True, environ=None, account="ann"):
-        options = [*more, f"--folder={self.folder}", f"--port-offset={OFFSET}", f"--account={account}", "--listen=127.0.0.1"]  # the first of two counts
+    def setup(self, *more, password=harness.PASSWORD, check=True, environ=None, account="ann", listen="127.0.0.1"):
+        options = [*more, f"--folder={self.folder}", f"--port-offset={OFFSET}", f"--account={account}"]  # the first of two counts
+        options += [f"--listen={listen}"] if listen else []
         done = subprocess.run(self.command("setup", self.hostname, *options), input=password + "\n", capture_output=True, text=True, timeout=120,
                               env={**self.env(), **(environ or {})}, cwd=self.folder, **self.identity())
         if check and done.returncode:
@@ -34,12 +34,6 @@ class Own(harness.Server):
                 text = text.replace(f"port = {port + OFFSET} ", f"port = {self.ports[name]} ")
             self.file.write_text(text)
         return done
-
-    def add(self, text):
-        """More lines for the configuration, as an administrator writes them."""
-        self.file.write_text(self.file.read_text() + text)
-        if os.geteuid() == 0:
-            os.chown(self.file, harness.NOBODY, harness.NOBODY)
 
     def destroy(self):
         self.kill_tree()

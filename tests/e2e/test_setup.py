@@ -129,5 +129,24 @@ class Setup(unittest.TestCase):
         self.assertEqual(self.server.cli("dns", "nobody.example", check=False).returncode, 68)
 
 
+@unittest.skipUnless(harness.may_mount(), "needs root with mount namespaces")
+class AsRoot(unittest.TestCase):
+    def test_whose_files_they_are(self):
+        """The directory belongs to its user, everything else to root; a setup without those users can be run again."""
+        server = Own()
+        self.addCleanup(server.destroy)
+        server.as_root = True
+        os.chown(server.folder, 0, 0)
+        self.assertNotEqual(server.setup(*ADDRESSES, check=False).returncode, 0)
+        self.assertFalse(server.file.exists())
+        words = server.command("setup", server.hostname, *ADDRESSES, f"--folder={server.folder}", "--account=ann")
+        subprocess.run(harness.with_users(server.folder, words), input="a password\n", text=True, env=server.env(), check=True, capture_output=True, timeout=120)
+        owners = {p: os.stat(server.folder / p).st_uid for p in ("staffetta.conf", "key.pem", "data", "run")}
+        self.assertEqual(set(owners.values()), {0}, owners)
+        self.assertNotEqual(os.stat(server.data / "directory" / "directory.db").st_uid, 0)
+        self.assertEqual(stat.S_IMODE(os.stat(server.folder / "key.pem").st_mode), 0o600)
+        self.assertIn('listen "mx" { service = "mx" }', server.file.read_text())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -31,6 +31,7 @@ static void start(void)
 {
     world_open();
     mb.boxes = boxes_new(str_of(folder), 0, 2, DAY);
+    boxes_use_log(mb.boxes, 0, 1);
     mb.accounts = accounts_new(NULL);
     mb.deliveries = deliveries_new(NULL, mb.boxes, mb.accounts);
     mb.sessions = sessions_new(NULL, mb.boxes, mb.accounts);

@@ -33,7 +33,10 @@ void imap_rest(imap_rest_fn *notice)
             return;
         if (notice != NULL && cut_random(3) == 0)
             boxes_fill(world_boxes, SECOND / 50); /* a search index takes in what is on disk, and that is not all now */
-        boxes_finish(world_boxes);
+        if (notice != NULL && cut_random(4) > 0)
+            (void)boxes_flush(world_boxes); /* by the log of additions, where that is possible */
+        else
+            boxes_finish(world_boxes);
         if (notice != NULL)
             notice();
     }

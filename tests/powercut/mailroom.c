@@ -18,6 +18,7 @@ struct mailroom_answers mailroom_answers;
 static struct channel queue_channel, directory_channel;
 static uint64_t serials, ids;
 static struct boxes *boxes;
+static unsigned flushes;
 static struct accounts *accounts;
 static struct deliveries *deliveries;
 static struct msg_account_ask asked[ASKED];
@@ -144,6 +145,7 @@ void mailroom_open(const char *folder, size_t most)
     directory_channel.serial = ++serials;
     asked_n = 0;
     boxes = boxes_new(str_of(folder), 0, most, 30 * DAY);
+    boxes_use_log(boxes, 0, 1);
     accounts = accounts_new(NULL);
     deliveries = deliveries_new(NULL, boxes, accounts);
 }
@@ -164,10 +166,12 @@ bool mailroom_turn(bool flush)
 
         accounts_reply(accounts, &(struct msg_account_reply){.id = ask.id, .account = ask.account, .found = true});
     }
-    if (flush && boxes_due(boxes) != INT64_MAX) {
+    if (flush && boxes_due(boxes) < clock_monotonic() + SECOND) { /* else only the log of additions is to be drained */
         any = true;
         while (!boxes_flush(boxes))
             ;
+        if (++flushes % 7 == 0)
+            boxes_finish(boxes);
     } else if (boxes_wants_sweep(boxes)) {
         any |= boxes_sweep(boxes);
     }

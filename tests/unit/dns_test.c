@@ -1,6 +1,7 @@
 /* DNS: packed records, packets from the wire, and the questions of a role. */
 #include "dns/dns_client.h"
 #include "dns/packet.h"
+#include "dns/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,10 +206,53 @@ static void questions(void **state)
     dns_client_clear(&client);
 }
 
+/* As in a zone file; what is damaged, or of a type without a name here, as RFC 3597 writes it. */
+static void texts_of_records(void **state)
+{
+    static const struct {
+        unsigned type;
+        struct str rdata;
+        const char *text;
+    } cases[] = {
+        {DNS_A, BYTES("\300\0\2\1"), "192.0.2.1"},
+        {DNS_A, BYTES("\300\0\2"), "\\# 3 c00002"},
+        {DNS_AAAA, BYTES("\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\1"), "2001:db8::1"},
+        {DNS_MX, BYTES("\0\12\4mail\1x\0"), "10 mail.x."},
+        {DNS_MX, BYTES("\0\0\0"), "0 ."},
+        {DNS_MX, BYTES("\0\12\4ma"), "\\# 5 000a046d61"},
+        {DNS_TXT, BYTES("\3a\"b\2\\\1"), "\"a\\\"b\" \"\\\\\\001\""},
+        {DNS_TXT, BYTES("\5ab"), "\\# 3 056162"},
+        {DNS_SRV, BYTES("\0\1\0\2\0\31\1a\1b\0"), "1 2 25 a.b."},
+        {DNS_TLSA, BYTES("\3\1\1\xab\xcd"), "3 1 1 abcd"},
+        {DNS_CAA, BYTES("\0\5issueca.example"), "0 issue \"ca.example\""},
+        {DNS_CAA, BYTES("\0\7issue"), "\\# 7 00076973737565"},
+        {DNS_PTR, BYTES("\1a\0"), "a."},
+        {65400, BYTES("x"), "\\# 1 78"},
+    };
+    struct buf out;
+    unsigned type;
+
+    (void)state;
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        buf_reset(&out);
+        dns_data_write(cases[i].type, cases[i].rdata, &out);
+        buf_add_char(&out, 0);
+        assert_string_equal(out.p, cases[i].text);
+        buf_reset(&out);
+        dns_type_write(cases[i].type, &out);
+        assert_true(dns_type_read(buf_str(&out), &type) && type == cases[i].type);
+    }
+    assert_true(dns_type_read(STR("mx"), &type) && type == DNS_MX);
+    assert_false(dns_type_read(STR("TYPE0"), &type) || dns_type_read(STR("TYPE65536"), &type) || dns_type_read(STR(""), &type));
+    buf_clear(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
+        cmocka_unit_test(texts_of_records),
         cmocka_unit_test(longest_names),
         cmocka_unit_test(records),
         cmocka_unit_test(packets),

@@ -263,6 +263,39 @@ static void what_judges_hold_is_counted(void **state)
     assert_int_equal(f->held, 0);
 }
 
+static void policies_follow_the_configuration(void **state)
+{
+    static const struct {
+        uint64_t flags, account;
+        const char *client;
+        bool wanted;
+    } who[] = {{0, 0, "192.0.2.1", true}, {0, 0, "2001:db8::1", true}, {0, 0, "10.1.2.3", false}, {0, 0, "127.0.0.1", false}, {0, 0, "::1", false},
+        {0, 0, "", false}, {0, 5, "192.0.2.1", false}, {TXN_SUBMISSION, 0, "192.0.2.1", false}, {TXN_LMTP, 0, "192.0.2.1", false},
+        {TXN_LOCAL, 0, "192.0.2.1", false}};
+    struct judge_policy p = {0};
+    struct config *config;
+    struct err err = {0};
+    struct ip ip;
+
+    (void)state;
+    assert_true(config_parse(&config, STR("test"), STR("hostname = \"mx.home.example\"\nrelay_networks = {\"10.0.0.0/8\"}\n"
+        "auth { dmarc = report exempt = {\"192.0.2.0/24\", \"A.example\"} trusted_sealers = {\"lists.example\"} time = 3s }\n"), &err));
+    judge_policy_set(&p, config);
+    judge_policy_set(&p, config); /* a reload */
+    config_free(config);
+    assert_int_equal(p.dmarc, DMARC_MODE_REPORT);
+    assert_int_equal(p.time, 3 * SECOND);
+    assert_int_equal(p.exempt_nets.n, 1);
+    assert_int_equal(p.exempt_domains.n, 1);
+    assert_int_equal(p.trusted_sealers.n, 1);
+    for (size_t i = 0; i < sizeof who / sizeof *who; i++)
+        assert_int_equal(judge_policy_wants(&p, &(struct msg_txn_begin){.flags = who[i].flags, .account = who[i].account,
+            .client = str_of(who[i].client)}, &ip), who[i].wanted);
+    p.check = false;
+    assert_false(judge_policy_wants(&p, &(struct msg_txn_begin){.client = STR("192.0.2.1")}, &ip));
+    judge_policy_clear(&p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -277,6 +310,7 @@ int main(void)
         TEST(others_are_not_judged),
         TEST(questions_outlive_the_resolver),
         TEST(nobody_waits_for_ever),
+        cmocka_unit_test(policies_follow_the_configuration),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

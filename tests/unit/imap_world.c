@@ -157,6 +157,7 @@ void imap_world_start(void)
     answered = 0;
     db_exclude_others();
     world_boxes = boxes_new(str_of(folder), 0, 10, DAY);
+    boxes_use_log(world_boxes, 0, 1);
     boxes_set_index_from(world_boxes, world_index_from);
     accounts = accounts_new(NULL);
     world_deliveries = deliveries_new(NULL, world_boxes, accounts);

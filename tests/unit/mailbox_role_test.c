@@ -28,6 +28,7 @@ static void start(void)
 {
     world_open();
     boxes = boxes_new(str_of(folder), 0, 10, DAY);
+    boxes_use_log(boxes, 0, 1);
     accounts = accounts_new(NULL);
     deliveries = deliveries_new(NULL, boxes, accounts);
     sessions = sessions_new(NULL, boxes, accounts);

@@ -79,6 +79,25 @@ static void records_of_a_domain(void **state)
     world_free(w);
 }
 
+/* Reports go where they are read, if that is in the domain itself. */
+static void reports(void **state)
+{
+    static const char with[] = "hostname = \"mail.example.org\"\nauth { reports_to = {\"a@other.example\", \"dmarc@example.org\", \"b@example.org\"} }\n";
+    struct outside_gather g;
+    struct config *config;
+    struct err err = {0};
+
+    (void)state;
+    assert_true(config_parse(&config, STR("test"), str_of(with), &err));
+    outside_gather_begin(&g, config, STR("example.org"));
+    assert_true(str_eq(g.facts.report_to, STR("dmarc@example.org")));
+    outside_gather_end(&g);
+    outside_gather_begin(&g, config, STR("third.example"));
+    assert_true(str_eq(g.facts.report_to, STR("postmaster@third.example")));
+    outside_gather_end(&g);
+    config_free(config);
+}
+
 static void another_domain_of_the_server(void **state)
 {
     struct world *w = world_new("notexample.org");
@@ -153,7 +172,7 @@ static void texts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(records_of_a_domain), cmocka_unit_test(another_domain_of_the_server), cmocka_unit_test(pools),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(records_of_a_domain), cmocka_unit_test(another_domain_of_the_server), cmocka_unit_test(pools), cmocka_unit_test(reports),
         cmocka_unit_test(too_many_of_everything), cmocka_unit_test(texts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

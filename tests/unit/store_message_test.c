@@ -582,22 +582,14 @@ static void mistakes_are_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(counts_are_exact),
-        TEST(junk_is_kept_apart),
-        TEST(junk_is_delivered_where_no_keyword_fits),
-        TEST(a_queue_id_is_stored_once),
-        TEST(deliveries_are_forgotten_in_time),
-        TEST(a_copy_shares_its_content),
-        TEST(keywords_are_carried_over_by_name),
-        TEST(a_copy_goes_without_keywords_that_have_no_room),
-        TEST(later_keywords_have_one_form),
-        TEST(walks_give_what_was_asked_for),
-        TEST(what_was_removed_is_remembered),
-        TEST(very_many_removed_are_forgotten),
-        TEST(the_last_uid_is_the_last),
-        TEST(a_pinned_content_stays),
-        TEST(a_summary_is_kept_with_its_content),
-        TEST(mistakes_are_found),
+        TEST(counts_are_exact), TEST(junk_is_kept_apart),
+        TEST(junk_is_delivered_where_no_keyword_fits), TEST(a_queue_id_is_stored_once),
+        TEST(deliveries_are_forgotten_in_time), TEST(a_copy_shares_its_content),
+        TEST(keywords_are_carried_over_by_name), TEST(a_copy_goes_without_keywords_that_have_no_room),
+        TEST(later_keywords_have_one_form), TEST(walks_give_what_was_asked_for),
+        TEST(what_was_removed_is_remembered), TEST(very_many_removed_are_forgotten),
+        TEST(the_last_uid_is_the_last), TEST(a_pinned_content_stays),
+        TEST(a_summary_is_kept_with_its_content), TEST(mistakes_are_found),
     };
 
     db_exclude_others();

@@ -24,6 +24,7 @@ struct metric {
 #define METRIC_COUNTER(n, h) {.name = (n), .help = (h), .kind = METRIC_IS_COUNTER}
 #define METRIC_COUNTER_L(n, l, h) {.name = (n), .labels = (l), .help = (h), .kind = METRIC_IS_COUNTER}
 #define METRIC_GAUGE(n, h) {.name = (n), .help = (h), .kind = METRIC_IS_GAUGE}
+#define METRIC_GAUGE_L(n, l, h) {.name = (n), .labels = (l), .help = (h), .kind = METRIC_IS_GAUGE}
 #define METRIC_HISTOGRAM(n, h) {.name = (n), .help = (h), .kind = METRIC_IS_HISTOGRAM}
 
 void metric_add(struct metric *m, int64_t n); /* counter, gauge */

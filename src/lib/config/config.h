@@ -107,7 +107,7 @@
 /* What others see of this server and its domains: the records of DNS and their checks (docs/setup.md). */
 #define CONFIG_CHECK(D)                                                                            \
     D(addresses, LIST, "", "Public addresses of this server, for the records to publish and for the checks. Empty: those that DNS has for hostname.") \
-    D(daily, SWITCH, "true", "Check the server and its domains once a day, and mail what has changed to the postmaster.") \
+    D(every, SPAN, "1d", "How often the server checks itself and its domains; what has changed is mailed to the postmaster. 0s for never.") \
     D(outbound, LIST, "gmail.com outlook.com", "Domains whose mail servers are connected to, to see whether port 25 is open on the way out; one that answers is enough. Empty: it is not tried.") \
     D(dnsbl, LIST, "zen.spamhaus.org bl.spamcop.net psbl.surriel.com", "Block lists of addresses in which this server should not be. Empty: none is asked.") \
     D(time, SPAN, "20s", "How long a check waits for answers in all.")                             \

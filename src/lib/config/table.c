@@ -123,6 +123,7 @@ static const struct {
     {"check", "addresses", TEXT_RULE(value_is_ip, "an IP address")},
     {"check", "outbound", TEXT_RULE(value_is_hostname, "a domain")},
     {"check", "dnsbl", TEXT_RULE(value_is_hostname, "the zone of a block list")},
+    {"check", "every", AMOUNT(0, 30 * DAY)},
     {"check", "time", AMOUNT(SECOND, 5 * MINUTE)},
     {"check", "certificate_time", AMOUNT(0, 365 * DAY)},
     {"acme", "directory", TEXT_RULE(value_is_https_url, "a URL such as \"https://ca.example/directory\"")},

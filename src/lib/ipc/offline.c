@@ -79,7 +79,8 @@ void offline_begin(struct role *role, int argc, char **argv)
     take_copy(role);
     boot_config_from_text(role, str_of(argv[0]), buf_str(&text));
     buf_clear(&text);
-    if ((role->type->sandbox & SANDBOX_FILES) && !user_prepare_folder(role->config, role->type->id, &err))
+    if (role->type->sandbox & SANDBOX_FILES ? !user_prepare_folder(role->config, role->type->id, &err)
+                                            : !user_become(role->config, role->type->id, &err))
         fatal("%s", err.text);
     o->command = str_of(argv[1]);
     buf_init(&o->args, IPC_LIST);

@@ -43,6 +43,7 @@ bool user_find(const struct config *config, enum role_id role, uid_t *uid, gid_t
     return true;
 }
 
+/* folder: given to the user first; NULL: none. */
 static bool become(const struct config *config, enum role_id role, const char *folder, struct err *err)
 {
     uid_t uid = 0;
@@ -51,9 +52,14 @@ static bool become(const struct config *config, enum role_id role, const char *f
 
     if (!user_find(config, role, &uid, &gid, &change, err))
         return false;
-    if (change && (chown(folder, uid, gid) != 0 || setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0))
+    if (change && ((folder != NULL && chown(folder, uid, gid) != 0) || setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0))
         return err_set(err, ERR_PERMANENT, "cannot become the user of %s: %s", role_name(role), strerror(errno));
     return true;
+}
+
+bool user_become(const struct config *config, enum role_id role, struct err *err)
+{
+    return become(config, role, NULL, err);
 }
 
 /* data and what is above it, as the supervisor makes them. */

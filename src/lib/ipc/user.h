@@ -13,3 +13,5 @@ MUST_CHECK bool user_find(const struct config *config, enum role_id role, uid_t 
 /* Makes data/ROLE where it is missing. Started as root, the process gives it to the user of the role
  * and becomes that user, so that no file belongs to root afterwards. */
 MUST_CHECK bool user_prepare_folder(const struct config *config, enum role_id role, struct err *err);
+/* Started as root, the process becomes the user of the role; for roles without a folder. */
+MUST_CHECK bool user_become(const struct config *config, enum role_id role, struct err *err);

@@ -105,6 +105,8 @@ static const int file_calls[] = {CALL(openat), CALL(open), CALL(newfstatat), CAL
 
 static const int accept_calls[] = {CALL(accept4), CALL(accept)};
 
+static const int clock_calls[] = {CALL(adjtimex), CALL(clock_adjtime)};
+
 static const int connect_calls[] = {CALL(connect), CALL(bind), CALL(sendmmsg), CALL(recvmmsg),
     CALL(select), CALL(pselect6)};
 
@@ -141,6 +143,8 @@ static void fill_filter(struct filter *f, unsigned flags)
         ALLOW(f, accept_calls);
     if (flags & SANDBOX_PAIR)
         allow_if(f, CALL(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    if (flags & SANDBOX_CLOCK)
+        ALLOW(f, clock_calls);
     if (flags & SANDBOX_CONNECT) {
         ALLOW(f, connect_calls);
         allow_if(f, CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET));

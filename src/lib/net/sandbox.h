@@ -11,6 +11,7 @@ enum sandbox_flags {
     SANDBOX_FILES = 1 << 2,   /* read and write below the paths given */
     SANDBOX_UNIX = 1 << 3,    /* SO_PEERCRED and descriptors on local sockets */
     SANDBOX_PAIR = 1 << 4,    /* pairs of local sockets, connected with each other alone */
+    SANDBOX_CLOCK = 1 << 5,   /* the state of the clock; setting it needs a capability that no role has */
 };
 
 /* paths: folders that stay readable and writable (with SANDBOX_FILES), ended by NULL. */

@@ -92,11 +92,23 @@ bool outside_certificate_read(struct str pem, struct outside_certificate *out, s
     return read_x509(x, out, err);
 }
 
-bool outside_certificate_read_der(struct str der, struct outside_certificate *out, struct err *err)
+size_t outside_certificate_chain(struct str pem, struct arena *arena, struct str *out, size_t room)
 {
-    const unsigned char *p = (const unsigned char *)der.p;
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    size_t count = 0;
+    X509 *x;
 
-    return read_x509(d2i_X509(NULL, &p, (long)der.n), out, err);
+    while (count < room && bio != NULL && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        unsigned char *der = NULL;
+        int n = i2d_X509(x, &der);
+
+        if (n > 0 && (out[count] = arena_str(arena, str_from((const char *)der, (size_t)n))).p != NULL)
+            count++;
+        OPENSSL_free(der);
+        X509_free(x);
+    }
+    BIO_free(bio);
+    return count;
 }
 
 static bool matches(struct str pattern, struct str name)

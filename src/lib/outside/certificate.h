@@ -1,6 +1,8 @@
 /* What the world sees of a certificate: whom it is for, until when, who signed it, and the digest that a TLSA record has. */
 #pragma once
+#include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 
 enum { OUTSIDE_NAMES = 50, OUTSIDE_NAME = 256 };
 
@@ -16,8 +18,8 @@ struct outside_certificate {
 
 /* Reads the first certificate of a PEM chain. */
 MUST_CHECK bool outside_certificate_read(struct str pem, struct outside_certificate *out, struct err *err);
-/* The same of DER. */
-MUST_CHECK bool outside_certificate_read_der(struct str der, struct outside_certificate *out, struct err *err);
+/* All certificates of a PEM chain as DER, in its order; those that do not fit into `room` or the arena are left out. */
+size_t outside_certificate_chain(struct str pem, struct arena *arena, struct str *out, size_t room);
 /* Is it for this name? "*." stands for one label (RFC 6125 6.4.3). */
 bool outside_certificate_covers(const struct outside_certificate *c, struct str name);
 /* What a CAA record calls the authority that signed it; NULL: not known, or itself. */

@@ -4,7 +4,7 @@
 #include "certificate.h"
 #include "config/config.h"
 
-enum { OUTSIDE_ADDRESSES = 16, OUTSIDE_SENDERS = 64, OUTSIDE_KEYS = 32 };
+enum { OUTSIDE_ADDRESSES = 16, OUTSIDE_SENDERS = 64, OUTSIDE_KEYS = 32, OUTSIDE_CHAIN = 8 };
 
 /* An address mail leaves from, and the name it says HELO with there. */
 struct outside_sender {
@@ -29,6 +29,9 @@ struct outside_facts {
     size_t key_count;
     const struct config *config;
     struct outside_certificate certificate; /* the one of the host name; all zero: none */
+    struct str chain[OUTSIDE_CHAIN];        /* it and those that signed it, DER */
+    size_t chain_count;
+    bool sts_covered;      /* some certificate is for mta-sts.DOMAIN */
     struct str report_to;  /* address for reports of DMARC and TLS */
     struct str sts_id;     /* of the MTA-STS policy this server hands out for the domain; empty: it has none */
     bool web;              /* it answers HTTPS for the domain: autoconfig */

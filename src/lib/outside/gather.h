@@ -18,5 +18,5 @@ void outside_gather_address(struct outside_gather *g, const struct ip *ip);
 void outside_gather_key(struct outside_gather *g, struct str json);
 /* A row of `pool list`. */
 void outside_gather_pool(struct outside_gather *g, struct str json);
-/* The certificate of the host name, PEM. */
+/* Each certificate of the server, PEM, the default one first: the first for the host name counts, without one the first of all. */
 MUST_CHECK bool outside_gather_certificate(struct outside_gather *g, struct str pem, struct err *err);

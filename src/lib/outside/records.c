@@ -181,6 +181,11 @@ static void make_spf(struct maker *m)
     buf_add(&m->name, m->facts->domain);
     add_text(m, OUTSIDE_SPF, buf_str(&text));
     buf_clear(&text);
+}
+
+/* Where the server's name is a domain itself, the record of that is the one. */
+static void make_helo_spf(struct maker *m)
+{
     if (str_ieq(m->facts->domain, m->facts->hostname))
         return;
     buf_add(&m->name, m->facts->hostname);
@@ -283,6 +288,9 @@ bool outside_records_make(struct outside_records *r, const struct outside_facts 
     if (facts->domain.n > 0) {
         make_mx(&m);
         make_spf(&m);
+    }
+    make_helo_spf(&m);
+    if (facts->domain.n > 0) {
         make_dkim(&m);
         make_policies(&m);
     }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const struct command_type *const tables[] = {domain_commands, account_commands,
-    alias_commands, credential_commands, route_commands, pool_commands, dkim_commands};
+    alias_commands, credential_commands, route_commands, pool_commands, dkim_commands, watched_commands};
 
 int command_fail(struct command *c, int code, const char *format, ...)
 {

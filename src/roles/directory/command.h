@@ -58,7 +58,7 @@ struct command_type {
 };
 
 extern const struct command_type domain_commands[], account_commands[], alias_commands[],
-    credential_commands[], route_commands[], pool_commands[], dkim_commands[];
+    credential_commands[], route_commands[], pool_commands[], dkim_commands[], watched_commands[];
 
 /* Sets the text and returns the code. */
 int command_fail(struct command *c, int code, const char *format, ...) PRINTF(3, 4);

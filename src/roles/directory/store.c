@@ -6,6 +6,7 @@
 #include "0002.sql.h"
 #include "0003.sql.h"
 #include "0004.sql.h"
+#include "0005.sql.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/random.h"
@@ -106,7 +107,7 @@ static bool leave_mark(const char *path, const char *mark, struct err *err)
 bool store_open(struct store *store, const char *path, struct err *err)
 {
     static const char *const steps[] = {schema_directory_0001, schema_directory_0002, schema_directory_0003,
-        schema_directory_0004};
+        schema_directory_0004, schema_directory_0005};
     char mark[PATH_ROOM];
 
     memset(store, 0, sizeof *store);

@@ -52,6 +52,7 @@ static void on_peer_gone(struct role *role, struct channel *c)
     switch (channel_role(c)) {
     case ROLE_SMTP:
     case ROLE_EVENTS:
+    case ROLE_WEB:
         transaction_source_gone(f, c);
         flow_source_gone(f);
         break;
@@ -69,7 +70,6 @@ static void on_peer_gone(struct role *role, struct channel *c)
     case ROLE_RELAY:
     case ROLE_ACCESS:
     case ROLE_MAILBOX:
-    case ROLE_WEB:
     case ROLE_COUNT:
         break;
     }

@@ -54,7 +54,7 @@ static void *backup_open(struct session *session)
     boxes_path(b->info->box->boxes, b->info->account, ".backup", b->path, sizeof b->path);
     if (b->info->box->backing_up)
         fail(b, ERR_TEMPORARY, "another backup of this account is under way");
-    else if (!db_copy_begin(&b->copy, from, b->path, &err))
+    else if (!box_commit_promised(b->info->box, &err) || !db_copy_begin(&b->copy, from, b->path, &err))
         fail(b, err.kind, err.text);
     else
         b->begun = b->info->box->backing_up = true;

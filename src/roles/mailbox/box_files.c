@@ -181,11 +181,18 @@ bool files_open_store(struct boxes *b, int64_t account, struct store **store, bo
 
 /* ---- for restoring ---- */
 
-bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account)
+bool boxes_are_restoring(const struct boxes *b, int64_t account)
 {
     LIST_EACH(&b->restoring, it)
         if (CONTAINER(it, struct box_restoring, link)->account == account)
-            return false;
+            return true;
+    return false;
+}
+
+bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account)
+{
+    if (boxes_are_restoring(b, account))
+        return false;
     r->account = account;
     list_add_last(&b->restoring, &r->link);
     return true;

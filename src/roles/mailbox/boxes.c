@@ -33,6 +33,8 @@ struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t k
     list_init(&b->filling);
     list_init(&b->indexed);
     list_init(&b->restoring);
+    list_init(&b->logged);
+    list_init(&b->pending);
     files_open(b, folder, copy);
     metric_show(&open_now);
     metric_show(&failures);
@@ -64,6 +66,8 @@ static void close_store(struct box *box)
     if (box->store == NULL)
         return;
     box_search_rest(box);
+    box_unlog(box, false);
+    box_forget_records(box);
     store_close(box->store);
     box->store = NULL;
     list_remove(&box->lru);
@@ -90,6 +94,7 @@ void boxes_free(struct boxes *b)
 
     if (b == NULL)
         return;
+    additions_close(b);
     while ((node = map_walk(&b->map, NULL)) != NULL)
         close_box(CONTAINER(node, struct box, node));
     map_clear(&b->map);
@@ -111,7 +116,7 @@ struct box *boxes_find(struct boxes *b, int64_t account)
 
 static bool is_idle(const struct box *box)
 {
-    return box->users == 0 && !link_in_list(&box->dirty);
+    return box->users == 0 && !link_in_list(&box->dirty) && (!link_in_list(&box->logged) || box->broken);
 }
 
 /* All its users are sessions that wait for their clients, and nothing of it is under way. */
@@ -121,8 +126,8 @@ static bool may_rest(const struct box *box)
 
     if (box->index != NULL && link_in_list(&box->filling)) /* a while yet */
         return false;
-    if (box->held > 0 || box->removed || !box_is_settled(box) || !list_empty(&box->writing) || !list_empty(&box->batch) ||
-        !list_empty(&box->committed) || store_has_loose(box->store))
+    if (box->held > 0 || box->removed || !box_is_settled(box) || link_in_list(&box->logged) || !list_empty(&box->writing) || !list_empty(&box->batch) ||
+        !list_empty(&box->committed) || !list_empty(&box->promised) || store_has_loose(box->store))
         return false;
     LIST_EACH(&box->watchers, it) {
         struct box_watcher *w = CONTAINER(it, struct box_watcher, link);
@@ -176,6 +181,7 @@ int64_t boxes_tidy(struct boxes *b)
     int64_t now = clock_monotonic(), until = now + TIDY_SLICE;
     bool all = true;
 
+    additions_retry(b);
     LIST_EACH(&b->lru, it) {
         struct box *box = CONTAINER(it, struct box, lru);
 
@@ -222,6 +228,14 @@ static bool open_store(struct box *box, struct err *err)
         metric_add(&failures, 1);
         return false;
     }
+    if (!additions_take(b, box->account, box->store, err)) {
+        metric_add(&failures, 1);
+        store_close(box->store);
+        box->store = NULL;
+        return false;
+    }
+    box->uncovered = true;
+    box->deferred = box->deferred_bytes = 0;
     b->open++;
     metric_add(&opened, 1);
     metric_set(&open_now, (int64_t)b->open);
@@ -238,6 +252,7 @@ static struct box *open_box(struct boxes *b, int64_t account, struct err *err)
     list_init(&box->writing);
     list_init(&box->batch);
     list_init(&box->committed);
+    list_init(&box->promised);
     list_init(&box->watchers);
     if (!open_store(box, err)) {
         free(box);
@@ -326,6 +341,8 @@ bool boxes_let_go(struct boxes *b, int64_t account)
     if (box->removed) /* it closes itself */
         return false;
     if (!box->broken && box->store != NULL) {
+        if (link_in_list(&box->logged) && !box_settle(box, &err))
+            log_warning("mailbox-settle", "account=%" PRId64 " reason=%s", account, err.text);
         err_set(&err, ERR_TEMPORARY, "the mailbox is being restored");
         box_hold(box);
         box_fail(box, &err);
@@ -343,6 +360,7 @@ void boxes_remove(struct boxes *b, int64_t account)
     struct box *box = boxes_find(b, account);
     struct err err = {0};
 
+    additions_forget(b, account);
     if (box == NULL) {
         files_delete(b, account);
         return;

@@ -52,6 +52,16 @@ struct box {
     struct list batch;    /* stored in the open transaction */
     struct list committed; /* committed, not synced */
     struct list watchers;
+    /* The log of additions (docs/mailbox.md): */
+    struct link logged;     /* has records in it that its database may lack on disk */
+    struct buf records;     /* of additions in the open transaction that are not in it yet, */
+    uint32_t records_count; /* so many */
+    size_t deferred, deferred_bytes; /* in the open transaction, and promised by it */
+    bool mixed;     /* the open transaction has something that is not logged, */
+    bool adding;    /* or that is not recorded yet */
+    bool uncovered; /* something committed is neither on disk nor in the log */
+    bool in_group;  /* of the log, which is being written or told of */
+    struct list promised;   /* waiters of that */
     bool elsewhere; /* on another file system than the folder of all */
     unsigned held; /* changes that take several turns are under way: the transaction must not be committed yet */
     uint64_t promised_messages, promised_bytes; /* what these will add yet: whether it fits was looked at before they began */
@@ -74,6 +84,9 @@ struct box {
 /* `folder`: data/mailbox. `copy`: of this role, several may use the folder. `keep`: how long
  * deliveries are remembered, microseconds. */
 struct boxes *boxes_new(struct str folder, unsigned copy, size_t most, int64_t keep);
+/* Opens the log of additions of this copy of so many, after the databases have taken what is in it; fatal() when it cannot be read. Without
+ * this call there is none. */
+void boxes_use_log(struct boxes *b, unsigned copy, unsigned copies);
 void boxes_free(struct boxes *b); /* commits nothing */
 void boxes_set_keep(struct boxes *b, int64_t keep);
 /* How many messages an account has at least that gets a search index; 0 (which it is at first): none does. */
@@ -101,6 +114,7 @@ struct box_restoring {
     int64_t account;
 };
 MUST_CHECK bool boxes_claim(struct boxes *b, struct box_restoring *r, int64_t account);
+bool boxes_are_restoring(const struct boxes *b, int64_t account);
 /* True when nobody uses the account's database and it is closed; else whoever uses it has been told that it failed,
  * nobody new gets it, and this is to be called again. */
 bool boxes_let_go(struct boxes *b, int64_t account);
@@ -111,8 +125,16 @@ void boxes_path(const struct boxes *b, int64_t account, const char *suffix, char
 /* What was made of the database's contents goes. */
 void boxes_forget_derived(const struct boxes *b, int64_t account);
 
-/* Opens the box's transaction. On failure everything that shared it has been told. */
+/* Opens the box's transaction. On failure everything that shared it has been told. What the log of additions has promised is committed before, so
+ * that it is not undone with what comes now. */
 MUST_CHECK bool box_begin(struct box *box, struct err *err);
+/* The same for one message more: store_message_add is called once, then box_record, both in this turn. Else the box cannot use the log
+ * before the next commit. */
+MUST_CHECK bool box_begin_addition(struct box *box, struct err *err);
+/* The message just added, all of whose bytes these are, may be promised by the log. `mark`: of a delivery, else 0. */
+void box_record(struct box *box, int64_t mark, struct str bytes);
+/* What was promised can be read through another handle of this process. */
+MUST_CHECK bool box_commit_promised(struct box *box, struct err *err);
 /* The waiter's work is in the open transaction, complete (batch) or not yet (writing). */
 void box_batch(struct box *box, struct waiter *w);
 void box_writing(struct box *box, struct waiter *w);

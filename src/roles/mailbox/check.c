@@ -44,7 +44,7 @@ static bool open_view(struct check *c, struct boxes *boxes, struct err *err)
     char path[PATH_ROOM];
 
     boxes_path(boxes, c->info->account, "", path, sizeof path);
-    return db_open_read_only(&c->db, path, err) && db_keep_view(c->db, err) && store_check_new(&c->check, c->db, CHECK_SOUND, err);
+    return box_commit_promised(c->box, err) && db_open_read_only(&c->db, path, err) && db_keep_view(c->db, err) && store_check_new(&c->check, c->db, CHECK_SOUND, err);
 }
 
 /* What was changed and is not committed yet is not seen. */

@@ -242,8 +242,9 @@ static bool fits(const struct delivery *d, uint64_t size)
            (bytes <= d->info.quota_bytes && size <= d->info.quota_bytes - bytes);
 }
 
-/* The content is complete: makes it a message and lets the delivery wait for the sync. */
-static void add_to_batch(struct delivery *d, int64_t content, int64_t size)
+/* The content is complete: makes it a message and lets the delivery wait for the sync. `whole`: all its bytes, or none when it came in
+ * pieces. */
+static void add_to_batch(struct delivery *d, int64_t content, int64_t size, struct str whole)
 {
     struct store_delivery what = {.message = d->mark, .content = content, .size = size,
         .received = clock_now(), .junk = (d->flags & TXN_JUNK) != 0,
@@ -255,6 +256,8 @@ static void add_to_batch(struct delivery *d, int64_t content, int64_t size)
     box_batch(d->box, &d->waiter);
     if (!store_deliver(d->box->store, &what, &err))
         box_fail(d->box, &err);
+    else if (whole.n > 0 && !what.junk) /* which may make a keyword */
+        box_record(d->box, d->mark, whole);
 }
 
 static bool put_summary(struct delivery *d, struct summary *summary, int64_t content, struct err *err)
@@ -293,7 +296,7 @@ static void store_whole(struct delivery *d, struct str body)
     } else if (bytes.failed) {
         finish(d, &nonsense);
     } else if (put_whole(d, content, buf_str(&bytes), &err)) {
-        add_to_batch(d, content, size);
+        add_to_batch(d, content, size, buf_str(&bytes));
     } else {
         box_writing(d->box, &d->waiter);
         box_fail(d->box, &err);
@@ -355,7 +358,7 @@ static void pull_end(struct delivery *d)
     } else {
         d->pulling = false;
         drop_summary(d);
-        add_to_batch(d, d->writer.id, d->writer.size);
+        add_to_batch(d, d->writer.id, d->writer.size, STR(""));
     }
 }
 
@@ -405,7 +408,7 @@ void deliveries_chunk(struct deliveries *all, struct channel *from, const struct
 static void store(struct delivery *d, struct str body)
 {
     struct err err = {0};
-    bool was;
+    bool whole = d->has_body || d->size == 0, was;
 
     d->box = boxes_enter(d->all->boxes, (int64_t)d->account, &err);
     if (d->box == NULL) {
@@ -413,7 +416,7 @@ static void store(struct delivery *d, struct str body)
         finish(d, &no_storage);
         return;
     }
-    if (!box_begin(d->box, &err)) {
+    if (!(whole ? box_begin_addition : box_begin)(d->box, &err)) {
         finish(d, &no_storage);
         return;
     }
@@ -423,7 +426,7 @@ static void store(struct delivery *d, struct str body)
     } else if (was) {
         d->repeated = true;
         box_batch(d->box, &d->waiter);
-    } else if (d->has_body || d->size == 0) {
+    } else if (whole) {
         store_whole(d, body);
     } else {
         pull_begin(d);

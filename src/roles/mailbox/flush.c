@@ -36,14 +36,29 @@ static void mark_dirty(struct box *box)
         b->dirty_since = clock_monotonic();
 }
 
-bool box_begin(struct box *box, struct err *err)
+static bool begin(struct box *box, struct err *err)
 {
-    if (!box_wake(box, err))
-        return false;
     if (!box->broken ? store_begin(box->store, err) : err_set(err, ERR_TEMPORARY, "the disk failed"))
         return true;
     box_fail(box, err);
     return false;
+}
+
+bool box_begin(struct box *box, struct err *err)
+{
+    if (!box_wake(box, err) || !box_commit_promised(box, err) || !begin(box, err))
+        return false;
+    box->mixed = true;
+    return true;
+}
+
+bool box_begin_addition(struct box *box, struct err *err)
+{
+    if (!box_wake(box, err) || !begin(box, err))
+        return false;
+    box->mixed |= box->adding; /* somebody began and recorded nothing */
+    box->adding = true;
+    return true;
 }
 
 void box_batch(struct box *box, struct waiter *w)
@@ -110,7 +125,7 @@ static void tell_watchers(struct box *box)
         CONTAINER(it, struct box_watcher, link)->changed(CONTAINER(it, struct box_watcher, link));
 }
 
-static size_t list_length(const struct list *l)
+size_t list_length(const struct list *l)
 {
     size_t n = 0;
 
@@ -123,6 +138,12 @@ void box_fail(struct box *box, const struct err *err)
 {
     metric_add(&failures, 1);
     log_warning("mailbox-failed", "account=%" PRId64 " reason=%s", box->account, err->text);
+    if (box->deferred > 0) { /* the next handle takes what was promised from the log */
+        box->broken = true;
+        box_unlog(box, false);
+    }
+    box->deferred = box->deferred_bytes = 0;
+    box_forget_records(box);
     store_rollback(box->store);
     box->rollbacks++;
     box_hold(box);
@@ -136,12 +157,17 @@ void box_fail(struct box *box, const struct err *err)
 
 static bool commit_box(struct box *box, struct err *err)
 {
+    bool uncovered = box->mixed || box->adding || box->records.n > 0;
+
     if (box->held)
         return true;
     if (box->broken ? !err_set(err, ERR_TEMPORARY, "the disk failed") : !store_commit(box->store, err)) {
         box_fail(box, err);
         return false;
     }
+    box->uncovered |= uncovered;
+    box->deferred = box->deferred_bytes = 0;
+    box_forget_records(box);
     LIST_EACH(&box->batch, it) {
         list_remove(it);
         list_add_last(&box->committed, it);
@@ -151,10 +177,19 @@ static bool commit_box(struct box *box, struct err *err)
     return true;
 }
 
+bool box_commit_promised(struct box *box, struct err *err)
+{
+    return box->deferred == 0 || commit_box(box, err);
+}
+
 static void tell_synced(struct box *box, bool synced, const struct err *err)
 {
-    if (synced)
+    if (synced) {
         store_synced(box->store);
+        box->uncovered = false;
+    }
+    if (box->deferred == 0)
+        box_unlog(box, synced);
     tell(box, &box->committed, synced, err);
     if (synced)
         box_search_synced(box);
@@ -179,8 +214,30 @@ static bool sync_box(struct box *box, struct err *err)
 /* Out of the list of dirty ones, unless something of it is still open. */
 static void clean_box(struct box *box)
 {
-    if (!box->held && list_empty(&box->batch) && list_empty(&box->committed))
+    if (!box->held && list_empty(&box->batch) && list_empty(&box->committed) && !box->in_group)
         list_remove(&box->dirty);
+}
+
+/* Dirty again when its waiters have begun something. */
+static void stay_dirty(struct box *box)
+{
+    list_remove(&box->dirty);
+    if (box->held || store_in_transaction(box->store) || !list_empty(&box->batch))
+        list_add_last(&box->boxes->dirty, &box->dirty);
+}
+
+void box_tell_promised(struct box *box, bool commit)
+{
+    struct err err = {0};
+
+    box_hold(box);
+    tell(box, &box->promised, true, NULL);
+    box_search_synced(box);
+    tell_watchers(box);
+    if (commit && !store_in_transaction(box->store) && !box_commit_promised(box, &err))
+        log_debug("mailbox-commit", "account=%" PRId64 " failed", box->account);
+    stay_dirty(box);
+    box_leave(box);
 }
 
 bool box_settle(struct box *box, struct err *err)
@@ -198,15 +255,15 @@ bool box_settle(struct box *box, struct err *err)
 
 int64_t boxes_due(const struct boxes *b)
 {
-    int64_t delay = b->last_flush * (FLUSH_SHARE - 1);
+    int64_t delay = b->last_flush * (FLUSH_SHARE - 1), drain = additions_due(b);
 
     if (delay > FLUSH_LATEST)
         delay = FLUSH_LATEST;
     if (b->dirty_since == 0)
-        return INT64_MAX;
+        return drain;
     if (b->waiters >= FLUSH_WAITERS || b->this_flush > 0)
         return 0;
-    return b->dirty_since + delay;
+    return b->dirty_since + delay < drain ? b->dirty_since + delay : drain;
 }
 
 bool boxes_may_hurry(struct boxes *b, bool *again)
@@ -225,7 +282,7 @@ static void commit_all(struct boxes *b)
     LIST_EACH(&b->dirty, it) {
         struct box *box = CONTAINER(it, struct box, dirty);
 
-        if ((store_in_transaction(box->store) || !list_empty(&box->batch)) && !commit_box(box, &err))
+        if ((store_in_transaction(box->store) || !list_empty(&box->batch) || box->deferred > 0) && !commit_box(box, &err))
             log_debug("mailbox-commit", "account=%" PRId64 " failed", box->account);
     }
 }
@@ -239,11 +296,9 @@ static void flush_box(struct box *box, bool synced)
     box_hold(box);
     if (synced && !box->elsewhere && !box->broken)
         tell_synced(box, true, NULL);
-    else if (!box->held || !list_empty(&box->committed))
+    else if (!box->held || !list_empty(&box->committed) || link_in_list(&box->logged))
         (void)sync_box(box, &err);
-    list_remove(&box->dirty);
-    if (box->held || store_in_transaction(box->store) || !list_empty(&box->batch))
-        list_add_last(&box->boxes->dirty, &box->dirty);
+    stay_dirty(box);
     box_leave(box);
 }
 
@@ -297,11 +352,15 @@ static bool flush(struct boxes *b, int64_t within)
     int64_t start = clock_monotonic();
     bool all;
 
+    if (additions_due(b) <= start)
+        additions_drain(b);
+    additions_flush(b, SYNC_TOGETHER);
     commit_all(b);
     all = sync_all(b, start + within);
     b->this_flush += clock_monotonic() - start;
     if (!all)
         return false;
+    additions_drained(b);
     b->last_flush = b->this_flush;
     b->this_flush = 0;
     b->hurry = false;
@@ -316,8 +375,11 @@ bool boxes_flush(struct boxes *b)
 
 void boxes_finish(struct boxes *b)
 {
+    additions_drain(b);
     while (!only_held(b) && !flush(b, INT64_MAX / 2))
         ;
+    additions_drained(b);
+    additions_clear(b);
 }
 
 /* ---- sweeping ---- */
@@ -327,7 +389,9 @@ static bool sweep_box(struct box *box)
     struct err err = {0};
     bool more;
 
-    if (!store_begin(box->store, &err) || !store_sweep(box->store, &more, &err)) {
+    if (!box_begin(box, &err))
+        return false;
+    if (!store_sweep(box->store, &more, &err)) {
         box_fail(box, &err);
         return false;
     }

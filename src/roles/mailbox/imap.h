@@ -180,6 +180,7 @@ waiter_done imap_on_synced;
  * for one unit of work at least. */
 void imap_settle(struct imap *im);
 MUST_CHECK bool imap_begin(struct imap *im); /* the transaction; false: the command was answered NO */
+MUST_CHECK bool imap_begin_addition(struct imap *im); /* the same for box_begin_addition */
 /* The same for a change that takes several turns and is committed as one, until imap_release. imap_still_holds: false when
  * somebody else's failure has rolled it back meanwhile; NO was said. */
 MUST_CHECK bool imap_hold(struct imap *im);

@@ -31,6 +31,7 @@ struct appending {
     bool replaces;
     uint32_t replaced;    /* its uid */
     uint64_t freed;       /* its size: only what grows counts against the quota (RFC 8508, section 3.4) */
+    bool recorded;        /* by box_record */
     bool failed;          /* NO is said when the rest was read */
     const char *code, *why;
     struct link *adding;  /* the next message to become one of the mailbox; NULL: all have */

@@ -100,6 +100,8 @@ static bool add_message(struct imap *im, struct incoming *m, struct err *err)
     done = done && store_message_add(s, a->to, &n, &uid, err);
     if (done)
         imap_set_add(&a->uid_writer, uid);
+    if (done && a->recorded)
+        box_record(im->box, 0, buf_str(&a->piece));
     buf_clear(&more);
     return done;
 }
@@ -157,13 +159,29 @@ static void add_some(struct imap *im)
     }
 }
 
+/* One whole message, with nothing beside it that would have to be written (docs/mailbox.md, The log of additions). */
+static bool may_be_recorded(struct imap *im, const struct appending *a)
+{
+    const struct incoming *m = CONTAINER(a->messages.head.next, const struct incoming, link);
+    struct err err = {0};
+    bool known = a->count == 1 && !a->replaces && !m->begun && m->mark.n == 0;
+
+    for (size_t i = 0; i < m->flags.keyword_count && known; i++) {
+        int slot;
+
+        known = store_keyword(im->box->store, a->to, m->flags.keywords[i], false, &slot, &err) && slot >= 0;
+    }
+    return known;
+}
+
 /* Several may take several turns; what they will add is kept free meanwhile. */
 static void begin_adding(struct imap *im)
 {
     struct appending *a = im->work;
 
     a->adding = list_first(&a->messages);
-    if (a->count == 1 ? !imap_begin(im) : !imap_hold(im))
+    a->recorded = may_be_recorded(im, a);
+    if (a->recorded ? !imap_begin_addition(im) : a->count == 1 ? !imap_begin(im) : !imap_hold(im))
         return;
     if (a->count > 1)
         imap_promise(im, a->count, a->bytes);

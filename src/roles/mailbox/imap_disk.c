@@ -13,16 +13,27 @@ void imap_on_synced(struct waiter *w, bool stored, const struct err *err)
     session_wake(im->session);
 }
 
+static bool begun(struct imap *im, bool begun, const struct err *err)
+{
+    if (begun)
+        store_by(im->box->store, imap_notify_who(im));
+    else
+        imap_failed(im, err);
+    return begun;
+}
+
 bool imap_begin(struct imap *im)
 {
     struct err err = {0};
 
-    if (box_begin(im->box, &err)) {
-        store_by(im->box->store, imap_notify_who(im));
-        return true;
-    }
-    imap_failed(im, &err);
-    return false;
+    return begun(im, box_begin(im->box, &err), &err);
+}
+
+bool imap_begin_addition(struct imap *im)
+{
+    struct err err = {0};
+
+    return begun(im, box_begin_addition(im->box, &err), &err);
 }
 
 bool imap_hold(struct imap *im)

@@ -141,6 +141,7 @@ static struct boxes *open_boxes(struct role *role)
         fatal("the name of the data folder is too long");
     boxes = boxes_new(buf_str(&folder), role_copy(role), open_most(), remember_for(role_config(role)));
     boxes_set_index_from(boxes, role_config(role)->limits.search_index_from);
+    boxes_use_log(boxes, role_copy(role), role_copies(role));
     buf_clear(&folder);
     return boxes;
 }

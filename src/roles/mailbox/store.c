@@ -140,7 +140,22 @@ void store_close(struct store *s)
 
 bool store_begin(struct store *s, struct err *err)
 {
-    return db_in_transaction(s->db) || db_begin(s->db, err);
+    if (!db_in_transaction(s->db) && !db_begin(s->db, err))
+        return false;
+    s->pending = true;
+    return true;
+}
+
+/* Others are told what the transaction did, as far as a sync has shown it. */
+static void promised(struct store *s)
+{
+    annotations_committed(s);
+    events_committed(s);
+    folders_committed(s);
+    if (s->modseq > s->highest_modseq)
+        s->highest_modseq = s->modseq;
+    s->modseq = 0;
+    s->pending = false;
 }
 
 bool store_commit(struct store *s, struct err *err)
@@ -151,13 +166,15 @@ bool store_commit(struct store *s, struct err *err)
         store_rollback(s);
         return false;
     }
-    annotations_committed(s);
-    events_committed(s);
-    folders_committed(s);
-    if (s->modseq > s->highest_modseq)
-        s->highest_modseq = s->modseq;
-    s->modseq = 0;
+    promised(s);
+    folders_saved(s);
     return true;
+}
+
+void store_logged(struct store *s)
+{
+    promised(s);
+    store_synced(s);
 }
 
 void store_rollback(struct store *s)
@@ -171,13 +188,14 @@ void store_rollback(struct store *s)
     if (s->modseq > s->highest_modseq) /* somebody may have been told of it */
         s->highest_modseq = s->modseq;
     s->modseq = 0;
+    s->pending = false;
     s->swept = 0;
     s->loose = true; /* what was swept may be back */
 }
 
 bool store_in_transaction(const struct store *s)
 {
-    return db_in_transaction(s->db);
+    return db_in_transaction(s->db) && s->pending;
 }
 
 bool store_sync(struct store *s, struct err *err)
@@ -320,6 +338,16 @@ static struct folder *junk_folder(struct store *s)
     return called_so != NULL ? called_so : s->inbox;
 }
 
+bool store_remember(struct store *s, int64_t message, struct err *err)
+{
+    struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
+
+    stmt_int(remember, s->account);
+    stmt_int(remember, message);
+    stmt_int(remember, clock_now());
+    return stmt_run(remember, err);
+}
+
 /* $Junk (RFC 9051 2.3.2) tells clients why it is there, and teaches those that learn. A mailbox without room for one more keyword goes without. */
 static bool mark_junk(struct store *s, struct folder *f, struct store_new *message, struct buf *more, struct err *err)
 {
@@ -352,12 +380,7 @@ static bool add_delivery(struct store *s, const struct store_delivery *d, struct
 
 bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err)
 {
-    struct stmt *remember = store_stmt(s, SQL_ADD_DELIVERED);
-
-    stmt_int(remember, s->account);
-    stmt_int(remember, d->message);
-    stmt_int(remember, clock_now());
-    if (!stmt_run(remember, err) || !add_delivery(s, d, err))
+    if (!store_remember(s, d->message, err) || !add_delivery(s, d, err))
         return err_prefix(err, "account %" PRId64 ": store message", s->account);
     return true;
 }

@@ -64,7 +64,10 @@ void store_close(struct store *s); /* rolls back what was not committed; NULL is
 MUST_CHECK bool store_begin(struct store *s, struct err *err);
 MUST_CHECK bool store_commit(struct store *s, struct err *err); /* a failure has rolled back */
 void store_rollback(struct store *s);
+/* Something was changed that is not promised yet. */
 bool store_in_transaction(const struct store *s);
+/* All of the open transaction is promised by the log of additions (docs/mailbox.md): as if it had been committed and synced, but it stays open. */
+void store_logged(struct store *s);
 MUST_CHECK bool store_sync(struct store *s, struct err *err);
 /* What was committed is on disk: by store_sync, or by a sync of the file system. */
 void store_synced(struct store *s);
@@ -104,6 +107,9 @@ struct store_delivery {
 };
 /* Makes a content a new message in INBOX, or in the mailbox for junk where there is one, and remembers the queue id. */
 MUST_CHECK bool store_deliver(struct store *s, const struct store_delivery *d, struct err *err);
+
+/* The same by the log of additions: only the queue id. */
+MUST_CHECK bool store_remember(struct store *s, int64_t message, struct err *err);
 
 /* Marks of imported messages: bytes that name one at its source. Putting a known one fails. */
 MUST_CHECK bool store_mark_is_known(struct store *s, struct str mark, bool *known, struct err *err);

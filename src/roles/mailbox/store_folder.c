@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MODSEQ_JUMP = 1000 };
-
 static const char gone_mark[] = "\\gone", swept_mark[] = "\\swept";
 
 /* ---- the list in memory ---- */
@@ -429,7 +427,7 @@ static bool save(struct store *s, struct folder *f, struct err *err)
 bool folders_save(struct store *s, struct err *err)
 {
     for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
-        if (f->changed && !save(s, f, err))
+        if ((f->changed || f->unsaved) && !save(s, f, err))
             return false;
     return true;
 }
@@ -446,6 +444,7 @@ static void committed(struct store *s, struct folder *f)
         str_free(&f->special);
         f->special = str_dup(str_of(gone_mark));
     }
+    f->unsaved |= f->changed; /* until folders_saved */
     f->changed = f->created = f->removed = false;
     f->flags_committed |= f->flags_changed;
     f->flags_changed = false;
@@ -468,6 +467,12 @@ void folders_committed(struct store *s)
         if (f->swept)
             folder_free(s, f);
     }
+}
+
+void folders_saved(struct store *s)
+{
+    for (struct folder *f = NULL; (f = store_folder_next(s, f)) != NULL;)
+        f->unsaved = false;
 }
 
 void store_synced(struct store *s)
@@ -494,6 +499,7 @@ void store_synced(struct store *s)
 
 static void roll_back(struct folder *f)
 {
+    f->unsaved = false;
     if (!f->changed)
         return;
     f->now = f->committed;

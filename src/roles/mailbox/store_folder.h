@@ -29,7 +29,8 @@ struct folder {
     struct uid_set uids; /* with the open transaction's changes, once loaded */
     bool uids_loaded;
     bool blocks_made, blocks_committed; /* the database has all blocks */
-    bool changed; /* by the open transaction */
+    bool changed; /* by the open transaction, and not in the log of additions */
+    bool unsaved; /* its row and blocks are to be written before the commit */
     bool created, removed;    /* in the open transaction */
     bool swept;               /* a deleted one: nothing of it is left to remove */
     bool orphan;              /* of no store any more: freed when nobody watches it */

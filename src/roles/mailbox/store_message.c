@@ -137,6 +137,7 @@ static void bind_more(struct stmt *to, struct str more)
 bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err)
 {
     struct stmt *add = store_stmt(s, SQL_ADD_MESSAGE);
+    int64_t saved = n->saved != 0 ? n->saved : clock_now();
 
     if (f->now.uidnext > UINT32_MAX)
         return err_set(err, ERR_PERMANENT, "no uids left");
@@ -152,13 +153,36 @@ bool store_message_add(struct store *s, struct folder *f, const struct store_new
     stmt_int(add, n->size);
     stmt_int(add, n->content);
     stmt_int(add, n->features);
-    stmt_int(add, clock_now());
+    stmt_int(add, saved);
     bind_more(add, n->more);
     if (!stmt_run(add, err))
         return false;
     f->now.uidnext++;
     uids_change(s, f, &(struct uid_change){*uid, -1, n->flags, n->size});
+    s->added = (struct store_added){f, *uid, f->now.modseq, *n};
+    s->added.message.saved = saved;
     return *uid % FLAG_BLOCK != FLAG_BLOCK - 1 || flags_fill(s, f, *uid, err);
+}
+
+const struct store_added *store_last_added(const struct store *s)
+{
+    return &s->added;
+}
+
+bool store_message_add_again(struct store *s, struct folder *f, uint32_t uid, int64_t modseq, const struct store_new *n, struct err *err)
+{
+    uint32_t same;
+
+    if (modseq >= f->now.modseq) /* several have the same */
+        s->modseq = modseq;
+    else
+        store_new_modseq(s);
+    f->now.uidnext = uid;
+    if (!store_message_add(s, f, n, &same, err))
+        return false;
+    if (s->highest_modseq < s->modseq + MODSEQ_JUMP) /* the process that gave it may have told later ones */
+        s->highest_modseq = s->modseq + MODSEQ_JUMP;
+    return true;
 }
 
 /* The keywords of a message in another folder's slots. */
@@ -182,7 +206,7 @@ static bool carry_keywords(struct store *s, const struct folder *from, const str
 static bool add_copy(struct store *s, struct folder *from, const struct store_message *m, struct folder *to, uint32_t *copy,
     struct err *err)
 {
-    struct store_new n = {m->content, m->size, m->received, m->flags, m->features, m->more};
+    struct store_new n = {m->content, m->size, m->received, m->flags, m->features, m->more, 0};
     struct buf more;
     bool done = true;
 

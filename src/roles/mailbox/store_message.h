@@ -29,9 +29,21 @@ MUST_CHECK bool store_expunged_walk(struct store *s, const struct folder *f, int
 struct store_new {
     int64_t content, size, received, flags, features;
     struct str more;
+    int64_t saved; /* 0: now */
 };
 /* A content, already put, becomes a message; `saved` is now. *uid may be shown after the next sync. */
 MUST_CHECK bool store_message_add(struct store *s, struct folder *f, const struct store_new *n, uint32_t *uid, struct err *err);
+/* What store_message_add did last; valid until the transaction goes on, and as long as what was given lives. */
+struct store_added {
+    const struct folder *folder;
+    uint32_t uid;
+    int64_t modseq;
+    struct store_new message;
+};
+const struct store_added *store_last_added(const struct store *s);
+/* The same message once more, in a database that does not have it: with that uid, which is not below the folder's next, and that modseq. */
+MUST_CHECK bool store_message_add_again(struct store *s, struct folder *f, uint32_t uid, int64_t modseq, const struct store_new *n,
+    struct err *err);
 /* A copy in another (or the same) folder: the content gets one more reference; keywords are carried over by name, as
  * far as there is room for new ones. */
 MUST_CHECK bool store_message_copy(struct store *s, struct folder *from, uint32_t uid, struct folder *to, uint32_t *copy, bool *found,

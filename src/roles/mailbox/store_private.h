@@ -125,7 +125,7 @@ enum store_sql {
     SQL_COUNT,
 };
 
-enum { FLAGS_CACHED = 4 };
+enum { FLAGS_CACHED = 4, MODSEQ_JUMP = 1000 /* at opening */ };
 
 struct store {
     struct db *db;
@@ -155,6 +155,8 @@ struct store {
     struct flag_cached *flags[FLAGS_CACHED], *flags_last;
     uint64_t flags_used;
     struct buf packed;
+    bool pending; /* the open transaction has what is not in the log of additions */
+    struct store_added added;
     struct stmt *statements[SQL_COUNT];
 };
 
@@ -169,6 +171,7 @@ MUST_CHECK bool folders_load(struct store *s, struct err *err);
 void folders_free(struct store *s);
 MUST_CHECK bool folders_save(struct store *s, struct err *err); /* what the transaction changed */
 void folders_committed(struct store *s);
+void folders_saved(struct store *s); /* nothing of a folder has to be written any more */
 void folders_rolled_back(struct store *s);
 MUST_CHECK bool folders_make_first(struct store *s, struct err *err);
 /* The modseq of this transaction; the folder is changed by it. */

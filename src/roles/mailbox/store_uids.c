@@ -178,7 +178,7 @@ bool store_folder_watch(struct store *s, struct folder *f, bool settled, struct 
         f->shown_modseq = f->now.modseq;
         f->is_shown = true;
         f->version++;
-    } else if (db_in_transaction(s->db)) {
+    } else if (store_in_transaction(s)) {
         f->changed = true; /* so that its commit notes what is there */
     } else {
         uid_set_copy(&f->waiting, &f->uids);

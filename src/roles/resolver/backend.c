@@ -130,6 +130,24 @@ static bool add_anchors(struct ub_ctx *ctx, struct str text, struct err *err)
     return true;
 }
 
+/* libunbound answers for these itself. Whoever forwards to a resolver means that one to know them: names of the own network, and
+ * of its addresses. Must be the last step: it ends the configuration of the context. */
+static bool ask_for_local_zones(struct ub_ctx *ctx, struct err *err)
+{
+    static const char *const zones[] = {"127.in-addr.arpa.", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa."};
+
+    int failed = ub_ctx_set_option(ctx, "unblock-lan-zones:", "yes");
+
+    if (failed)
+        return err_set(err, ERR_PERMANENT, "libunbound: option unblock-lan-zones: %s", ub_strerror(failed));
+    for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
+        failed = ub_ctx_zone_remove(ctx, zones[i]);
+        if (failed)
+            return err_set(err, ERR_PERMANENT, "libunbound: zone %s: %s", zones[i], ub_strerror(failed));
+    }
+    return true;
+}
+
 static bool configure(
     struct ub_ctx *ctx, const struct config *config, const struct backend_files *files, struct err *err)
 {
@@ -145,7 +163,9 @@ static bool configure(
             return false;
     if (config->dns.n == 0 && !add_system_forwarders(ctx, files->resolv_conf, err))
         return false;
-    return config->dnssec_anchor.n == 0 || add_anchors(ctx, files->anchor, err);
+    if (config->dnssec_anchor.n > 0 && !add_anchors(ctx, files->anchor, err))
+        return false;
+    return config->dns.n == 0 || ask_for_local_zones(ctx, err);
 }
 
 bool backend_new(struct backend **backend, struct event_base *base, const struct config *config,

@@ -1,6 +1,7 @@
 /* The resolver: answers the DNS questions of all roles through libunbound, validated and cached. It
  * talks to name servers only; files are read before the sandbox closes. */
 #include "backend.h"
+#include "lookup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -13,6 +14,7 @@ struct resolver {
     struct backend *backend;
     struct backend_files files;
     struct questions questions;
+    struct lookups lookups;
     struct event *timer;
 };
 
@@ -73,9 +75,13 @@ static void cancel_lookup(void *world, struct question *q)
 
 static void send_answer(void *world, struct channel *to, const struct msg_dns_reply *reply)
 {
-    (void)world;
+    struct resolver *r = world;
+
     metric_add(&answers[reply->status], 1);
-    ipc_send_dns_reply(to, reply);
+    if (to == NULL)
+        lookups_answer(&r->lookups, reply);
+    else
+        ipc_send_dns_reply(to, reply);
 }
 
 static const struct questions_world world_calls = {start_lookup, cancel_lookup, send_answer};
@@ -103,6 +109,26 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     struct resolver *r = role_state(role);
 
     questions_peer_gone(&r->questions, peer);
+    lookups_peer_gone(&r->lookups, peer);
+}
+
+static void on_control_ask(struct role *role, struct channel *from, const struct msg_control_ask *m)
+{
+    struct resolver *r = role_state(role);
+
+    lookups_on_ask(&r->lookups, from, m);
+}
+
+static void on_control_cancel(struct role *role, struct channel *from, const struct msg_control_cancel *m)
+{
+    struct resolver *r = role_state(role);
+
+    lookups_on_cancel(&r->lookups, from, m->id);
+}
+
+static void on_lookup(void *owner)
+{
+    arm_timer(owner);
 }
 
 static void on_verify(struct role *role, struct verification *v)
@@ -142,7 +168,7 @@ static void on_drain(struct role *role, int64_t within)
     role_exit(role);
 }
 
-static const struct handlers handlers = {.dns_ask = on_dns_ask};
+static const struct handlers handlers = {.dns_ask = on_dns_ask, .control_ask = on_control_ask, .control_cancel = on_control_cancel};
 static const struct role_type resolver_role = {
     .id = ROLE_RESOLVER,
     .handlers = &handlers,
@@ -161,6 +187,7 @@ int main(int argc, char **argv)
     r.role = role_begin(&resolver_role, argc, argv);
     role_set_state(r.role, &r);
     questions_init(&r.questions, &limits, &world_calls, &r);
+    lookups_init(&r.lookups, r.role, &r.questions, on_lookup, &r);
     backend_files_read(&r.files, role_config(r.role));
     r.timer = event_new(role_base(r.role), -1, 0, on_timer, &r);
     if (r.timer == NULL || !open_backend(&r, &err))

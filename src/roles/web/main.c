@@ -10,6 +10,7 @@
 #include "net/accept.h"
 #include "tunnel.h"
 #include "visitor.h"
+#include "watch.h"
 
 #include <event2/event.h>
 #include <unistd.h>
@@ -59,6 +60,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     tunnels_peer_gone(web, peer);
     gather_peer_gone(web->gather, peer);
     domains_peer_gone(web, peer);
+    watch_peer_gone(web->watch, peer);
 }
 
 static void on_turn(struct role *role)
@@ -77,6 +79,7 @@ static void on_reload(struct role *role)
     struct web *web = role_state(role);
 
     doors_reload(web->doors);
+    watch_reload(web->watch);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)
@@ -99,6 +102,11 @@ static void on_drain(struct role *role, int64_t within)
         &(struct timeval){within / SECOND, within % SECOND});
 }
 
+static void on_txn_done(struct role *role, struct channel *from, const struct msg_txn_done *m)
+{
+    watch_on_txn_done(((struct web *)role_state(role))->watch, from, m);
+}
+
 static const struct handlers handlers = {
     .process_state = on_process_state,
     .control_row = ask_on_row,
@@ -109,6 +117,7 @@ static const struct handlers handlers = {
     .session_more = tunnels_more,
     .session_close = tunnels_close,
     .domain_reply = domains_on_reply,
+    .txn_done = on_txn_done,
 };
 static const struct role_type web_role = {
     .id = ROLE_WEB,
@@ -133,6 +142,7 @@ int main(int argc, char **argv)
     web.gather = gather_new(&web);
     web.http = http_new(&web, &metrics_site);
     web.doors = doors_open(&web);
+    web.watch = watch_new(&web);
     commands_show_metrics();
     if (role_certificate_count(web.role) > 0)
         certificates_show_metric();

@@ -26,6 +26,8 @@ static const struct route {
     {"queue", ROLE_QUEUE, OWNING_SHARD},
     {"mailbox", ROLE_MAILBOX, OWNING_COPY},
     {"trace", ROLE_EVENTS, FIRST_COPY},
+    {"lookup", ROLE_RESOLVER, FIRST_COPY},
+    {"probe", ROLE_RELAY, FIRST_COPY},
     {"report", ROLE_EVENTS, FIRST_COPY},
     {"check-sandbox", ROLE_COUNT, EVERY_PROCESS},
     {"verify", ROLE_COUNT, EVERY_PROCESS},

@@ -4,6 +4,7 @@
 #include "certificates.h"
 #include "exposition.h"
 #include "gather.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static const struct shown {
     {"SMTP connections taken", "staffetta_smtp_connections_total", NULL, RATE},
     {"SMTP commands refused", "staffetta_smtp_rejects_total", NULL, RATE},
     {"IMAP and POP3 connections", "staffetta_access_connections", NULL, NOW},
+    {"check: warnings", "staffetta_web_check_problems", "level=\"warning\"", NOW},
+    {"check: errors", "staffetta_web_check_problems", "level=\"error\"", NOW},
     {"IMAP and POP3 connections taken", "staffetta_access_connections_total", NULL, RATE},
 };
 
@@ -144,6 +147,7 @@ static void on_gathered(struct gather_wait *wait, const struct gathered *all, si
         add_listener(s, &row, &config->listeners[i]);
     certificates_rows(s->web->role, s->row, s->owner);
     add_trouble(s, &row);
+    watch_rows(s->web->watch, s->row, s->owner);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(s, &row, e, &numbers[i]);
     buf_clear(&row);

@@ -11,8 +11,9 @@ struct acceptor;
 struct gather;
 struct http;
 struct doors;
+struct watch;
 
-enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX | SANDBOX_PAIR };
+enum { WEB_COPIES = 64, WEB_LISTENERS = 64, WEB_SANDBOX = SANDBOX_ACCEPT | SANDBOX_UNIX | SANDBOX_PAIR | SANDBOX_CLOCK };
 
 /* What the supervisor says about a process. */
 struct process_info {
@@ -34,6 +35,7 @@ struct web {
     struct doors *doors;
     struct list domain_waits; /* struct domain_wait of domains.c */
     struct challenges challenges;
+    struct watch *watch;
     struct process_info processes[ROLE_COUNT][WEB_COPIES];
     int64_t started; /* wall time */
 };
