@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"pool", "source addresses for outgoing mail", NULL, verb_run, pool_verbs},
     {"dkim", "the keys that sign mail of a domain", NULL, verb_run, dkim_verbs},
     {"dns", "every record to publish for a domain", NULL, verb_run, dns_verbs},
+    {"certificate", "the certificate of this server, by ACME", NULL, verb_run, certificate_verbs},
     {"check", "the server and its domains, as others see them", NULL, verb_run, check_verbs},
     {"lookup", "what the server's own resolver says", NULL, verb_run, lookup_verbs},
     {"queue", "messages on their way", NULL, queue_run, queue_verbs},

@@ -6,7 +6,7 @@
 static const struct {
     const char *name;
     int (*run)(const struct cli *cli, const struct verb_call *call, struct rows *rows);
-} commands[] = {{"setup", setup_command}, {"dns", dns_command}, {"check", check_command}};
+} commands[] = {{"setup", setup_command}, {"dns", dns_command}, {"check", check_command}, {"certificate", certificate_command}};
 
 int outside_run(const struct cli *cli, const char *command, const struct verb_call *call, struct rows *rows)
 {

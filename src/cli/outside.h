@@ -1,4 +1,4 @@
-/* Commands about what others see of the server: setup, dns, check. */
+/* Commands about what others see of the server: setup, dns, certificate, check. */
 #pragma once
 #include "cli/rows.h"
 #include "outside/gather.h"
@@ -7,6 +7,7 @@
 int outside_run(const struct cli *cli, const char *command, const struct verb_call *call, struct rows *rows);
 
 int setup_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
+int certificate_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 int dns_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 int check_command(const struct cli *cli, const struct verb_call *call, struct rows *rows);
 

@@ -209,6 +209,19 @@ int remote_command(const struct cli *cli, const char *command, struct str args, 
     return code;
 }
 
+int remote_open(const struct cli *cli, int *fd)
+{
+    struct buf path;
+    int why, code = EXIT_OK;
+
+    buf_init(&path, 4096);
+    cli_socket_path(cli, "control.sock", &path);
+    if (!connect_to(path.p, fd, &why))
+        code = cli_fail(why == EACCES || why == EPERM ? EXIT_NOPERM : EXIT_UNAVAILABLE, "%s: %s; this needs the running server", path.p, strerror(why));
+    buf_clear(&path);
+    return code;
+}
+
 bool remote_is_running(const struct cli *cli)
 {
     struct buf path;

@@ -67,5 +67,5 @@ int verb_usage(const struct command *command, const struct verb *verb, const cha
 void verb_write_usage(struct buf *out, const struct command *command, const struct verb *verb);
 
 extern const struct verb domain_verbs[], account_verbs[], alias_verbs[], credential_verbs[], route_verbs[],
-    pool_verbs[], dkim_verbs[], setup_verbs[], dns_verbs[],
+    pool_verbs[], dkim_verbs[], setup_verbs[], dns_verbs[], certificate_verbs[],
     check_verbs[], lookup_verbs[], queue_verbs[], mailbox_verbs[], trace_verbs[], report_verbs[], status_verbs[], check_sandbox_verbs[];

@@ -299,7 +299,7 @@ class Server:
 
     def cli(self, *args, check=True, input=None, **more):
         argv = self.command(*args)
-        starts_role = self.process is None or args[:2] in (("account", "verify"), ("account", "restore"))
+        starts_role = self.process is None or args[:2] in (("account", "verify"), ("account", "restore"), ("certificate", "renew"))
         leaks = not starts_role  # a role has its sandbox, which LeakSanitizer does not survive
         done = subprocess.run(argv, input=input, capture_output=True, text=True, timeout=120, env=self.env(leaks), cwd=self.folder,
                               **{**self.identity(), **more})

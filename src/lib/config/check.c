@@ -9,7 +9,7 @@ static const struct {
     enum service service;
     int64_t port, tls_port;
 } ports[] = {{SERVICE_MX, 25, 465}, {SERVICE_SUBMISSION, 587, 465}, {SERVICE_LMTP, 24, 24},
-    {SERVICE_IMAP, 143, 993}, {SERVICE_POP3, 110, 995}, {SERVICE_METRICS, 9225, 9225}};
+    {SERVICE_IMAP, 143, 993}, {SERVICE_POP3, 110, 995}, {SERVICE_HTTPS, 443, 443}, {SERVICE_HTTP, 80, 80}, {SERVICE_METRICS, 9225, 9225}};
 
 bool network_list_holds(const struct network_list *list, const struct ip *ip)
 {
@@ -76,15 +76,24 @@ static cfg_t *listen_section(struct reading *r, size_t i)
     return cfg_getnsec(r->root, "listen", (unsigned)i);
 }
 
+/* Services that leave no choice of TLS. */
+static bool derive_tls(struct reading *r, struct config_listen *l, cfg_t *cfg, enum listen_tls only, const char *name)
+{
+    if (reading_given(cfg, "tls") && l->tls_mode != only)
+        return reading_fail(
+            r, reading_line(cfg, "tls"), "tls of a listener with service %.*s: expected %s", STR_ARG(l->service), name);
+    l->tls_mode = only;
+    l->tls = str_of(name);
+    return true;
+}
+
 /* Metrics are for this machine, unless the file says otherwise, and plain. */
 static bool derive_metrics(struct reading *r, struct config_listen *l, cfg_t *cfg)
 {
     static const char *const loopback[] = {"127.0.0.1", "::1"};
 
-    if (reading_given(cfg, "tls") && l->tls_mode != LISTEN_TLS_NONE)
-        return reading_fail(r, reading_line(cfg, "tls"), "tls of a metrics listener: expected none");
-    l->tls_mode = LISTEN_TLS_NONE;
-    l->tls = STR("none");
+    if (!derive_tls(r, l, cfg, LISTEN_TLS_NONE, "none"))
+        return false;
     if (reading_given(cfg, "address"))
         return true;
     l->address.n = 2;
@@ -99,7 +108,7 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
         return reading_fail(r, cfg->line, "section listen has an empty name: expected listen \"name\" { directives }");
     if (l->service.n == 0)
         return reading_fail(r, cfg->line,
-            "listener \"%.*s\" has no service: expected mx, submission, lmtp, imap, pop3 or metrics",
+            "listener \"%.*s\" has no service: expected mx, submission, lmtp, imap, pop3, https, http or metrics",
             STR_ARG(l->name));
     if (l->address.n == 0)
         return reading_fail(r, cfg->line, "listener \"%.*s\" has no address: expected at least one", STR_ARG(l->name));
@@ -108,6 +117,10 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
         fatal("config: an unchecked tls mode");
     if (l->service_id == SERVICE_METRICS && !derive_metrics(r, l, cfg))
         return false;
+    if (l->service_id == SERVICE_HTTPS && !derive_tls(r, l, cfg, LISTEN_TLS_IMPLICIT, "implicit"))
+        return false;
+    if (l->service_id == SERVICE_HTTP && !derive_tls(r, l, cfg, LISTEN_TLS_NONE, "none"))
+        return false;
     for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
         if (l->port == 0 && ports[i].service == l->service_id)
             l->port = l->tls_mode == LISTEN_TLS_IMPLICIT ? ports[i].tls_port : ports[i].port;
@@ -115,7 +128,7 @@ static bool derive_listener(struct reading *r, struct config_listen *l, cfg_t *c
     networks(r, &l->xclients, l->xclient_from);
     if (l->tls_mode == LISTEN_TLS_IMPLICIT && r->config->certificate_count == 0)
         return reading_fail(r, reading_line(cfg, "tls"),
-            "listener \"%.*s\" wants tls = \"implicit\", but there is no certificate: expected "
+            "listener \"%.*s\" has implicit TLS, but there is no certificate: expected "
             "certificate \"name\" { chain = ... key = ... }",
             STR_ARG(l->name));
     return !r->failed;
@@ -184,6 +197,19 @@ static bool check_certificates(struct reading *r)
     return true;
 }
 
+static bool check_acme(struct reading *r)
+{
+    const struct config *c = r->config;
+    bool found = c->acme.certificate.n == 0 && c->certificate_count > 0;
+
+    for (size_t i = 0; i < c->certificate_count; i++)
+        found = found || str_eq(c->certificates[i].name, c->acme.certificate);
+    if (!c->acme.agree || found)
+        return true;
+    return reading_fail(r, reading_line(cfg_getsec(r->root, "acme"), "certificate"),
+        "acme has no certificate to renew: expected certificate \"%.*s\" { chain = ... key = ... }", STR_ARG(c->acme.certificate.n ? c->acme.certificate : STR("main")));
+}
+
 static bool check_mta_sts(struct reading *r)
 {
     for (size_t i = 0; i < r->config->mta_sts_count; i++)
@@ -212,5 +238,5 @@ bool reading_check(struct reading *r)
     networks(r, &r->config->relay_nets, r->config->relay_networks);
     split_exempt(r);
     r->config->sharing_mode = value_sharing(r->config->sharing);
-    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_mta_sts(r) && check_amounts(r);
+    return !r->failed && check_hostname(r) && check_certificates(r) && check_listeners(r) && check_mta_sts(r) && check_acme(r) && check_amounts(r);
 }

@@ -113,6 +113,17 @@
     D(time, SPAN, "20s", "How long a check waits for answers in all.")                             \
     D(certificate_time, SPAN, "14d", "A certificate that ends sooner is warned about.")
 
+/* Certificates by ACME (docs/certificates.md). */
+#define CONFIG_ACME(D)                                                                             \
+    D(agree, SWITCH, "false", "You agree to the terms of the certificate authority; without it none is asked.") \
+    D(directory, TEXT, "https://acme-v02.api.letsencrypt.org/directory", "The certificate authority: URL of its directory.") \
+    D(contact, TEXT, "", "Mail address it may write to; may be empty.")                            \
+    D(certificate, TEXT, "", "Name of the section certificate whose chain is renewed; default: the first one. Its key stays.") \
+    D(names, LIST, "", "Further names of the certificate, besides hostname.")                      \
+    D(domains, SWITCH, "true", "Put mta-sts, autoconfig and autodiscover of our own domains into it, as far as these names have an address of this server.") \
+    D(challenge, TEXT, "http-01", "How it is shown that the names are ours: http-01, answered by a listener http on port 80, or tls-alpn-01, by a listener https on port 443.") \
+    D(ca_file, TEXT, "/etc/ssl/certs/ca-certificates.crt", "Certificates trusted when the certificate authority is asked.")
+
 #define CONFIG_COPIES(D)                                                                           \
     D(directory, NUMBER, "2", "The first answers look-ups, the others check passwords.")           \
     D(smtp, NUMBER, "1", "Copies of the SMTP server.")                                             \
@@ -125,10 +136,10 @@
 
 /* Of each `listen "name" { ... }` section. */
 #define CONFIG_LISTEN(D)                                                                           \
-    D(service, TEXT, "", "mx, submission, lmtp, imap, pop3 or metrics.")                                 \
+    D(service, TEXT, "", "mx, submission, lmtp, imap, pop3, https, http or metrics.")                                 \
     D(address, LIST, "0.0.0.0 ::", "Addresses to listen on.")                                      \
-    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 143 (993), 110 (995), 9225.") \
-    D(tls, TEXT, "starttls", "none, starttls or implicit.")                                        \
+    D(port, NUMBER, "0", "Port; the default is that of the service: 25, 587 (465 with implicit TLS), 24, 143 (993), 110 (995), 443, 80, 9225.") \
+    D(tls, TEXT, "starttls", "none, starttls or implicit. That of http and metrics is none, that of https implicit.")                                        \
     D(proxy_from, LIST, "", "Networks of proxies that speak the PROXY protocol (v1 or v2) first.") \
     D(xclient_from, LIST, "", "Networks that may use XCLIENT.")                                    \
     D(systemd, TEXT, "", "Name of the socket that systemd passes (FileDescriptorName=) instead of address and port.")
@@ -151,6 +162,8 @@ enum service {
     SERVICE_LMTP,
     SERVICE_IMAP,
     SERVICE_POP3,
+    SERVICE_HTTPS,
+    SERVICE_HTTP,
     SERVICE_METRICS,
     SERVICE_LOCAL_SMTP, /* run/smtp.sock: staffetta sendmail */
     SERVICE_CONTROL,    /* run/control.sock: commands */
@@ -221,6 +234,9 @@ struct config {
     struct {
         CONFIG_CHECK(CONFIG_MEMBER)
     } check;
+    struct {
+        CONFIG_ACME(CONFIG_MEMBER)
+    } acme;
     struct {
         CONFIG_COPIES(CONFIG_MEMBER)
     } copies;

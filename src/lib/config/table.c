@@ -16,6 +16,7 @@
 #define FORWARD_ROW(n, k, v, d) ROW(config, forward.n, n, k, v, d)
 
 #define CHECK_ROW(n, k, v, d) ROW(config, check.n, n, k, v, d)
+#define ACME_ROW(n, k, v, d) ROW(config, acme.n, n, k, v, d)
 #define COPIES_ROW(n, k, v, d) ROW(config, copies.n, n, k, v, d)
 #define LISTEN_ROW(n, k, v, d) ROW(config_listen, n, n, k, v, d)
 #define CERTIFICATE_ROW(n, k, v, d) ROW(config_certificate, n, n, k, v, d)
@@ -29,6 +30,7 @@ static const struct config_directive auth_rows[] = {CONFIG_AUTH(AUTH_ROW)};
 static const struct config_directive dkim_rows[] = {CONFIG_DKIM(DKIM_ROW)};
 static const struct config_directive forward_rows[] = {CONFIG_FORWARD(FORWARD_ROW)};
 static const struct config_directive check_rows[] = {CONFIG_CHECK(CHECK_ROW)};
+static const struct config_directive acme_rows[] = {CONFIG_ACME(ACME_ROW)};
 static const struct config_directive copies_rows[] = {CONFIG_COPIES(COPIES_ROW)};
 static const struct config_directive listen_rows[] = {CONFIG_LISTEN(LISTEN_ROW)};
 static const struct config_directive certificate_rows[] = {CONFIG_CERTIFICATE(CERTIFICATE_ROW)};
@@ -45,6 +47,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
     [CONFIG_AT_DKIM] = {"dkim", false, ROWS(dkim_rows), "DKIM keys"},
     [CONFIG_AT_FORWARD] = {"forward", false, ROWS(forward_rows), "Mail that goes on to another server"},
     [CONFIG_AT_CHECK] = {"check", false, ROWS(check_rows), "How others see this server"},
+    [CONFIG_AT_ACME] = {"acme", false, ROWS(acme_rows), "Certificates by ACME"},
     [CONFIG_AT_COPIES] = {"copies", false, ROWS(copies_rows), "How many processes of each role run"},
     [CONFIG_AT_LISTEN] = {"listen", true, ROWS(listen_rows), "A service and where it listens"},
     [CONFIG_AT_CERTIFICATE] = {"certificate", true, ROWS(certificate_rows),
@@ -123,9 +126,14 @@ static const struct {
     {"check", "every", AMOUNT(0, 30 * DAY)},
     {"check", "time", AMOUNT(SECOND, 5 * MINUTE)},
     {"check", "certificate_time", AMOUNT(0, 365 * DAY)},
+    {"acme", "directory", TEXT_RULE(value_is_https_url, "a URL such as \"https://ca.example/directory\"")},
+    {"acme", "contact", TEXT_RULE(value_is_mail_address, "a mail address")},
+    {"acme", "names", TEXT_RULE(value_is_hostname, "a host name")},
+    {"acme", "challenge", TEXT_RULE(value_is_acme_challenge, "http-01 or tls-alpn-01")},
+    {"acme", "ca_file", TEXT_RULE(value_is_path, "an absolute path")},
     {"copies", "web", AMOUNT(1, 1)},
     {"copies", NULL, AMOUNT(1, 64)},
-    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3 or metrics")},
+    {"listen", "service", TEXT_RULE(value_is_service, "mx, submission, lmtp, imap, pop3, https, http or metrics")},
     {"listen", "address", TEXT_RULE(value_is_ip, "an IP address")},
     {"listen", "port", AMOUNT(1, 65535)},
     {"listen", "tls", TEXT_RULE(value_is_tls, "none, starttls or implicit")},

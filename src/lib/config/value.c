@@ -13,7 +13,7 @@ static const struct {
     const char *name;
     enum service service;
 } services[] = {{"mx", SERVICE_MX}, {"submission", SERVICE_SUBMISSION}, {"lmtp", SERVICE_LMTP},
-    {"imap", SERVICE_IMAP}, {"pop3", SERVICE_POP3}, {"metrics", SERVICE_METRICS}};
+    {"imap", SERVICE_IMAP}, {"pop3", SERVICE_POP3}, {"https", SERVICE_HTTPS}, {"http", SERVICE_HTTP}, {"metrics", SERVICE_METRICS}};
 
 static const char *const tls_modes[] = {"none", "starttls", "implicit"};
 
@@ -242,6 +242,19 @@ bool value_is_dmarc_mode(struct str text)
     static const char *const modes[] = {"enforce", "report", "off"};
 
     return is_one_of(text, modes, 3);
+}
+
+bool value_is_https_url(struct str text)
+{
+    return str_starts(text, STR("https://")) && text.n > STR("https://").n && text.n < 1000 && str_is_printable(text) && str_find(text, ' ') < 0 &&
+           str_find(str_skip(text, STR("https://").n), '/') > 0;
+}
+
+bool value_is_acme_challenge(struct str text)
+{
+    static const char *const kinds[] = {"http-01", "tls-alpn-01"};
+
+    return is_one_of(text, kinds, 2);
 }
 
 bool value_is_sts_mode(struct str text)

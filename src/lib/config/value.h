@@ -32,6 +32,8 @@ bool value_is_sharing(struct str text);
 bool value_is_service(struct str text);
 bool value_is_tls(struct str text);
 bool value_is_dmarc_mode(struct str text);
+bool value_is_https_url(struct str text);
+bool value_is_acme_challenge(struct str text);
 bool value_is_sts_mode(struct str text);
 bool value_is_mx_pattern(struct str text); /* a host, or "*." and a domain */
 bool value_is_exempt(struct str text); /* a domain or a network */

@@ -124,7 +124,7 @@ enum route_tls {
 #define FIELDS_resolve_reply(U, I, S, T)                                                              \
     U(id) U(result) U(account) S(address, IPC_ADDRESS) S(targets, IPC_LIST) U(route) U(tls)        \
     S(hosts, IPC_TEXT) U(credential) S(pool, 64) S(sender, IPC_ADDRESS) T(text, IPC_TEXT)
-/* smtp and access hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
+/* smtp, access and web hold no private keys: what a TLS handshake needs signed is asked on a line of its own,
  * and the front waits for it. operation: enum key_operation of net/remote_key.h; key: SHA-256 of the
  * public key. */
 #define FIELDS_key_sign_ask(U, I, S, T) U(id) U(operation) S(key, 32) S(input, 1024)
@@ -136,6 +136,9 @@ enum route_tls {
 #define FIELDS_dkim_sign_ask(U, I, S, T)                                                              \
     U(id) S(domain, IPC_NAME) S(rsa, 64) S(rsa_hash, 32) S(ed25519, 64) S(ed25519_hash, 32)
 #define FIELDS_dkim_sign_reply(U, I, S, T) U(id) U(failed) S(rsa_signature, 512) S(ed25519_signature, 64)
+/* web asks whether a domain is one of ours that takes mail here. domain: its canonical form; empty when it is not ours. */
+#define FIELDS_domain_ask(U, I, S, T) U(id) S(domain, IPC_NAME)
+#define FIELDS_domain_reply(U, I, S, T) U(id) U(failed) S(domain, IPC_NAME)
 /* relay asks for the login of a smart host. */
 #define FIELDS_secret_ask(U, I, S, T) U(id) U(credential)
 #define FIELDS_secret_reply(U, I, S, T) U(id) U(found) S(user, IPC_NAME) S(secret, IPC_NAME)
@@ -345,7 +348,8 @@ enum { CONTROL_ROWS = 200 };
     M(boot_certificate, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                  \
     M(boot_listener, ROLE_BIT(SUPERVISOR), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB))      \
     M(boot_peer, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                         \
-    M(boot_signer, ROLE_BIT(SUPERVISOR), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(DIRECTORY))  \
+    M(boot_signer, ROLE_BIT(SUPERVISOR),                                                           \
+        ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB) | ROLE_BIT(DIRECTORY))                   \
     M(boot_run, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                          \
     M(drain, ROLE_BIT(SUPERVISOR), ALL_BUT_SUPERVISOR)                                             \
     M(ready, ALL_BUT_SUPERVISOR, ROLE_BIT(SUPERVISOR))                                             \
@@ -361,8 +365,8 @@ enum { CONTROL_ROWS = 200 };
     M(auth_done, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS))                           \
     M(resolve_ask, ROLE_BIT(QUEUE), ROLE_BIT(DIRECTORY))                                           \
     M(resolve_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(QUEUE))                                         \
-    M(key_sign_ask, ROLE_BIT(SMTP) | ROLE_BIT(ACCESS), ROLE_BIT(DIRECTORY))                        \
-    M(key_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS))                      \
+    M(key_sign_ask, ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB), ROLE_BIT(DIRECTORY))        \
+    M(key_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(SMTP) | ROLE_BIT(ACCESS) | ROLE_BIT(WEB))      \
     M(secret_ask, ROLE_BIT(RELAY), ROLE_BIT(DIRECTORY))                                            \
     M(secret_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(RELAY))                                          \
     M(pools_ask, ROLE_BIT(RELAY), ROLE_BIT(DIRECTORY))                                             \
@@ -423,6 +427,8 @@ enum { CONTROL_ROWS = 200 };
     M(dkim_keys_ask, ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                        \
     M(dkim_keys_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))                                      \
     M(dkim_sign_ask, ROLE_BIT(FILTER), ROLE_BIT(DIRECTORY))                                        \
-    M(dkim_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER)) \
+    M(dkim_sign_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(FILTER))                                      \
     M(sts_ask, ROLE_BIT(RELAY), ROLE_BIT(EVENTS))                                                  \
-    M(sts_reply, ROLE_BIT(EVENTS), ROLE_BIT(RELAY))
+    M(sts_reply, ROLE_BIT(EVENTS), ROLE_BIT(RELAY))                                                \
+    M(domain_ask, ROLE_BIT(WEB), ROLE_BIT(DIRECTORY))                                              \
+    M(domain_reply, ROLE_BIT(DIRECTORY), ROLE_BIT(WEB))

@@ -141,6 +141,8 @@ static void fill_filter(struct filter *f, unsigned flags)
         ALLOW(f, file_calls);
     if (flags & SANDBOX_ACCEPT)
         ALLOW(f, accept_calls);
+    if (flags & SANDBOX_PAIR)
+        allow_if(f, CALL(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     if (flags & SANDBOX_CLOCK)
         ALLOW(f, clock_calls);
     if (flags & SANDBOX_CONNECT) {

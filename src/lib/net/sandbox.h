@@ -10,6 +10,7 @@ enum sandbox_flags {
     SANDBOX_CONNECT = 1 << 1, /* make outgoing connections, TCP and UDP */
     SANDBOX_FILES = 1 << 2,   /* read and write below the paths given */
     SANDBOX_UNIX = 1 << 3,    /* SO_PEERCRED and descriptors on local sockets */
+    SANDBOX_PAIR = 1 << 4,    /* pairs of local sockets, connected with each other alone */
     SANDBOX_CLOCK = 1 << 5,   /* the state of the clock; setting it needs a capability that no role has */
 };
 

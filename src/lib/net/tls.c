@@ -9,6 +9,7 @@
  * on that one (as its session context), so the last connection frees everything. */
 #include "net/tls.h"
 #include "net/remote_key.h"
+#include "net/tls_hello.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -54,6 +55,8 @@ struct tls_server {
     struct site *sites;
     size_t n;
     struct ticket_ring *ring;
+    tls_challenge_fn *find_challenge; /* may be NULL */
+    void *find_arg;
 };
 
 /* ---- errors ---- */
@@ -451,6 +454,38 @@ void tls_server_free(struct tls_server *server)
 struct ssl_ctx_st *tls_server_context(struct tls_server *server)
 {
     return server->sites[0].ctx;
+}
+
+/* ---- validators of ACME ---- */
+
+static struct str extension_of(SSL *ssl, unsigned type)
+{
+    const unsigned char *p = NULL;
+    size_t n = 0;
+
+    return SSL_client_hello_get0_ext(ssl, type, &p, &n) == 1 ? str_from((const char *)p, n) : STR("");
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_server *server = arg;
+    SSL_CTX *ctx = NULL;
+    struct str name;
+
+    (void)alert;
+    if (tls_hello_is_challenge(extension_of(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation)) &&
+        tls_hello_name(extension_of(ssl, TLSEXT_TYPE_server_name), &name))
+        ctx = server->find_challenge(server->find_arg, name);
+    if (ctx != NULL)
+        SSL_set_SSL_CTX(ssl, ctx);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+void tls_server_on_challenge(struct tls_server *server, tls_challenge_fn *find, void *arg)
+{
+    server->find_challenge = find;
+    server->find_arg = arg;
+    SSL_CTX_set_client_hello_cb(server->sites[0].ctx, on_hello, server);
 }
 
 /* ---- clients ---- */

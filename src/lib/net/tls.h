@@ -21,6 +21,10 @@ MUST_CHECK bool tls_server_new(struct tls_server **server, const struct tls_pem 
 /* Freed when the last connection that uses it is gone. */
 void tls_server_free(struct tls_server *server);
 struct ssl_ctx_st *tls_server_context(struct tls_server *server);
+/* Clients that ask for the protocol "acme-tls/1" alone (RFC 8737) and for a name that `find` has a context for are shown that one; all
+ * others notice nothing. `find` is called in handshakes as long as connections of this server live. */
+typedef struct ssl_ctx_st *tls_challenge_fn(void *arg, struct str name);
+void tls_server_on_challenge(struct tls_server *server, tls_challenge_fn *find, void *arg);
 
 /* ca: PEM text of trusted certificates, may be empty when nothing is ever verified. */
 MUST_CHECK bool tls_client_new(struct ssl_ctx_st **ctx, struct str ca, struct err *err);

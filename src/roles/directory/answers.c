@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "smtp/address.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -124,6 +125,27 @@ void on_resolve_ask(struct role *role, struct channel *from, const struct msg_re
                                      .sender = name_str(&r.sender),
                                      .text = buf_str(&r.text)});
     resolved_clear(&r);
+}
+
+void on_domain_ask(struct role *role, struct channel *from, const struct msg_domain_ask *m)
+{
+    struct directory *d = role_state(role);
+    struct err err = {0};
+    struct domain domain;
+    bool found = false, done = true;
+    const char *why;
+    struct buf name;
+
+    d->books[BOOK_DOMAIN].came++;
+    buf_init(&name, IPC_NAME);
+    if (domain_write(m->domain, &name, &why) && !name.failed && name.n > 0 && name.p[0] != '[')
+        done = store_get_domain(&d->store, buf_str(&name), &domain, &found, &err);
+    if (!done)
+        answers_trouble(d, "domain", &err);
+    found = found && domain.local && domain.enabled;
+    d->books[BOOK_DOMAIN].answered++;
+    ipc_send_domain_reply(from, &(struct msg_domain_reply){m->id, !done, done && found ? buf_str(&name) : STR("")});
+    buf_clear(&name);
 }
 
 /* ---- questions that are asked until they are answered ---- */

@@ -19,6 +19,7 @@ enum directory_book {
     BOOK_LOGIN,
     BOOK_SIGNATURE,
     BOOK_DKIM,
+    BOOK_DOMAIN,
     BOOK_COUNT,
 };
 
@@ -83,6 +84,7 @@ void on_sender_ask(struct role *role, struct channel *from, const struct msg_sen
 void on_resolve_ask(struct role *role, struct channel *from, const struct msg_resolve_ask *m);
 void on_secret_ask(struct role *role, struct channel *from, const struct msg_secret_ask *m);
 void on_pools_ask(struct role *role, struct channel *from, const struct msg_pools_ask *m);
+void on_domain_ask(struct role *role, struct channel *from, const struct msg_domain_ask *m);
 void on_account_ask(struct role *role, struct channel *from, const struct msg_account_ask *m);
 /* shares.c */
 /* Says in the log when some who share with each other are served by different ones of so many copies of mailbox, which cannot reach each

@@ -15,7 +15,7 @@
 #include <string.h>
 
 static struct metric signed_total = METRIC_COUNTER("staffetta_directory_tls_signatures_total",
-    "TLS handshakes signed for smtp and access.");
+    "TLS handshakes signed for smtp, access and web.");
 static struct metric refused_total = METRIC_COUNTER("staffetta_directory_tls_signatures_refused_total", "Signatures that could not be made.");
 
 struct held_key {

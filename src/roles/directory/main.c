@@ -55,6 +55,7 @@ static void verify(struct role *role, struct verification *v)
                            "database or their asker gone"),
         [BOOK_LOGIN] = "logins begun, and answered, under way or given up",
         [BOOK_DKIM] = "DKIM keys and signatures asked for, and answered, waiting or their asker gone",
+        [BOOK_DOMAIN] = "domains asked about, and answered",
         [BOOK_SIGNATURE] = "TLS signatures asked for, and made or refused",
     };
     const struct directory *d = role_state(role);
@@ -72,6 +73,7 @@ static const struct handlers handlers = {
     .secret_ask = on_secret_ask,
     .pools_ask = on_pools_ask,
     .account_ask = on_account_ask,
+    .domain_ask = on_domain_ask,
     .name_ask = on_name_ask,
     .share_note = on_share_note,
     .shares_ask = on_shares_ask,

@@ -103,7 +103,7 @@ static void connect_signer(struct process *a, struct process *b, struct buf *fra
     const struct process *front = a->role == ROLE_DIRECTORY ? b : a, *holder = front == a ? b : a;
     int pair[2];
 
-    if (holder->role != ROLE_DIRECTORY || holder->copy != 0 || (front->role != ROLE_SMTP && front->role != ROLE_ACCESS))
+    if (holder->role != ROLE_DIRECTORY || holder->copy != 0 || (front->role != ROLE_SMTP && front->role != ROLE_ACCESS && front->role != ROLE_WEB))
         return;
     if (!make_pair(a, pair))
         return;

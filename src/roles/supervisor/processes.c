@@ -220,6 +220,8 @@ static bool takes_service(enum role_id role, enum service service)
     case SERVICE_IMAP:
     case SERVICE_POP3:
         return role == ROLE_ACCESS;
+    case SERVICE_HTTPS:
+    case SERVICE_HTTP:
     case SERVICE_METRICS:
     case SERVICE_CONTROL:
         return role == ROLE_WEB;

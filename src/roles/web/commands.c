@@ -171,6 +171,14 @@ static void open_tunnel(struct client *c, struct str args)
         send_done(c, code, str_of(err.text));
 }
 
+static void run_acme(struct client *c, struct str args)
+{
+    struct err err = {0};
+    int code = challenges_command(&c->web->challenges, args, &err);
+
+    send_done(c, code, str_of(err.text));
+}
+
 static void run(struct client *c, const struct request *r)
 {
     struct ask_target targets[ROUTE_TARGETS];
@@ -192,6 +200,10 @@ static void run(struct client *c, const struct request *r)
     route = route_command(c->web, command, args, targets, &n);
     switch (route) {
     case ROUTE_HERE:
+        if (str_eq(command, STR("acme"))) {
+            run_acme(c, args);
+            break;
+        }
         c->status = status_new(c->web, on_status_row, on_status_done, c);
         break;
     case ROUTE_ROLES:

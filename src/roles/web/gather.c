@@ -1,5 +1,6 @@
 #include "gather.h"
 #include "base/metric.h"
+#include "certificates.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static void add_own(struct gather *g)
     struct buf text;
 
     buf_init(&text, IPC_LIST);
+    certificates_count(g->web->role);
     metric_write(&text, "web", role_copy(g->web->role));
     g->all[g->n++] = (struct gathered){ROLE_WEB, role_copy(g->web->role), true, true, str_dup(buf_str(&text))};
     buf_clear(&text);

@@ -1,10 +1,7 @@
+/* See http.h. */
 #include "http.h"
 #include "base/clock.h"
-#include "base/json.h"
-#include "base/log.h"
 #include "base/metric.h"
-#include "exposition.h"
-#include "gather.h"
 
 #include <event2/event.h>
 #include <microhttpd.h>
@@ -12,45 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 64, IDLE_SECONDS = 10, REQUEST_MEMORY = 32 * 1024, ALL_TEXT = 8 << 20 };
+enum { IDLE_SECONDS = 10, REQUEST_MEMORY = 32 * 1024, BODY_MAX = 8 << 20, UPLOAD_MAX = 16 * 1024, LOCATION_MAX = 2048 };
 
 struct http {
     struct web *web;
+    const struct http_site *site;
     struct MHD_Daemon *daemon;
     struct event *readable, *timer;
-};
-
-/* One request. */
-struct exchange {
-    struct http *http;
-    struct MHD_Connection *connection;
-    const struct page *page;
-    struct gather_wait wait;
-    bool asked, ready;
-    int64_t began; /* monotonic */
-    struct buf body;
-};
-
-struct page {
-    const char *path, *type;
-    /* Fills body and sets ready, now or later (the connection is then suspended meanwhile). */
-    void (*start)(struct exchange *x);
 };
 
 static struct metric requests = METRIC_COUNTER("staffetta_web_requests_total", "HTTP requests answered.");
 static struct metric latency = METRIC_HISTOGRAM("staffetta_web_request_seconds", "Time to answer an HTTP request.");
 
-static void start_metrics(struct exchange *x);
-static void start_health(struct exchange *x);
-
-static const struct page pages[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", start_metrics},
-    {"/healthz", "text/plain; charset=utf-8", start_health},
-};
-
 /* ---- the loop ---- */
-
-static void turn(struct http *h);
 
 static void arm_timer(struct http *h)
 {
@@ -76,69 +47,48 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     turn(arg);
 }
 
-/* ---- pages ---- */
+/* ---- exchanges ---- */
 
-static void add_up(struct exposition *e, const struct gathered *all, size_t n)
+void exchange_suspend(struct exchange *x)
 {
-    struct buf text;
-
-    buf_init(&text, ALL_TEXT);
-    buf_add(&text, STR("# HELP staffetta_up Whether the process answered.\n# TYPE staffetta_up gauge\n"));
-    for (size_t i = 0; i < n; i++)
-        buf_addf(&text, "staffetta_up{role=\"%s\",copy=\"%u\"} %d\n", role_name(all[i].role), all[i].copy, all[i].up);
-    exposition_add(e, buf_str(&text));
-    buf_clear(&text);
+    MHD_suspend_connection(x->connection);
+    x->suspended = true;
 }
 
-static void add_processes(struct exposition *e, const struct web *web, const struct gathered *all, size_t n)
+void exchange_answer(struct exchange *x, unsigned status)
 {
-    struct buf text;
-
-    buf_init(&text, ALL_TEXT);
-    buf_add(&text, STR("# HELP staffetta_restarts_total How often the process was started again.\n"
-                       "# TYPE staffetta_restarts_total counter\n"));
-    for (size_t i = 0; i < n; i++) {
-        const struct process_info *p = &web->processes[all[i].role][all[i].copy];
-
-        if (p->known)
-            buf_addf(&text, "staffetta_restarts_total{role=\"%s\",copy=\"%u\"} %llu\n", role_name(all[i].role),
-                all[i].copy, (unsigned long long)p->restarts);
-    }
-    exposition_add(e, buf_str(&text));
-    buf_clear(&text);
-}
-
-static void on_gathered(struct gather_wait *wait, const struct gathered *all, size_t n)
-{
-    struct exchange *x = CONTAINER(wait, struct exchange, wait);
-    struct exposition *e = exposition_new(ALL_TEXT);
-
-    add_up(e, all, n);
-    add_processes(e, x->http->web, all, n);
-    for (size_t i = 0; i < n; i++)
-        exposition_add(e, all[i].text);
-    if (!exposition_write(e, &x->body))
-        log_warning("metrics", "reason=%s", "too long, cut");
-    exposition_free(e);
+    x->status = status;
     x->ready = true;
+    if (!x->suspended)
+        return;
+    x->suspended = false;
     MHD_resume_connection(x->connection);
     event_add(x->http->timer, &(struct timeval){0, 0});
 }
 
-static void start_metrics(struct exchange *x)
+struct str exchange_host(const struct exchange *x)
 {
-    x->wait.done = on_gathered;
-    MHD_suspend_connection(x->connection);
-    gather_ask(x->http->web->gather, &x->wait);
+    struct str host = str_of(MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST));
+    ptrdiff_t colon = str_rfind(host, ':');
+
+    host = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
+    if (str_ends(host, STR(".")))
+        host.n--;
+    for (size_t i = 0; i < host.n; i++)
+        if (!ascii_is_alnum(host.p[i]) && host.p[i] != '-' && host.p[i] != '.')
+            return STR("");
+    return host.n <= 253 ? host : STR("");
 }
 
-static void start_health(struct exchange *x)
+struct str exchange_argument(const struct exchange *x, const char *name)
 {
-    buf_add(&x->body, STR("ok\n"));
-    x->ready = true;
+    return str_of(MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name));
 }
 
 /* ---- requests ---- */
+
+static const char *const allowed[] = {
+    [METHOD_GET] = "GET, HEAD", [METHOD_POST] = "POST", [METHOD_GET | METHOD_POST] = "GET, HEAD, POST"};
 
 static enum MHD_Result answer(struct exchange *x, unsigned status, const char *type, struct str body)
 {
@@ -148,8 +98,11 @@ static enum MHD_Result answer(struct exchange *x, unsigned status, const char *t
     if (r == NULL)
         return MHD_NO;
     MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, allowed[x->page->methods]);
+    if (x->location.n > 0 && !x->location.failed)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, x->location.p);
     done = MHD_queue_response(x->connection, status, r);
     MHD_destroy_response(r);
     metric_add(&requests, 1);
@@ -157,50 +110,104 @@ static enum MHD_Result answer(struct exchange *x, unsigned status, const char *t
     return done;
 }
 
-static const struct page *find_page(const char *path)
+static enum MHD_Result answer_words(struct exchange *x, unsigned status, const char *words)
 {
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
-        if (strcmp(pages[i].path, path) == 0)
-            return &pages[i];
+    return answer(x, status, "text/plain; charset=utf-8", str_of(words));
+}
+
+static bool path_fits(const struct page *page, struct str path)
+{
+    return page->below ? str_istarts(path, str_of(page->path)) : str_ieq(path, str_of(page->path));
+}
+
+static const struct page *find_page(const struct exchange *x, const char *path)
+{
+    const struct http_site *site = x->http->site;
+
+    for (size_t i = 0; i < site->n; i++) {
+        const struct page *page = &site->pages[i];
+
+        if (path_fits(page, str_of(path)) && (page->host == NULL || str_istarts(exchange_host(x), str_of(page->host))))
+            return page;
+    }
     return NULL;
+}
+
+static unsigned method_bit(const char *method)
+{
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+        return METHOD_GET;
+    return strcmp(method, "POST") == 0 ? METHOD_POST : 0;
+}
+
+static const struct {
+    unsigned status;
+    const char *words;
+} failures[] = {
+    {MHD_HTTP_BAD_REQUEST, "bad request\n"},
+    {MHD_HTTP_NOT_FOUND, "not found\n"},
+    {MHD_HTTP_SERVICE_UNAVAILABLE, "try again\n"},
+};
+
+static enum MHD_Result answer_page(struct exchange *x)
+{
+    if (x->body.failed)
+        return answer_words(x, MHD_HTTP_INTERNAL_SERVER_ERROR, "too long\n");
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (failures[i].status == x->status)
+            return answer_words(x, x->status, failures[i].words);
+    return answer(x, x->status, x->page->type, buf_str(&x->body));
 }
 
 static enum MHD_Result proceed(struct exchange *x)
 {
-    if (x->ready)
-        return answer(x, MHD_HTTP_OK, x->page->type, buf_str(&x->body));
     if (!x->asked) {
         x->asked = true;
         x->page->start(x);
     }
-    return x->ready ? answer(x, MHD_HTTP_OK, x->page->type, buf_str(&x->body)) : MHD_YES;
+    return x->ready && !x->suspended ? answer_page(x) : MHD_YES;
 }
 
-/* Called with *state NULL when the header is there, then again until an answer is queued. */
+static struct exchange *exchange_new(struct http *h, struct MHD_Connection *connection)
+{
+    struct exchange *x = xcalloc(1, sizeof *x);
+
+    x->http = h;
+    x->web = h->web;
+    x->began = clock_monotonic();
+    x->connection = connection;
+    buf_init(&x->body, BODY_MAX);
+    buf_init(&x->upload, UPLOAD_MAX);
+    buf_init(&x->location, LOCATION_MAX);
+    return x;
+}
+
+/* Called with *state NULL when the header is there, then with each piece of the body, then again until an answer is queued. */
 static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *url, const char *method,
     const char *version, const char *upload, size_t *upload_size, void **state)
 {
     struct exchange *x = *state;
 
     (void)version;
-    (void)upload;
     if (x == NULL) {
-        *state = x = xcalloc(1, sizeof *x);
-        x->http = owner;
-        x->began = clock_monotonic();
-        x->connection = connection;
-        buf_init(&x->body, ALL_TEXT);
+        *state = exchange_new(owner, connection);
         return MHD_YES;
     }
-    if (*upload_size) { /* a body nobody asked for */
+    if (*upload_size > 0) {
+        buf_add(&x->upload, str_from(upload, *upload_size));
         *upload_size = 0;
         return MHD_YES;
     }
-    x->page = find_page(url);
     if (x->page == NULL)
-        return answer(x, MHD_HTTP_NOT_FOUND, "text/plain", STR("not found; try /metrics or /healthz\n"));
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return answer(x, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", STR("GET only\n"));
+        x->page = find_page(x, url);
+    if (x->page == NULL)
+        return answer_words(x, MHD_HTTP_NOT_FOUND, x->http->site->not_found);
+    if ((x->page->methods & method_bit(method)) == 0)
+        return answer_words(x, MHD_HTTP_METHOD_NOT_ALLOWED, "not this method\n");
+    if (x->upload.failed)
+        return answer_words(x, MHD_HTTP_CONTENT_TOO_LARGE, "too large\n");
+    if (!x->asked)
+        x->path = url;
     return proceed(x);
 }
 
@@ -214,8 +221,11 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     (void)why;
     if (x == NULL)
         return;
-    gather_cancel(&x->wait);
+    gather_cancel(&x->gathering);
+    domains_cancel(&x->domain);
     buf_clear(&x->body);
+    buf_clear(&x->upload);
+    buf_clear(&x->location);
     free(x);
     *state = NULL;
 }
@@ -227,7 +237,7 @@ static void no_log(void *owner, const char *format, va_list args)
     (void)args;
 }
 
-struct http *http_new(struct web *web)
+struct http *http_new(struct web *web, const struct http_site *site)
 {
     struct http *h = xcalloc(1, sizeof *h);
     const union MHD_DaemonInfo *info;
@@ -235,9 +245,10 @@ struct http *http_new(struct web *web)
     metric_show(&requests);
     metric_show(&latency);
     h->web = web;
+    h->site = site;
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, no_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        site->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_END);
     info = h->daemon == NULL ? NULL : MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -249,13 +260,13 @@ struct http *http_new(struct web *web)
     return h;
 }
 
-void http_accept(struct http *h, int fd, const struct ip *peer, uint16_t port)
+bool http_accept(struct http *h, int fd, const struct ip *peer, uint16_t port)
 {
     struct sockaddr_storage from;
     socklen_t size = ip_to_sockaddr(peer, port, &from);
-
     /* It closes fd itself when it refuses. */
-    if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&from, size) != MHD_YES)
-        log_warning("http-refused", "reason=%s", "too many connections");
+    bool taken = MHD_add_connection(h->daemon, fd, (struct sockaddr *)&from, size) == MHD_YES;
+
     turn(h);
+    return taken;
 }

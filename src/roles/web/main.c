@@ -4,9 +4,12 @@
 #include "commands.h"
 #include "gather.h"
 #include "ask.h"
-#include "http.h"
+#include "certificates.h"
+#include "domains.h"
+#include "pages.h"
 #include "net/accept.h"
 #include "tunnel.h"
+#include "visitor.h"
 #include "watch.h"
 
 #include <event2/event.h>
@@ -23,7 +26,8 @@ static void on_http_client(void *owner, int fd, const struct ip *peer, uint16_t 
 {
     struct web *web = owner;
 
-    http_accept(web->http, fd, peer, port);
+    if (!http_accept(web->http, fd, peer, port))
+        log_warning("http-refused", "reason=%s", "too many connections");
 }
 
 static void take_listeners(struct web *web)
@@ -55,6 +59,7 @@ static void on_peer_gone(struct role *role, struct channel *peer)
     ask_peer_gone(web, peer);
     tunnels_peer_gone(web, peer);
     gather_peer_gone(web->gather, peer);
+    domains_peer_gone(web, peer);
     watch_peer_gone(web->watch, peer);
 }
 
@@ -71,7 +76,10 @@ static void on_turn(struct role *role)
 
 static void on_reload(struct role *role)
 {
-    watch_reload(((struct web *)role_state(role))->watch);
+    struct web *web = role_state(role);
+
+    doors_reload(web->doors);
+    watch_reload(web->watch);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)
@@ -88,6 +96,7 @@ static void on_drain(struct role *role, int64_t within)
     for (size_t i = 0; i < web->acceptor_count; i++)
         acceptor_free(web->acceptors[i]);
     web->acceptor_count = 0;
+    doors_close(web->doors);
     tunnels_finish(web);
     event_base_once(role_base(role), -1, EV_TIMEOUT, on_limit, role,
         &(struct timeval){within / SECOND, within % SECOND});
@@ -107,6 +116,7 @@ static const struct handlers handlers = {
     .session_data = tunnels_data,
     .session_more = tunnels_more,
     .session_close = tunnels_close,
+    .domain_reply = domains_on_reply,
     .txn_done = on_txn_done,
 };
 static const struct role_type web_role = {
@@ -126,11 +136,16 @@ int main(int argc, char **argv)
     role_set_state(web.role, &web);
     list_init(&web.clients);
     list_init(&web.tunnels);
+    list_init(&web.domain_waits);
+    challenges_init(&web.challenges);
     map_init(&web.asks);
     web.gather = gather_new(&web);
-    web.http = http_new(&web);
+    web.http = http_new(&web, &metrics_site);
+    web.doors = doors_open(&web);
     web.watch = watch_new(&web);
     commands_show_metrics();
+    if (role_certificate_count(web.role) > 0)
+        certificates_show_metric();
     take_listeners(&web);
     role_sandbox(web.role);
     return role_run(web.role);

@@ -15,6 +15,7 @@ static const struct route {
     enum whom whom;
 } routes[] = {
     {"status", ROLE_WEB, OURSELVES},
+    {"acme", ROLE_WEB, OURSELVES},
     {"domain", ROLE_DIRECTORY, FIRST_COPY},
     {"account", ROLE_DIRECTORY, FIRST_COPY},
     {"alias", ROLE_DIRECTORY, FIRST_COPY},

@@ -1,6 +1,7 @@
 #include "status.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "certificates.h"
 #include "exposition.h"
 #include "gather.h"
 #include "watch.h"
@@ -118,6 +119,18 @@ static void add_number(struct status *s, struct buf *row, const struct expositio
     send_row(s, row);
 }
 
+/* Why `staffetta certificate renew` did not get one, the last time. */
+static void add_trouble(struct status *s, struct buf *row)
+{
+    if (s->web->challenges.trouble[0] == '\0')
+        return;
+    json_open(row);
+    json_str(row, "kind", STR("trouble"));
+    json_str(row, "name", STR("certificate"));
+    json_str(row, "reason", str_of(s->web->challenges.trouble));
+    send_row(s, row);
+}
+
 static void on_gathered(struct gather_wait *wait, const struct gathered *all, size_t n)
 {
     struct status *s = CONTAINER(wait, struct status, wait);
@@ -132,6 +145,8 @@ static void on_gathered(struct gather_wait *wait, const struct gathered *all, si
     }
     for (size_t i = 0; i < config->listener_count; i++)
         add_listener(s, &row, &config->listeners[i]);
+    certificates_rows(s->web->role, s->row, s->owner);
+    add_trouble(s, &row);
     watch_rows(s->web->watch, s->row, s->owner);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(s, &row, e, &numbers[i]);
