@@ -144,7 +144,7 @@ bool name_set(struct name *name, struct str text);
     X(DKIM_FORGET, "DELETE FROM dkim_key WHERE domain = $1")                                       \
     X(SEQUENCE_NEXT, "UPDATE sequence SET last = last + 1 WHERE name = $1")                        \
     X(SEQUENCE_GET, "SELECT last FROM sequence WHERE name = $1")                                   \
-    X(WATCHED_LIST, "SELECT subject, at, problems FROM watched WHERE subject > $1 OR ($2 = 1 AND subject = '') ORDER BY subject LIMIT $3") \
+    X(WATCHED_LIST, "SELECT subject, at, problems FROM watched WHERE subject > $1 OR (CAST($2 AS BIGINT) = 1 AND subject = '') ORDER BY subject LIMIT $3") \
     X(WATCHED_PUT, "INSERT INTO watched (subject, at, problems) VALUES ($1, $2, $3) ON CONFLICT (subject) DO UPDATE SET "  \
                    "at = excluded.at, problems = excluded.problems")                              \
     X(WATCHED_REMOVE, "DELETE FROM watched WHERE subject = $1")                                    \
