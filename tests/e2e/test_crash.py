@@ -177,9 +177,9 @@ class Crash(Killing):
 
 
 class QueueAlone(Killing):
-    """Relay and mailbox survive, and know what they delivered: then nothing at all is sent twice."""
+    """Relay and mailbox survive, and know what they delivered: then nothing at all is sent twice. With so few places much is put back."""
     victims, tree_every = ["queue"], 0
-    config = {**Killing.config, "copies": {"queue": 2}}
+    config = {**Killing.config, "copies": {"queue": 2}, "queue": {**Killing.config["queue"], "active": 20}}
 
     def test_the_death_of_queue_sends_nothing_twice(self):
         kills = self.storm_through(max(4, rounds() // 20))
