@@ -163,7 +163,8 @@ static void what_was_promised_survives_a_kill(void **state)
         for (int64_t id = 1; id < MANY; id++) {
             OK(store_message_get(box->store, store_inbox(box->store), (uint32_t)id, &m, &found, &err));
             assert_true(found);
-            assert_memory_equal(&m, &before[id], offsetof(struct store_message, more));
+            assert_int_equal(m.uid, before[id].uid); /* what is between it and the next member is anything */
+            assert_memory_equal(&m.modseq, &before[id].modseq, offsetof(struct store_message, more) - offsetof(struct store_message, modseq));
         }
         box_leave(box);
         boxes_free(b);
